@@ -98,15 +98,7 @@ def register_agent(spec: AgentSpec) -> None:
 
 
 def agent_spec(name: str) -> AgentSpec:
-    """Return the row of an agent.
-
-    Args:
-        name: Name of an agent, or a row as "package.module:SPEC", which is registered.
-
-    Raises:
-        UnknownNameError: There is no such agent.
-        UserError: The entry point or the name is not that of a row.
-    """
+    """Return the row of an agent."""
     return _TABLE.load(name) if ":" in name else _TABLE.row(name)
 
 

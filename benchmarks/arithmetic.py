@@ -25,10 +25,6 @@ def floating_point_operations(network: nn.Module, work: Callable[[], object]) ->
 
     torch does not count LSTMs; they are added here for the real lengths of the sequences. All other
     products include padding.
-
-    Args:
-        network: Network that the call trains.
-        work: Function that runs forward and backward passes of the network.
     """
     lstm = 0
 

@@ -48,10 +48,7 @@ def decoding_figures(images: int, side: int, seconds: float, quick: bool) -> lis
     """Measure captions per CPU second, with greedy decoding and with beam search.
 
     Args:
-        images: Number of images in a batch.
-        side: Side of a grid.
         seconds: CPU seconds per figure.
-        quick: Whether a small captioner is used.
     """
     torch.manual_seed(0)
     sizes = CaptionerConfig(32, 64, 2, 4) if quick else CaptionerConfig()

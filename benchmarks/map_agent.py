@@ -55,12 +55,7 @@ class PlainTransformer(MapTransformer):
 
 
 def make_learner(config: MapAgentConfig, whole: bool) -> MapLearner:
-    """Build a learner in the built-in houses.
-
-    Args:
-        config: Settings of the benchmark.
-        whole: Whether the local branch reads all views.
-    """
+    """Build a learner in the built-in houses."""
     settings = map_preset("r2r", "houses")
     changes = {"dropout": 0.0, "feature_dropout": 0.0, "local_candidates_only": not whole}
     return MapLearner(
@@ -109,11 +104,7 @@ def update(learner: MapLearner, loss: Tensor) -> None:
 
 
 def cloning_rates(config: MapAgentConfig, seconds: float) -> tuple[float, float, float]:
-    """Return the decisions per CPU second of cloning: baseline, all views, candidates only.
-
-    Raises:
-        AssertionError: The losses of the baseline and of a forward pass over whole paths differ.
-    """
+    """Return the decisions per CPU second of cloning: baseline, all views, candidates only."""
     learner = make_learner(config, whole=True)
     episodes = learner.batch(0).cloned
     decisions = int(learner.references.sizes[episodes].sum())

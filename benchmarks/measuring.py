@@ -55,8 +55,6 @@ def rate(work: Callable[[], object], units: float, seconds: float = 2.0) -> floa
     """Measure units of work per CPU second of this process, summed over all threads.
 
     Args:
-        work: Function to measure; called once to warm up, then repeatedly.
-        units: Units of work in one call.
         seconds: Minimum CPU seconds to spend.
     """
     work()
@@ -71,7 +69,6 @@ def in_turns(works: Sequence[Callable[[], object]], seconds: float) -> list[floa
     """Measure CPU seconds per call of functions that take turns, so that load affects all alike.
 
     Args:
-        works: Functions to measure; each is called once to warm up.
         seconds: Minimum CPU seconds to spend on all together.
     """
     for work in works:
@@ -97,13 +94,7 @@ def peak_memory() -> float:
 
 
 def report(title: str, figures: Sequence[Figure], path: Path | None = None) -> None:
-    """Print the machine and a table of figures, then both as one line of JSON.
-
-    Args:
-        title: Name of the benchmark.
-        figures: Measured figures.
-        path: File for the same JSON: benchmark, machine, and figures by name.
-    """
+    """Print the machine and a table of figures, then both as one line of JSON."""
     # Imported here, after the path of modules is corrected.
     from clipnav.experiments.records import machine
     from clipnav.storage import write_text

@@ -54,17 +54,7 @@ class PlainLayer(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """CLIP-ViL_p with its pre-training heads.
-
-    Args:
-        visual: open_clip's ModifiedResNet.
-        channels: Width of its feature map.
-        sizes: Hidden width, layers, heads and feed-forward width.
-        pieces: Number of word pieces.
-        answers: Number of answers.
-        cells: Number of cells drawn per image; None for all.
-        dropout: Dropout rate.
-    """
+    """CLIP-ViL_p with its pre-training heads."""
 
     def __init__(
         self,
@@ -145,12 +135,7 @@ class PlainNetwork(nn.Module):
 
 
 class PlainAdamW:
-    """AdamW that loops over the weights.
-
-    Args:
-        weights: Weights to train.
-        rate: Learning rate.
-    """
+    """AdamW that loops over the weights."""
 
     def __init__(self, weights: list[nn.Parameter], rate: float) -> None:
         self._weights, self._rate, self._step = weights, rate, 0

@@ -108,8 +108,6 @@ class PlainAgent:
     """Networks, optimisers and rollouts of the baseline.
 
     Args:
-        env: Environment that observes indices, without autoreset.
-        hidden: Width of the hidden states.
         episode_masks: Drop the same features in all views and steps of an episode, as clipnav does
             by default; the released code draws a mask for every view and step.
     """
@@ -175,11 +173,7 @@ class PlainAgent:
         """Roll out a batch to the end of its slowest episode; return the loss.
 
         Args:
-            ids: Episodes.
-            choice: Function that chooses the actions.
-            reinforce: Whether the loss is that of reinforcement instead of imitation.
             generated: (B, L) instructions that replace those of the episodes.
-            mask: Multiplier of the visual features, which replaces their dropout.
         """
         observation, info = self.env.reset(options={"episode_ids": ids})
         if mask is None and self.episode_masks:

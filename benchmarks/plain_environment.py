@@ -25,10 +25,6 @@ class PlainEnvironment:
     """Agents that follow the teacher, episode after episode.
 
     An agent whose episode has ended starts the next one in the next step.
-
-    Args:
-        env: Environment with the same episodes and features.
-        seed: Random seed for the order of the episodes.
     """
 
     def __init__(self, env: VlnVectorEnv, seed: int) -> None:

@@ -43,7 +43,6 @@ class PathEncoder(nn.Module):
         Args:
             panoramas: (B, T, 36, F) views, overwritten.
             taken: (B, T, F) chosen candidates, overwritten; zero for stop and padding.
-            mask: Multiplier of the visual features; None for dropout.
         """
         for features in (taken, panoramas):
             visual = features[..., : self.visual]
@@ -88,12 +87,7 @@ class Paths(NamedTuple):
 
 
 class PlainSpeaker:
-    """Networks and optimisers of the baseline's speaker.
-
-    Args:
-        follower: Follower that assembles the observations, in its environment.
-        hidden: Width of the hidden states.
-    """
+    """Networks and optimisers of the baseline's speaker."""
 
     def __init__(self, follower: PlainAgent, hidden: int = 512) -> None:
         self.follower, self.hidden = follower, hidden
@@ -171,14 +165,7 @@ class Rollouts(NamedTuple):
 
 
 def back_translate(speaker: PlainSpeaker, human: Rollouts, sampled: Rollouts, longest: int) -> None:
-    """Update a follower by human instructions, and by sampled paths that the speaker describes.
-
-    Args:
-        speaker: Speaker, with the follower.
-        human: Episodes with human instructions.
-        sampled: Sampled paths.
-        longest: Maximum number of tokens of a generated instruction.
-    """
+    """Update a follower by human instructions, and by sampled paths that the speaker describes."""
     follower = speaker.follower
 
     def described(ids: list[str], choice: Choice, reinforce: bool) -> Tensor:

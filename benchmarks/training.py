@@ -104,16 +104,7 @@ def _iteration(
     products: float,
     precision: str = "fp32",
 ) -> list[Figure]:
-    """Measure one weight update by imitation and reinforcement, its bound and their ratio.
-
-    Args:
-        run: Settings of the run.
-        setting: Settings that affect the speed.
-        size: Batch size.
-        config: Settings of the benchmark.
-        products: Floating-point operations per CPU second of a large matrix product.
-        precision: Precision of the products.
-    """
+    """Measure one weight update by imitation and reinforcement, its bound and their ratio."""
     torch.manual_seed(config.seed)
     settings = dataclasses.replace(run, batch_size=size, precision=precision)
     learner = FollowerLearner(with_setting(settings, setting))

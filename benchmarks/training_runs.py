@@ -45,13 +45,7 @@ DEFAULT = Setting("default setting", "episode", 16, True)
 
 
 def random_run(data_dir: Path | None, seed: int, features: Path) -> TrainConfig:
-    """Write random features and return the settings of a follower's run that uses them.
-
-    Args:
-        data_dir: Folder with matterport/ and r2r/; None for the built-in houses.
-        seed: Random seed for the features, and of the run.
-        features: Path of the feature store to write.
-    """
+    """Write random features and return the settings of a follower's run that uses them."""
     world = named_world(None, data_dir)
     files = world_files(world, data_dir)
     suffix = "_connectivity.json"

@@ -85,14 +85,7 @@ _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command.
-
-    Args:
-        arguments: Name of the sub-command and its arguments; those of the process by default.
-
-    Returns:
-        Exit status: 0, 1 if the sub-command reports failures, 2 if there is no such sub-command.
-    """
+    """Run a sub-command."""
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
     if name in ("-h", "--help"):
         with friendly_errors():

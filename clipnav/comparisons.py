@@ -69,13 +69,7 @@ def write_report(report: "Report", folder: Path) -> None:
 def split_command_line(
     words: Sequence[str], own_flags: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Split a command line at -- into the words before it and the words after it.
-
-    Args:
-        words: The command line.
-        own_flags: Flags of trainings that this comparison sets, besides those that all comparisons
-            set, and the flags of the comparison that determine them.
-    """
+    """Split a command line at -- into the words before it and the words after it."""
     words = list(words)
     index = words.index("--") if "--" in words else len(words)
     own, training = words[:index], words[index + 1 :]
@@ -86,13 +80,7 @@ def split_command_line(
 def check_training_flags(
     words: Sequence[str], place: str, own_flags: Mapping[str, str] | None = None
 ) -> None:
-    """Check that arguments of a training contain no flag that the comparison sets, nor --resume.
-
-    Args:
-        words: Arguments of a training.
-        place: Where they stand in the command line, for the message.
-        own_flags: As in `split_command_line`.
-    """
+    """Check that arguments of a training contain no flag that the comparison sets, nor --resume."""
     own_flags = {**_OWN_FLAGS, **(own_flags or {})}
     for word in words:
         flag = _flag_of(word)
@@ -112,13 +100,7 @@ def effective_rows(
     shared: Sequence[str],
     parse: Callable[[list[str]], Any],
 ) -> "list[ComparisonRow]":
-    """Return the rows of a comparison, each with the shared arguments that have an effect on it.
-
-    Args:
-        rows: Name and own arguments of each row.
-        shared: Arguments of all trainings.
-        parse: Parser of the arguments of a training; it can also check them.
-    """
+    """Return the rows of a comparison, each with the shared arguments that have an effect on it."""
     from clipnav.training.comparisons import ComparisonRow
 
     made, idle = [], []

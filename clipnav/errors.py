@@ -53,9 +53,6 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
 
     Ctrl-C and SIGTERM end worker processes, then print the message of the KeyboardInterrupt, which
     states what is kept. Training handles these signals itself.
-
-    Args:
-        continuing: How to continue after Ctrl-C, for interrupts without a message of their own.
     """
     requests = _Requests()
     with requests.handled():

@@ -27,14 +27,6 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
     metres, z up), `included` (bool), `visible` and `unobstructed` (N bools each, the latter
     symmetric) and `height` (metres of the camera above the floor), as in
     Matterport3DSimulator/connectivity/README.md.
-
-    Args:
-        scan: Name of the building.
-        directory: Folder of the graphs; by default that of the built-in houses.
-
-    Raises:
-        FileNotFoundError: There is no graph of the scan.
-        UserError: The file is damaged; the message names file, record, field and remedy.
     """
     path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
     try:
@@ -56,15 +48,7 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
 
 
 def read_scans(directory: str | Path | None = None) -> list[str]:
-    """Read the names of the scans in `scans.txt`, in file order.
-
-    Args:
-        directory: Folder of the graphs; by default that of the built-in houses.
-
-    Raises:
-        FileNotFoundError: The folder has no `scans.txt`.
-        UserError: The list is empty or names a scan twice.
-    """
+    """Read the names of the scans in `scans.txt`, in file order."""
     path = Path(directory or CONNECTIVITY_DIR) / "scans.txt"
     try:
         scans = read_bytes(path, _REMEDY).decode("utf-8").split()

@@ -85,7 +85,6 @@ def overlay(image: Image.Image | np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Blend a heat map over an image: (H, W, 3) uint8, high values in red, zeros unchanged.
 
     Args:
-        image: RGB, of any size.
         heat: (h, w) from 0 to 1; stretched to the size of the image.
     """
     pixels = np.asarray(image, np.float32)

@@ -82,11 +82,7 @@ class NamedEncoder:
     def load(
         self, precision: str = "auto", device: "str | torch.device | None" = None
     ) -> "ClipEncoder":
-        """Load the encoder, see `clipnav.encoders.clip.ClipEncoder.load`.
-
-        Raises:
-            UserError: It is a feature store, which cannot encode pictures.
-        """
+        """Load the encoder, see `clipnav.encoders.clip.ClipEncoder.load`."""
         from clipnav.encoders.clip import ClipEncoder
 
         if self.is_store:
@@ -104,11 +100,7 @@ class NamedEncoder:
 
 
 def named_encoders(texts: Sequence[str]) -> list[NamedEncoder]:
-    """Parse the encoders of a command line.
-
-    Raises:
-        UserError: There are no encoders, or two have the same name.
-    """
+    """Parse the encoders of a command line."""
     named = [NamedEncoder.parse(text) for text in texts]
     if not named or len({encoder.file for encoder in named}) < len(named):
         raise UserError(

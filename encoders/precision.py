@@ -25,9 +25,6 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
     "auto" is "fp16" on a GPU, "bf16" on a CPU with bfloat16 instructions, and "medium" on any other
     CPU. The choice depends on the instruction set only, never on a measurement, so all processes of
     a run make the same choice.
-
-    Raises:
-        UserError: The precision is unknown.
     """
     if precision == "auto":
         if device.type != "cpu":

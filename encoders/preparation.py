@@ -41,11 +41,9 @@ class Preparation:
     """Preprocessing of images for one tower.
 
     Args:
-        config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
         multiple: Required divisors of (height, width) other than the model's input size, see
             `clipnav.encoders.towers.tower.Tower`.
         stride: (height, width) in pixels of a grid cell, the smallest size of an image.
-        device: Device that normalises an array of images of the target size.
     """
 
     def __init__(
@@ -63,11 +61,9 @@ class Preparation:
         """Preprocess images and yield them in batches of one size.
 
         Args:
-            images: As in `clipnav.encoders.clip.ClipEncoder`.
             size: (height, width) in pixels; None for the encoder's input size, or, with "native",
                 for no upper bound.
             fit: How an image is brought to `size`.
-
                 * "center_crop": the preprocessing of the model's training; for CLIP, resize the
                   shorter side and crop the centre.
                 * "stretch": resize the whole image, ignoring its aspect ratio.
@@ -75,9 +71,6 @@ class Preparation:
                   bottom.
                 * "native": keep the size of the image, reduced to fit into `size` if that is given,
                   and rounded to the multiples that the tower requires.
-
-        Raises:
-            UserError: There are no images, an image is not RGB, or `fit` or `size` is invalid.
         """
         check_images(images)
         if fit not in get_args(Fit):
@@ -152,11 +145,7 @@ class Preparation:
 
 
 def check_images(images: Images) -> None:
-    """Check that arrays are uint8 RGB, and that images of Pillow have 8 bits per channel.
-
-    Raises:
-        UserError: An image is not, or there are no images.
-    """
+    """Check that arrays are uint8 RGB, and that images of Pillow have 8 bits per channel."""
     if len(images) == 0:
         raise UserError("no images to encode; give at least one")
     if isinstance(images, np.ndarray) and images.ndim != 4:

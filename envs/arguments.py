@@ -10,22 +10,14 @@ MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return an argument that must be an integer of at least `least`.
-
-    Raises:
-        UserError: The value is not an integer, such as True, or too small.
-    """
+    """Return an argument that must be an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise UserError(f"{name} is {value!r}, but must be a whole number, at least {least}")
     return int(value)
 
 
 def check_numbers(settings: Any, *names: str) -> None:
-    """Refuse fields of settings that are not numbers, such as strings.
-
-    Raises:
-        UserError: A field is not an integer or a float.
-    """
+    """Refuse fields of settings that are not numbers, such as strings."""
     for name in names:
         value = getattr(settings, name)
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
@@ -33,11 +25,7 @@ def check_numbers(settings: Any, *names: str) -> None:
 
 
 def check_flags(settings: Any, *names: str) -> None:
-    """Refuse fields of settings that are neither true nor false, such as the string "no".
-
-    Raises:
-        UserError: A field is not a bool, 0 or 1.
-    """
+    """Refuse fields of settings that are neither true nor false, such as the string "no"."""
     for name in names:
         value = getattr(settings, name)
         if value not in (0, 1):
@@ -45,11 +33,7 @@ def check_flags(settings: Any, *names: str) -> None:
 
 
 def picture_size(name: str, size: Any) -> tuple[int, int]:
-    """Return an argument that must be the height and width of a picture in pixels.
-
-    Raises:
-        UserError: It is not a pair of whole numbers in 1..`MAX_PICTURE_SIZE`.
-    """
+    """Return an argument that must be the height and width of a picture in pixels."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise UserError(f"{name} {size} is not (height, width)")
     height, width = (whole_number(name, value) for value in size)
@@ -61,37 +45,20 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuse a value that is not one string, such as a list of names.
-
-    Raises:
-        UserError: The value is not a string.
-    """
+    """Refuse a value that is not one string, such as a list of names."""
     if not isinstance(value, str):
         raise UserError(f"{name} is {value!r}, but must be one string")
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:
-    """Refuse a value that is not one of the strings of a `Literal` type.
-
-    Raises:
-        UserError: The value is not one of them; the message lists them.
-    """
+    """Refuse a value that is not one of the strings of a `Literal` type."""
     known = get_args(choices)
     if value not in known:
         raise UserError(f"{name} {value!r} is not one of {', '.join(known)}")
 
 
 def action_array(actions: Any, count: int, num_actions: int) -> np.ndarray:
-    """Return actions as an array (B,) of integers in 0..K - 1.
-
-    Args:
-        actions: Actions of all agents.
-        count: Number of agents B.
-        num_actions: Number of actions K.
-
-    Raises:
-        UserError: There are not B integers, or some are outside of 0..K - 1.
-    """
+    """Return actions as an array (B,) of integers in 0..K - 1."""
     actions = np.asarray(actions)
     if actions.shape != (count,) or actions.dtype.kind not in "iu":
         raise UserError(f"actions must be {count} integers, not {actions!r}")

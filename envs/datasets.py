@@ -139,12 +139,7 @@ def register_dataset(spec: DatasetSpec) -> None:
 
 
 def dataset_spec(name: str) -> DatasetSpec:
-    """Return the row of a dataset.
-
-    Raises:
-        UnknownNameError: There is no such dataset.
-        UserError: The name is not a string, or the entry point is not that of a row.
-    """
+    """Return the row of a dataset."""
     if not isinstance(name, str):
         raise UserError(f"dataset is {name!r}, but must be one string")
     spec = _TABLE.known(name)
@@ -155,12 +150,7 @@ def dataset_spec(name: str) -> DatasetSpec:
 
 
 def continuous_version(name: str) -> ContinuousVersion:
-    """Return the continuous version of a dataset.
-
-    Raises:
-        UnknownNameError: There is no such dataset.
-        UserError: The dataset has no continuous version.
-    """
+    """Return the continuous version of a dataset."""
     version = dataset_spec(name).continuous
     if version is None:
         raise UserError(
@@ -183,16 +173,7 @@ def register_ids() -> None:
 def with_dataset_of_id(
     arguments: Mapping[str, Any], own: str | None, continuous: bool = False
 ) -> dict[str, Any]:
-    """Return arguments with the dataset of an id; an id has the limit of steps of its dataset.
-
-    Args:
-        arguments: Arguments of an environment.
-        own: Dataset of the id with which the environment is made, or None without an id.
-        continuous: Whether the environment is continuous.
-
-    Raises:
-        UserError: `dataset` is another one, which has an id of its own.
-    """
+    """Return arguments with the dataset of an id; an id has the limit of steps of its dataset."""
     given = arguments.get("dataset", own)
     if own is None or given == own:
         return {"dataset": given, **arguments} if given else dict(arguments)

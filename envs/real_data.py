@@ -101,10 +101,6 @@ def group_of(names: Sequence[str], split: str) -> str | None:
     """Return the group that contains the file of a split.
 
     If no group contains it, the group with the same file of other splits is returned, or None.
-
-    Args:
-        names: Alternative paths below the data folder, with {} for the split.
-        split: Name of the split.
     """
     if names[0].startswith(f"{R4R}/"):
         return R4R
@@ -194,18 +190,6 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
 
     Existing files are checked and kept. For a file without a known checksum, `checksums.json`
     records the checksum of the first download, and later calls check the file against it.
-
-    Args:
-        names: Names of groups.
-        data_dir: Data folder, created if it does not exist.
-        bar: Whether to show a progress bar.
-
-    Returns:
-        Files that could not be downloaded; all other files exist and match their checksums.
-
-    Raises:
-        UserError: There is no such group, or `checksums.json` is damaged.
-        OSError: The folder cannot be created.
     """
     groups = catalogue()
     for name in names:

@@ -25,18 +25,13 @@ class SharedObjects(Generic[Shared]):
         Args:
             key: Everything that the object depends on. It may contain the `id` of another object
                 if the shared object refers to that object, which prevents reuse of the `id`.
-            make: Function that builds the object.
         """
         known = self._objects.get(key)
         return self._objects.setdefault(key, make()) if known is None else known
 
 
 def file_stamp(path: Path) -> FileStamp:
-    """Return the path, modification time and size of a file, which identify its content.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-    """
+    """Return the path, modification time and size of a file, which identify its content."""
     status = path.stat()
     return str(path.resolve()), status.st_mtime_ns, status.st_size
 

@@ -202,12 +202,7 @@ def is_built_in(world: World) -> bool:
 
 
 def named_world(world: World | None, data_dir: str | Path | None) -> World:
-    """Return a world, by default "matterport" if there is a data folder and "houses" otherwise.
-
-    Args:
-        world: World that the user chose, or None.
-        data_dir: Data folder that the user chose, or None.
-    """
+    """Return a world, by default "matterport" if there is a data folder and "houses" otherwise."""
     return world or ("houses" if data_dir is None else "matterport")
 
 

@@ -56,7 +56,6 @@ def atomic_write(path: str | Path, *, to_disk: bool = False) -> Iterator[Path]:
     `save_file` has a temporary file of its own, which stays if the process is killed.
 
     Args:
-        path: The file.
         to_disk: Wait until the content is on the disk. Without it, some file systems (XFS) can
             leave an empty file after a power failure, even if there was one before.
     """
@@ -115,10 +114,6 @@ def unwritable_reason(error: BaseException, written: Path) -> str | None:
     """Return why a file could not be written, or None if an error has another cause.
 
     Libraries in C++ or Rust raise their own exceptions, which contain the system's message.
-
-    Args:
-        error: The error; its causes and contexts are searched, too.
-        written: The file.
     """
     cause: BaseException | None = error
     while cause is not None:

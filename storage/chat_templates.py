@@ -30,10 +30,6 @@ Conversation = Sequence[Mapping[str, Any]]
 class ChatTemplate:
     """Chat template of a model.
 
-    Args:
-        name: Name or folder of the model, for messages.
-        processor: Processor of transformers, or a tokenizer.
-
     Attributes:
         processor: The processor.
     """
@@ -49,12 +45,7 @@ class ChatTemplate:
         self._process: subprocess.Popen[str] | None = None
 
     def apply(self, conversations: Sequence[Conversation], **settings: Any) -> Any:
-        """Return the inputs of the model for conversations that the model continues.
-
-        Args:
-            conversations: Messages, as of the `apply_chat_template` of transformers.
-            settings: Further arguments of `apply_chat_template`.
-        """
+        """Return the inputs of the model for conversations that the model continues."""
         texts = self._render(conversations)
         given = [
             [{**first, "rendered": text}, *rest]

@@ -70,16 +70,6 @@ def fetch(
     that do not continue the received bytes are retried, up to `ATTEMPTS` times in a row without a
     megabyte of progress. The waits double, or last as long as the server requests (Retry-After).
     If several processes download the same file, one downloads it and the others wait.
-
-    Args:
-        url: Address, http or https.
-        path: Destination; its folder is created if necessary.
-        sha256: Expected SHA-256. Without it, the server must send the length of the file.
-        bar: Show progress and waits.
-        pause: Seconds before the first retry.
-
-    Returns:
-        SHA-256 of the file.
     """
     previous = _identity(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -322,16 +312,7 @@ class Checksums:
         return self._entries[name]["sha256"] if name in self._entries else None
 
     def check(self, name: str, known: str | None, url: str) -> str:
-        """Check a file of the folder, and record its SHA-256 if there is no record.
-
-        Args:
-            name: Path of the file, relative to the folder.
-            known: Expected SHA-256, if its publisher or this project gives one.
-            url: Source of the file.
-
-        Returns:
-            SHA-256 of the file.
-        """
+        """Check a file of the folder, and record its SHA-256 if there is no record."""
         file = self.path.parent / name
         digest = file_sha256(file)
         expected = known or self.recorded(name)

@@ -30,12 +30,7 @@ def _restored(
 
 
 class NoEffectError(UserError):
-    """A given setting has no effect beside the others.
-
-    Args:
-        message: Flag and reason.
-        setting: Dotted name of the setting.
-    """
+    """A given setting has no effect beside the others."""
 
     def __init__(self, message: str, setting: str) -> None:
         super().__init__(message)

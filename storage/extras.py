@@ -6,13 +6,7 @@ from typing import Any
 
 
 def import_extra(module: str, extra: str, purpose: str) -> Any:
-    """Import a module of an optional dependency.
-
-    Args:
-        module: Name of the module.
-        extra: Extra of clipnav that installs it.
-        purpose: What requires it, for the message; subject of a sentence.
-    """
+    """Import a module of an optional dependency."""
     check_extra(module, extra, purpose)
     return importlib.import_module(module)
 

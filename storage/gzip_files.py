@@ -32,10 +32,6 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
 
     The byte order mark that Windows editors write is skipped. Reading can raise `DAMAGE` or
     `ExpansionError`.
-
-    Args:
-        path: The file.
-        most_bytes: Maximum size, decompressed.
     """
     with path.open("rb") as raw:
         size = path.stat().st_size

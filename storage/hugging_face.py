@@ -38,11 +38,7 @@ _UNUSED = "pooler."
 
 
 def load_text_model(name: str) -> Any:
-    """Load a model of transformers with all of its weights in float32, in evaluation mode.
-
-    Args:
-        name: Folder, or name on Hugging Face.
-    """
+    """Load a model of transformers with all of its weights in float32, in evaluation mode."""
     from transformers import AutoModel
 
     return _load(name, text_model_config(name), AutoModel)
@@ -109,12 +105,7 @@ def load_hugging_face_tokenizer(name: str) -> Any:
 
 @contextmanager
 def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
-    """Convert any exception of transformers into an error of one line with a remedy.
-
-    Args:
-        name: Folder, file, or name on Hugging Face.
-        remedy: What to do if transformers cannot read it.
-    """
+    """Convert any exception of transformers into an error of one line with a remedy."""
     from transformers import dynamic_module_utils
 
     # transformers asks on standard input whether to run code, also for parts of a processor, to
@@ -137,12 +128,7 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
 
 
 def check_folder(name: str, *needed: str) -> None:
-    """Check that the configurations of a folder name no code and have plausible sizes.
-
-    Args:
-        name: Folder, or name on Hugging Face, which passes.
-        needed: Files that the folder must contain.
-    """
+    """Check that the configurations of a folder name no code and have plausible sizes."""
     folder = Path(name)
     if not folder.exists():
         from huggingface_hub.constants import ENDPOINT

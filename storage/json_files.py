@@ -27,14 +27,7 @@ _MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 
 def read_json(path: str | Path, remedy: str, kind: Any = Any, allow_nan: bool = False) -> Any:
-    """Read a file that is one JSON document.
-
-    Args:
-        path: The file.
-        remedy: How to get a correct file, for error messages.
-        kind: Type of the document, for `msgspec`; fields that it does not name are skipped.
-        allow_nan: As in `parse_json`.
-    """
+    """Read a file that is one JSON document."""
     document = parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
     try:
         return document if kind is Any else msgspec.convert(document, kind)
@@ -98,10 +91,6 @@ def parse_json(
 
     Args:
         raw: The text; bytes are decoded as UTF-8, with or without a byte order mark.
-        source: The file, or a part of one, for error messages.
-        remedy: How to get a correct document, for error messages.
-        allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
-        any_number: Accept NaN, infinities and numbers of any size.
     """
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw

@@ -31,9 +31,6 @@ class OutputLock:
     """Lock of an output, which gives this process the exclusive right to write it.
 
     Several locks of one output exclude other processes, but not each other.
-
-    Args:
-        output: The file, or an existing folder.
     """
 
     def __init__(self, output: Path) -> None:
@@ -65,11 +62,7 @@ class OutputLock:
 
 @contextlib.contextmanager
 def sole_writer(*outputs: Path) -> Iterator[None]:
-    """Hold the locks of outputs within a block.
-
-    Args:
-        outputs: Files, or existing folders.
-    """
+    """Hold the locks of outputs within a block."""
     with contextlib.ExitStack() as stack:
         # Sorted, so that of two processes with common outputs one acquires all of them.
         for output in sorted(set(outputs)):
@@ -85,9 +78,6 @@ def sole_maker(entry: Path) -> Iterator[None]:
 
     Wait while another process or thread holds the lock, and print which process it is. The caller
     checks inside the block whether the file still has to be made.
-
-    Args:
-        entry: The file, or an existing folder.
     """
     path = lock_path(entry)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,10 +23,8 @@ def check_outputs(
     """Check that the outputs of a command can be written and replace nothing that it reads.
 
     Args:
-        settings: A dataclass; all paths in it that are not outputs are inputs.
         outputs: Suffixes of an output file by name of the setting; () for a folder. Outputs that
             are None are not written.
-        inputs: Further inputs, such as files that are found in a folder of the settings.
     """
     known = (*_inputs(settings, outputs), *inputs)
     flags: dict[Path, str] = {path.resolve(): "an input" for path in known}

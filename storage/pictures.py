@@ -48,13 +48,7 @@ _DAMAGE = (
 
 
 def load_picture(source: Path | bytes, name: object = None, upright: bool = False) -> "Image.Image":
-    """Read and decode an image; its size is checked before memory is allocated.
-
-    Args:
-        source: The file, or its content.
-        name: Name of the image in errors; the file by default.
-        upright: Rotate the image as its EXIF orientation requires.
-    """
+    """Read and decode an image; its size is checked before memory is allocated."""
     from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (registers its format)
 
     damage = (*_DAMAGE, Image.DecompressionBombError)

@@ -28,10 +28,6 @@ class WorkerPool(ProcessPoolExecutor):
 
     Workers ignore Ctrl-C, which the main process handles. SIGTERM ends a worker and deletes its
     temporary files. Workers end when the main process ends for any reason.
-
-    Args:
-        workers: Number of processes.
-        initializer: Function that each worker calls before its first job.
     """
 
     def __init__(self, workers: int, initializer: Callable[[], None] | None = None) -> None:
@@ -90,11 +86,8 @@ def run_jobs(
     of the iterable counts as a failed job.
 
     Args:
-        function: Function of one job; both must be picklable.
         jobs: Arguments of the function. It is read while jobs run; None means that none can start
             before another has been yielded.
-        workers: Number of processes.
-        task: What a process does, for the error message: "builds houses".
         waiting: Called every few seconds while jobs run, to show their progress.
     """
     pool = WorkerPool(workers)
@@ -121,12 +114,6 @@ def run_jobs(
 
 class _RunningJobs(Generic[Job, Result]):
     """Jobs that run, one per worker, as jobs in the queue of a pool cannot be cancelled.
-
-    Args:
-        pool: Pool that runs them.
-        function: See `run_jobs`.
-        jobs: See `run_jobs`.
-        workers: Largest number of running jobs.
 
     Attributes:
         failure: The first error; no job starts after it.

@@ -22,14 +22,6 @@ class ProgressLines(Generic[Item]):
     by the first update after each minute, and at the end.
 
     Args:
-        iterable: Items that iteration yields and counts.
-        total: Final count, if it is known.
-        initial: Count of an earlier run.
-        desc: Name of the operation.
-        unit: What is counted; None if only the share has a meaning.
-        unit_scale: Whether counts are abbreviated, such as 1.20M.
-        leave: Whether `close` prints a last line.
-        file: Output; sys.stderr by default.
         clock: Function that returns the time in seconds.
 
     Attributes:
@@ -127,16 +119,7 @@ def progress_bar(
     file: TextIO | None = None,
     **options: Any,
 ) -> "tqdm | ProgressLines[Item]":
-    """Show the progress of an operation on stderr: a bar on a terminal, otherwise lines.
-
-    Args:
-        iterable: Items that iteration yields and counts.
-        desc: Name of the operation.
-        unit: What is counted; None if only the share has a meaning.
-        disable: Whether nothing is shown.
-        file: Output; sys.stderr by default.
-        options: `total`, `initial`, `unit_scale` and `leave`, as in `ProgressLines`.
-    """
+    """Show the progress of an operation on stderr: a bar on a terminal, otherwise lines."""
     output: TextIO = file or sys.stderr
     if not (disable or output.isatty()):
         return ProgressLines(iterable, desc=desc, unit=unit, file=output, **options)

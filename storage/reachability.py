@@ -22,7 +22,6 @@ def is_reachable(address: str, seconds: float = _SECONDS) -> bool:
     """Return whether the host of a URL, or its proxy, accepts a connection in time.
 
     Args:
-        address: URL such as "https://huggingface.co".
         seconds: Time limit.
     """
     scheme = urlsplit(address).scheme

@@ -47,12 +47,6 @@ def read_records(
 
     The content decides whether the file is compressed, and whether it is one JSON array or JSON
     Lines: some RxR files that circulate are an array although their name ends in .jsonl.
-
-    Args:
-        path: The file.
-        kind: Type of a record, for `msgspec`; fields that it does not name are skipped.
-        remedy: How to get a correct file, for error messages.
-        most_bytes: Maximum size, decompressed.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []

@@ -24,13 +24,7 @@ Row = TypeVar("Row", bound=Spec)
 
 
 class SpecTable(Generic[Row]):
-    """Rows by name: those of clipnav, those of this process and those of installed packages.
-
-    Args:
-        kind: What a row describes, for messages.
-        group: Group of entry points.
-        rows: Rows of clipnav.
-    """
+    """Rows by name: those of clipnav, those of this process and those of installed packages."""
 
     def __init__(self, kind: str, group: str, rows: Sequence[Row]) -> None:
         self.kind, self.group = kind, group
@@ -39,11 +33,7 @@ class SpecTable(Generic[Row]):
         self._rows = dict(self._own)
 
     def add(self, row: Row) -> None:
-        """Add a row in this process, or replace one that was added.
-
-        Raises:
-            UserError: A row of clipnav has the name.
-        """
+        """Add a row in this process, or replace one that was added."""
         if self._own.get(row.name, row) != row:
             raise UserError(
                 f"the {self.kind} {row.name!r} exists already; give the row another name"
@@ -51,12 +41,7 @@ class SpecTable(Generic[Row]):
         self._rows[row.name] = row
 
     def row(self, name: str) -> Row:
-        """Return a row by its name.
-
-        Raises:
-            UnknownNameError: There is no such row.
-            UserError: The entry point is not that of a row.
-        """
+        """Return a row by its name."""
         if name in self._rows:
             return self._rows[name]
         found = entry_points(group=self.group, name=name)
@@ -73,11 +58,7 @@ class SpecTable(Generic[Row]):
         return self._rows.get(name)
 
     def load(self, name: str) -> Row:
-        """Import, add and return a row named "package.module:SPEC", which no file may choose.
-
-        Raises:
-            UserError: The name is not that of a row.
-        """
+        """Import, add and return a row named "package.module:SPEC", which no file may choose."""
         try:
             return self._checked(resolve_name(name), name)
         except AttributeError as error:

@@ -30,12 +30,7 @@ _MAX_HEADER_BYTES = 100_000_000
 def header_bytes(
     tensors: Mapping[str, tuple[str, Sequence[int]]], metadata: Mapping[str, str]
 ) -> bytes:
-    """Return the header of a file; the data of the tensors follows in the same order.
-
-    Args:
-        tensors: Dtype, such as "F16" or "U8", and shape of each tensor by name.
-        metadata: Strings by name; safetensors allows no other types.
-    """
+    """Return the header of a file; the data of the tensors follows in the same order."""
     header: dict[str, Any] = {_METADATA: dict(metadata)}
     start = 0
     for name, (dtype, shape) in tensors.items():

@@ -14,14 +14,6 @@ class BucketedBatchOrder:
     Each epoch is a fresh permutation. Within pools of `bucket` batches, records are sorted by
     length before they are cut into batches, which saves padding; then the batches are shuffled.
     Records that do not fill a batch are skipped in that epoch.
-
-    Args:
-        names: Names of the records.
-        lengths: Length of each record.
-        batch_size: Records in a batch; all of them if there are fewer.
-        bucket: Batches per pool.
-        seed: Random seed for the permutations.
-        multiple: The batch size is rounded down to a multiple of this.
     """
 
     def __init__(
@@ -75,11 +67,6 @@ class ShuffledBatchOrder:
     """Batches of equal size over shuffled records; each epoch has a fresh permutation.
 
     A batch may continue into the next epoch, so that every batch has the same size.
-
-    Args:
-        records: Number of records.
-        batch_size: Records in a batch.
-        seed: Random seed for the permutations.
     """
 
     def __init__(self, records: int, batch_size: int, seed: int) -> None:

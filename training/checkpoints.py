@@ -52,16 +52,7 @@ def save_model(run: Path, network: Network, metadata: dict[str, str]) -> None:
 
 
 def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict[str, str]:
-    """Load the weights of a run into a network.
-
-    Args:
-        run: Folder of the run.
-        network: Network of the current settings.
-        metadata: Expected metadata of the file.
-
-    Returns:
-        All metadata of the file.
-    """
+    """Load the weights of a run into a network."""
     path = run / MODEL
     with _opened(path) as file:
         saved = file.metadata() or {}
@@ -82,27 +73,14 @@ def model_metadata(run: Path) -> dict[str, str]:
 
 
 def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY) -> None:
-    """Check that the weights of a run have the expected metadata.
-
-    Args:
-        run: Folder of the run.
-        metadata: Expected metadata.
-        remedy: What to do if it differs, for the message.
-    """
+    """Check that the weights of a run have the expected metadata."""
     compare_metadata(run / MODEL, model_metadata(run), metadata, remedy)
 
 
 def compare_metadata(
     path: Path, saved: Mapping[str, str], expected: Mapping[str, str], remedy: str = _REMEDY
 ) -> None:
-    """Check that the metadata of a file is as expected.
-
-    Args:
-        path: The file, for the message.
-        saved: Metadata of the file.
-        expected: Expected metadata; the file may have more.
-        remedy: What to do if it differs, for the message.
-    """
+    """Check that the metadata of a file is as expected."""
     for name, value in expected.items():
         if saved.get(name, _ABSENT) != value:
             raise UserError(

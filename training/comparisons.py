@@ -66,19 +66,7 @@ def train_rows(
     make_job: Callable[[Path, Sequence[str]], Job],
     run_job: Callable[[Job], None],
 ) -> dict[str, list[Scores]]:
-    """Train each row with each seed, and return the scores of each run.
-
-    Args:
-        rows: Rows with different names.
-        seeds: Number of seeds, from 0.
-        folder: Folder of the runs.
-        workers: Number of worker processes; each trains one run at a time.
-        make_job: Function from the folder and the arguments of a training to its job.
-        run_job: Function that trains a run and writes `SCORES`; must be picklable.
-
-    Returns:
-        The scores of each seed, by name of the row.
-    """
+    """Train each row with each seed, and return the scores of each run."""
     folders = _folders([row.name for row in rows])
     jobs = {
         row.name: [
@@ -118,14 +106,7 @@ def _iterations(jobs: Sequence[Job]) -> str:
 def resumable_job(
     run: Path, config: Any, may_change: frozenset[str], metadata: Callable[[], Mapping[str, str]]
 ) -> Job:
-    """Return the job of a training in a folder, which is new, interrupted or finished.
-
-    Args:
-        run: Folder of the run.
-        config: Settings of the training.
-        may_change: Names of settings that may differ from those of the run in the folder.
-        metadata: Function that returns the metadata of the features; called for existing runs.
-    """
+    """Return the job of a training in a folder, which is new, interrupted or finished."""
     config = replace(config, output=run)
     if not (run / CONFIG).is_file():
         return Job(run, config)

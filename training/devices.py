@@ -24,14 +24,7 @@ def check_device(device: str) -> None:
 
 
 def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: int) -> None:
-    """Check the device and set threads, precision of matrix products and the random seed.
-
-    Args:
-        device: Device that networks compute on.
-        threads: Processor threads; None keeps the default of torch.
-        matmul_precision: Argument of `torch.set_float32_matmul_precision`.
-        seed: Random seed for initial weights.
-    """
+    """Check the device and set threads, precision of matrix products and the random seed."""
     check_device(device)
     if threads:
         torch.set_num_threads(threads)

@@ -32,11 +32,7 @@ def join(device: str) -> None:
 
 
 def check_joined(shared_trainings: str) -> None:
-    """Check that torchrun did not start several processes that did not `join`.
-
-    Args:
-        shared_trainings: Trainings that several processes can share, for the message.
-    """
+    """Check that torchrun did not start several processes that did not `join`."""
     count = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if count > world_size():
         raise UserError(
@@ -77,7 +73,6 @@ def wrap_ddp(module: nn.Module, find_unused: bool = False) -> nn.Module:
     """Wrap a module so that its gradients are averaged over all ranks.
 
     Args:
-        module: Module whose result is the loss.
         find_unused: Whether the loss may depend on a part of the weights only. Weights that no rank
             uses have no gradient, as in one process.
     """

@@ -40,7 +40,6 @@ class Selection:
         Args:
             best: Description of the best weights. Those of earlier versions have no settings, and
                 are not checked.
-            run: Folder of the run, for the message.
         """
         before = best.get("settings", self.settings)
         for name, value in self.settings.items():

@@ -18,13 +18,7 @@ _REMEDY = "remove the damaged line, or train the run again"
 
 
 class RunLog:
-    """Appends to RUN/metrics.jsonl and forwards the figures to trackers.
-
-    Args:
-        run: Folder of the run.
-        iteration: Iteration from which the run resumes; later events are deleted.
-        trackers: Trackers that also receive the figures.
-    """
+    """Appends to RUN/metrics.jsonl and forwards the figures to trackers."""
 
     def __init__(self, run: Path, iteration: int, trackers: Sequence[Tracker] = ()) -> None:
         self._path = run / METRICS

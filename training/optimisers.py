@@ -15,14 +15,7 @@ def make_optimiser(
     slow: nn.Module | None = None,
     slow_rate: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """Build the optimiser of all weights of a network.
-
-    Args:
-        network: Network to train.
-        config: Settings of the optimiser.
-        slow: Part of the network with a separate learning rate.
-        slow_rate: Peak learning rate of that part.
-    """
+    """Build the optimiser of all weights of a network."""
     slow_weights = set() if slow is None else set(slow.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [weight for weight in network.parameters() if weight not in slow_weights]}
@@ -41,9 +34,6 @@ def make_group_optimiser(
     Args:
         groups: Groups as for `torch.optim.Optimizer`. `rate_factor`, 1 by default, is the learning
             rate of a group as a multiple of the one that is scheduled.
-        config: Settings of the optimiser.
-        fused: Whether adam and adamw use torch's fused kernel, which is faster and rounds
-            differently.
     """
     rate, betas, epsilon = config.learning_rate, config.betas, config.epsilon
     if config.name == "rmsprop":
@@ -72,11 +62,6 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
     (`WarmupOptimizer`, `NoamOpt`: `step`) increment the count before they compute the rate, so the
     first update is number 1; those of mmf (`lr_lambda_update`, `MultiStepScheduler`), which are
     LambdaLR's, increment it afterwards, so the first update is number 0.
-
-    Args:
-        config: Settings of the optimiser.
-        iteration: Iteration, from 0.
-        progress: Completed fraction of the run, 0 to 1.
     """
     if config.schedule == "open_clip":
         return config.learning_rate * _open_clip_factor(config.warmup, iteration, progress)

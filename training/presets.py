@@ -17,10 +17,7 @@ def read_presets(start: Config, file: Path, section: str, **facts: Any) -> Confi
     the names of settings as in config.json; "None" stands for no value, as on a command line.
 
     Args:
-        start: Settings before; a frozen dataclass.
-        file: TOML file.
         section: Name of its array of tables.
-        facts: Further names for `when`; those of settings take precedence over `start`.
     """
     values = dataclasses.asdict(start)  # pyright: ignore[reportArgumentType]
     known = values | facts

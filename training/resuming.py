@@ -50,15 +50,7 @@ def choice(value: str | None, choices: Any, default: str | None = None) -> Any:
 
 
 def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:
-    """Return the settings in the file --config as defaults of the other flags.
-
-    Args:
-        kind: Settings dataclass of the training.
-        arguments: Arguments of the command line.
-
-    Returns:
-        The settings, None without the flag. The folder of the run is not included.
-    """
+    """Return the settings in the file --config as defaults of the other flags."""
     early = early_values(arguments)
     given = early.get("config")
     if given is None:
@@ -85,12 +77,6 @@ def parse_run(
     --config takes all defaults from a file, --resume from the run that it names.
 
     Args:
-        kind: Settings dataclass of the training.
-        arguments: Arguments of the command line.
-        description: First lines of --help.
-        defaults: Returns the settings without flags; called if neither flag is given.
-        idle: Returns the names of the settings without effect and the reasons, as `check_effects`
-            takes them.
         may_change: Names of settings that may change when a run is resumed; any other change would
             make it another run.
     """
@@ -109,14 +95,7 @@ def parse_run(
 def parse_settings(
     kind: type[Config], default: Config, arguments: Sequence[str], description: str | None
 ) -> Config:
-    """Return the settings of a training from its command line.
-
-    Args:
-        kind: Settings dataclass of the training.
-        default: Settings without flags.
-        arguments: Arguments of the command line.
-        description: First lines of --help.
-    """
+    """Return the settings of a training from its command line."""
     prog = getattr(kind, "COMMAND", None)
     return parse_arguments(kind, arguments, prog, description, default)
 
@@ -131,13 +110,6 @@ def parse_arguments(
     """Return the settings of a command line.
 
     --help shows the settings in `kind.COMMON` if there are any, --help-all shows all of them.
-
-    Args:
-        kind: Settings dataclass; docstrings of its fields are the help texts.
-        arguments: Arguments of the command line.
-        prog: Name of the command.
-        description: First lines of --help.
-        default: Settings without flags; the defaults of the dataclass if they are not given.
     """
     args, shown = list(arguments), kind
     if {"-h", "--help", "--help-all"}.isdisjoint(args):
@@ -190,13 +162,6 @@ def parse_resumed(
     """Return the settings of a run to resume, with the permitted changes of a command line.
 
     A run that was killed before it saved anything starts again in its folder.
-
-    Args:
-        kind: Settings dataclass of the training.
-        run: Folder of the run.
-        arguments: Arguments of the command line.
-        may_change: Names of settings that may change when a run is resumed.
-        description: First lines of --help.
     """
     config: Any = parse_settings(kind, read_config(run, kind), arguments, description)
     remedy = "omit these flags to resume the run, or start another one without --resume"

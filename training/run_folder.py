@@ -110,16 +110,7 @@ def check_length(config: Settings, run: Path, iteration: int) -> None:
 
 
 def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:
-    """Acquire the lock of a run's folder on rank 0.
-
-    Args:
-        run: Folder of the run.
-        group: Processes of the run.
-        create: Whether the folder is created if it is missing.
-
-    Returns:
-        The lock on rank 0, None on other ranks.
-    """
+    """Acquire the lock of a run's folder on rank 0."""
     lock = refusal = None
     if group.rank() == 0:
         if create:

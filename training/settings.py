@@ -34,12 +34,7 @@ def _json_value(value: Any) -> str:
 
 
 def read_config(run: Path, kind: type[Config]) -> Config:
-    """Read the settings of a run from its folder.
-
-    Args:
-        run: The folder.
-        kind: Settings dataclass of the training.
-    """
+    """Read the settings of a run from its folder."""
     path = run / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name a run of {_command(kind)}")
@@ -105,14 +100,7 @@ def _value(kind: Any, value: Any, source: str) -> Any:
 
 
 def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:
-    """Check that integer settings are not too small; None passes.
-
-    Args:
-        settings: A dataclass.
-        names: Names of its settings.
-        part: Prefix of the flags, such as "search.".
-        least: Minimum.
-    """
+    """Check that integer settings are not too small; None passes."""
     for name in names:
         count = getattr(settings, name)
         if count is not None and count < least:
@@ -125,11 +113,8 @@ def check_effects(
     """Refuse given settings that have no effect.
 
     Args:
-        settings: A dataclass.
         idle: Names of settings without effect, dotted if nested, and the reasons. The name of a
             group includes all its settings.
-        defaults: Settings that were not given by the user; by default those of the dataclass.
-        part: Prefix of the flags, such as "search.".
     """
     given = flattened(settings)
     if defaults is None:
@@ -163,11 +148,7 @@ def flag_text(name: str, value: Any) -> str:
 
 
 def idle_training_settings(config: Any) -> dict[str, str]:
-    """Return the names of training settings that other settings make ineffective, and why.
-
-    Args:
-        config: Settings as for `clipnav.training.trainer.Trainer`.
-    """
+    """Return the names of training settings that other settings make ineffective, and why."""
     idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
     if config.minutes is not None:
         idle["iterations"] = f"with --minutes {config.minutes:g}, which ends the run"
@@ -177,14 +158,7 @@ def idle_training_settings(config: Any) -> dict[str, str]:
 def check_numbers(
     settings: Any, names: Iterable[str], part: str = "", most: float | None = None
 ) -> None:
-    """Check that settings are finite numbers from 0 to a maximum.
-
-    Args:
-        settings: A dataclass.
-        names: Names of its settings.
-        part: Prefix of the flags, such as "reinforcement.".
-        most: Maximum; None for no maximum.
-    """
+    """Check that settings are finite numbers from 0 to a maximum."""
     limit = "a finite number that is at least 0" if most is None else f"a number from 0 to {most:g}"
     for name in names:
         value = getattr(settings, name)
@@ -216,13 +190,7 @@ def check_selection(settings: Any) -> None:
 
 
 def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
-    """Check that dropout rates are in [0, 1).
-
-    Args:
-        settings: A dataclass.
-        names: Names of its settings.
-        part: Prefix of the flags, such as "follower.".
-    """
+    """Check that dropout rates are in [0, 1)."""
     for name in names:
         rate = getattr(settings, name)
         if not 0 <= rate < 1:
@@ -231,13 +199,7 @@ def check_dropout(settings: Any, names: Iterable[str], part: str = "") -> None:
 
 
 def check_positive(settings: Any, names: Iterable[str], part: str = "") -> None:
-    """Check that settings are greater than 0; None passes.
-
-    Args:
-        settings: A dataclass.
-        names: Names of its settings.
-        part: Prefix of the flags, such as "clear.".
-    """
+    """Check that settings are greater than 0; None passes."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and not value > 0:
@@ -247,15 +209,7 @@ def check_positive(settings: Any, names: Iterable[str], part: str = "") -> None:
 def check_same_run(
     run: Path, settings: Any, may_change: frozenset[str], whose: str, remedy: str
 ) -> None:
-    """Check that settings are equal to those of the run in a folder.
-
-    Args:
-        run: The folder.
-        settings: A frozen dataclass.
-        may_change: Names of settings that may differ.
-        whose: Source of the settings, for the message: "the command line".
-        remedy: What to do if they differ, for the message.
-    """
+    """Check that settings are equal to those of the run in a folder."""
     found = differences(read_config(run, type(settings)), settings, may_change)
     if found:
         raise UserError(f"{run / CONFIG} and {whose} differ in {'; '.join(found)}; {remedy}")

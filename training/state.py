@@ -45,9 +45,6 @@ class Progress(NamedTuple):
         """Check that the run can be trained further by the processes that there are.
 
         Each process has its own random numbers and, in most trainings, its own batch.
-
-        Args:
-            run: Folder of the run, for the message.
         """
         before, now = self.processes, distributed.world_size()
         if before not in (None, now):
@@ -64,9 +61,6 @@ def unchanged_buffers(network: nn.Module) -> Iterator[Callable[[], None]]:
 
     Batch norms update their statistics in the forward pass. A state that is saved after an
     incomplete iteration must not contain these updates, because a resumed run repeats them.
-
-    Yields:
-        A function that restores the buffers, for a block that saves the state itself.
     """
     before = [(buffer, buffer.clone()) for buffer in network.buffers()]
 

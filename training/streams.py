@@ -59,13 +59,7 @@ class Stream(IntEnum):
 
 
 def iteration_seed(seed: int, stream: Stream, iteration: int) -> int:
-    """Return the seed of torch's random numbers in an iteration of a single process.
-
-    Args:
-        seed: Seed of the run.
-        stream: Purpose of the draws.
-        iteration: Iteration, from 0.
-    """
+    """Return the seed of torch's random numbers in an iteration of a single process."""
     return int(stream.rng(seed, iteration).integers(2**63))
 
 

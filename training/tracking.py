@@ -47,14 +47,7 @@ def check_trackers(names: Iterable[TrackerName]) -> None:
 def start_trackers(
     names: Iterable[TrackerName], run: Path, first: int, settings: Mapping[str, Any]
 ) -> list[Tracker]:
-    """Start or continue the trackers of a run.
-
-    Args:
-        names: Names of the trackers.
-        run: Folder of the run.
-        first: First iteration of this process; events from here on replace earlier ones.
-        settings: Settings of the run.
-    """
+    """Start or continue the trackers of a run."""
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
     return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
 
@@ -130,10 +123,6 @@ class EventFile:
 
     torch's SummaryWriter is not used: it writes from a thread, so errors such as a full disk
     cannot be caught.
-
-    Args:
-        folder: Folder of the file.
-        first: First iteration; TensorBoard ignores events of earlier files from here on.
     """
 
     def __init__(self, folder: Path, first: int) -> None:

@@ -50,13 +50,6 @@ class Trainer:
 
     Each iteration has its own random seed, so a resumed run computes the same results as an
     uninterrupted one; on the CPU they are bit-identical.
-
-    Args:
-        config: Settings; `config.resume` names a run to resume, otherwise a new run is started.
-        learner: Networks, gradients and evaluation.
-        noise: Function from iteration (from 0) to the seed of torch's random numbers.
-        largest_loss: Training fails when the loss reaches this value.
-        group: Processes of the run; by default those of `clipnav.training.distributed`.
     """
 
     def __init__(

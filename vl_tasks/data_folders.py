@@ -40,16 +40,7 @@ _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, -
 
 
 def data_folder(config: DataLocation, flag: str = "--data") -> Path:
-    """Return the data folder of a run; the built-in data sets are generated in the cache.
-
-    Args:
-        config: Settings that name it.
-        flag: Flag that chooses the data, for error messages.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-        NotADirectoryError: It is a file.
-    """
+    """Return the data folder of a run; the built-in data sets are generated in the cache."""
     if config.data == "house":
         return _houses(getattr(config, "data_languages", ()))
     if config.data == "easy-vqa":
@@ -92,11 +83,7 @@ def _easy_vqa() -> Path:
 
 
 def language_folder(folder: Path, language: str) -> Path:
-    """Return the folder of the questions and sentences of a language; English: the data folder.
-
-    Raises:
-        FileNotFoundError: The data has no such language; names those that it has.
-    """
+    """Return the folder of the questions and sentences of a language; English: the data folder."""
     if language == ENGLISH:
         return folder
     own = folder / LANGUAGES_FOLDER / language
@@ -134,17 +121,6 @@ def split_file(
 
     For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json. A
     ".jsonl" file takes precedence over ".json" files.
-
-    Args:
-        folder: Folder to search.
-        split: Name of the split, such as "train", "val" or "test-dev".
-        endings: Possible ends of the name, after the split.
-        remedy: Remedy if no file matches; by default to choose a split that the folder has.
-        flags: Flags that choose the split, for this remedy.
-
-    Raises:
-        FileNotFoundError: No file matches.
-        UserError: Several files match.
     """
     found = find_split_file(folder, split, *endings)
     if found is None:
@@ -157,11 +133,7 @@ def split_file(
 
 
 def find_split_file(folder: Path, split: str, *endings: str) -> Path | None:
-    """Return the file of a split, or None if there is none; see `split_file`.
-
-    Raises:
-        UserError: Several files match.
-    """
+    """Return the file of a split, or None if there is none; see `split_file`."""
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
     found = _matching(folder, name)
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.

@@ -88,15 +88,7 @@ def register_task(spec: TaskSpec) -> None:
 
 
 def task_spec(name: str) -> TaskSpec:
-    """Return the row of a task.
-
-    Args:
-        name: Name of a task, or a row as "package.module:SPEC", which is registered.
-
-    Raises:
-        UnknownNameError: There is no such task.
-        UserError: The entry point or the name is not that of a row.
-    """
+    """Return the row of a task."""
     return _TABLE.load(name) if ":" in name else _TABLE.row(name)
 
 
@@ -110,16 +102,6 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
 
     --preset, --data, --model and --start-from are read first because they choose the defaults of
     the other flags; --config takes all defaults from a file, --resume from the resumed run.
-
-    Args:
-        name: Name of the task, see `task_spec`.
-        arguments: Command-line arguments.
-        description: Introduction of the --help text.
-
-    Raises:
-        FileNotFoundError: The folder --resume or --start-from is not a run.
-        UserError: The preset does not exist, a flag has no effect, or a flag contradicts the run to
-            resume or to start from; names both values.
     """
     from clipnav.training.resuming import early_values, parse_run
     from clipnav.training.settings import check_same_run
@@ -146,11 +128,7 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
 
 
 def chosen_preset(presets: Mapping[str, Config], flag: Flag) -> Config:
-    """Return the preset of a command line, which --preset or --data, and --model choose.
-
-    Raises:
-        UserError: The preset does not exist.
-    """
+    """Return the preset of a command line, which --preset or --data, and --model choose."""
     preset = flag("preset") or preset_of_data(flag("data") or "house", presets)
     model = flag("model")
     if model is None and flag("objective") == "masked-words":
@@ -172,12 +150,7 @@ def preset_of_data(data: str, presets: Mapping[str, Any]) -> str:
 
 
 def read_question_config(run: Path) -> Any:
-    """Read the settings of a run of question answering, of any task.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The file is damaged, or of another training.
-    """
+    """Read the settings of a run of question answering, of any task."""
     from clipnav.storage.json_files import read_json
     from clipnav.training.settings import CONFIG, read_config
     from clipnav.vl_tasks.settings.runs import QuestionConfig

@@ -68,13 +68,6 @@ def parted(
     """Split records by image into a held-out split and a training split.
 
     The held-out split has at least one image.
-
-    Args:
-        records: Records to split.
-        picture: Function from a record to its image, see `is_held_out`.
-
-    Raises:
-        UserError: All records belong to one image.
     """
     ids = {picture(record) for record in records}
     if len(ids) < 2:

@@ -172,13 +172,7 @@ def train_task(config: Any) -> Task:
 def warn_of_training_data(
     config: Any, splits: Iterable[str], effect: str = "its accuracy is measured on training data"
 ) -> None:
-    """Warn of splits that are among the training splits.
-
-    Args:
-        config: Settings of the run.
-        splits: Splits that are evaluated.
-        effect: Second half of the message.
-    """
+    """Warn of splits that are among the training splits."""
     for split in splits:
         if split in config.train_splits:
             _LOG.warning("%s is one of --train-splits: %s", split, effect)
@@ -197,11 +191,7 @@ def write_on_first_rank(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def prepare(config: Any) -> None:
-    """Set up torch before the network is built.
-
-    Raises:
-        UserError: torch does not support the device.
-    """
+    """Set up torch before the network is built."""
     # On CPUs, "medium" is up to twice as fast through oneDNN. It is exact on CPUs without bf16
     # instructions; with them, factors of matrix products are rounded to bf16.
     precision = "medium" if config.device == "cpu" else "high"

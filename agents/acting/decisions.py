@@ -19,13 +19,6 @@ class Draws:
     The numbers of a row depend neither on which rows are live nor, if all ranks have equally many
     rows, on how many ranks share the batch. No number is used on two ranks, whatever rows they
     have.
-
-    Args:
-        rng: Random generator.
-        rows: Rows of this rank.
-        rank: Rank of this process.
-        world_size: Number of ranks; groups of rows are dealt out to them in turn.
-        group: Rows in a group.
     """
 
     def __init__(
@@ -94,11 +87,7 @@ class Decisions(NamedTuple):
 
 
 class DecisionRecord:
-    """Chooses the actions of a walk in training, and records the decisions.
-
-    Args:
-        source: Source of the actions.
-    """
+    """Chooses the actions of a walk in training, and records the decisions."""
 
     def __init__(self, source: ActionSource) -> None:
         self._source = source
@@ -146,8 +135,6 @@ class DecisionRecord:
         """Return the decisions of a walk with their rewards.
 
         Args:
-            result: Result of the walk.
-            look_ahead: Compute `cut` and `cut_hidden`; otherwise both are empty.
             next_hidden: Returns the input (C, H) of the critic for rows (C,) of an observation.
         """
         cut = result.cut if look_ahead else result.cut[:0]

@@ -29,12 +29,6 @@ def make_env(
     """Build the vector environment of a split, without autoreset.
 
     Its observations contain indices of viewpoints and views; `DeviceFeatures` gathers the features.
-
-    Args:
-        config: Settings of the run.
-        split: "train", "val_seen", ...
-        tokenizer: Tokenizer; by default words of the training split.
-        num_envs: Number of episodes in a batch; the batch size of the settings by default.
     """
     return make_vln_vector_env(
         num_envs or config.batch_size,
@@ -59,12 +53,7 @@ def make_env(
 
 
 def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, VlnVectorEnv]:
-    """Build the environments of the evaluation splits of a run, by split.
-
-    Raises:
-        FileNotFoundError: A split does not exist.
-        UserError: The goals of a split are not published.
-    """
+    """Build the environments of the evaluation splits of a run, by split."""
     files = world_files(config.world, config.data_dir)
     for split in config.evaluation_splits:
         try:
@@ -83,15 +72,7 @@ def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, V
 
 
 def reserve_text_states(encoder: nn.Module, envs: Iterable[VlnVectorEnv]) -> None:
-    """Store the hidden states of a frozen text encoder for the instructions of environments.
-
-    Args:
-        encoder: Text encoder of an agent; nothing happens unless it is frozen.
-        envs: Environments of all splits that the agent will read.
-
-    Raises:
-        OSError: There is not enough room.
-    """
+    """Store the hidden states of a frozen text encoder for the instructions of environments."""
     frozen = getattr(encoder, "frozen", None)
     if frozen is not None:
         frozen.reserve(env.split.tokens for env in envs)
@@ -104,13 +85,7 @@ def fit_scale(scale: FeatureScale | None, env: VlnVectorEnv) -> None:
 
 
 def feature_store(config: RunConfig) -> FeatureStore:
-    """Open the visual features of a run.
-
-    Raises:
-        UserError: The world has no features of its own and --features is not given; or the file is
-            damaged.
-        FileNotFoundError: There is no such file, or the world's own features are missing.
-    """
+    """Open the visual features of a run."""
     store = world_files(config.world, config.data_dir).open_features(config.features)
     assert store is not None  # only "none" gives none
     return store

@@ -96,13 +96,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
 def evaluate_walks(
     env: VlnVectorEnv, walk_batch: Callable[[list[str]], object], name: str = ""
 ) -> Evaluation:
-    """Evaluate an agent that walks in its own way, see `evaluate`.
-
-    Args:
-        env: Environment without autoreset.
-        walk_batch: Function that walks the episodes of a batch, given their ids, in `env`.
-        name: Label of the progress bar; without it there is no bar.
-    """
+    """Evaluate an agent that walks in its own way, see `evaluate`."""
     check_batch(env)
     episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
     trajectories: dict[str, list[Pose]] = {}
@@ -157,14 +151,7 @@ def summaries(split: str, evaluation: Evaluation) -> dict[str, Summary]:
 
 
 def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: str) -> Results:
-    """Evaluate agents, and then the baselines, on one split.
-
-    Args:
-        env: Environment of the split.
-        agents: Agents by name.
-        seed: Random seed of the random baseline.
-        split: Name of the split.
-    """
+    """Evaluate agents, and then the baselines, on one split."""
     return as_results(split, evaluate_all(env, {**agents, **baselines(env, seed)}, split))
 
 
@@ -174,14 +161,7 @@ def evaluate_all(
     split: str,
     record_batch: NamedWalk | None = None,
 ) -> dict[str, Evaluation]:
-    """Evaluate agents on one split, by name.
-
-    Args:
-        env: Environment of the split.
-        agents: Agents by name.
-        split: Name of the split, for the progress bars.
-        record_batch: Walks a batch of episodes and records it; see `walk` for the default.
-    """
+    """Evaluate agents on one split, by name."""
     return {
         name: evaluate_walks(
             env, partial(record_batch or _walk, env, agent, name), f"{split} {name}"
@@ -196,11 +176,6 @@ def evaluate_splits(
     """Evaluate splits one after the other; return the summaries of all of them.
 
     Those so far are written after each split, so that an interruption loses only one.
-
-    Args:
-        splits: Names of the splits.
-        evaluate_split: Returns the summaries of a split.
-        path: JSON file to write; None for none.
     """
     results: Results = {}
     for split in splits:
@@ -245,7 +220,6 @@ def table(
     """Return an aligned table with a line per split and agent.
 
     Args:
-        results: Summaries by split and agent; a split with secret goals has empty ones.
         metrics: Columns by short name. A measure that a summary lacks, such as the steps of a walk
             on a navigation graph, is printed as "-".
     """

@@ -53,9 +53,6 @@ def shared_words(first: Tokenizer, second: Tokenizer) -> np.ndarray:
     """Return the pairs of ids (N, 2) of the words that two vocabularies share.
 
     The order is that of the second. A piece that is a whole word equals that word.
-
-    Raises:
-        UserError: The vocabularies belong to different Hugging Face models, or only one does.
     """
     if first != second and any(isinstance(v, PretrainedTokenizer) for v in (first, second)):
         raise UserError(

@@ -48,17 +48,7 @@ class PathInstructions:
         length: int,
         languages: Sequence[str] = (),
     ) -> None:
-        """Encode and group instructions.
-
-        Args:
-            episodes: Episodes of the split.
-            tokenizer: Tokenizer.
-            length: Maximum number of tokens of an instruction.
-            languages: Languages to keep, such as "en" or "en-US"; all by default.
-
-        Raises:
-            UserError: The split has no instruction in one of the languages.
-        """
+        """Encode and group instructions."""
         self.episodes = [e for e in episodes if not languages or _has_language(e, languages)]
         present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
         if missing := [language for language in languages if language not in present]:
@@ -69,13 +59,7 @@ class PathInstructions:
         self.paths = _by_path(self.episodes)
 
     def partners(self, path: int, anchor: int, rule: PairRule) -> list[int]:
-        """Return the instructions of a path that may be the partner of one of them.
-
-        Args:
-            path: Index of the path.
-            anchor: Index of the instruction.
-            rule: Languages of the partner.
-        """
+        """Return the instructions of a path that may be the partner of one of them."""
         own = base_language(self.episodes[anchor].language)
         others = [index for index in self.paths[path] if index != anchor]
         if rule == "any":
@@ -113,16 +97,6 @@ class PairBatches:
     """Batches of pairs of instructions, reproducible from seed and iteration.
 
     A batch contains a path at most once, so that no negative describes the path of its anchor.
-
-    Args:
-        data: Instructions of the training split.
-        rule: Languages of the partner.
-        batch_size: Pairs in a batch of all ranks.
-        seed: Random seed.
-        world_size: Number of ranks; the batch is divided evenly.
-
-    Raises:
-        UserError: Fewer than two paths have a pair of instructions.
     """
 
     def __init__(
@@ -151,13 +125,7 @@ class PairBatches:
         self._order = BucketedBatchOrder(names, lengths, batch_size, _BUCKET, seed, world_size)
 
     def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
-        """Return tokens (B, L) of anchors and of their partners for one rank.
-
-        Args:
-            iteration: Iteration, from 0.
-            rank: Rank of this process.
-            world_size: Number of ranks.
-        """
+        """Return tokens (B, L) of anchors and of their partners for one rank."""
         rng = Stream.LANGUAGE_PAIRS.rng(self._seed, iteration)
         pairs = []
         for name in self._order.batch(iteration):
@@ -174,11 +142,7 @@ class PartnerInstructions:
     A path with a single instruction is its own partner.
 
     Args:
-        episodes: E episodes.
         tokens: (E, L) token ids of their instructions.
-
-    Raises:
-        UserError: No path has two instructions.
     """
 
     def __init__(self, episodes: Sequence[Episode], tokens: np.ndarray) -> None:
@@ -202,8 +166,6 @@ class PartnerInstructions:
 
         Args:
             instr_ids: (B,) episodes.
-            seed: Random seed.
-            iteration: Iteration of the run.
         """
         rows = []
         for instr_id in instr_ids:

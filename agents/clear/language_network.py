@@ -22,8 +22,6 @@ class LanguageRepresentation(nn.Module):
     """Transformer over the tokens of an instruction.
 
     Args:
-        text: The transformer.
-        architecture: Sizes or name of the transformer, which must match for weights to be loaded.
         pooling: See `LanguageEncoderConfig`; the released code takes the first token, [CLS].
     """
 
@@ -46,25 +44,13 @@ class LanguageRepresentation(nn.Module):
         return (states * real).sum(1) / real.sum(1)
 
     def text_model(self, identity: str) -> TextModel:
-        """Return the transformer as the encoder of an agent.
-
-        Args:
-            identity: Digest of the weights, which must match for those of the agent.
-        """
+        """Return the transformer as the encoder of an agent."""
         name = {LANGUAGE: identity}
         return TextModel(self._text.network, self._text.shift, name)
 
 
 def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> LanguageRepresentation:
-    """Build a language representation with initial weights: random, or those of --encoder.model.
-
-    Args:
-        config: Settings of the run.
-        tokenizer: Tokenizer of the run.
-
-    Raises:
-        FileNotFoundError, UserError, ConnectionError: The Hugging Face model cannot be read.
-    """
+    """Build a language representation with initial weights: random, or those of --encoder.model."""
     encoder = config.encoder
     if encoder.model is not None:
         text = hugging_face_model(encoder.model)
@@ -110,10 +96,7 @@ def embed(
     """Return the embeddings (B, W) of instructions (B, L) on the CPU, in evaluation mode.
 
     Args:
-        network: The representation; its mode is restored.
         tokens: (B, L) token ids on the CPU.
-        centre: Whether to subtract the mean embedding.
-        batch_size: Instructions at once; those of similar length are computed together.
     """
     was_training = network.training
     network.eval()

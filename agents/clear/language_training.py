@@ -33,15 +33,7 @@ from clipnav.training.streams import Stream
 
 
 class LanguageLearner(SavedNetwork):
-    """Contrastive learning over the instructions of one path.
-
-    Args:
-        config: Settings of the run.
-
-    Raises:
-        FileNotFoundError: A split does not exist.
-        UserError: Instructions or settings do not fit.
-    """
+    """Contrastive learning over the instructions of one path."""
 
     noise = Stream.LANGUAGE_NOISE
     untrained = "initial"  # what `evaluate_untrained` evaluates
@@ -104,12 +96,7 @@ class LanguageLearner(SavedNetwork):
 
 
 def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> list[Episode]:
-    """Read the episodes of a split in the languages of a run.
-
-    Raises:
-        FileNotFoundError: The split does not exist.
-        UserError: The file is damaged, or the split lacks one of the languages.
-    """
+    """Read the episodes of a split in the languages of a run."""
     if not config.languages:
         return load_episodes(config.dataset, split, files)
     parts = [load_episodes(config.dataset, split, files, lang) for lang in config.languages]
@@ -124,9 +111,6 @@ def retrieval(
 
     An instruction searches for that of its path among those of all paths of the split. `log_prob`
     is the negative contrastive loss in batches of the size of the training.
-
-    Raises:
-        UserError: No two paths of the split have two instructions.
     """
     embeddings = embed(network, data.tokens, config.centre)
     figures: dict[str, Summary] = {}

@@ -27,14 +27,7 @@ _DIGITS = 16  # of a digest
 
 
 class RepresentedViews(ViewEncoder):
-    """Visual representation as the view encoder of an agent.
-
-    Args:
-        network: Trained representation.
-        identity: Digest of its weights before the agent's training.
-        tune: Whether the agent's training changes its weights; otherwise it has no dropout.
-        encode_stop: See `VisualRepresentation.view`.
-    """
+    """Visual representation as the view encoder of an agent."""
 
     def __init__(
         self,
@@ -71,16 +64,7 @@ class RepresentedViews(ViewEncoder):
 def load_language(
     run: Path, device: str = "cpu"
 ) -> tuple[LanguageRepresentation, Tokenizer, LanguageConfig]:
-    """Load the network, the tokenizer and the settings of a language representation.
-
-    Args:
-        run: Folder of a run of clipnav train-language-representation.
-        device: Device of the network.
-
-    Raises:
-        FileNotFoundError: The folder does not contain a run.
-        UserError: Files are damaged.
-    """
+    """Load the network, the tokenizer and the settings of a language representation."""
     settings = read_config(run, LanguageConfig)
     tokenizer = load_run_tokenizer(run / VOCABULARY)
     network = make_language_network(settings, tokenizer)
@@ -89,15 +73,7 @@ def load_language(
 
 
 def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
-    """Load a language representation as the text encoder of an agent.
-
-    Args:
-        run: Folder of a run of clipnav train-language-representation.
-        max_instruction_length: Maximum number of tokens that the agent reads.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_language`, or the agent reads more tokens.
-    """
+    """Load a language representation as the text encoder of an agent."""
     network, _, settings = load_language(run)
     if max_instruction_length > settings.max_instruction_length:
         raise UserError(
@@ -111,17 +87,7 @@ def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
 def load_view_encoder(
     run: Path, store: FeatureStore, settings: RepresentationConfig
 ) -> RepresentedViews:
-    """Load a visual representation as the view encoder of an agent.
-
-    Args:
-        run: Folder of a run of clipnav train-visual-representation.
-        store: Features that the agent reads.
-        settings: Use of the representation.
-
-    Raises:
-        FileNotFoundError: The folder does not contain a run.
-        UserError: Files are damaged, or the representation belongs to another feature encoder.
-    """
+    """Load a visual representation as the view encoder of an agent."""
     config = read_config(run, VisualConfig)
     network = make_visual_network(config, store.width)
     load_model(run, network, {"encoder": store.encoder})
@@ -130,14 +96,7 @@ def load_view_encoder(
 
 
 def representation_metadata(config: AgentConfig) -> dict[str, str]:
-    """Return the identity of the representations of an agent, as in the metadata of its weights.
-
-    Args:
-        config: Settings of the agent.
-
-    Raises:
-        FileNotFoundError: A representation has no weights.
-    """
+    """Return the identity of the representations of an agent, as in the metadata of its weights."""
     visual = config.visual_representation if config.vision else None
     runs = {LANGUAGE: config.language_representation, _VISUAL: visual}
     return {name: _digest(run) for name, run in runs.items() if run is not None}

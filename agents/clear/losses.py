@@ -19,8 +19,6 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, symmetric: bool =
     Args:
         first: (B, W) embeddings.
         second: (B, W) embeddings of their partners, in the same order.
-        temperature: Divisor of the cosine similarities.
-        symmetric: Whether the embeddings of `second` are anchors as well.
     """
     count = len(first)
     embeddings = functional.normalize(torch.cat([first, second]).float(), dim=1)  # (2B, W)
@@ -42,7 +40,6 @@ def paired_cross_entropy(first: Tensor, second: Tensor, live: Tensor, temperatur
         first: (B, W) embeddings of the viewpoints of a step.
         second: (B, W) embeddings of the viewpoints of the paired paths.
         live: (B,) bool, false for pairs that have ended.
-        temperature: Divisor of the cosine similarities.
     """
     first, second = functional.normalize(first, dim=1), functional.normalize(second, dim=1)
     logits = first @ second.T / temperature  # (B, B)

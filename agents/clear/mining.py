@@ -30,11 +30,7 @@ def mine_pairs(paths: Sequence[PathKey], embeddings: np.ndarray) -> dict[PathKey
     """Find the most similar path of the same length in another scan for each path.
 
     Args:
-        paths: P distinct paths.
         embeddings: (P, W) embeddings of their instructions.
-
-    Returns:
-        Counterparts by path; a path without another one of its length elsewhere is absent.
     """
     embeddings = normalised(embeddings)
     scans = np.unique([scan for scan, _ in paths], return_inverse=True)[1]
@@ -59,7 +55,6 @@ def path_embeddings(groups: Sequence[Sequence[int]], embeddings: np.ndarray) -> 
     """Return the embedding (P, W) of each path: the mean of those of its instructions.
 
     Args:
-        groups: Instructions of each path, as rows of the embeddings.
         embeddings: (E, W) embeddings of instructions; their lengths have no effect.
     """
     embeddings = normalised(embeddings)

@@ -69,12 +69,6 @@ def house_objects(viewpoints: Iterable[tuple[str, str]]) -> ObjectClasses:
     """Return the classes of the objects in all views of viewpoints of the built-in houses.
 
     They are read from object-id images; houses that are missing in the cache are built.
-
-    Args:
-        viewpoints: Scan and viewpoint, the viewpoints of a scan one after the other.
-
-    Raises:
-        UnknownNameError: A scan is not a built-in house, or has no such viewpoint.
     """
     from clipnav.envs.houses.rendering.view_objects import object_panoramas, view_object_ids
 
@@ -95,7 +89,6 @@ def classes_of_view(object_id: np.ndarray, categories: Sequence[str]) -> np.ndar
 
     Args:
         object_id: (H, W) int32 indices of objects, -1 for the sky.
-        categories: Category of each object.
     """
     counts = np.bincount(object_id.ravel() + 1, minlength=len(categories) + 1)[1:]
     shown = np.zeros(NUM_CLASSES, bool)
@@ -112,10 +105,6 @@ def common_classes(
     """Return the mean share of the classes of two panoramas that both show, and that by chance.
 
     By chance, each panorama is compared with the counterpart of the one half a list away.
-
-    Args:
-        classes: Classes of the objects in the views of all viewpoints.
-        pairs: Scan and viewpoint of two panoramas each.
     """
     shown = [
         np.array([classes[scan][viewpoint].any(0) for scan, viewpoint in side])
@@ -145,12 +134,7 @@ def write_objects(path: Path, classes: Mapping[str, Mapping[str, np.ndarray]]) -
 
 
 def read_objects(path: Path) -> ObjectClasses:
-    """Read classes of objects; any number above 0 means that the view shows the class.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: The file is damaged, or a viewpoint has not 36 views of equally many classes.
-    """
+    """Read classes of objects; any number above 0 means that the view shows the class."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; write it with clipnav pair-paths, name its folder with "
@@ -182,11 +166,7 @@ def read_objects(path: Path) -> ObjectClasses:
 def objects_of_viewpoint(
     classes: ObjectClasses, scan: str, viewpoint: str, path: Path
 ) -> np.ndarray:
-    """Return the classes (36, C) bool of a viewpoint.
-
-    Raises:
-        UnknownNameError: The file lacks the viewpoint; names the file.
-    """
+    """Return the classes (36, C) bool of a viewpoint."""
     shown = classes.get(scan, {}).get(viewpoint)
     if shown is None:
         raise UnknownNameError(

@@ -60,18 +60,6 @@ def write_multi_file(
     """Write the records of a guide file with the other instructions and the paired paths.
 
     All fields of the guide file, such as the times of words, are kept.
-
-    Args:
-        path: File to write.
-        source: Guide file, possibly compressed.
-        pairs: Counterparts by path.
-        remedy: How to get a correct guide file, for error messages.
-
-    Returns:
-        Number of records.
-
-    Raises:
-        UserError: The guide file is damaged.
     """
     # Raw values are copied as they are; the times of words would take gigabytes as objects.
     raw_records = read_records(source, dict[str, msgspec.Raw], remedy)
@@ -97,12 +85,7 @@ def write_multi_file(
 
 
 def read_multi_file(path: Path) -> list[MultiRecord]:
-    """Read all records of a file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: A record is damaged; names file, record, field and remedy.
-    """
+    """Read all records of a file."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_REMEDY}, or name its folder with --pairs")
     records = read_records(path, MultiRecord, _REMEDY)
@@ -117,13 +100,7 @@ def read_multi_file(path: Path) -> list[MultiRecord]:
 
 
 def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
-    """Read the distinct pairs of paths of a file and check them against the graphs.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: A record is damaged, a path does not fit its graph, both paths are in the same
-            scan or have different lengths, or no record has a pair.
-    """
+    """Read the distinct pairs of paths of a file and check them against the graphs."""
     records = read_multi_file(path)
     pairs: dict[PathPair, int] = {}
     for number, record in enumerate(records):

@@ -38,11 +38,6 @@ def pair_paths(config: PairPathsConfig) -> None:
     """Pair the paths of the splits and write the files.
 
     Objects and results of other splits that are already in the folder are kept.
-
-    Raises:
-        FileNotFoundError: The run or a split does not exist.
-        UserError: The run, an annotation file or a file in the folder is damaged, or no path of a
-            split has a counterpart.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -119,13 +114,7 @@ def _paired_viewpoints(
 def similar_paths(
     network: LanguageRepresentation, data: PathInstructions, centre: bool
 ) -> dict[PathKey, MinedPair]:
-    """Return the counterpart of each path of a split, by the similarity of its instructions.
-
-    Args:
-        network: The representation.
-        data: Instructions of the split.
-        centre: Whether to subtract the mean embedding.
-    """
+    """Return the counterpart of each path of a split, by the similarity of its instructions."""
     embeddings = embed(network, data.tokens, centre).numpy()
     firsts = [data.episodes[group[0]] for group in data.paths]
     keys = [(episode.scan, episode.path) for episode in firsts]
@@ -135,11 +124,7 @@ def similar_paths(
 def _write_house_objects(
     path: Path, splits: Iterable[Mapping[PathKey, MinedPair]]
 ) -> ObjectClasses:
-    """Write the classes of the objects at all viewpoints of paired paths.
-
-    Returns:
-        The classes of all viewpoints, and of those that the file contained before.
-    """
+    """Write the classes of the objects at all viewpoints of paired paths."""
     ordered = sorted(
         {(scan, viewpoint) for pairs in splits for scan, way in pairs for viewpoint in way}
     )

@@ -40,11 +40,6 @@ def summary(positions: np.ndarray, candidates: int) -> Summary:
 
     Args:
         positions: (Q,) ranks from 1.
-        candidates: Number of candidates N.
-
-    Returns:
-        `MRR` mean reciprocal rank, `R@1` and `R@5` recall, all in 0..1; `chance`, the R@1 of random
-        embeddings; and the numbers of `candidates` and `queries`.
     """
     return {
         "MRR": float(np.mean(1 / positions)),

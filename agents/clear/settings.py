@@ -226,7 +226,6 @@ def language_defaults(world: World, recipe: ClearRecipe | None = None) -> Langua
     """Return the default settings of a language representation.
 
     Args:
-        world: Set of buildings.
         recipe: Published settings.
     """
     start = LanguageConfig(world=world, preset=recipe)
@@ -247,11 +246,7 @@ def parse_language(arguments: Sequence[str], description: str | None = None) -> 
 
 
 def parse_visual(arguments: Sequence[str], description: str | None = None) -> VisualConfig:
-    """Return the settings of a visual representation from its command line.
-
-    Raises:
-        UserError: As in `parse_training`, or --pairs is missing.
-    """
+    """Return the settings of a visual representation from its command line."""
     config = parse_training(
         VisualConfig, lambda _, *given: visual_defaults(*given), arguments, description
     )

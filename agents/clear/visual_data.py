@@ -42,18 +42,7 @@ class PairedSteps(NamedTuple):
 
 
 class PairedPaths:
-    """Pairs of paths of a split, with the features and objects of their viewpoints.
-
-    Args:
-        pairs: Pairs of paths.
-        store: Features.
-        classes: Object classes by scan and viewpoint; None without object constraint.
-        objects_file: File of the classes, for error messages.
-
-    Raises:
-        UnknownNameError: The store or the classes lack a viewpoint.
-        UserError: Features are not finite.
-    """
+    """Pairs of paths of a split, with the features and objects of their viewpoints."""
 
     def __init__(
         self,
@@ -87,7 +76,6 @@ class PairedPaths:
 
         Args:
             numbers: (B,) indices of the pairs.
-            longest: Number T of steps; that of the longest path by default.
         """
         chosen = [self.pairs[number] for number in numbers]
         sizes = np.array([len(pair.path) for pair in chosen])
@@ -130,17 +118,7 @@ class PairedPaths:
 
 
 class PairedPathBatches:
-    """Batches of paired paths, reproducible from seed and iteration.
-
-    Args:
-        data: Pairs of the training split.
-        batch_size: Pairs in a batch of all ranks.
-        seed: Random seed.
-        world_size: Number of ranks; the batch is divided evenly.
-
-    Raises:
-        UserError: There are fewer than two pairs, or fewer than ranks.
-    """
+    """Batches of paired paths, reproducible from seed and iteration."""
 
     def __init__(self, data: PairedPaths, batch_size: int, seed: int, world_size: int = 1) -> None:
         if len(data.pairs) < 2:
@@ -151,13 +129,7 @@ class PairedPathBatches:
         self._order = BucketedBatchOrder(names, lengths, batch_size, _BUCKET, seed, world_size)
 
     def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> PairedSteps:
-        """Return the steps of one rank; all ranks have the same number of steps T.
-
-        Args:
-            iteration: Iteration, from 0.
-            rank: Rank of this process.
-            world_size: Number of ranks.
-        """
+        """Return the steps of one rank; all ranks have the same number of steps T."""
         numbers = [int(name) for name in self._order.batch(iteration)]
         longest = max(len(self._data.pairs[number].path) for number in numbers)
         return self._data.steps(numbers[rank::world_size], longest)

@@ -15,13 +15,7 @@ INPUT_DROPOUT, HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
 
 
 class VisualEncoder(nn.Module):
-    """Residual perceptron: LayerNorm(x + W2 dropout(relu(W1 dropout(x)))).
-
-    Args:
-        width: D, width of the visual features.
-        input_dropout: Dropout rate of the features.
-        hidden_dropout: Dropout rate of the hidden layer.
-    """
+    """Residual perceptron: LayerNorm(x + W2 dropout(relu(W1 dropout(x))))."""
 
     def __init__(
         self,
@@ -45,14 +39,7 @@ class VisualEncoder(nn.Module):
 
 
 class VisualRepresentation(nn.Module):
-    """Visual encoder with the standardisation of its input.
-
-    Args:
-        width: D, width of the visual features.
-        standardise: Whether features are standardised first; see `FeatureScale.fit`.
-        input_dropout: Dropout rate of the features.
-        hidden_dropout: Dropout rate of the hidden layer.
-    """
+    """Visual encoder with the standardisation of its input."""
 
     def __init__(
         self,
@@ -94,7 +81,6 @@ class VisualRepresentation(nn.Module):
         """Return a view of the follower with encoded visual features; angles are unchanged.
 
         Args:
-            view: View with D visual features, then angle features.
             encode_stop: Whether the zero row of the action stop is encoded as well, as in the
                 released code; otherwise it stays zero.
         """
@@ -119,7 +105,6 @@ def shared_objects(objects: Tensor, pair_objects: Tensor) -> Tensor:
     """Return (..., N) bool: whether a view and its counterpart show an object of the same class.
 
     Args:
-        objects: (..., N, C), 0 for classes that a view does not show.
         pair_objects: (..., N, C) of the paired viewpoints.
     """
     return ((objects > 0) & (pair_objects > 0)).any(-1)

@@ -25,16 +25,7 @@ _ROWS_AT_ONCE = 256
 
 
 class VisualLearner(SavedNetwork):
-    """Contrastive learning over the viewpoints of paired paths.
-
-    Args:
-        config: Settings of the run.
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-        UnknownNameError: The features or the objects lack a viewpoint.
-        UserError: A file is damaged, or there are too few pairs.
-    """
+    """Contrastive learning over the viewpoints of paired paths."""
 
     noise = Stream.VISUAL_NOISE
     untrained = "features"  # what `evaluate_untrained` evaluates
@@ -115,11 +106,6 @@ def view_retrieval(
 
     The embedding of a panorama is the mean of its encoded views, without object constraint, which
     would reveal the counterpart.
-
-    Args:
-        network: The representation, in evaluation mode; None for the features themselves.
-        data: Pairs of the split.
-        store: Features.
     """
     queries, candidates, targets = data.twins()
 

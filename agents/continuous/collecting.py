@@ -38,15 +38,7 @@ class _Entry(NamedTuple):
 
 
 class Collector:
-    """Collects the demonstrations of a run, round by round, and draws from them.
-
-    Args:
-        config: Settings of the run.
-        env: Environment of the training split with a teacher and `AutoresetMode.DISABLED`.
-        features: Features of its pictures.
-        folder: Folder of the expert's demonstrations.
-        key: Everything that these depend on.
-    """
+    """Collects the demonstrations of a run, round by round, and draws from them."""
 
     def __init__(
         self,
@@ -67,23 +59,13 @@ class Collector:
             self._of_path.setdefault((episode.scan, episode.path_id), []).append(number)
 
     def start(self, run: Path, check: Callable[[], None] = never) -> None:
-        """Begin a run.
-
-        Args:
-            run: Folder of the run, which receives the demonstrations of later rounds.
-            check: Called before each step of the walks, to give up the current part by an error.
-        """
+        """Begin a run."""
         self._check = check
         key = self._key | {"seed": str(self._config.seed)}
         self._own = DemonstrationStore(run / DEMONSTRATIONS, key)
 
     def collect(self, number: int, network: ContinuousNetwork) -> None:
-        """Collect what is missing of the rounds up to `number`; a bar shows the progress.
-
-        Args:
-            number: Round, from 0.
-            network: The current policy.
-        """
+        """Collect what is missing of the rounds up to `number`; a bar shows the progress."""
         while len(self._rounds) <= number:
             current = len(self._rounds)
             self._rounds.append(self._round(current, network))
@@ -205,15 +187,8 @@ def collect_walks(
     """Let the expert and the policy walk in turns, and label every step with the expert's action.
 
     Args:
-        env: Environment with a teacher and `AutoresetMode.DISABLED`.
-        features: Features of its pictures.
-        network: The policy; None if only the expert acts.
-        episodes: Indices of at most as many episodes as the environment has agents.
         expert_probability: Probability at each step that the expert acts; otherwise an action of
             the policy is sampled.
-        seed: Random seed of both.
-        reads_instructions: Whether the policy reads instructions.
-        check: Called before each building and each step, to give the walks up by an error.
     """
     size, count = env.num_envs, len(episodes)
     ids = [env.episodes[number].instr_id for number in episodes]

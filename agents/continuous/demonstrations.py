@@ -47,10 +47,6 @@ class DemonstrationStore:
 
     A file is complete or absent, so that an interrupted collection continues with the first missing
     part. Steps are read from disk when they are needed.
-
-    Args:
-        folder: The folder, which is created when a part is written.
-        key: Everything that the demonstrations depend on. Files with another key are refused.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, str]) -> None:
@@ -60,11 +56,7 @@ class DemonstrationStore:
         self._episodes: dict[str, np.ndarray] = {}
 
     def has(self, name: str) -> bool:
-        """Return whether a part has been written.
-
-        Raises:
-            UserError: The file is damaged or of other settings.
-        """
+        """Return whether a part has been written."""
         if not self._path(name).is_file():
             return False
         self._open(name)
@@ -84,14 +76,7 @@ class DemonstrationStore:
         self._offsets.pop(name, None)
 
     def check_disk_space(self, names: Sequence[str]) -> None:
-        """Check that the disk has space for the missing parts, as large as the mean of the others.
-
-        Args:
-            names: All parts; at least one must have been written.
-
-        Raises:
-            OSError: The free space is too small; the message contains the required size.
-        """
+        """Check the disk space for the missing parts, of the mean size of the others."""
         paths = [self._path(name) for name in names]
         sizes = [path.stat().st_size for path in paths if path.is_file()]
         required = (len(paths) - len(sizes)) * sum(sizes) / len(sizes)

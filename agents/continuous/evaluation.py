@@ -25,14 +25,7 @@ from clipnav.training.streams import Stream, iteration_seed
 
 
 def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
-    """Evaluate the agent of a run on splits; print the scores, and write them if requested.
-
-    Returns:
-        Mean measures by split and agent.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_continuous_run`, or a split does not exist.
-    """
+    """Evaluate the agent of a run on splits; print the scores, and write them if requested."""
     if config.threads:
         torch.set_num_threads(config.threads)
     task, agent = load_continuous_run(config.run, config.device)
@@ -64,14 +57,7 @@ def _evaluate(
 def evaluate_split(
     task: ContinuousTask, agent: NetworkWalker, split: str, episodes: int | None
 ) -> dict[str, Summary]:
-    """Return the mean measures of an agent, under the kind of its network, and of the baselines.
-
-    Args:
-        task: The agent's task.
-        agent: The agent.
-        split: Split to walk.
-        episodes: Number of episodes, spread over the split; None for all.
-    """
+    """Return the mean measures of an agent, under the kind of its network, and of the baselines."""
     size = task.config.evaluation_batch_size
     measured, _ = _walk_split(task, agent, split, size, episodes)
     return measured | _walk_baselines(task, split, size, episodes)

@@ -23,13 +23,7 @@ class Seen(NamedTuple):
 
 
 class FrozenFeatures:
-    """Grid features of colour pictures, and small depth pictures.
-
-    Args:
-        encoder: Encoder of the colour pictures.
-        depth_pixels: Height and width of the depth pictures.
-        vision: Whether pictures are used; otherwise all features are 0.
-    """
+    """Grid features of colour pictures, and small depth pictures."""
 
     def __init__(self, encoder: ClipEncoder, depth_pixels: int, vision: bool = True) -> None:
         self._encoder, self._pixels, self._vision = encoder, depth_pixels, vision

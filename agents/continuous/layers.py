@@ -54,14 +54,7 @@ class Output(NamedTuple):
 
 
 class InstructionEncoder(nn.Module):
-    """LSTM over the words of instructions.
-
-    Args:
-        vocabulary: Number of words; 0 is padding.
-        word_size: Width of the word embeddings.
-        size: Width of the state, in each direction.
-        bidirectional: Whether to read in both directions.
-    """
+    """LSTM over the words of instructions."""
 
     def __init__(self, vocabulary: int, word_size: int, size: int, bidirectional: bool) -> None:
         super().__init__()
@@ -87,9 +80,6 @@ class DepthNetwork(nn.Module):
     """Small convolutional network over depth pictures, with a result of 4 by 4 cells.
 
     VLN-CE has a frozen ResNet-50 of DD-PPO here; this network is trained together with the agent.
-
-    Args:
-        channels: Channels of a cell; the layers before have an eighth, a quarter and a half of it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -111,13 +101,7 @@ class DepthNetwork(nn.Module):
 
 
 class ActionHead(nn.Module):
-    """Logits of actions and, optionally, the predicted progress.
-
-    Args:
-        size: Width of the state.
-        actions: Number of actions.
-        progress: Whether to predict the progress.
-    """
+    """Logits of actions and, optionally, the predicted progress."""
 
     def __init__(self, size: int, actions: int, progress: bool) -> None:
         super().__init__()
@@ -189,7 +173,6 @@ class Cells(NamedTuple):
 
         Args:
             queries: (B, T, K).
-            key_value: Layer from C + P to K + V.
         """
         size, channels = queries.shape[-1], self.features.shape[-1]
         keys, values = key_value.weight[:size], key_value.weight[size:]

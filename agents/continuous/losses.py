@@ -36,11 +36,9 @@ def make_batch(
     """Stack demonstrations.
 
     Args:
-        walks: B demonstrations.
         ids: (B, L) words of their instructions.
         inflection_weight: Weight of a step whose label differs from the one before, and of the
             first step; other steps have weight 1.
-        device: Device of the batch.
     """
 
     def padded(name: str, value: float, kind: torch.dtype) -> Tensor:

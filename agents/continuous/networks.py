@@ -27,14 +27,7 @@ from clipnav.agents.continuous.settings import ContinuousNetworkConfig
 
 
 class ContinuousNetwork(nn.Module):
-    """What both networks have: the reader of instructions, the depth network and the actions.
-
-    Args:
-        config: Kind and sizes.
-        vocabulary: Number of words.
-        grid: Cells and channels of the colour features.
-        actions: Number of actions.
-    """
+    """What both networks have: the reader of instructions, the depth network and the actions."""
 
     recurrent_layers: int
 

@@ -20,8 +20,6 @@ def continuous_defaults(
     """Return the default settings of a task and world.
 
     Args:
-        dataset: Dataset with a continuous version.
-        world: Set of houses.
         recipe: Published settings; None for a short training of a small CMA by DAgger on a CPU.
     """
     start = ContinuousTrainConfig(dataset=dataset, world=world, preset=recipe)

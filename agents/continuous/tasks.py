@@ -23,16 +23,7 @@ from clipnav.training.settings import read_config
 
 
 class ContinuousTask:
-    """Encoder, splits and environments of a continuous agent.
-
-    Args:
-        config: Settings of the run.
-        run: Folder with the vocabulary; None to learn one from the training split.
-
-    Raises:
-        FileNotFoundError: A file, a split or the encoder does not exist.
-        UserError: A file is damaged, or settings do not fit.
-    """
+    """Encoder, splits and environments of a continuous agent."""
 
     def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
         self.config = config
@@ -59,13 +50,7 @@ class ContinuousTask:
         return self._splits[name]
 
     def env(self, split: str, size: int, draws: bool = True) -> ContinuousVectorEnv:
-        """Build an environment of `size` agents without autoreset.
-
-        Args:
-            split: Name of the split.
-            size: Number of agents.
-            draws: Whether observations contain the pictures of the agent's task.
-        """
+        """Build an environment of `size` agents without autoreset."""
         settings = self.settings if draws else replace(self.settings, observe=())
         return ContinuousVectorEnv(
             self.split(split), self._simulator, size, settings, AutoresetMode.DISABLED
@@ -103,19 +88,7 @@ class ContinuousTask:
 def load_continuous_run(
     run: Path, device: str | None = None
 ) -> tuple[ContinuousTask, NetworkWalker]:
-    """Load the best weights of a run of clipnav train-continuous-agent.
-
-    Args:
-        run: Folder of the run.
-        device: Device of networks and encoder; that of the run by default.
-
-    Returns:
-        Its task, and its agent, which takes the most probable actions.
-
-    Raises:
-        FileNotFoundError: The folder is not a run, or data is missing.
-        UserError: Files are damaged, or the weights fit neither the settings nor the encoder.
-    """
+    """Load the best weights of a run of clipnav train-continuous-agent."""
     config = read_config(run, ContinuousTrainConfig)
     task = ContinuousTask(replace(config, device=device or config.device), run)
     network = task.make_network()

@@ -40,16 +40,7 @@ _AFTER_ROUNDS = frozenset(
 
 
 class ContinuousLearner(SavedNetwork):
-    """Imitation of the expert in continuous environments.
-
-    Args:
-        config: Settings of the run.
-
-    Raises:
-        FileNotFoundError: A split or an encoder does not exist.
-        UserError: A file is damaged, the goals of an evaluation split are secret, or settings do
-            not fit.
-    """
+    """Imitation of the expert in continuous environments."""
 
     network: ContinuousNetwork
 
@@ -157,12 +148,7 @@ def continuous_trainer(config: ContinuousTrainConfig) -> tuple[Trainer, Continuo
 
 
 def train_continuous(config: ContinuousTrainConfig) -> Results:
-    """Train a continuous agent, compare its best weights with baselines and write the results.
-
-    Returns:
-        Mean measures by split and agent: the trained one, "random" and "forward" of VLN-CE, and
-        the expert.
-    """
+    """Train a continuous agent, compare its best weights with baselines and write the results."""
     trainer, learner = continuous_trainer(config)
     trainer.train()
     learner.load_model(trainer.run)

@@ -21,14 +21,7 @@ FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
 
 
 class NetworkWalker:
-    """An agent with a network.
-
-    Args:
-        network: The network.
-        features: Features of the pictures.
-        reads_instructions: Whether it reads instructions; otherwise all are empty.
-        generator: Source of sampled actions; None for the most probable actions.
-    """
+    """An agent with a network."""
 
     def __init__(
         self,
@@ -83,11 +76,7 @@ class NetworkWalker:
 
 
 class RandomWalker:
-    """VLN-CE's random agent.
-
-    Args:
-        seed: Random seed.
-    """
+    """VLN-CE's random agent."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -101,12 +90,7 @@ class RandomWalker:
 
 
 class ForwardWalker:
-    """VLN-CE's hand-crafted agent: a random heading, then 37 steps forward and a stop.
-
-    Args:
-        seed: Random seed.
-        turns_per_circle: Number of turns of a full circle.
-    """
+    """VLN-CE's hand-crafted agent: a random heading, then 37 steps forward and a stop."""
 
     def __init__(self, seed: int, turns_per_circle: int) -> None:
         self._rng, self._circle = np.random.default_rng(seed), turns_per_circle
@@ -143,13 +127,7 @@ class ExpertWalker:
 def open_buildings(
     env: ContinuousVectorEnv, episodes: Sequence[int], check: Callable[[], None]
 ) -> None:
-    """Open the buildings of episodes one by one, because one that is not built yet takes seconds.
-
-    Args:
-        env: The environment.
-        episodes: Indices of the episodes.
-        check: Called before each building, to give up by an error.
-    """
+    """Open the buildings of episodes one by one; building one takes seconds."""
     for scan in dict.fromkeys(env.episodes[number].scan for number in episodes):
         check()
         env.simulator.floor(scan)
@@ -169,15 +147,8 @@ def walk_all(
     """Let an agent walk episodes of an environment and return the measures of each.
 
     Args:
-        env: Environment with `AutoresetMode.DISABLED`.
-        walker: The agent.
-        episodes: Indices of the episodes.
         finished: Called after each batch with the indices of its episodes; their walks are then
             those of the first agents of `env.traces()`.
-        check: Called before each building and each step, to give the walks up by an error.
-
-    Raises:
-        TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
     results: list[dict[str, float]] = []
     size = env.num_envs

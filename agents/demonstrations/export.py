@@ -52,11 +52,7 @@ _DATASET = "dataset"
 
 
 def export_demonstrations(config: DemonstrationConfig) -> Json:
-    """Export demonstrations; resume an unfinished export with the same settings.
-
-    Returns:
-        The manifest.
-    """
+    """Export demonstrations; resume an unfinished export with the same settings."""
     writer = _format(config.format)[0]  # checks its packages first
     episodes = chosen_episodes(config)
     _check_sources(config)

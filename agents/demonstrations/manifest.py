@@ -67,12 +67,7 @@ _LICENCES = {
 
 
 def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:
-    """Return everything that determines the content of an export.
-
-    Args:
-        config: Settings of the export.
-        episodes: The chosen episodes, in order.
-    """
+    """Return everything that determines the content of an export."""
     settings = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dataclasses.asdict(config).items()
@@ -137,14 +132,7 @@ def count_walks(walks: Iterable[RecordedWalk]) -> Json:
 
 
 def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, counts: Json) -> None:
-    """Write the manifest of a complete export.
-
-    Args:
-        folder: The export.
-        config: Its settings.
-        known: Its identity, see `identity`.
-        counts: Counts of its walks, see `count_walks`.
-    """
+    """Write the manifest of a complete export."""
     height, width = config.picture_shape
     manifest = {
         "package": "clipnav",

@@ -78,15 +78,8 @@ class MapAgent(RouteWalker):
     """A map transformer that walks in a vector environment.
 
     Args:
-        model: The network; in training mode it applies dropout.
-        features: Visual features of the world.
-        max_decisions: Maximum number of decisions of an episode (DUET: 15 for R2R).
-        policy: Chooses the map tokens; the highest scores by default.
         stops_at_best: Walk to the visited viewpoint with the highest probability of [stop] at the
             end; otherwise the episode ends where the agent is.
-        expert: Expert of the batch that labels every state; the policy gets the labels.
-        ends_with_expert: End an episode where the expert would stop, whatever the policy chooses.
-        reads_instructions: Whether it reads whole instructions, or empty ones.
     """
 
     def __init__(
@@ -161,7 +154,6 @@ class MapAgent(RouteWalker):
         """Add the current viewpoints of R episodes to their maps and choose map tokens.
 
         Args:
-            observation: Observation with `viewpoint` and `view` of all rows.
             rows: (R,) episodes that have not ended, in ascending order.
         """
         self._decided[rows] += 1

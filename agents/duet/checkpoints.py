@@ -54,15 +54,6 @@ def convert_duet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     BERT's table of token types is split into the text's and the panorama's. The decoder of masked
     words, a copy of the word embeddings, is dropped.
-
-    Args:
-        weights: State dictionary of the fine-tuned or of the pre-training model.
-
-    Returns:
-        Weights of `MapTransformer`, and those of `PretrainingModel` outside its network.
-
-    Raises:
-        UserError: Two names collide, or the decoder differs from the word embeddings.
     """
     converted = renamed(weights, _PARTS, "panorama.type_embedding")
     decoder = converted.pop(_TIED, None)
@@ -79,12 +70,7 @@ def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_duet(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a published file, see `read_weights` and `convert_duet`.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is damaged, or is not such a file.
-    """
+    """Read and convert a published file, see `read_weights` and `convert_duet`."""
     weights, _ = read_weights(Path(path), entries=ENTRIES)
     try:
         return convert_duet(weights)

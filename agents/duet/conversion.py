@@ -11,19 +11,7 @@ from clipnav.agents.transformer.released_runs import Checkpoint, write_run
 def convert_duet_run(
     weights: Path, output: Path, config: MapTrainConfig, bert: str, heads: int
 ) -> None:
-    """Write a checkpoint of DUET as a run of a map agent.
-
-    Args:
-        weights: Checkpoint of the fine-tuning, or of the pre-training, whose heads are dropped.
-        output: Folder to write.
-        config: Settings of a map agent on the data of the checkpoint.
-        bert: Folder or name of the BERT whose word pieces the checkpoint reads.
-        heads: Number of attention heads.
-
-    Raises:
-        FileNotFoundError, FileExistsError, UserError, ConnectionError: As in `write_run`, or the
-            file is damaged or contains more than tensors.
-    """
+    """Write a checkpoint of DUET as a run of a map agent."""
     checkpoint = Checkpoint(
         path=weights,
         model="DUET for R2R or R4R",

@@ -19,14 +19,7 @@ from clipnav.agents.maps.route_walker import Choice
 def describe_decision(
     maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
 ) -> dict[str, Iterable[Any]]:
-    """Return details of the decisions of R agents, see `RouteWalker.describe`.
-
-    Args:
-        maps: Known maps.
-        state: R states.
-        scores: Their scores.
-        choice: What the agents do.
-    """
+    """Return details of the decisions of R agents, see `RouteWalker.describe`."""
     slots = state.tokens.slots
     chances = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
     probabilities = action_probabilities(maps, state.rows, slots, chances)

@@ -55,9 +55,6 @@ class PathBatch(NamedTuple):
         """Encode the panoramas, with one feature dropout mask per path.
 
         Args:
-            model: Network.
-            features: Features of the world.
-            chosen: Indices of the states to return; all R by default.
             hidden: (P, V) bool, views of the states of `paths` whose features are zero.
         """
         inputs = self._encode(model, features, hidden)
@@ -117,10 +114,7 @@ def path_batch(
     between viewpoints that are not neighbours.
 
     Args:
-        features: Features of the world.
-        references: Reference paths of all episodes.
         episodes: (B,) episodes.
-        revisits: Whether visited viewpoints can be chosen.
     """
     geometry = features.geometry
     walks = ReferenceWalks.of(geometry.world, references, episodes)

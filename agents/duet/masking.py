@@ -16,9 +16,6 @@ def mask_id(tokenizer: Tokenizer) -> int:
     """Return the id that replaces masked words.
 
     It is the mask token of a Hugging Face model, and the unknown word of other vocabularies.
-
-    Raises:
-        UserError: The vocabulary has neither.
     """
     number = tokenizer.mask_id if isinstance(tokenizer, PretrainedTokenizer) else None
     number = tokenizer.unknown_id if number is None else number
@@ -37,9 +34,6 @@ def mask_words(
 
     Args:
         tokens: (B, L) token ids, padded with 0.
-        rate: Share of the tokens.
-        tokenizer: Tokenizer of the ids.
-        rng: Random generator.
 
     Returns:
         tokens: (B, L) with replaced tokens.

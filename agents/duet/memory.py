@@ -17,11 +17,9 @@ class WorldFeatures:
     """Visual features of the viewpoints of a world on the device of a network.
 
     Args:
-        geometry: Tables of the world.
         features: (V, 36, D) features of the views, see
             `clipnav.envs.navigation.device_features.world_features`; None for a network without
             them.
-        device: Device of the network.
     """
 
     def __init__(
@@ -95,13 +93,7 @@ class PanoramaMemory:
         return np.arange(start, start + len(means))
 
     def node_features(self, sources: NodeSources, rows: int, width: int) -> Tensor:
-        """Return the features (R, N, d) of map tokens; zero for [stop] and padding.
-
-        Args:
-            sources: Origin of the features.
-            rows: Number of states R.
-            width: Number of map tokens N.
-        """
+        """Return the features (R, N, d) of map tokens; zero for [stop] and padding."""
         tokens, means, _ = self._joined()
         send = self.send
         visited = means.index_select(0, send(sources.visited_panoramas))
@@ -119,7 +111,6 @@ class PanoramaMemory:
         """Return the inputs of both branches.
 
         Args:
-            state: R states.
             panoramas: (R,) panoramas of the current viewpoints.
         """
         tokens, _, masks = self._joined()
@@ -175,9 +166,6 @@ def encode_panoramas(
     """Encode the panoramas of P viewpoints into a memory and return their indices (P,).
 
     Args:
-        model: Network.
-        features: Visual features.
-        memory: Memory to add to.
         nodes: (P,) viewpoints.
         views: (P,) views 0..35 that the agents face.
         dropout: (P, D) multipliers of the features, see `FeatureInput.episode_dropout`.

@@ -158,8 +158,6 @@ class LocalBranch(nn.Module):
         """Encode panorama tokens.
 
         Args:
-            views: Panorama tokens.
-            text: Encoded text.
             first: Number of leading tokens, [stop] included, to return; None for all. The last
                 layer computes only these.
         """
@@ -172,15 +170,7 @@ class LocalBranch(nn.Module):
 
 
 class MapTransformer(TransformerNetwork):
-    """Text encoder, panorama encoder, both branches, and the heads that score actions.
-
-    Args:
-        config: Sizes of the network.
-        vocabulary_size: Number of token ids; ignored with `config.text_model`.
-        feature_size: Width D of the visual features.
-        text: Text encoder that replaces that of the settings.
-        views: Network that encodes the visual features first; None without.
-    """
+    """Text encoder, panorama encoder, both branches, and the heads that score actions."""
 
     def __init__(
         self,
@@ -234,13 +224,7 @@ class MapTransformer(TransformerNetwork):
         )
 
     def score(self, text: EncodedText, nodes: NodeInputs, views: ViewInputs) -> Scores:
-        """Score the actions of R states.
-
-        Args:
-            text: Text of E episodes, where R is E * S: S consecutive states of each episode.
-            nodes: Map tokens.
-            views: Panorama tokens.
-        """
+        """Score the actions of R states."""
         first = 1 + views.candidates.shape[1]
         if self.config.local_candidates_only:
             views = views._replace(
@@ -258,8 +242,6 @@ class MapTransformer(TransformerNetwork):
         Args:
             coarse: (R, N, d) tokens of the global branch.
             fine: (R, C + 1, d) tokens of the local branch: [stop] and the candidates.
-            nodes: Inputs of the global branch.
-            views: Inputs of the local branch.
         """
         hidden = torch.cat([coarse[:, 0], fine[:, 0]], 1)
         gate = self._gate(hidden)  # (R, 1)

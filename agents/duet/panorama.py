@@ -40,13 +40,7 @@ class PanoramaInputs(NamedTuple):
 
 
 class PanoramaEncoder(FeatureInput):
-    """Transformer over the views of a viewpoint.
-
-    Args:
-        config: Sizes of the network.
-        feature_size: Width D of the visual features; may be 0.
-        views: Network that encodes the features first, such as CLEAR's; None without.
-    """
+    """Transformer over the views of a viewpoint."""
 
     def __init__(
         self, config: MapTransformerConfig, feature_size: int, views: ViewEncoder | None = None

@@ -45,14 +45,9 @@ class KnownPaths(NamedTuple):
         """Encode the panoramas and return the inputs of both branches.
 
         Args:
-            model: Network.
-            features: Visual features of the world.
             dropout: (B, D) multipliers of the features of each path, see
                 `FeatureInput.episode_dropout`.
             hidden: (P, V) bool, views whose features are zero.
-
-        Raises:
-            UserError: A path has more steps than the table of steps.
         """
         longest = int(self.steps.max()) + 1
         if longest >= model.config.max_steps:
@@ -100,13 +95,8 @@ def known_paths(
     """Describe all states of B paths.
 
     Args:
-        geometry: Tables of the world.
         nodes: (B, T) nodes of the paths, padded with -1; consecutive nodes are neighbours.
         views: (B, T) views that the agents face, see `path_views`.
-        revisits: Whether visited nodes can be chosen, which paths with a second visit require.
-
-    Raises:
-        UserError: A path leaves the edges of the graph.
     """
     maps = KnownMaps(geometry, len(nodes))
     panoramas = np.full((len(nodes), int(geometry.world.locals.max()) + 2), -1)

@@ -27,8 +27,6 @@ def map_preset(dataset: str, world: World, recipe: MapRecipe | None = None) -> M
 
     Args:
         dataset: Dataset of instructions; ignored with a published recipe, which has its own.
-        world: Set of buildings.
-        recipe: Named settings.
     """
     return _preset(MapTrainConfig(dataset=dataset, world=world, preset=recipe), "map")
 

@@ -32,12 +32,7 @@ from clipnav.storage.errors import UserError
 
 
 class WordHead(nn.Module):
-    """BERT's head over the vocabulary, whose weights are the word embeddings.
-
-    Args:
-        width: Width of the hidden states.
-        vocabulary_size: Number of token ids.
-    """
+    """BERT's head over the vocabulary, whose weights are the word embeddings."""
 
     def __init__(self, width: int, vocabulary_size: int) -> None:
         super().__init__()
@@ -82,15 +77,7 @@ class PretrainingModel(nn.Module):
     """
 
     def __init__(self, network: MapTransformer, num_classes: int = 0) -> None:
-        """Build an untrained model.
-
-        Args:
-            network: The network to be fine-tuned; its token ids are the targets of masked words.
-            num_classes: Number of classes of the views; 0 without masked region classification.
-
-        Raises:
-            UserError: The word embeddings of the text model do not have the width of the network.
-        """
+        """Build an untrained model."""
         super().__init__()
         config = network.config
         width, layers = config.hidden_size, range(config.cross_layers)
@@ -115,9 +102,6 @@ class PretrainingModel(nn.Module):
         the branch attends to the text; the states of both branches are added.
 
         Args:
-            text: Text in which some words are masked.
-            nodes: Map tokens.
-            views: Panorama tokens.
             masked: (R, L) bool, true for the words to predict.
 
         Returns:
@@ -145,15 +129,10 @@ class PretrainingModel(nn.Module):
         """Predict the classes of masked views with the local branch.
 
         Args:
-            text: Encoded text.
-            views: Panorama tokens, encoded with zeros as the features of the masked views.
             masked: (R, V) bool, true for masked views.
 
         Returns:
             (M, classes) logits, row by row.
-
-        Raises:
-            ValueError: The model was built without classes.
         """
         if self.class_head is None:
             raise ValueError("the model was built without classes; give num_classes")
@@ -166,8 +145,6 @@ class PretrainingModel(nn.Module):
         """Return the (M,) Kullback-Leibler divergences of the classes of masked views.
 
         Args:
-            text: Encoded text.
-            views: Panorama tokens, see `class_logits`.
             masked: (R, V) bool, true for masked views.
             probabilities: (R, V, classes) class probabilities of the views.
         """
@@ -181,7 +158,6 @@ def action_losses(scores: Scores, targets: Tensor, local_targets: Tensor) -> Act
     """Return the losses of single action prediction; 0 for states that are left out.
 
     Args:
-        scores: Scores of R states.
         targets: (R,) map tokens; 0 is [stop], `NO_TARGET` leaves a state out.
         local_targets: (R,) the same as an index into [stop] and the candidates.
     """

@@ -35,9 +35,6 @@ class PretrainingLearner(WalkingLearner):
     """A map transformer with the heads of pre-training, and the paths to learn from.
 
     Runs contain the network without the heads.
-
-    Args:
-        config: Settings of the run.
     """
 
     config: MapPretrainConfig
@@ -89,11 +86,7 @@ class PretrainingLearner(WalkingLearner):
 
 
 def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None:
-    """Return the logits (V, 36, C) of the classes of all views of the training world.
-
-    Raises:
-        UnknownNameError: The store lacks a viewpoint.
-    """
+    """Return the logits (V, 36, C) of the classes of all views of the training world."""
     if config.class_scores is None:
         return None
     store = open_store(config.class_scores)

@@ -25,9 +25,6 @@ class PretrainingLoss(nn.Module):
     """A pre-training model and the losses of its tasks.
 
     Args:
-        model: Model to train.
-        config: Settings of the run.
-        tokenizer: Tokenizer of the instructions.
         class_scores: (V, 36, C) logits of the classes of all views of the training world; None
             without masked views.
     """
@@ -48,13 +45,7 @@ class PretrainingLoss(nn.Module):
     def forward(
         self, task: Task, examples: PathExamples, rng: np.random.Generator
     ) -> tuple[Tensor, Figures]:
-        """Return the loss of a task on a batch and the figures to log.
-
-        Args:
-            task: Task.
-            examples: Paths with instructions.
-            rng: Random generator of the masks.
-        """
+        """Return the loss of a task on a batch and the figures to log."""
         losses = {
             "masked_words": self.masked_words,
             "actions": self.actions,

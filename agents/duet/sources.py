@@ -41,12 +41,7 @@ class PathExamples(NamedTuple):
 
 
 class SplitPaths:
-    """Batches of the paths and instructions of the training split.
-
-    Args:
-        config: Settings of the run.
-        env: Environment of the split.
-    """
+    """Batches of the paths and instructions of the training split."""
 
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
         self._features = map_features(env, config.device)
@@ -65,14 +60,6 @@ class GeneratedPaths:
 
     Instructions are generated for `batch_size` consecutive paths when one of them is drawn first,
     and kept. A resumed run therefore generates the same ones.
-
-    Args:
-        config: Settings of the run, with the run of the speaker.
-        env: Environment of the training split.
-
-    Raises:
-        UserError: The run has shuffled instructions, the speaker does not match the run, or there
-            are too few paths to sample.
     """
 
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:

@@ -72,12 +72,10 @@ def map_state(
     """Describe the current states of R agents.
 
     Args:
-        maps: Known maps, after `KnownMaps.visit` of the current viewpoints.
         panoramas: (B, S) index of the last panorama of each visited slot, S at least the number
             of nodes.
         rows: (R,) episodes.
         views: (R,) views 0..35 that the agents face.
-        revisits: Whether visited nodes except the current one can be chosen.
     """
     tokens = maps.tokens(rows, views)
     candidates = maps.candidate_slots(rows)
@@ -203,7 +201,6 @@ def view_directions(
     """Return directions and kinds of the panorama tokens of P viewpoints.
 
     Args:
-        geometry: Tables of the world.
         nodes: (P,) viewpoints.
         views: (P,) views 0..35 that the agents face; headings and elevations are relative to them.
 

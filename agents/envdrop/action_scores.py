@@ -41,10 +41,6 @@ class ActionScorer:
         Args:
             nodes: (R,) nodes.
             views: (R,) views 0..35 that the agents face there.
-            ways: Nodes from the start to each, inclusive.
-            context: Encoded instructions.
-            state: Decoder states on arrival.
-            noise: Feature dropout.
         """
         width = 1 + int(np.flatnonzero(self.world.mask[nodes].any(0))[-1])
         view = PanoramaView(*self.features.gather(nodes, views, width))

@@ -27,18 +27,7 @@ def sample_paths(
     count: int,
     seed: int | Sequence[int],
 ) -> list[tuple[str, Viewpoints]]:
-    """Sample paths in the buildings of a training split.
-
-    Args:
-        graphs: Graphs of the scans of the training split, by scan.
-        train: Episodes of the training split.
-        held_out: Episodes of validation and test, whose paths are excluded.
-        count: Number of paths to sample; the result is shorter if the buildings have fewer.
-        seed: Random seed.
-
-    Returns:
-        Scan and viewpoints of each path; all paths are different.
-    """
+    """Sample paths in the buildings of a training split."""
     rng = np.random.default_rng(seed)
     known = list({(episode.scan, episode.path) for episode in train})
     known.sort()
@@ -105,12 +94,7 @@ def _detours(
     """Sample paths through a third viewpoint without repeated viewpoints.
 
     Args:
-        graphs: Graphs by scan.
-        moves_of: Result of `_moves` of each scan.
-        wanted: How many paths to sample for each number of moves.
         bounds: Smallest and largest length in metres, both exclusive.
-        excluded: Paths that must not be sampled.
-        rng: Source of all random choices.
     """
     scans = list(moves_of)
     sizes = np.array([len(graphs[scan]) for scan in scans])

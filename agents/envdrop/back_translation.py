@@ -33,20 +33,7 @@ _HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge"
 
 
 class BackTranslator:
-    """Batches of sampled paths with instructions that a speaker generates.
-
-    Args:
-        config: Settings of the run, with the run of the speaker.
-        follower: Follower that shares its dropout masks with the speaker.
-        train: Environment of the training split, with a row for each episode of a batch on this
-            rank.
-        held_out: Episodes of validation and test, whose paths are excluded.
-        group: Rows that must stay on the same rank.
-
-    Raises:
-        UserError: The run has shuffled instructions; the speaker does not match the run; or there
-            are too few paths to sample.
-    """
+    """Batches of sampled paths with instructions that a speaker generates."""
 
     def __init__(
         self,
@@ -95,12 +82,7 @@ class BackTranslator:
         return self._order.batch(iteration)
 
     def batch(self, instr_ids: list[str], rng: np.random.Generator) -> EpisodeBatch:
-        """Return a batch with generated instructions.
-
-        Args:
-            instr_ids: Episodes of the batch.
-            rng: Random generator of the follower's actions.
-        """
+        """Return a batch with generated instructions."""
         paths = record_paths(self.env, self.features, instr_ids)
         scans = torch.from_numpy(paths.scans).to(paths.views.panorama.device)
         kind = self._config.back_translation.dropout
@@ -140,14 +122,7 @@ def held_out_episodes(config: RunConfig) -> list[Episode]:
 def sampled_environment(
     train: VlnVectorEnv, paths: list[tuple[str, tuple[str, ...]]], rows: int, seed: int
 ) -> VlnVectorEnv:
-    """Build an environment over sampled paths that is otherwise like that of the training split.
-
-    Args:
-        train: Environment over the training split.
-        paths: Scan and viewpoints of each path.
-        rows: Episodes at once.
-        seed: Seed for the initial headings.
-    """
+    """Build an environment over sampled paths that is otherwise like that of the training split."""
     headings = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(paths))
     episodes = [
         Episode(f"{number}_0", number, scan, path, heading, PLACEHOLDER, "en")

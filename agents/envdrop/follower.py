@@ -94,15 +94,7 @@ class Decoder(nn.Module):
         noise: VisualNoise | None = None,
         paired: Context | None = None,
     ) -> Decision:
-        """Attend to views and words, and score the candidates.
-
-        Args:
-            view: Visual input.
-            context: Encoded instructions.
-            state: State after the previous step.
-            noise: Feature dropout.
-            paired: Other encoded instructions of the same paths, for `Decision.contrast`.
-        """
+        """Attend to views and words, and score the candidates."""
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
         gate = None
         if noise is not None:
@@ -153,15 +145,7 @@ class Decoder(nn.Module):
 
 
 class Follower(nn.Module):
-    """Instruction encoder and action decoder.
-
-    Args:
-        encoder: Encoder of the instructions.
-        visual: D, width of the visual features of a view.
-        angle: A, width of the angle features of a view.
-        config: Layer sizes and dropout.
-        view_encoder: Network that encodes the views instead of standardising them, or None.
-    """
+    """Instruction encoder and action decoder."""
 
     def __init__(
         self,
@@ -204,7 +188,6 @@ class Follower(nn.Module):
         """Copy the weights of a follower of the same sizes, whose vocabulary may differ.
 
         Args:
-            other: Follower to copy from.
             words: (N, 2) ids of each shared word, in the other's vocabulary and in this one's. The
                 embeddings of all other words are kept.
         """
@@ -239,7 +222,6 @@ class Follower(nn.Module):
 
         Args:
             scans: (B,) index of the building of each episode.
-            kind: Scope of a mask; that of the configuration by default.
         """
         if not self.training:
             return None

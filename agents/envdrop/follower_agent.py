@@ -23,13 +23,9 @@ class FollowerAgent:
     """A follower that walks in a vector environment.
 
     Args:
-        follower: The network; in training mode it applies dropout.
-        features: Features of the environment.
-        reads_instructions: Whether it reads whole instructions, or empty ones.
         action_source: Source of the actions in training, where decisions are recorded; without it,
             the agent walks greedily.
         tokens: (B, L) instructions; those of the environment by default.
-        noise: Feature dropout; newly drawn by default.
         partners: (B, L) other instructions of the same paths, for `Decisions.contrast`.
 
     Attributes:
@@ -174,15 +170,7 @@ def rollout(
     max_steps: int | None = None,
     look_ahead: bool = False,
 ) -> Decisions:
-    """Walk a batch of episodes and return the decisions.
-
-    Args:
-        env: Environment without autoreset.
-        agent: New agent with an action source.
-        instr_ids: Episodes of the batch.
-        max_steps: Maximum number of actions; that of the environment by default.
-        look_ahead: Compute the critic's input after the last step of truncated episodes.
-    """
+    """Walk a batch of episodes and return the decisions."""
     result = walk(env, agent, instr_ids, max_steps)
     assert agent.record is not None
     return agent.record.decisions(

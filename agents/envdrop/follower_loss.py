@@ -55,11 +55,6 @@ class FollowerLoss(FollowerNetwork):
     A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
     DistributedDataParallel. With a critic, even rows of the batch are for imitation and odd rows
     for reinforcement: the two minibatches of EnvDrop, walked together.
-
-    Args:
-        follower: Follower to train.
-        critic: Critic to train; None without reinforcement.
-        config: Settings of the run.
     """
 
     def __init__(self, follower: Follower, critic: Critic | None, config: TrainConfig) -> None:
@@ -78,14 +73,7 @@ class FollowerLoss(FollowerNetwork):
         batch: EpisodeBatch,
         imitation_weight: float,
     ) -> tuple[Tensor, Figures]:
-        """Walk a batch and return the loss and the figures to log.
-
-        Args:
-            env: Environment without autoreset, with a row for each episode.
-            features: Features of the environment.
-            batch: Episodes to walk.
-            imitation_weight: Weight of the imitation loss; the settings have that of A2C.
-        """
+        """Walk a batch and return the loss and the figures to log."""
         config = self._config
         source, imitated = self._action_source(batch)
         agent = FollowerAgent(
@@ -150,10 +138,7 @@ def actor_critic_loss(
     averaged.
 
     Args:
-        decisions: Decisions of the batch.
         episodes: (B,) bool, true for the episodes of reinforcement.
-        critic: Critic.
-        config: Discount factor and weights.
     """
     device = decisions.scores.device
     with torch.no_grad():

@@ -23,12 +23,7 @@ _STATISTICS = 1_000  # instructions for the scale of hidden states
 
 
 class FollowerNetwork(nn.Module):
-    """A follower and, with reinforcement, its critic.
-
-    Args:
-        follower: Follower.
-        critic: Critic; None without reinforcement.
-    """
+    """A follower and, with reinforcement, its critic."""
 
     def __init__(self, follower: Follower, critic: Critic | None = None) -> None:
         super().__init__()
@@ -79,13 +74,7 @@ def load_follower(
 def make_follower(
     config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> Follower:
-    """Build an untrained follower for an environment.
-
-    Args:
-        config: Settings of the run.
-        env: Environment, which determines the width of the features.
-        tokenizer: Tokenizer; that of the environment by default.
-    """
+    """Build an untrained follower for an environment."""
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
     views = None
@@ -107,12 +96,7 @@ def make_follower(
 
 
 def fit_states(encoder: nn.Module, env: VlnVectorEnv) -> None:
-    """Set the scale of a `StateReader` from the instructions of an environment; others have none.
-
-    Args:
-        encoder: Text encoder of a follower.
-        env: Environment of the training split.
-    """
+    """Set the scale of a `StateReader` from the instructions of an environment."""
     if isinstance(encoder, StateReader):
         tokens = env.split.tokens  # (N, L)
         encoder.fit(torch.from_numpy(tokens[:: max(1, len(tokens) // _STATISTICS)]))

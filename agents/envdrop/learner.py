@@ -17,11 +17,7 @@ _BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
 
 
 class FollowerLearner(RecurrentLearner):
-    """A follower, its critic, and the episodes to learn from.
-
-    Args:
-        config: Settings of the run.
-    """
+    """A follower, its critic, and the episodes to learn from."""
 
     loss = FollowerLoss
     config: TrainConfig

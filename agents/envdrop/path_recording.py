@@ -48,13 +48,7 @@ class PathRecorder:
 def record_paths(
     env: VlnVectorEnv, features: DeviceFeatures, instr_ids: Sequence[str]
 ) -> DescribedPaths:
-    """Walk along the teacher's paths and return the views, with the instructions.
-
-    Args:
-        env: Environment without autoreset.
-        features: Features of the environment.
-        instr_ids: Episodes to walk.
-    """
+    """Walk along the teacher's paths and return the views, with the instructions."""
     recorder = PathRecorder()
     walk(env, recorder, instr_ids)
     rows, steps, nodes, views, actions = map(np.concatenate, zip(*recorder.steps, strict=True))
@@ -73,7 +67,6 @@ def gather_views(
     """Gather the views at M steps of paths.
 
     Args:
-        features: Features of the world.
         rows: (M,) index of the path of each step.
         steps: (M,) index of each step in its path.
         nodes: (M,) viewpoints.

@@ -33,14 +33,7 @@ def preset(
     """Return the default settings of a follower.
 
     Args:
-        dataset: Dataset of instructions; ignored with a recipe, which has its own.
-        world: Set of buildings.
         recipe: Published settings.
-        translated: Whether the run has back-translation.
-        continued: Whether the run starts from the follower of a run on the same data.
-
-    Raises:
-        UserError: The recipe has no back-translation.
     """
     if recipe == "clear" and translated:
         raise UserError(
@@ -59,15 +52,7 @@ def preset(
 def recurrent_preset(
     start: Config, training: str, continued: bool, reinforced: bool, translated: bool = False
 ) -> Config:
-    """Return settings with the values of the file for their dataset, world and preset.
-
-    Args:
-        start: Settings before.
-        training: Who is trained: follower, frontier or speaker.
-        continued: Whether the run starts from a run on the same data.
-        reinforced: Whether it has reinforcement.
-        translated: Whether it has back-translation.
-    """
+    """Return settings with the values of the file for their dataset, world and preset."""
     facts = {"continued": continued, "reinforced": reinforced, "translated": translated}
     section = "defaults" if start.preset is None else "presets"
     return read_presets(start, _FILE, section, training=training, **facts)
@@ -79,10 +64,6 @@ def follower_defaults(
     """Return the settings of a follower without flags, see `AgentSpec.defaults`.
 
     They depend on back-translation, and on whether the run starts from one on the same data.
-
-    Raises:
-        FileNotFoundError: --start-from does not name a run.
-        UserError: The recipe has no back-translation.
     """
     translated = flag("back-translation.speaker") is not None
     return preset(dataset, world, recipe, translated, continues(flag, dataset, world))
@@ -98,11 +79,7 @@ def continues(flag: Callable[[str], str | None], dataset: str, world: World) -> 
 
 
 def speaker_preset(dataset: str, world: World, recipe: Recipe | None = None) -> SpeakerTrainConfig:
-    """Return the default settings of a speaker; arguments are those of `preset`.
-
-    Raises:
-        UserError: The recipe has no speaker.
-    """
+    """Return the default settings of a speaker; arguments are those of `preset`."""
     if recipe == "clear":
         raise UserError("--preset clear has no speaker; choose another preset")
     start = SpeakerTrainConfig(dataset=dataset, world=world, preset=recipe)

@@ -77,10 +77,6 @@ class RecurrentLearner(EpisodeLearner):
         """Copy the weights of the follower of another run, and of its critic if it has one.
 
         Words that both vocabularies contain keep the embedding of that run.
-
-        Raises:
-            UserError: The run has an agent without a follower; or the runs have different Hugging
-                Face models, or only one has a model.
         """
         source = load_run_tokenizer(run / VOCABULARY, "--start-from")
         settings = read_agent_config(run)

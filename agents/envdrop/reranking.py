@@ -71,9 +71,6 @@ def rank_paths(
     """Score the found paths of B instructions with a speaker.
 
     Args:
-        results: Results of the searches, one per instruction.
-        speaker: Speaker in evaluation mode.
-        features: Features of the world.
         tokens: (B, L) instructions in the speaker's vocabulary.
         languages: (B,) language ids of the instructions.
     """
@@ -120,13 +117,6 @@ def tune_weighting(
 
     Alpha runs from 0 to 1 in steps of 0.01, with and without both divisions, as in EnvDrop's
     `--paramSearch`. Tune on a split other than the one to report.
-
-    Args:
-        ranked: Paths of each instruction.
-        values: Value of each of these paths, such as its success.
-
-    Returns:
-        The weighting (the first of equally good ones) and the mean value.
     """
     trials = [
         Weighting(hundredths / 100, per_word, per_action)
@@ -149,11 +139,6 @@ def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> lis
     The agent walks to each expanded viewpoint in turn, by the shortest path over the viewpoints
     that it has visited so far, then back to the start and along the chosen path (EnvDrop
     `r2r_src/agent.py: dijk_path`).
-
-    Args:
-        world: World of the search.
-        result: Result of the search.
-        chosen: Path to walk at the end.
     """
     import networkx  # takes a third of a second, and only this walk requires it
 

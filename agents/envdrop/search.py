@@ -105,11 +105,7 @@ class Searcher:
     """Expansion of paths by a follower, without walking.
 
     Args:
-        follower: Follower in evaluation mode.
-        features: Features of the world.
-        world: World to search in.
         tokens: (B, L) token ids of the instructions.
-        starts: B start positions.
 
     Attributes:
         starts: Partial paths at the start positions.
@@ -179,11 +175,6 @@ def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchRe
 
     A complete path keeps its slot in the beam. The search ends when all paths of the beam are
     complete, or after `max_steps` actions, where the other paths stop with probability 1.
-
-    Args:
-        searcher: Searcher with the instructions.
-        width: Beam width.
-        max_steps: Maximum number of actions in a path.
     """
     results = [SearchResult() for _ in searcher.starts]
     beams = [[start] for start in searcher.starts]
@@ -219,11 +210,6 @@ def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> li
     EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors. A move is expanded once, on the
     most probable path that ends with it, and a viewpoint is the end of one complete path. The
     search ends with `count` complete paths, or after `max_expansions` expansions and stops.
-
-    Args:
-        searcher: Searcher with the instructions.
-        count: Number of complete paths for each instruction.
-        max_expansions: Maximum number of moves and stops to look at for each instruction.
     """
     results = [SearchResult() for _ in searcher.starts]
     frontiers: list[list[tuple[float, int, _PartialPath | FoundPath]]] = [

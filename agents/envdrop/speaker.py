@@ -109,8 +109,6 @@ class WordDecoder(nn.Module):
         Args:
             words: (B, L) token ids.
             real: (B, L) bool, true on the N words, which precede the padding.
-            context: Encoded paths.
-            state: Initial state of the LSTM.
         """
         hidden = read_real(self.read, self.dropout(self.embedding(words)), real, state)  # (N, H)
         attended = self.path.each(self.dropout(hidden), real, context.words, context.mask)
@@ -118,15 +116,7 @@ class WordDecoder(nn.Module):
 
 
 class Speaker(nn.Module):
-    """Path encoder and word decoder.
-
-    Args:
-        vocabulary: V, size of the vocabulary, special tokens included.
-        visual: Width of the visual features of a view.
-        angle: Width of the angle features of a view.
-        languages: Number of languages.
-        config: Layer sizes and dropout.
-    """
+    """Path encoder and word decoder."""
 
     def __init__(
         self,
@@ -166,7 +156,6 @@ class Speaker(nn.Module):
         """Return the log-probability (B, L - 1) of each next token, zero for padding.
 
         Args:
-            context: Encoded paths.
             tokens: (B, L) token ids of the instructions, padded at the end.
             languages: (B,) language ids.
         """
@@ -184,9 +173,7 @@ class Speaker(nn.Module):
         """Generate instructions by greedy decoding, without the unknown word.
 
         Args:
-            context: Encoded paths.
             languages: (B,) language ids.
-            longest: Maximum number of tokens, start and end token included.
 
         Returns:
             (B, L) int32 token ids, padded at the end; L is at most `longest`.

@@ -40,12 +40,7 @@ _LANGUAGES = "languages"  # key in the metadata of the weights
 
 
 class SpeakerLoss(nn.Module):
-    """The cross-entropy of human instructions under a speaker.
-
-    Args:
-        speaker: Speaker to train.
-        config: Settings of the run.
-    """
+    """The cross-entropy of human instructions under a speaker."""
 
     def __init__(self, speaker: Speaker, config: SpeakerTrainConfig) -> None:
         super().__init__()
@@ -83,11 +78,7 @@ class GeneratedInstruction(NamedTuple):
 
 
 class SpeakerLearner(AgentLearner):
-    """A speaker, and the paths to learn from.
-
-    Args:
-        config: Settings of the run.
-    """
+    """A speaker, and the paths to learn from."""
 
     network: SpeakerLoss
 
@@ -172,11 +163,7 @@ class SpeakerLearner(AgentLearner):
 
 
 def language_ids(known: Sequence[str], languages: Sequence[str]) -> Tensor:
-    """Return the indices (B,) of languages among those of a speaker.
-
-    Raises:
-        UserError: The speaker was not trained on one of the languages.
-    """
+    """Return the indices (B,) of languages among those of a speaker."""
     unknown = set(languages) - set(known)
     if unknown:
         raise UserError(
@@ -197,14 +184,7 @@ def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
 def make_speaker(
     config: SpeakerTrainConfig, env: VlnVectorEnv, vocabulary: int, languages: int
 ) -> Speaker:
-    """Build an untrained speaker for an environment.
-
-    Args:
-        config: Settings of the run.
-        env: Environment, which determines the width of the features.
-        vocabulary: Size of the vocabulary.
-        languages: Number of languages.
-    """
+    """Build an untrained speaker for an environment."""
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
     speaker = Speaker(vocabulary, visual, angle, languages, config.speaker)
@@ -234,11 +214,7 @@ class LoadedSpeaker(NamedTuple):
         return np.stack([self.tokenizer.encode(text, length) for text in instructions])
 
     def language_ids(self, languages: Sequence[str]) -> Tensor:
-        """Return the ids (B,) of languages, on the device of the speaker.
-
-        Raises:
-            UserError: The speaker was not trained on one of the languages.
-        """
+        """Return the ids (B,) of languages, on the device of the speaker."""
         device = self.network.decoder.word.weight.device
         return language_ids(self.languages, languages).to(device)
 
@@ -246,19 +222,7 @@ class LoadedSpeaker(NamedTuple):
 def load_speaker(
     run: Path, env: VlnVectorEnv, metadata: Mapping[str, str], device: str
 ) -> LoadedSpeaker:
-    """Load the speaker of a run.
-
-    Args:
-        run: Folder of a run of clipnav train-speaker.
-        env: Environment with the paths to describe.
-        metadata: Metadata of the environment's features (`feature_metadata`).
-        device: Device of the speaker.
-
-    Raises:
-        FileNotFoundError: The folder does not contain a run.
-        UserError: Files are damaged, or do not match the environment or its features, or the
-            speaker was not trained on a language of the environment.
-    """
+    """Load the speaker of a run."""
     config = replace(read_config(run, SpeakerTrainConfig), device=device)
     if config.angle_feature_size != env.angle_feature_size:
         raise UserError(

@@ -37,8 +37,6 @@ def add_visits(view: PanoramaView, histories: np.ndarray, targets: np.ndarray) -
     """Return a view with visit counts.
 
     Args:
-        view: Visual input of N agents.
-        histories: As in `count_visits`.
         targets: (V, candidates) nodes of the candidates of all nodes of the world.
     """
     counts = count_visits(histories, targets[histories[:, -1], : view.mask.shape[1]])

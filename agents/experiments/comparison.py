@@ -50,12 +50,7 @@ def train_all(
 
 
 def check_episodes(rows: Sequence[ComparisonRow]) -> None:
-    """Check before any training that all rows are scored on the same episodes, with known goals.
-
-    Raises:
-        FileNotFoundError: There is no such split.
-        UserError: Arguments of a row are wrong, or it is scored on other episodes than the first.
-    """
+    """Check before any training that all rows are scored on the same episodes, with known goals."""
     episodes: dict[tuple[Any, ...], frozenset[str]] = {}
     first: dict[str, frozenset[str]] = {}
     for row in rows:
@@ -76,12 +71,7 @@ def check_episodes(rows: Sequence[ComparisonRow]) -> None:
 
 
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
-    """Return the job of a training in a folder, which is new, interrupted or finished.
-
-    Raises:
-        UserError: The folder contains another training, or one on other features or
-            representations.
-    """
+    """Return the job of a training in a folder, which is new, interrupted or finished."""
     config = parse_agent(arguments)
     return resumable_job(
         run,
@@ -92,11 +82,7 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
 
 
 def run_job(job: Job) -> None:
-    """Train a run to its end and write its scores; all output goes to a file in the run.
-
-    Raises:
-        ChildProcessError: The training failed or was interrupted.
-    """
+    """Train a run to its end and write its scores; all output goes to a file in the run."""
     with logged(job.run):
         train(job.config)
         scores = {}
@@ -107,13 +93,7 @@ def run_job(job: Job) -> None:
 
 
 def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Scores]:
-    """Return the scores of a baseline for each seed; one if the baseline is deterministic.
-
-    Args:
-        arguments: Arguments of clipnav train-agent, as in a row.
-        name: "random" or "forward".
-        seeds: Number of seeds of the random baseline.
-    """
+    """Return the scores of a baseline for each seed; one if the baseline is deterministic."""
     row = ComparisonRow(name, tuple(arguments))
     config = replace(parse_agent(row.arguments_for(seed=0)), vision=False)
     seed_scores: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]

@@ -50,15 +50,11 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
     Submissions are written as well. The scores are written after each split.
 
     Args:
-        config: Settings.
         record_batch: Walks a batch of episodes and writes its traces, also of the baselines on
             splits with unpublished goals.
 
     Returns:
         Summaries by split and agent; splits with unpublished goals are left out.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_run`; or the submission would be incomplete.
     """
     config = _prepared(config)
     results = evaluate_splits(
@@ -116,12 +112,7 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
 
 
 def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
-    """Check that splits and speaker exist before the evaluation, which takes minutes.
-
-    Raises:
-        FileNotFoundError: A split or the run of the speaker does not exist.
-        UserError: The run is not that of a speaker, or only followers can search.
-    """
+    """Check that splits and speaker exist before the evaluation, which takes minutes."""
     _check_search(config, settings)
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]
@@ -132,11 +123,7 @@ def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
 
 
 def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
-    """Check that the agent of a run can search, if a search is requested.
-
-    Raises:
-        UserError: It cannot, or a speaker would read the instructions that an ablation hides.
-    """
+    """Check that the agent of a run can search, if a search is requested."""
     if config.search.method != "none" and "search" not in agent_spec(settings.agent).abilities:
         raise UserError(
             f"--search.method {config.search.method}: {config.run} is a run of another agent "
@@ -227,9 +214,6 @@ def load_walkers(
 
     The agent of the run is the first one; its search while walking follows if there is one, and
     baselines if `config.baselines`.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_run`; or the agent cannot search.
     """
     settings = config.settings(read_agent_config(config.run))
     _check_search(config, settings)

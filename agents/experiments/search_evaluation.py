@@ -64,15 +64,7 @@ def search_split(
     speaker: LoadedSpeaker | None = None,
     name: str = "",
 ) -> SplitSearch:
-    """Run a search for each episode of an environment's split.
-
-    Args:
-        env: Environment without autoreset.
-        agent: Follower in evaluation mode, with the features of the environment.
-        config: Settings of the search.
-        speaker: Speaker that ranks the found paths.
-        name: Label of the progress bar; without it there is no bar.
-    """
+    """Run a search for each episode of an environment's split."""
     search = SplitSearch({}, {}, {})
     episodes = by_length(env.episodes)
     with (

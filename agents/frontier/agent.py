@@ -89,15 +89,6 @@ class FrontierAgent(RouteWalker):
     The score of a node is that of the best way to it from the start, over visited nodes and
     including stop at a visited one, less the cost of the walk from here. The follower's state at a
     node is that after its best way, whatever the agent has walked since.
-
-    Args:
-        scorer: The follower, and the environment's world and features.
-        geometry: Tables of the world.
-        max_steps: Number of actions after which the environment ends an episode.
-        scoring: Scores of ways and walks.
-        policy: Chooses the nodes; the highest scores by default.
-        expert: Expert of the batch that labels every choice; None without.
-        reads_instructions: Whether it reads whole instructions, or empty ones.
     """
 
     def __init__(

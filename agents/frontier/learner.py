@@ -19,11 +19,7 @@ from clipnav.training.streams import Stream
 
 
 class FrontierLearner(RecurrentLearner):
-    """A follower, and the episodes to learn from.
-
-    Args:
-        config: Settings of the run.
-    """
+    """A follower, and the episodes to learn from."""
 
     loss = FrontierLoss
     config: FrontierTrainConfig
@@ -62,14 +58,7 @@ def trained_frontier_agent(
     env: VlnVectorEnv,
     geometry: MapGeometry | None = None,
 ) -> FrontierAgent:
-    """Return the agent of a run, which walks to the nodes with the highest scores.
-
-    Args:
-        config: Settings of the run.
-        follower: Its follower.
-        env: Environment to walk in.
-        geometry: Tables of its world; computed if they are not given.
-    """
+    """Return the agent of a run, which walks to the nodes with the highest scores."""
     features = DeviceFeatures(env, config.device)
     return FrontierAgent(
         ActionScorer(follower, features, env.nav_world),

@@ -31,11 +31,6 @@ class FrontierLoss(FollowerNetwork):
 
     A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
     DistributedDataParallel. With reinforcement, both losses are those of the same walks.
-
-    Args:
-        follower: Follower to train.
-        critic: Critic to train; None without reinforcement.
-        config: Settings of the run.
     """
 
     def __init__(
@@ -58,10 +53,6 @@ class FrontierLoss(FollowerNetwork):
         the number of decisions of an episode.
 
         Args:
-            env: Environment without autoreset, with a row for each episode.
-            features: Features of the environment.
-            geometry: Tables of its world.
-            references: Reference paths of its episodes.
             batch: Indices of the episodes, random numbers of their decisions, and the probability
                 that a decision is sampled; with reinforcement, every decision is.
         """
@@ -111,14 +102,7 @@ def _sampled_choices(stretch: Stretch, options: Options) -> SampledChoices:
 
 
 class SampledDecisions:
-    """Policy of walks in training: sampled nodes, or those of the expert.
-
-    Args:
-        draws: Random numbers.
-        share: Probability that a decision is sampled.
-        corrected: Whether the expert replaces a sampled stop where it would not stop, so that the
-            walk shows what follows.
-    """
+    """Policy of walks in training: sampled nodes, or those of the expert."""
 
     def __init__(self, draws: Draws, share: float, corrected: bool = True) -> None:
         self._draws, self._share, self._corrected = draws, share, corrected
@@ -139,7 +123,6 @@ def target_shares(options: Options, temperature: float) -> Tensor:
     They are 0 if all costs are infinite.
 
     Args:
-        options: Nodes with the costs and labels of an expert.
         temperature: Temperature of the softmax over the negative costs; 0 gives the label all of
             it.
     """

@@ -24,10 +24,7 @@ def frontier_preset(
     """Return the default settings of a frontier agent: those of a follower, with DAgger.
 
     Args:
-        dataset: Dataset of instructions; ignored with a recipe, which has its own.
-        world: Set of buildings.
         recipe: Published settings of followers.
-        continued: Whether the run starts from the follower of a run on the same data.
         reinforced: Whether it starts from a frontier agent. In the houses, reinforcement then
             improves an agent on the same data.
     """

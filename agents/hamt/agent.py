@@ -18,9 +18,6 @@ class HistoryAgent:
     """A history transformer that walks in a vector environment (HAMT `r2r/agent_cmt.py`).
 
     Args:
-        model: The network; in training mode it applies dropout.
-        features: Features of the environment.
-        reads_instructions: Whether it reads whole instructions, or empty ones.
         action_source: Source of the actions in training, where decisions are recorded; without it,
             the agent walks greedily.
 

@@ -14,17 +14,7 @@ from clipnav.envs.tokenizers import Tokenizer
 def make_history_transformer(
     config: HistoryTrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> HistoryTransformer:
-    """Build an untrained network for an environment.
-
-    Args:
-        config: Settings of the run.
-        env: Environment, which determines the width of the features.
-        tokenizer: Tokenizer; that of the environment by default.
-
-    Raises:
-        FileNotFoundError: The run of a representation does not exist.
-        UserError: A text model or a representation cannot be read or does not match the settings.
-    """
+    """Build an untrained network for an environment."""
     width = 0 if env.feature_store is None else env.feature_store.width
     text, views = make_encoders(config, env)
     words, angle = len(tokenizer or env.tokenizer), config.angle_feature_size

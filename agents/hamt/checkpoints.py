@@ -38,11 +38,7 @@ _PARTS: tuple[Renaming, ...] = (
 
 
 def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of HAMT to those of `HistoryTransformer`.
-
-    Raises:
-        UserError: Two names collide.
-    """
+    """Rename the weights of HAMT to those of `HistoryTransformer`."""
     converted = renamed(weights, _PARTS, "observation.type_embedding")
     # A table with one row, and a token with leading axes.
     for name in ("history.start", "history.type_embedding"):
@@ -52,12 +48,7 @@ def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_hamt(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a released file, see `read_weights` and `convert_hamt`.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is damaged, or is not such a file.
-    """
+    """Read and convert a released file, see `read_weights` and `convert_hamt`."""
     weights, _ = read_weights(Path(path), entries=ENTRIES)
     try:
         return convert_hamt(weights)

@@ -13,19 +13,7 @@ from clipnav.agents.transformer.text import PretrainedTextEncoder
 def convert_hamt_run(
     weights: Path, output: Path, config: HistoryTrainConfig, bert: str, heads: int
 ) -> None:
-    """Write a checkpoint of HAMT as a run; its critic is dropped.
-
-    Args:
-        weights: Checkpoint of the fine-tuning.
-        output: Folder to write.
-        config: Settings of HAMT on the data of the checkpoint.
-        bert: Folder or name of the BERT whose word pieces the checkpoint reads.
-        heads: Number of attention heads.
-
-    Raises:
-        FileNotFoundError, FileExistsError, UserError, ConnectionError: As in `write_run`, or the
-            file is damaged or contains more than tensors.
-    """
+    """Write a checkpoint of HAMT as a run; its critic is dropped."""
     checkpoint = Checkpoint(
         path=weights,
         model="HAMT for R2R or R4R",

@@ -83,8 +83,6 @@ class KnownSteps(NamedTuple):
         """Score the actions of all R states in one forward pass.
 
         Args:
-            model: Network.
-            features: Features of the world.
             tokens: (B, L) instructions.
         """
         device = tokens.device

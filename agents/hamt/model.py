@@ -80,16 +80,7 @@ class Scores(NamedTuple):
 
 
 class HistoryTransformer(TransformerNetwork):
-    """Text encoder, history and observation encoders, cross-modal layers, and the score head.
-
-    Args:
-        config: Sizes of the network.
-        vocabulary_size: Number of token ids; ignored with `config.text_model`.
-        feature_size: Width D of the visual features; may be 0.
-        angle_size: Width A of the angle features.
-        text: Text encoder that replaces that of the settings.
-        views: Network that encodes the visual features first; None without.
-    """
+    """Text encoder, history and observation encoders, cross-modal layers, and the score head."""
 
     def __init__(
         self,
@@ -174,13 +165,7 @@ class HistoryTransformer(TransformerNetwork):
         )
 
     def score(self, text: EncodedText, history: History, views: ViewInputs) -> Scores:
-        """Score the actions of R states.
-
-        Args:
-            text: Text of each state.
-            history: Past of each state.
-            views: What its agent sees.
-        """
+        """Score the actions of R states."""
         words, tokens = self.encode(text, history, views, views.actions)
         observed = tokens[:, 1:]
         hidden = tokens[:, 0]
@@ -196,9 +181,6 @@ class HistoryTransformer(TransformerNetwork):
         """Encode text and tokens.
 
         Args:
-            text: Text of each of R states.
-            history: Past of each state.
-            views: What its agent sees.
             actions: Number of leading views to return, for which the last layer then computes only
                 these, the start token and the first word; None for everything.
 

@@ -20,10 +20,6 @@ class HistoryFeatures:
     """Features of the viewpoints of an environment, as HAMT reads them.
 
     Headings are relative to the agent's, elevations absolute (HAMT `r2r/env.py: make_candidate`).
-
-    Args:
-        env: Environment with the viewpoints, the feature store and the angle feature size.
-        device: Device of the network.
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:

@@ -84,8 +84,6 @@ def history_preset(
 
     Args:
         dataset: Dataset of instructions; ignored with a published recipe, which has its own.
-        world: Set of buildings.
-        recipe: Named settings.
     """
     start = HistoryTrainConfig(dataset=dataset, world=world, preset=recipe)
     if recipe == "hamt-houses" or (recipe is None and is_built_in(world)):

@@ -107,12 +107,7 @@ class KeyGradient:
         self._held = len(keys)  # M
 
     def rows(self, index: Tensor) -> tuple["KeyGradient", Tensor | None]:
-        """Choose the live rows at `index` (N,), which must be distinct.
-
-        Returns:
-            The same for these rows; and the rows of the keys that it requires from now on, None
-            for all.
-        """
+        """Choose the live rows at `index` (N,), which must be distinct."""
         if len(index.unique()) < len(index):
             raise ValueError("the rows of collected keys must be distinct")
         live = index if self._live is None else self._live.index_select(0, index)

@@ -83,10 +83,6 @@ class RecurrentLinear(nn.Linear):
 class _Collector:
     """A graph node over weight and bias, and the collections of backward passes.
 
-    Args:
-        weight: (out, in).
-        bias: (out,).
-
     Attributes:
         uses: Collections of the backward passes.
         token: Output of the node, an input of every use.
@@ -109,12 +105,7 @@ class _Collector:
 
 
 class LSTMCell(nn.Module):
-    """nn.LSTMCell with a single matrix product for inputs and state, and a single bias.
-
-    Args:
-        inputs: Width of the inputs.
-        hidden: H, width of the states.
-    """
+    """nn.LSTMCell with a single matrix product for inputs and state, and a single bias."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()

@@ -80,7 +80,6 @@ class SoftDotAttention(nn.Module):
             mask: (B, N) bool, true where a key may be attended to; all keys by default.
             gate: (B, W) multiplier of every key.
             bias: (B, N) values to add to the scores.
-            collector: Collector of the gradient of detached keys.
         """
         scores = self.scores(query, keys, gate, collector)
         if bias is not None:
@@ -99,9 +98,6 @@ class AttentionHistory(nn.Module):
     After Chorowski et al. 2015, with dot products instead of a perceptron. By content alone, two
     similar sentences of an instruction can hardly be distinguished; their positions relative to
     the previous attention differ.
-
-    Args:
-        query_size: Q.
     """
 
     def __init__(self, query_size: int) -> None:
@@ -142,10 +138,6 @@ class AttendedState(nn.Module):
         Args:
             hidden: (B, H) hidden states, the queries.
             keys: (B, N, W) keys.
-            mask: As in `SoftDotAttention.forward`, like gate, bias and collector.
-            gate: See mask.
-            bias: See mask.
-            collector: See mask.
         """
         attended, weights = self.attention(hidden, keys, mask, gate, bias, collector)
         return torch.tanh(self.mix(torch.cat([attended, hidden], 1))), weights

@@ -117,9 +117,6 @@ class WordReader(nn.Module):
         Args:
             words: (B, L, W) vectors, zero on padding.
             mask: (B, L) bool, false on padding.
-
-        Returns:
-            The encoded words and the initial decoder state.
         """
         encoded, cell = self.read(self.dropout(words), mask)  # (B, L, H), (B, H)
         # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
@@ -153,9 +150,6 @@ class InstructionEncoder(WordReader):
 
         Args:
             tokens: (B, L) token ids, padded with 0 at the end; columns of padding only are cut.
-
-        Returns:
-            The encoded words and the initial decoder state.
         """
         tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)

@@ -62,14 +62,7 @@ class TextModel:
 
 
 def hugging_face_model(name: str) -> TextModel:
-    """Load a model for `PretrainedTokenizer` of `clipnav.envs.tokenizers`; its pooler is frozen.
-
-    Args:
-        name: Folder, or name on Hugging Face.
-
-    Raises:
-        FileNotFoundError, UserError, ConnectionError: As in `load_text_model`.
-    """
+    """Load a model for `PretrainedTokenizer` of `clipnav.envs.tokenizers`; its pooler is frozen."""
     network = load_text_model(name)
     pooler = getattr(network, "pooler", None)
     if pooler is not None:
@@ -80,10 +73,6 @@ def hugging_face_model(name: str) -> TextModel:
 
 class TransformerEncoder(nn.Module):
     """What both encoders share: the hidden states of a transformer.
-
-    Args:
-        text: The transformer; its weights are trained and saved with the follower if `tune`.
-        tune: Whether to fine-tune the transformer.
 
     Attributes:
         frozen: Hidden states on disk, or None if the model is fine-tuned.
@@ -114,11 +103,6 @@ class PretrainedEncoder(TransformerEncoder):
 
     The decoder starts from the state of the first token and attends to those of all tokens. States
     of the width of the decoder are not projected, as in CLEAR.
-
-    Args:
-        text: The transformer.
-        config: Layer sizes of the follower.
-        tune: Whether to fine-tune the transformer.
     """
 
     def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
@@ -133,9 +117,6 @@ class PretrainedEncoder(TransformerEncoder):
 
         Args:
             tokens: (B, L) ids of the tokenizer of the model, padded with 0 at the end.
-
-        Returns:
-            The encoded words and the initial decoder state.
         """
         tokens = without_padding(tokens).long()
         mask = tokens != PAD  # (B, L)
@@ -151,11 +132,6 @@ class StateReader(TransformerEncoder, WordReader):
     The states of all words have a large vector in common. Standardised, they lack it, and the
     outputs of an LSTM are bounded. Attention to a linear projection of the states is neither: in
     the built-in houses its gradients are several times as large, and followers learn less.
-
-    Args:
-        text: The transformer.
-        config: Layer sizes of the follower.
-        tune: Whether to fine-tune the transformer.
 
     Attributes:
         scale: Standardisation of the hidden states; see `fit`.
@@ -198,9 +174,6 @@ class FrozenStates:
     Other instructions, such as those of a speaker or with masked words, are encoded at every use:
     their number has no bound. Each instruction is encoded by itself, so that its states are the
     same to the bit whenever it is first used and a resumed run is reproducible.
-
-    Args:
-        text: The model in evaluation mode.
     """
 
     def __init__(self, text: TextModel) -> None:
@@ -217,12 +190,6 @@ class FrozenStates:
 
         Args:
             tokens: Instructions (B, L) of each split; equal instructions are stored once.
-
-        Returns:
-            Bytes that the states of the instructions will take.
-
-        Raises:
-            OSError: There is not enough room; the message names the folder and both sizes.
         """
         # As int64, like the tokens that the encoder receives.
         texts = (row[row != PAD].astype(np.int64) for part in tokens for row in part)

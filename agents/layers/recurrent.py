@@ -35,10 +35,6 @@ class BidirectionalLSTM(nn.Module):
     The LSTM has no bias but an extra input, which is 1 on real elements and 0 on padding. Its zero
     state therefore stays zero while it reads padding at the front, and no packing is needed. This
     is two to three times faster on a CPU.
-
-    Args:
-        inputs: W, width of an element.
-        hidden: H, width of an output, half of it per reading direction.
     """
 
     def __init__(self, inputs: int, hidden: int) -> None:
@@ -98,7 +94,6 @@ def read_real(
     """Run an LSTM over padded sequences; rows leave the batch when they end, a chunk at a time.
 
     Args:
-        lstm: LSTM with one layer and one direction, batch first.
         sequence: (B, L, W).
         mask: (B, L) bool, true on real elements, which precede the padding.
         state: (1, B, H) hidden states and cells.

@@ -92,10 +92,6 @@ class VisualNoise:
     mask that all episodes in one building share is the environment dropout of the EnvDrop paper.
 
     Args:
-        rate: Dropout rate.
-        kind: Scope of a mask, see `FollowerConfig`.
-        visual: D, width of the visual features of a view.
-        width: F, width of a view.
         scans: (B,) index of the building of each episode.
     """
 

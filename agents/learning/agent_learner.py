@@ -233,13 +233,7 @@ def train_and_compare(trainer: Trainer, learner: WalkingLearner) -> Results:
 def train_and_evaluate(
     trainer: Trainer, learner: AgentLearner, describe: Callable[[Summary], str]
 ) -> dict[str, Summary]:
-    """Train a learner, evaluate its best weights, and report the results.
-
-    Args:
-        trainer: Trainer of the learner.
-        learner: Learner.
-        describe: Function from a summary to the figures to print.
-    """
+    """Train a learner, evaluate its best weights, and report the results."""
     trainer.train()
     learner.load_model(trainer.run)
     learner.network.eval()

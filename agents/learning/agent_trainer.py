@@ -23,15 +23,7 @@ _LARGEST_LOSS = 1e4  # losses of a healthy run are below 100
 def make_agent_trainer(
     make_learner: Callable[[Config], AnyLearner], config: Config
 ) -> tuple[Trainer, AnyLearner]:
-    """Build the trainer of an agent or a speaker, and its learner.
-
-    Args:
-        make_learner: Builds the learner, usually its class.
-        config: Settings of the run.
-
-    Raises:
-        UserError: torch cannot compute on the device.
-    """
+    """Build the trainer of an agent or a speaker, and its learner."""
     prepare(config)
     learner = make_learner(config)
     noise = partial(rank_iteration_seed, config.seed, Stream.AGENT_NOISE, rank=distributed.rank())
@@ -45,10 +37,6 @@ def mixed_precision(network: nn.Module, config: RunConfig) -> torch.autocast:
 
 
 def prepare(config: RunConfig) -> None:
-    """Set up torch and join the other ranks, before anything else is built.
-
-    Raises:
-        UserError: torch cannot compute on the device.
-    """
+    """Set up torch and join the other ranks, before anything else is built."""
     set_up_torch(config.device, config.threads, config.matmul_precision, config.seed)
     distributed.join(config.device)

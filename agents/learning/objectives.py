@@ -37,7 +37,6 @@ def imitation_loss(scores: Tensor, teacher: Tensor, episodes: int) -> Tensor:
     Args:
         scores: (M, K) logits.
         teacher: (M,) actions of the teacher.
-        episodes: Number of episodes that the decisions belong to.
     """
     return functional.cross_entropy(scores, teacher, reduction="sum") / episodes
 
@@ -49,9 +48,7 @@ def contrastive_loss(decisions: Decisions, episodes: np.ndarray, temperature: fl
     to in another instruction of the same path (NT-Xent over the live episodes of imitation).
 
     Args:
-        decisions: Decisions with `contrast`.
         episodes: (B,) bool, true for the episodes of imitation.
-        temperature: Divisor of the cosine similarities.
     """
     assert decisions.contrast is not None
     total = decisions.contrast.new_zeros((), dtype=torch.float32)
@@ -76,8 +73,6 @@ def discounted_returns(decisions: Decisions, discount: float, last: np.ndarray) 
     """Return the discounted return (M,) of each decision.
 
     Args:
-        decisions: Decisions with their rewards.
-        discount: Discount factor.
         last: (C,) estimated return after the last step of each truncated episode.
     """
     following = np.zeros(decisions.rows.max() + 1)

@@ -48,11 +48,6 @@ def walk_loss(
     carried out count for the critic only, and an episode that a limit has ended earns nothing more.
     The loss is per decision of all ranks, times the number of ranks, because their gradients are
     averaged.
-
-    Args:
-        walk: Decisions of all episodes, in order.
-        critic: Critic.
-        config: Discount factor and weights.
     """
     width = max(choices.scores.shape[1] for choices in walk)
     scores = torch.cat(

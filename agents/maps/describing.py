@@ -18,7 +18,6 @@ def action_probabilities(
     That of a candidate is the sum over all nodes whose route starts there. Stop is 0.
 
     Args:
-        maps: Known maps.
         rows: (R,) episodes.
         slots: (R, N) slots; -1 for padding.
         chances: (R, N) probability of going to each.
@@ -44,18 +43,8 @@ def known_map(
     """Describe the map of one agent.
 
     Args:
-        maps: Known maps.
-        row: Episode.
         chances: (S,) probability of each slot; NaN for nodes that cannot be chosen.
-        target: Slot of the node that the agent goes to.
-        ends: Whether the episode ends there.
-        gate: Weight of the global branch of a map transformer.
         global_scores: (S,) scores of its global branch.
-
-    Returns:
-        `target`, the viewpoint id or None if the agent stays; `ends`; `gate`; and `nodes`, a dict
-        for each node in the order of first sight: `viewpoint`, `visited`, and, for nodes that can
-        be chosen, `probability` and `global_score`.
     """
     ids = maps.geometry.world.viewpoint_ids
     nodes = []

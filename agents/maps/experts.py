@@ -41,12 +41,8 @@ class Expert:
         """Start at the first viewpoints of the reference paths.
 
         Args:
-            world: Graphs of the world.
             references: (B, R) nodes of the reference paths, padded with their last node.
             sizes: (B,) number of viewpoints of each reference path.
-            kind: "spl" or "ndtw".
-            revisits: Whether visited nodes can be chosen, which reference paths that enter a
-                viewpoint twice require (DUET: --act_visited_nodes).
         """
         self._world = world
         self._references = references
@@ -76,9 +72,7 @@ class Expert:
         `NO_TARGET` if no node can be chosen.
 
         Args:
-            maps: Known maps.
             rows: (R,) episodes.
-            tokens: Their map tokens.
         """
         costs = self.costs(maps, rows, tokens)
         return np.where(self._stops(maps, rows, costs), STOP_TOKEN, first_best(costs))
@@ -91,7 +85,6 @@ class Expert:
         the agent should stop.
 
         Args:
-            maps: Known maps.
             rows: (R,) episodes.
         """
         width = int(maps.counts[rows].max())
@@ -191,13 +184,8 @@ def path_targets(
     nodes cannot be chosen otherwise.
 
     Args:
-        maps: Known maps.
         rows: (R,) episodes.
-        tokens: Their map tokens.
         nodes: (R,) next nodes in the world; -1 at the end of a path, for [stop].
-
-    Raises:
-        ValueError: A node was never seen.
     """
     slots = maps.slots_of(rows, nodes)
     # Both [stop] and padding have slot -1; [stop] comes first.

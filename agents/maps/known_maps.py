@@ -60,12 +60,7 @@ class KnownMaps:
     """
 
     def __init__(self, geometry: MapGeometry, num_episodes: int) -> None:
-        """Build empty maps.
-
-        Args:
-            geometry: Tables of the world.
-            num_episodes: Number of episodes B.
-        """
+        """Build empty maps."""
         self.geometry = geometry
         world, size = geometry.world, num_episodes
         self._slots = np.full((size, int(world.locals.max()) + 1), -1, np.int64)

@@ -45,10 +45,6 @@ class Stretch(NamedTuple):
 class RouteWalker(ABC):
     """Agent that chooses nodes of its map. Its `begin` calls `start_maps`.
 
-    Args:
-        world: World of the maps.
-        expert: Expert of the batch, which records the ways of the agents; None without.
-
     Attributes:
         loaded_for: Environment of a loaded agent, see `check_loaded_for`.
     """
@@ -78,13 +74,6 @@ class RouteWalker(ABC):
         A trajectory contains every viewpoint that an agent has passed. All agents choose their
         nodes together and walk there at once; `clipnav.agents.acting.rollout.walk` leads to the
         same trajectories, one step at a time.
-
-        Args:
-            env: Environment without autoreset; its `max_episode_steps` limits the hops.
-            instr_ids: Episodes, at most `env.num_envs`.
-
-        Raises:
-            TypeError, UserError: The environment or the number of episodes does not fit.
         """
         observation, info, live = start_episodes(env, instr_ids)
         self.begin(observation, info, live)
@@ -134,18 +123,12 @@ class RouteWalker(ABC):
         """Choose the next nodes of R agents.
 
         Args:
-            observation: Observation of all rows.
             rows: (R,) episodes that have reached their node, in ascending order.
         """
 
     @abstractmethod
     def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
-        """Return details of the last choice of R agents, for traces.
-
-        Returns:
-            `probabilities`, (C + 1,) each, of stop and of the candidates; `known_map`, see
-            `clipnav.agents.maps.describing.known_map`; and others as in `FollowerAgent.explain`.
-        """
+        """Return details of the last choice of R agents, for traces."""
 
     def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`.

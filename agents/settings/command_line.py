@@ -22,10 +22,6 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
     """Return the settings of an agent's training from its command line; see `parse_training`.
 
     The agent is that of the run to resume, that of the file --config, or --agent.
-
-    Raises:
-        UserError: --agent is not the name of an agent, or not that of the run to resume; and as in
-            `parse_training`.
     """
     early = early_values(arguments)
     given = early.get("agent")
@@ -55,16 +51,6 @@ def parse_training(
 
     --dataset, --world and --preset are parsed first, because they determine the defaults of the
     other flags. --config takes all defaults from a file, --resume from the run that it names.
-
-    Args:
-        kind: Class of the settings.
-        defaults: Returns the default settings for a dataset of clipnav, a world and a preset.
-        arguments: Arguments of the command line.
-        description: First paragraph of --help.
-
-    Raises:
-        FileNotFoundError: --resume does not name a run.
-        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
     early = early_values(arguments)
     dataset = early.get("dataset") or getattr(kind, "dataset", "r2r")

@@ -20,11 +20,7 @@ BASELINES = ("random", "forward", "shortest path", "reference path")  # on graph
 
 
 def check_submitted_splits(config: Any) -> None:
-    """Check that there are splits, and only one if a submission is to be written.
-
-    Raises:
-        UserError: Names the flag.
-    """
+    """Check that there are splits, and only one if a submission is to be written."""
     check_splits(config, ("splits",))
     if config.submission is not None and len(config.splits) > 1:
         raise UserError(
@@ -80,11 +76,7 @@ class EvaluateConfig:
         check_outputs(self, {**files, "traces": ()})
 
     def settings(self, saved: Config) -> Config:
-        """Return the settings of a run, overridden by those of this evaluation.
-
-        Raises:
-            UserError: Agents of this kind lack one of the settings.
-        """
+        """Return the settings of a run, overridden by those of this evaluation."""
         own: dict[str, Any] = {}
         if self.stops_at_best is not None:
             if not hasattr(saved, "stops_at_best"):

@@ -10,11 +10,7 @@ from clipnav.training.settings import CONFIG, read_config
 
 
 def run_spec(path: Path) -> AgentSpec:
-    """Return the row of the agent of a settings file or of a run's folder; see `agent_of`.
-
-    Raises:
-        UnknownNameError: The agent of the run is not installed.
-    """
+    """Return the row of the agent of a settings file or of a run's folder; see `agent_of`."""
     try:
         return agent_spec(agent_of(path))
     except UnknownNameError as error:
@@ -41,10 +37,5 @@ def agent_of(path: Path) -> str:
 
 
 def read_agent_config(run: Path) -> AgentConfig:
-    """Read the settings of a run of clipnav train-agent.
-
-    Raises:
-        FileNotFoundError, UserError: As for `clipnav.training.settings.read_config`, or the agent
-            of the run is not installed.
-    """
+    """Read the settings of a run of clipnav train-agent."""
     return read_config(run, agent_kind(run))

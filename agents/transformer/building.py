@@ -44,12 +44,7 @@ MakeNetwork = Callable[[Any, VlnVectorEnv, Tokenizer | None], TransformerNetwork
 def make_encoders(
     config: TransformerAgentConfig, env: VlnVectorEnv
 ) -> tuple[PretrainedTextEncoder | None, ViewEncoder | None]:
-    """Build the encoders of instructions and of views that replace those of a network.
-
-    Raises:
-        FileNotFoundError: The run of a representation does not exist.
-        UserError: A text model or a representation cannot be read or does not match the settings.
-    """
+    """Build the encoders of instructions and of views that replace those of a network."""
     text = views = None
     if config.language_representation is not None:
         read = load_text_model(config.language_representation, config.max_instruction_length)
@@ -84,22 +79,7 @@ def start_from(
     env: VlnVectorEnv,
     make: MakeNetwork,
 ) -> int:
-    """Copy the weights of another run; words that both vocabularies contain keep their embeddings.
-
-    Args:
-        run: Folder of a run of the same agent or its pre-training, or of a follower.
-        config: Settings of the new run.
-        model: Network of the new run.
-        env: Environment of the new run.
-        make: Builds the network.
-
-    Returns:
-        The number of words with an embedding of the other run.
-
-    Raises:
-        FileNotFoundError: The folder does not contain a run.
-        UserError: The run has another agent, another size, or another text model.
-    """
+    """Copy the weights of another run; words of both vocabularies keep their embeddings."""
     source = load_run_tokenizer(run / VOCABULARY, "--start-from")
     target = env.tokenizer
     pairs = shared_words(source, target)
@@ -130,11 +110,7 @@ def _follower_words(
     env: VlnVectorEnv,
     tokenizer: Tokenizer,
 ) -> dict[str, Tensor]:
-    """Return the word encoder of a follower's run under the names of a transformer.
-
-    Raises:
-        UserError: The text encoder is not an LSTM of the same size.
-    """
+    """Return the word encoder of a follower's run under the names of a transformer."""
     read = read_agent_config(run)
     assert isinstance(read, RecurrentAgentConfig)
     settings = dataclasses.replace(read, device=config.device, resume=None, start_from=None)

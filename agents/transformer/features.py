@@ -11,13 +11,7 @@ _LEAST_DEVIATION = 1e-6
 
 
 class FeatureInput(nn.Module):
-    """Preparation of the visual features of views.
-
-    Args:
-        config: Settings of the dropout and of the standardisation.
-        feature_size: Width D of the features; may be 0.
-        views: Network that encodes the features first, such as CLEAR's; None without.
-    """
+    """Preparation of the visual features of views."""
 
     def __init__(
         self, config: TransformerConfig, feature_size: int, views: ViewEncoder | None = None
@@ -42,11 +36,7 @@ class FeatureInput(nn.Module):
         self.get_buffer("feature_deviation").copy_(deviation.clamp_min(_LEAST_DEVIATION))
 
     def episode_dropout(self, episodes: int) -> Tensor | None:
-        """Draw the multipliers (E, D) of the features of E episodes.
-
-        Returns:
-            None in evaluation mode, and unless the settings have masks per episode.
-        """
+        """Draw the multipliers (E, D) of the features of E episodes."""
         if not (self.training and self._episode_rate and self.feature_size):
             return None
         ones = self.get_buffer("_ones").repeat(episodes, self.feature_size)

@@ -146,7 +146,6 @@ class CrossModalLayer(nn.Module):
             text: Keys and values of the text (E, L, d), where R is a multiple of E.
             text_bias: (E, 1, 1, L) bias of the text's padding.
             bias: Bias of the self-attention, broadcast to (R, heads, N, N).
-            first: Number of leading tokens to return, see `SelfAttentionLayer`.
         """
         return self.visual(self.cross(x, text, text_bias), bias, first)
 
@@ -176,7 +175,6 @@ class TwoWayLayer(CrossModalLayer):
             text: (R, L, d) states of the text.
             bias: (R, 1, 1, N) bias of the tokens' padding.
             text_bias: (R, 1, 1, L) bias of the text's padding.
-            first: Numbers of leading tokens, and of leading words, to return; None for all.
         """
         seen = self.cross(text, self.cross.keys_values(x), bias)
         tokens = self(x, self.cross.keys_values(text), text_bias, bias, first[0])
@@ -184,14 +182,7 @@ class TwoWayLayer(CrossModalLayer):
 
 
 class ScoreHead(nn.Module):
-    """Two-layer perceptron with an output per token.
-
-    Args:
-        width: Width of the input.
-        hidden: Width of the hidden layer.
-        outputs: Number of outputs.
-        dropout: Dropout rate of the hidden layer.
-    """
+    """Two-layer perceptron with an output per token."""
 
     def __init__(self, width: int, hidden: int, outputs: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
@@ -206,12 +197,7 @@ class ScoreHead(nn.Module):
 
 
 def initialise(module: nn.Module, trained: nn.Module | None = None) -> None:
-    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases.
-
-    Args:
-        module: Module, whose submodules are initialised as well.
-        trained: Submodule that keeps its weights.
-    """
+    """Initialise as BERT does: normal weights of standard deviation 0.02, zero biases."""
     for child in module.children():
         if child is not trained:
             initialise(child, trained)

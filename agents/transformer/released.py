@@ -50,14 +50,6 @@ def renamed(
     """Rename released weights.
 
     BERT's table of token types is split: its first row is the text's.
-
-    Args:
-        weights: State dictionary, possibly with the prefixes of training programs.
-        parts: Renamings of the parts that only one model has, applied before those of the layers.
-        second_type: New name of the second row of the table of token types.
-
-    Raises:
-        UserError: Two names collide.
     """
     table = (*_EMBEDDINGS, *parts, *_LAYERS)
     converted: dict[str, Tensor] = {}
@@ -79,16 +71,7 @@ def renamed(
 
 
 def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Load weights that must fit a model exactly.
-
-    Args:
-        model: Model to load into.
-        weights: Weights by the names of the model.
-        source: File or description for messages.
-
-    Raises:
-        UserError: Weights are missing, superfluous, or of another shape.
-    """
+    """Load weights that must fit a model exactly."""
     own = model.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not a weight of this model" for name in weights.keys() - own.keys()]

@@ -65,11 +65,7 @@ class Checkpoint:
     cross_layers: str
 
     def weight(self, name: str) -> Tensor:
-        """Return a weight.
-
-        Raises:
-            UserError: It is missing.
-        """
+        """Return a weight."""
         if name not in self.weights:
             raise UserError(
                 f"{self.path}: the weight {name} is missing; give a checkpoint of {self.model}, "
@@ -78,11 +74,7 @@ class Checkpoint:
         return self.weights[name]
 
     def sizes(self, heads: int) -> dict[str, int]:
-        """Return the sizes of the network as settings of a `TransformerConfig`.
-
-        Raises:
-            UserError: A weight is missing, or the width cannot be divided into the heads.
-        """
+        """Return the sizes of the network as settings of a `TransformerConfig`."""
         feed_forward, width = self.weight("text.layers.0.feed_forward.inner.weight").shape
         if width % heads:
             raise UserError(f"--heads {heads}: must divide the width {width} of {self.path}")
@@ -133,19 +125,8 @@ def write_run(
     The text encoder becomes a model of transformers, so that the run reads word pieces of BERT.
 
     Args:
-        checkpoint: The checkpoint.
-        output: Folder to write.
         config: Settings of an agent on the data of the checkpoint; the sizes of its network are
             replaced.
-        bert: Folder or name of the BERT whose word pieces the checkpoint reads.
-        heads: Number of attention heads, which the weights do not determine.
-        build: Builds the network.
-
-    Raises:
-        FileNotFoundError: Data or features do not exist.
-        FileExistsError: The folder is not empty.
-        UserError: A weight is missing, unknown or of another shape; names it.
-        ConnectionError: BERT cannot be downloaded.
     """
     check_new(output)
     sizes = checkpoint.sizes(heads)

@@ -28,12 +28,7 @@ class TextStates(NamedTuple):
 
 
 class TextEncoder(nn.Module):
-    """BERT with the sizes of the settings.
-
-    Args:
-        config: Sizes of the network.
-        vocabulary_size: Number of token ids; id 0 is padding.
-    """
+    """BERT with the sizes of the settings."""
 
     def __init__(self, config: TransformerConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -51,11 +46,7 @@ class TextEncoder(nn.Module):
         return self.words.weight
 
     def forward(self, tokens: Tensor) -> TextStates:
-        """Encode instructions (E, L), padded with 0 at the end.
-
-        Raises:
-            UserError: L exceeds the table of positions.
-        """
+        """Encode instructions (E, L), padded with 0 at the end."""
         if tokens.shape[1] > self.positions.num_embeddings:
             raise UserError(
                 f"{tokens.shape[1]} tokens, but --network.max-text-length is "
@@ -72,12 +63,7 @@ class TextEncoder(nn.Module):
 
 
 class RecurrentTextEncoder(nn.Module):
-    """The bidirectional LSTM of the follower, with a projection to the width of the network.
-
-    Args:
-        config: Sizes of the network; the LSTM has twice the width of the tokens.
-        vocabulary_size: Number of token ids; id 0 is padding.
-    """
+    """The bidirectional LSTM of the follower, with a projection to the width of the network."""
 
     def __init__(self, config: TransformerConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -102,13 +88,7 @@ class RecurrentTextEncoder(nn.Module):
 
 
 class PretrainedTextEncoder(nn.Module):
-    """Model of transformers, frozen or fine-tuned, with a projection if widths differ.
-
-    Args:
-        config: Sizes of the network.
-        text: The model; its weights are trained and saved with the network if `tune`.
-        tune: Whether to fine-tune the model.
-    """
+    """Model of transformers, frozen or fine-tuned, with a projection if widths differ."""
 
     def __init__(self, config: TransformerConfig, text: TextModel, tune: bool = True) -> None:
         super().__init__()
@@ -150,15 +130,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
 def make_text_encoder(
     config: TransformerConfig, vocabulary_size: int
 ) -> TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder:
-    """Build the text encoder of the settings.
-
-    Args:
-        config: Sizes of the network.
-        vocabulary_size: Number of token ids, without `config.text_model`.
-
-    Raises:
-        FileNotFoundError, UserError, ConnectionError: As in `pretrained_text_encoder`.
-    """
+    """Build the text encoder of the settings."""
     if config.text_model is not None:
         return pretrained_text_encoder(config)
     if config.text_encoder == "lstm":
@@ -167,17 +139,7 @@ def make_text_encoder(
 
 
 def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> PretrainedTextEncoder:
-    """Build the text encoder with the Hugging Face model of the settings.
-
-    Args:
-        config: Sizes of the network and the name of the model.
-        tune: Whether to fine-tune the model.
-
-    Raises:
-        FileNotFoundError, UserError, ConnectionError: The model cannot be read, see
-            `clipnav.storage.hugging_face.load_text_model`, or has fewer layers than the settings
-            keep.
-    """
+    """Build the text encoder with the Hugging Face model of the settings."""
     assert config.text_model is not None
     text = hugging_face_model(config.text_model)
     if config.text_model_layers is not None:

@@ -55,10 +55,6 @@ class MinibatchesLoss(nn.Module):
     A call computes the loss of both minibatches of an iteration; a single call per iteration allows
     the use of DistributedDataParallel.
 
-    Args:
-        model: Network to train.
-        config: Settings of the run.
-
     Attributes:
         critic: Critic of reinforcement; None without it.
     """
@@ -93,14 +89,7 @@ class MinibatchesLoss(nn.Module):
     def forward(
         self, env: VlnVectorEnv, features: Any, references: ReferencePaths, batch: Minibatches
     ) -> tuple[Tensor, Figures]:
-        """Return the loss of a batch and the figures to log.
-
-        Args:
-            env: Environment of the training split, with a row for each sampled episode.
-            features: Features of its world.
-            references: Reference paths of its episodes.
-            batch: Episodes.
-        """
+        """Return the loss of a batch and the figures to log."""
         losses, figures = [], Figures()
         with mixed_precision(self.model, self._config):
             if batch.cloned.size:
@@ -157,11 +146,7 @@ class MinibatchesLearner(EpisodeLearner):
         )
 
     def _initialise(self) -> int:
-        """Fit the scale of the features of a new run, and copy the weights that it starts from.
-
-        Returns:
-            The number of words that have no embedding in the run to start from.
-        """
+        """Fit the scale of the features of a new run, and copy the weights that it starts from."""
         config = self.config
         fit_features(self.model, self.env)
         if config.start_from is None:

@@ -12,11 +12,7 @@ MERGED = "merged"
 
 
 def finetune_vlm(config: FinetuneVlmConfig) -> Path:
-    """Fine-tune a model, print its figures, and write RUN/merged.
-
-    Returns:
-        Folder of the whole model with its processor.
-    """
+    """Fine-tune a model, print its figures, and write RUN/merged."""
     trainer, learner = vlm_trainer(config)
     trainer.train()
     learner.load_model(trainer.run)

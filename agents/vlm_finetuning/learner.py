@@ -30,12 +30,7 @@ _VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
 
 
 class TrainedWeights(nn.Module):
-    """The trained weights of a model, without its frozen ones, so that checkpoints stay small.
-
-    Args:
-        model: The model; weights that require a gradient are trained.
-        architecture: Names and values that must match when weights are loaded.
-    """
+    """The trained weights of a model, without its frozen ones, so that checkpoints stay small."""
 
     def __init__(self, model: nn.Module, architecture: dict[str, str]) -> None:
         super().__init__()
@@ -66,17 +61,7 @@ class TrainedWeights(nn.Module):
 
 
 class VlmLearner(SavedNetwork):
-    """Learner of a fine-tuning; see `clipnav.training.learners.Learner`.
-
-    Args:
-        config: Settings.
-
-    Raises:
-        FileNotFoundError, UserError: As for `read_records`, or the model names Python code or has
-            no chat template.
-        OSError: There is no such model.
-        ModuleNotFoundError: peft is not installed.
-    """
+    """Learner of a fine-tuning; see `clipnav.training.learners.Learner`."""
 
     network: TrainedWeights
 

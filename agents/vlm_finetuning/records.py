@@ -16,12 +16,7 @@ _IGNORED = -100  # label of tokens without a loss, in transformers
 
 
 def read_records(folder: Path) -> list[Conversation]:
-    """Read the records of an export strictly.
-
-    Raises:
-        FileNotFoundError: The folder is not an export, or a file is missing.
-        UserError: The export has another format, or a record is damaged.
-    """
+    """Read the records of an export strictly."""
     name = read_manifest(folder)["settings"].get("format")
     if name != "messages":
         raise UserError(
@@ -51,13 +46,6 @@ def model_inputs(template: ChatTemplate, record: Conversation) -> dict[str, torc
 
     The answer's tokens are appended to those of the prompt, so that the prompt has the same tokens
     as at an evaluation, whatever follows it.
-
-    Args:
-        template: Chat template of the model.
-        record: The record.
-
-    Raises:
-        UserError: The chat template fails.
     """
     inputs = template.apply([messages(record)])
     tokenizer = template.processor.tokenizer
@@ -89,10 +77,6 @@ def answer_scores(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Ten
 
 
 def check_fit(records: Sequence[Conversation], folder: Path) -> None:
-    """Check that an export has records.
-
-    Raises:
-        UserError: It has none.
-    """
+    """Check that an export has records."""
     if not records:
         raise UserError(f"{folder}: has no records; export more episodes")

@@ -84,12 +84,7 @@ class FinetuneVlmConfig(TrainingConfig):
 
 
 def parse_finetuning(arguments: Sequence[str], description: str | None = None) -> FinetuneVlmConfig:
-    """Return the settings of a fine-tuning from its command line.
-
-    Raises:
-        FileNotFoundError: --resume does not name a run.
-        UserError: A flag is missing, contradicts the run to resume, or has no effect.
-    """
+    """Return the settings of a fine-tuning from its command line."""
     config = parse_run(
         FinetuneVlmConfig,
         arguments,

@@ -104,14 +104,6 @@ class WaypointEnv:
     Action 0 stops, action k leads to place k: the agent turns and steps there. Observations are
     indices; `gather` returns the features.
 
-    Args:
-        split: Episodes.
-        simulator: Floors, and the cameras of `camera_settings`.
-        settings: Movement and measures.
-        encoder: Encoder of the 36 views; None for a blind agent.
-        num_envs: Number of agents.
-        angle_feature_size: Width of angle features.
-
     Attributes:
         targets: (ids, K) id of each place's earlier visit, -1 if it is new.
     """
@@ -183,7 +175,6 @@ class WaypointEnv:
         Args:
             viewpoints: (N,) ids of the places where the agents are.
             views: (N,) views that they face.
-            num_candidates: Number of actions to keep.
         """
         agents = np.asarray(viewpoints) // _IDS
         base = np.asarray(views) % NUM_HEADINGS

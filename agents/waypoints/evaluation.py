@@ -44,16 +44,7 @@ Lead = Callable[[list[str]], object]
 
 
 def evaluate_waypoints(config: WaypointConfig) -> Results:
-    """Walk the episodes with an agent on the graph and among places, and print both scores.
-
-    Returns:
-        Mean measures by split and by kind of walk: "graph" and "waypoints".
-
-    Raises:
-        FileNotFoundError: The run or a split does not exist.
-        UserError: The run has other features than those of the encoder, or no continuous task; or
-            the goals of a split are secret.
-    """
+    """Walk the episodes with an agent on the graph and among places, and print both scores."""
     if config.threads:
         torch.set_num_threads(config.threads)
     # Pictures are drawn and encoded on the CPU.
@@ -73,11 +64,7 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
 
 
 def check_run(config: WaypointConfig, settings: AgentConfig) -> AgentConfig:
-    """Return the settings of a run whose agent can walk among places.
-
-    Raises:
-        UserError: The agent cannot, or the task has no continuous version.
-    """
+    """Return the settings of a run whose agent can walk among places."""
     if agent_spec(settings.agent).waypoints is None:
         raise UserError(
             f"{config.run}: a run of --agent {settings.agent}, which does not walk among places; "
@@ -93,11 +80,7 @@ def check_run(config: WaypointConfig, settings: AgentConfig) -> AgentConfig:
 
 
 def open_encoder(config: WaypointConfig, settings: AgentConfig) -> ClipEncoder | None:
-    """Open the encoder of a run's features, None for a blind agent.
-
-    Raises:
-        UserError: The features of the run are of another encoder.
-    """
+    """Open the encoder of a run's features, None for a blind agent."""
     if not settings.vision:
         return None
     encoder = NamedEncoder.parse_unnamed(config.encoder).load()
@@ -161,13 +144,7 @@ def graph_walks(env: VlnVectorEnv, agent: Agent, ids: Sequence[str]) -> dict[str
 def follower_among_waypoints(
     agent: FollowerAgent, world: World, settings: AgentConfig
 ) -> tuple[WaypointEnv, Lead]:
-    """Return an environment of places, and a function that lets a follower walk there.
-
-    Args:
-        agent: Agent of a run on graphs.
-        world: Arguments of `WaypointEnv`.
-        settings: Settings of the run.
-    """
+    """Return an environment of places, and a function that lets a follower walk there."""
     env: Any = WaypointEnv(*world)
     follower = FollowerAgent(agent.follower, env, settings.reads_instructions)
     return env, lambda ids: walk(env, follower, ids)
@@ -199,14 +176,7 @@ def map_agent_among_places(
 def waypoint_walks(
     env: WaypointEnv, lead: Lead, ids: Sequence[str], name: str = ""
 ) -> dict[str, float]:
-    """Return the mean measures of walks among places.
-
-    Args:
-        env: Environment of the episodes.
-        lead: Lets the agent walk a batch of them.
-        ids: Episodes.
-        name: Label of the progress bar.
-    """
+    """Return the mean measures of walks among places."""
     results: list[dict[str, float]] = []
     with torch.inference_mode(), progress_bar(total=len(ids), desc=name, unit="episodes") as bar:
         for start in range(0, len(ids), env.num_envs):

@@ -26,15 +26,6 @@ class MapWaypointEnv(WaypointEnv):
     turns and steps straight to it, a known node by the greedy follower on the floor; all of them
     count as steps and metres of the walk.
 
-    Args:
-        split: Episodes.
-        simulator: Floors, and the cameras of `clipnav.agents.waypoints.env.camera_settings`.
-        settings: Movement and measures.
-        encoder: Encoder of the 36 views; None for a blind agent.
-        num_envs: Number of agents.
-        angle_feature_size: Width of angle features.
-        max_decisions: Largest number of decisions of an episode.
-
     Attributes:
         maps: Nodes that the agents have seen.
     """

@@ -28,12 +28,6 @@ class PlaceMaps:
     was first seen until it is visited, and then is where the agent stood: it is always on the
     floor.
 
-    Args:
-        agents: Number of agents N.
-        most: Largest number of nodes of an agent.
-        places: Largest number of places around a node.
-        width: Width D of the features of a view; 0 for blind agents.
-
     Attributes:
         geometry: Tables of the nodes, as of the viewpoints of a world. Node k of agent a has the
             index `a * most + k`.
@@ -90,11 +84,9 @@ class PlaceMaps:
         """Note where an agent stands at a node, and the nodes around it.
 
         Args:
-            node: The node.
             position: (3,) position of the agent.
             headings: (K,) headings of the places around it, in different views.
             distances: (K,) metres.
-            nodes: K different nodes.
         """
         geometry, count = self.geometry, len(nodes)
         self.visited[node] = True

@@ -113,11 +113,7 @@ class Step(NamedTuple):
 
 
 def read_experiments(folder: Path) -> dict[str, Experiment]:
-    """Read the experiments by name, in the order of the file.
-
-    Args:
-        folder: Folder of the declarations, docs/results of a checkout.
-    """
+    """Read the experiments by name, in the order of the file."""
     path = folder / "experiments.toml"
     if not path.is_file():
         raise FileNotFoundError(

@@ -27,13 +27,7 @@ def pages_of(docs: Path) -> list[Path]:
 def render_pages(
     docs: Path, experiments: Mapping[str, Experiment], names: Container[str] | None = None
 ) -> list[Path]:
-    """Render tables on all pages; return the pages that have changed.
-
-    Args:
-        docs: Folder of the pages, with the records in results/.
-        experiments: Experiments by name.
-        names: Tables to render; the others stay as they are. All by default.
-    """
+    """Render tables on all pages; return the pages that have changed."""
     changed = []
     for page in pages_of(docs):
         text = page.read_text(encoding="utf-8")
@@ -51,15 +45,7 @@ def render(
     source: str,
     names: Container[str] | None = None,
 ) -> str:
-    """Return the text of a page with its tables rendered.
-
-    Args:
-        text: Text of the page.
-        folder: Folder of the records.
-        experiments: Experiments by name.
-        source: Name of the page, for messages.
-        names: Tables to render; all by default.
-    """
+    """Return the text of a page with its tables rendered."""
     if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
         raise UserError(f"{source}: a table has no end; add a line <!-- end --> below it")
 

@@ -75,11 +75,6 @@ def run_experiments(
     A step starts when those from which it reads have ended. A benchmark, and a step that writes
     nothing into the folder of its experiment, such as one that fills the cache of the houses, runs
     alone.
-
-    Args:
-        names: Names of the experiments.
-        experiments: All experiments.
-        workers: Number of steps that run at once.
     """
     left = {name: set(steps_needed([name], experiments)) for name in names}
     steps = steps_needed(names, experiments)

@@ -54,12 +54,7 @@ def main(arguments: ExtractArguments) -> None:
 
 
 def store_paths(arguments: ExtractArguments) -> list[Path]:
-    """Return the path of each encoder's store.
-
-    Raises:
-        UserError: The path is missing or ambiguous, has another suffix than .safetensors, or two
-            stores have the same path.
-    """
+    """Return the path of each encoder's store."""
     from clipnav.envs.worlds import world_files
 
     output, folder = arguments.output, arguments.output_dir
@@ -94,10 +89,6 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
 
     Finished stores are kept, so that a cluster can restart all its jobs, and an encoder can be
     added to others.
-
-    Raises:
-        FileExistsError: A store of other viewpoints or settings exists.
-        ModuleNotFoundError: Ray is not installed and is the engine.
     """
     if arguments.encoder == (HOUSE_LABELS,):
         extract_labels(arguments, paths[0], shard)
@@ -123,11 +114,7 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
 
 
 def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
-    """Return whether a store is not finished; delete the rest of a run that was killed at its end.
-
-    Raises:
-        FileExistsError: The file is a store of other viewpoints or settings.
-    """
+    """Return whether a store is unfinished; delete what a run killed at its end left."""
     if is_finished(path, keys, metadata):
         partial_path(path).unlink(missing_ok=True)
         return False
@@ -174,11 +161,7 @@ def extract_with_ray(
 
 
 def load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:
-    """Load the encoders that the command selects.
-
-    Raises:
-        UserError: The number of weights differs from the number of encoders.
-    """
+    """Load the encoders that the command selects."""
     names, tags = arguments.encoder, arguments.pretrained
     if tags and len(tags) != len(names):
         raise UserError(

@@ -53,16 +53,8 @@ def encode_viewpoints_with(
     in at least one store.
 
     Args:
-        keys: `scan_viewpoint` of each row of the stores.
-        load_views: Function that loads views, see `Loader`.
         encoders: Encoders by path of their store; existing files are replaced at the end. All
             encoders must have the same input size.
-        metadata: Additional metadata of the stores, such as the field of view.
-
-    Raises:
-        UserError: Input sizes differ, there are no encoders, a partial file belongs to another
-            run, or the shape or number of views is wrong.
-        OutputInUseError: Another process writes one of the stores.
     """
     common_image_size(encoders)
     stores = [
@@ -78,11 +70,7 @@ def encode_viewpoints_with(
 
 
 def common_image_size(encoders: Mapping[Any, ClipEncoder]) -> tuple[int, int]:
-    """Return the input size (height, width) in pixels that all encoders share.
-
-    Raises:
-        UserError: Input sizes differ, or there are no encoders.
-    """
+    """Return the input size (height, width) in pixels that all encoders share."""
     sizes = {encoder.image_size: encoder.name for encoder in encoders.values()}
     if len(sizes) != 1:
         listed = ", ".join(f"{name} {size[0]} x {size[1]}" for size, name in sizes.items())
@@ -94,11 +82,7 @@ def common_image_size(encoders: Mapping[Any, ClipEncoder]) -> tuple[int, int]:
 
 
 def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarray:
-    """Encode a viewpoint's views (36, H, W, 3) as features (36, D) float32.
-
-    Raises:
-        UserError: The number of views is not 36.
-    """
+    """Encode a viewpoint's views (36, H, W, 3) as features (36, D) float32."""
     if views.ndim != 4 or views.shape[0] != NUM_VIEWS:
         raise UserError(f"{key}: views have shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
     return encoder.pooled(views)
@@ -108,14 +92,8 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
     """Write feature stores row by row, and show a progress bar.
 
     Args:
-        keys: `scan_viewpoint` of each row.
         load: Yields the data of each viewpoint, or None to skip it; called only with the keys that
             an interrupted run has not finished.
-        stores: Stores to write.
-
-    Raises:
-        UserError: As for `encode_viewpoints_with`.
-        OutputInUseError: Another process writes one of the stores.
     """
     with sole_writer(*(store.path for store in stores)), ExitStack() as stack:
         partials = [

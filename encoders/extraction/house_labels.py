@@ -48,11 +48,7 @@ class HouseLabels:
         """Do nothing, because missing houses are built."""
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray:
-        """Return the features (36, 256) float32 of the views of a (scan, viewpoint).
-
-        Raises:
-            UnknownNameError: The scan or the viewpoint is unknown.
-        """
+        """Return the features (36, 256) float32 of the views of a (scan, viewpoint)."""
         return np.stack([fact_features(facts) for facts in _facts(self, *viewpoint)])
 
     def pool(self, workers: int) -> Executor:

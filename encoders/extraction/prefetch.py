@@ -12,19 +12,7 @@ Result = TypeVar("Result")
 def prefetched(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
-    """Apply a function to items in a pool and yield the results in the order of the items.
-
-    Args:
-        pool: Threads for a function that waits or releases the GIL (such as decoding images),
-            processes for any other.
-        function: Function to apply.
-        items: Arguments of the function.
-        ahead: Maximum number of results computed in advance, which bounds the memory they take.
-
-    Raises:
-        Exception: The function's exception, raised instead of the item's result, after all earlier
-            results have been yielded.
-    """
+    """Apply a function to items in a pool and yield the results in the order of the items."""
     jobs: deque[Future[Result]] = deque()
     try:
         for item in items:

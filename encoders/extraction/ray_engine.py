@@ -18,28 +18,14 @@ _KEYS_PER_TASK = 8
 
 
 def check_ray() -> None:
-    """Check that Ray is installed.
-
-    Raises:
-        ModuleNotFoundError: It is not; the message names the command that installs it.
-    """
+    """Check that Ray is installed."""
     check_extra("ray", "ray", "--engine ray")
 
 
 def ray_rows(
     keys: Sequence[str], make_encode: Callable[[], Encode], workers: int
 ) -> Iterator[np.ndarray | None]:
-    """Yield the features of each key, in order.
-
-    Args:
-        keys: `scan_viewpoint` of each row.
-        make_encode: Factory that is called once in each worker; must be picklable.
-        workers: Number of encoding workers; each gets one CPU, and all share the cluster's GPUs.
-
-    Raises:
-        ModuleNotFoundError: Ray is not installed; see `check_ray`.
-        Exception: An exception raised while a key is encoded, as Ray reports it.
-    """
+    """Yield the features of each key, in order."""
     check_ray()
     import ray
 

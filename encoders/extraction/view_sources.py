@@ -53,24 +53,14 @@ class ViewSource:
     gpu_device_id: int | None = None
 
     def views(self, scan: str, viewpoint: str) -> np.ndarray:
-        """Return the views (36, height, width, 3) uint8 of a viewpoint, of `image_size`.
-
-        Raises:
-            UnknownNameError: The scan or the viewpoint is unknown.
-            FileNotFoundError: The image or the scan's navigation graph is missing.
-            DamagedSkyboxError: A file of the skybox is damaged.
-        """
+        """Return the views (36, height, width, 3) uint8 of a viewpoint, of `image_size`."""
         cut = _cutter(self)
         return cut_views(
             lambda size, vfov: cut(scan, viewpoint, size, vfov), self.geometry, self.image_size
         )
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
-        """Return the views of a (scan, viewpoint), or None to skip one with a damaged skybox.
-
-        Raises:
-            UnknownNameError, FileNotFoundError, DamagedSkyboxError: As for `views`.
-        """
+        """Return the views of a (scan, viewpoint), or None to skip one with a damaged skybox."""
         try:
             return self.views(*viewpoint)
         except DamagedSkyboxError as error:
@@ -80,11 +70,7 @@ class ViewSource:
             return None
 
     def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
-        """Check that each (scan, viewpoint) has its skybox or 3D model, without reading it.
-
-        Raises:
-            FileNotFoundError: A skybox, one of its faces or a 3D model is missing.
-        """
+        """Check that each (scan, viewpoint) has its skybox or 3D model, without reading it."""
         if self.scan_dir is None:
             return
         problems = []

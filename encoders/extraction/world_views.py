@@ -39,7 +39,6 @@ def view_source(
     """Build the source of the views, and list the viewpoints to encode.
 
     Args:
-        arguments: Arguments of the extraction command.
         image_size: (height, width) in pixels of the encoder's input.
     """
     graphs, viewpoints = chosen_viewpoints(arguments)
@@ -58,11 +57,7 @@ def view_source(
 
 
 def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoints]:
-    """Return the folder of the navigation graphs (None: the built-in houses') and the viewpoints.
-
-    Raises:
-        FileNotFoundError: There are no graphs yet, or none of a chosen scan.
-    """
+    """Return the folder of the graphs (None: the built-in houses') and the viewpoints."""
     from clipnav.connectivity import read_connectivity, read_scans
     from clipnav.envs.worlds import world_files
     from clipnav.storage.features.store_file import feature_key
@@ -104,13 +99,7 @@ def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
 
 
 def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
-    """Return the folder of the skyboxes or 3D models; build the built-in houses' models if needed.
-
-    Raises:
-        UserError: --scan-dir is required.
-        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
-        FileNotFoundError: The named Python does not exist.
-    """
+    """Return the folder of the skyboxes or 3D models; build missing built-in houses."""
     if arguments.scan_dir is not None or arguments.world in HOUSE_SETS_OF_WORLDS:
         return arguments.scan_dir
     if arguments.world == "matterport" and arguments.data_dir is not None:
@@ -132,11 +121,6 @@ def load_views(
     """Yield the data of each key, loaded by threads or processes while the encoder works.
 
     With 0 workers, this process loads the data.
-
-    Raises:
-        FileNotFoundError: A skybox of Matterport3D or a 3D model is missing, detected before the
-            first is read.
-        ChildProcessError: A worker process died.
     """
     source.check_files([viewpoints[key] for key in keys])
     if not workers:

@@ -60,13 +60,7 @@ class Classifier(NamedTuple):
 
 
 def main(config: PretrainConfig) -> None:
-    """Run the command.
-
-    Raises:
-        FileExistsError: --output already contains a run.
-        OutputInUseError: Another process writes the run or the exported model.
-        UserError: No house remains to train on, or the set has fewer houses.
-    """
+    """Run the command."""
     scans = training_scans(config)
     run = run_folder(config)
     if config.resume is None:
@@ -98,11 +92,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
 
 
 def training_scans(config: PretrainConfig) -> Sequence[str]:
-    """Return the houses that are used, held-out ones included.
-
-    Raises:
-        UserError: The set has fewer houses, or no house remains to train on.
-    """
+    """Return the houses that are used, held-out ones included."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
 
     scans = HOUSE_SETS[config.set].scans["train"]
@@ -134,12 +124,7 @@ def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]
 def train_and_export(
     houses: Sequence[HousePictures], config: PretrainConfig, run: Path
 ) -> tuple[Trainer | None, Classifier | None]:
-    """Train on the views of some houses, and export the model.
-
-    Returns:
-        The trainer, None for the objective random; and, for the objective supervised, the network
-        with the names of its labels.
-    """
+    """Train on the views of some houses, and export the model."""
     set_up_torch("cpu", config.threads, "highest", config.seed)
     model, tokenizer, configs = build_model(config)
     sampler = training_views(houses, config)
@@ -206,14 +191,7 @@ def score(
     image_size: int,
     classifier: Classifier | None = None,
 ) -> ZeroShotScores | LabelScores | SingleLabelScores:
-    """Score all views of all viewpoints of some houses.
-
-    Args:
-        model_dir: Folder of the exported model.
-        houses: Houses to score on.
-        image_size: Height and width of the views.
-        classifier: Network to score instead of the exported model's zero-shot predictions.
-    """
+    """Score all views of all viewpoints of some houses."""
     from clipnav.envs.houses.materials.colours import COLOUR_NAMES
 
     viewpoints = [

@@ -16,14 +16,6 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
 
     --iterations determines the default of --optimiser.warmup. --config takes all defaults from a
     file, --resume from the run that it names.
-
-    Args:
-        arguments: Arguments of the command line.
-        description: First paragraph of --help.
-
-    Raises:
-        FileNotFoundError: --resume does not name a run.
-        UserError: A flag contradicts the run to resume, or has no effect beside other flags.
     """
 
     def defaults() -> PretrainConfig:

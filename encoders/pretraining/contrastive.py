@@ -41,11 +41,6 @@ class CaptionBatch:
 class Contrastive(nn.Module):
     """Contrastive objective that trains both towers of a CLIP.
 
-    Args:
-        model: An open_clip model; its `visual.image_mean` and `image_std` normalise the images.
-        tokenize: The model's tokenizer.
-        half: Whether both towers run in bfloat16.
-
     Attributes:
         seen: (V,) bool, True for the token ids that occurred in training.
     """
@@ -103,9 +98,6 @@ def multi_positive_loss(
         logits: (B, T) scaled similarities.
         true: (B, T) bool.
         false: (B, T) bool.
-
-    Returns:
-        A scalar; 0 if no pair is true.
     """
     losses = []
     for axis in (1, 0):
@@ -139,10 +131,6 @@ def export_local_dir(
     """Write a model as a folder in open_clip's local-dir format with float16 weights.
 
     Args:
-        model: The trained model.
-        model_config: open_clip's `model_cfg` of the model.
-        preprocess_config: open_clip's `preprocess_cfg`.
-        folder: Folder to write; created if missing, other files in it are kept.
         words: Token ids that occurred in training. The embeddings of all other ids are still
             random; they are written as zeros, which compress well.
 

@@ -23,11 +23,7 @@ only; it is a control for comparisons of encoders, see clipnav compare-encoders.
 
 
 def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
-    """Build a model with random weights.
-
-    Returns:
-        The model, its tokenizer, and its configuration in open_clip's format.
-    """
+    """Build a model with random weights."""
     from open_clip.model import CLIP, set_model_preprocess_cfg
     from open_clip.tokenizer import SimpleTokenizer
     from open_clip.transform import PreprocessCfg
@@ -54,11 +50,7 @@ def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
-    """Scale pooled features to a root mean square of 1, the range that agents expect.
-
-    Returns:
-        The factor that the features were multiplied by.
-    """
+    """Scale pooled features to a root mean square of 1, the range that agents expect."""
     images, _, _ = sampler.views(0)
     with torch.inference_mode():
         features = image_features(model.visual, images)

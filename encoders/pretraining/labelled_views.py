@@ -16,11 +16,6 @@ class LabelledViews:
     The first pass is the sampler's own order, without changes. The following passes have a random
     order of the batches, and mirror and tint each view at random. Labels, and the facts that they
     are read from, do not depend on the two; sides of objects do, so do not read them.
-
-    Args:
-        sampler: Sampler of all views.
-        batches: Number of batches that have labels.
-        seed: Random seed of orders, mirrors and tints.
     """
 
     def __init__(self, sampler: ViewSampler, batches: int, seed: int = 0) -> None:

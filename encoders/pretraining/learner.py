@@ -30,11 +30,6 @@ class PretrainingLearner:
     """Learner of an objective; keeps the latest weights.
 
     An update uses no random numbers besides those of its batch.
-
-    Args:
-        objective: An `nn.Module` that implements `Objective`; trained in place.
-        batch: Function that returns the batch of an iteration (from 0).
-        config: Settings of the optimiser.
     """
 
     selection = None
@@ -81,9 +76,7 @@ def image_features(visual: Any, images: torch.Tensor, half: bool = False) -> tor
     """Compute pooled features (B, D) float32 with an open_clip image tower.
 
     Args:
-        visual: The tower; its `image_mean` and `image_std` normalise the images.
         images: (B, 3, H, W) in 0..1.
-        half: Whether to multiply in bfloat16, which halves the time on CPUs that support it.
     """
     mean = torch.tensor(visual.image_mean).view(3, 1, 1)
     std = torch.tensor(visual.image_std).view(3, 1, 1)

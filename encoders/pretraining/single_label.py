@@ -32,13 +32,7 @@ class SingleLabelBatch:
 
 
 class SingleLabel(nn.Module):
-    """Single-label objective: a linear classifier over pooled features.
-
-    Args:
-        model: An open_clip model; only its image tower is trained.
-        things: T, the number of object categories.
-        half: Whether the tower runs in bfloat16.
-    """
+    """Single-label objective: a linear classifier over pooled features."""
 
     def __init__(self, model: Any, things: int, half: bool = False) -> None:
         super().__init__()

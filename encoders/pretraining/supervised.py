@@ -35,14 +35,7 @@ class LabelledBatch:
 
 
 class Supervised(nn.Module):
-    """Supervised objective: linear classifiers of rooms and objects over pooled features.
-
-    Args:
-        model: An open_clip model; only its image tower is trained.
-        rooms: R, the number of room types.
-        things: T, the number of object categories.
-        half: Whether the tower runs in bfloat16.
-    """
+    """Supervised objective: linear classifiers of rooms and objects over pooled features."""
 
     def __init__(self, model: Any, rooms: int, things: int, half: bool = False) -> None:
         super().__init__()
@@ -101,10 +94,6 @@ def labels_loss(
     Args:
         rooms: (B, R) logits.
         things: (B, T) logits.
-        batch: Labels.
-
-    Returns:
-        Two scalars, for rooms and for objects; 0 for a part without labels.
     """
     count = len(batch.images)
     room_loss = F.cross_entropy(rooms, batch.room, ignore_index=NO_LABEL, reduction="sum")

@@ -131,10 +131,6 @@ def truth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the truth value of every caption for every view.
 
-    Args:
-        facts: Facts of B views.
-        stated: Facts that each of T captions states.
-
     Returns:
         Two bool arrays (B, T): whether all stated facts hold, and whether one certainly does not.
     """
@@ -176,7 +172,6 @@ def view_directions(
         heading: (N,) radians clockwise from +y.
         elevation: (N,) radians above the horizon.
         vfov: (N,) vertical field of view in radians.
-        size: Pixels of a side.
 
     Returns:
         (N, size, size, 2) float32 radians; headings in -pi..pi.

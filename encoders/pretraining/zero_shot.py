@@ -58,9 +58,7 @@ def zero_shot_scores(
 
     Args:
         features: (N, D) features of views.
-        facts: Facts of the N views.
         texts: Function that encodes M sentences as unit vectors (M, D).
-        colours: Colour names to choose from.
     """
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-8)
     room_correct, room_true = _rooms(unit, facts, texts)

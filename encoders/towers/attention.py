@@ -23,7 +23,6 @@ def attend(
         query: (N, Q, C).
         key: (N, L, C).
         value: (N, L, C).
-        heads: Number of heads, a divisor of C.
         mask: Bool, broadcast to (N, heads, Q, L); False excludes a key.
 
     Returns:
@@ -43,13 +42,7 @@ def self_attention(
     """Compute the output of a self-attention module that has batch_first set.
 
     Args:
-        attention: Module with the weights.
         tokens: (N, L, C).
-        mask: As in `attend`.
-        queries: Number of tokens, from the first, that are used as queries; all if None.
-
-    Returns:
-        (N, L or `queries`, C).
     """
     width, weight, bias = attention.embed_dim, attention.in_proj_weight, attention.in_proj_bias
     if queries is None:

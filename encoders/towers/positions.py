@@ -15,9 +15,7 @@ class Positions:
     bicubic with antialiasing); open_clip does not resize the table of the ResNets at all.
 
     Args:
-        table: (1 + h * w, C).
         native: (h, w) of the table's grid; square if None.
-        trained: Compute the resized table at each call, so that the table receives gradients.
     """
 
     def __init__(

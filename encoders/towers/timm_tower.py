@@ -49,11 +49,7 @@ class TimmTower:
         return self._trunk(images).forward_features(images)
 
     def arrange(self, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Rearrange features of images as a grid (N, h, w, C).
-
-        Raises:
-            UserError: The tower pads the images to whole cells.
-        """
+        """Rearrange features of images as a grid (N, h, w, C)."""
         shape = self.grid_shape(images)
         if features.ndim == 3:
             cells = features[:, self.visual.trunk.num_prefix_tokens :]
@@ -73,11 +69,7 @@ class TimmTower:
         return self.visual.head(self.visual.trunk.forward_head(features))
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Apply the head to each cell alone and return unit vectors (N, h, w, D).
-
-        Raises:
-            UserError: The head reads a class token, or there is a mask.
-        """
+        """Apply the head to each cell alone and return unit vectors (N, h, w, D)."""
         self._refuse(mask)
         trunk = self.visual.trunk
         pool = getattr(trunk, "global_pool", "")

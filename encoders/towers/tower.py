@@ -49,15 +49,7 @@ class Tower(Protocol):
 
 
 def image_tower(visual: Any, trained: bool = False) -> Tower:
-    """Wrap an open_clip model's `visual` as a tower.
-
-    Args:
-        visual: The module.
-        trained: Train the position embeddings of a VisionTransformer for images of any size.
-
-    Raises:
-        UserError: The class of the module is not supported.
-    """
+    """Wrap an open_clip model's `visual` as a tower."""
     from open_clip.modified_resnet import ModifiedResNet
     from open_clip.timm_model import TimmModel
     from open_clip.transformer import VisionTransformer

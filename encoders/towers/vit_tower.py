@@ -125,14 +125,8 @@ def run_block(
     """Run one block of an open_clip transformer.
 
     Args:
-        block: ResidualAttentionBlock or CustomResidualAttentionBlock.
         x: (N, L, C).
         mask: Bool, broadcast to (N, heads, L, L); False excludes a key.
-        queries: Number of tokens, from the first, to compute; all if None.
-        attention: Function that replaces the attention of the block.
-
-    Returns:
-        (N, L or `queries`, C).
     """
     if not isinstance(block.attn, nn.MultiheadAttention):
         if mask is not None:

@@ -49,12 +49,7 @@ _OTHER = {
 
 
 def imagenet_weights() -> "dict[str, torch.Tensor]":
-    """Return the weights of the image tower by open_clip's names, without the classifier.
-
-    Raises:
-        ModuleNotFoundError: The package with the weights is not installed.
-        UserError: The file is damaged.
-    """
+    """Return the weights of the image tower by open_clip's names, without the classifier."""
     from clipnav.encoders.weights.weight_files import read_weights
 
     weights, _ = read_weights(weights_file())
@@ -66,20 +61,12 @@ def imagenet_weights() -> "dict[str, torch.Tensor]":
 
 
 def check_installed() -> None:
-    """Check that the package with the weights is installed.
-
-    Raises:
-        ModuleNotFoundError: It is not; the message names the command that installs it.
-    """
+    """Check that the package with the weights is installed."""
     check_extra(_PACKAGE, "bench", f"the encoder {NAME}")
 
 
 def weights_file() -> Path:
-    """Return the file of the weights in the installed package, without importing the package.
-
-    Raises:
-        ModuleNotFoundError: The package is not installed.
-    """
+    """Return the file of the weights in the installed package, without importing the package."""
     check_installed()
     spec = find_spec(_PACKAGE)
     assert spec is not None
@@ -88,11 +75,7 @@ def weights_file() -> Path:
 
 
 def timm_name(name: str) -> str:
-    """Return timm's name of a weight.
-
-    Raises:
-        UserError: The network has no such weight.
-    """
+    """Return timm's name of a weight."""
     match = _BLOCK.fullmatch(name)
     if match is None:
         outer, _, weight = name.partition(".")

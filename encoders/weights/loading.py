@@ -28,29 +28,7 @@ _SEED = 0  # fixed, so that an interrupted command with random weights resumes w
 def load_model(
     name_or_path: str, pretrained: str | None = None, random_weights: bool = False
 ) -> tuple[nn.Module, Any, str]:
-    """Build a CLIP in float32 on the CPU. Files are read without running any code from them.
-
-    Args:
-        name_or_path: "house_clip", a folder (with or without "local-dir:"), an open_clip name,
-            "hf-hub:...", or "efficientnet-lite0", which is trained on ImageNet and has no text
-            tower.
-        pretrained: For an open_clip name, a tag that open_clip lists or a weight file, including
-            OpenAI's own TorchScript archives.
-        random_weights: Initialise the weights at random with a fixed seed instead of loading them.
-
-    Returns:
-        The model in evaluation mode, its tokenizer, and its name for the metadata of features. The
-        attribute `images_only` of a model without a text tower is True; `settings` is
-        JSON of the settings that change the features of images but not the weights, such as
-        QuickGELU and the preprocessing, where they are not open_clip's defaults.
-
-    Raises:
-        FileNotFoundError: A folder or file is missing.
-        ModuleNotFoundError: The package with the weights of "efficientnet-lite0" is not installed.
-        UserError: Model or weights are unknown to open_clip, a file is damaged, or neither weights
-            nor random weights are requested.
-        ConnectionError: The weights cannot be downloaded.
-    """
+    """Build a CLIP in float32 on the CPU. Files are read without running any code from them."""
     if random_weights and pretrained is not None:
         raise UserError(
             f"random weights and the weights {pretrained!r} exclude each other; give one of them"
@@ -179,11 +157,7 @@ def _set_preprocessing(model: Any, origin: Origin) -> None:
 def load_image_tower(
     name_or_path: str, pretrained: str | None = None, random_weights: bool = False
 ) -> tuple[Any, dict[str, Any]]:
-    """Build the image tower of a CLIP, see `load_model`.
-
-    Returns:
-        The tower, and a description from which `build_image_tower` builds it again.
-    """
+    """Build the image tower of a CLIP, see `load_model`."""
     origin = find_origin(name_or_path, pretrained, random_weights)
     _check_text_tower(origin)
     description = {"model_cfg": origin.config, "preprocess_cfg": origin.preprocessing}
@@ -191,15 +165,7 @@ def load_image_tower(
 
 
 def build_image_tower(description: dict[str, Any], source: str) -> Any:
-    """Build an image tower with random weights from the description of `load_image_tower`.
-
-    Args:
-        description: JSON object with `model_cfg` and `preprocess_cfg`.
-        source: File of the description, for error messages.
-
-    Raises:
-        UserError: The description is damaged.
-    """
+    """Build an image tower with random weights from the description of `load_image_tower`."""
     config = check_model_config(description.get("model_cfg"), source)
     preprocessing = check_preprocess_config(description.get("preprocess_cfg") or {}, source)
     return _tower(Origin(config, preprocessing, None, source, source, source), False)

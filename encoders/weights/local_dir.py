@@ -25,14 +25,7 @@ def write_local_dir(
     model_config: Mapping[str, Any],
     preprocess_config: Mapping[str, Any],
 ) -> None:
-    """Write a folder that open_clip and `ClipEncoder.load` can read.
-
-    Args:
-        folder: Created if missing; other files in it are kept.
-        weights: Weights by open_clip's names; their types are kept.
-        model_config: open_clip's `model_cfg`.
-        preprocess_config: open_clip's `preprocess_cfg`.
-    """
+    """Write a folder that open_clip and `ClipEncoder.load` can read."""
     from safetensors.torch import save
 
     folder = Path(folder)
@@ -46,12 +39,7 @@ def write_local_dir(
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read and check `model_cfg` and `preprocess_cfg` of a folder.
-
-    Raises:
-        FileNotFoundError: The configuration or the weights are missing.
-        UserError: The configuration is damaged.
-    """
+    """Read and check `model_cfg` and `preprocess_cfg` of a folder."""
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / file).is_file():
             raise FileNotFoundError(
@@ -62,12 +50,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read and check `model_cfg` and `preprocess_cfg` of a file in open_clip's format.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        UserError: The file is damaged.
-    """
+    """Read and check `model_cfg` and `preprocess_cfg` of a file in open_clip's format."""
     config = read_json_object(path, REMEDY)
     unknown = sorted(config.keys() - {"model_cfg", "preprocess_cfg"})
     if unknown or "model_cfg" not in config:

@@ -27,15 +27,8 @@ def build_model(
     that a mismatch is refused before any memory is allocated.
 
     Args:
-        config: See `check_model_config`.
         weights: Weights by open_clip's names, or older names that open_clip still reads; None for
             random weights.
-        source: File or model name, for error messages.
-        resize_positions: Whether position embeddings for another image or context size are resized,
-            as open_clip does.
-
-    Raises:
-        UserError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
         probe = _build(config, source)
@@ -52,11 +45,7 @@ def build_model(
 
 
 def check_fit(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], source: str) -> None:
-    """Check that weights match a checked configuration exactly.
-
-    Raises:
-        UserError: The model cannot be built, or the weights do not match it.
-    """
+    """Check that weights match a checked configuration exactly."""
     with torch.device("meta"):
         check_shapes(weights, _build(config, source), source)
 
@@ -67,11 +56,7 @@ def check_shapes(
     source: str,
     remedy: str = _MATCH_REMEDY,
 ) -> None:
-    """Check that weights have the names and shapes of a model's.
-
-    Raises:
-        UserError: They have not; names the first mismatch.
-    """
+    """Check that weights have the names and shapes of a model's."""
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     actual = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wrong = [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]

@@ -61,15 +61,7 @@ REMEDY = "correct it, or download the model again"
 
 
 def check_model_config(config: Any, source: str) -> dict[str, Any]:
-    """Validate open_clip's `model_cfg` and return a copy; the model has a bounded size.
-
-    Args:
-        config: Value of `model_cfg` in a JSON file.
-        source: File or model name, for error messages.
-
-    Raises:
-        UserError: A field is unknown, missing, of a wrong type or out of range.
-    """
+    """Validate open_clip's `model_cfg` and return a copy; the model has a bounded size."""
     from open_clip.coca_model import MultimodalCfg
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
@@ -92,11 +84,7 @@ def check_model_config(config: Any, source: str) -> dict[str, Any]:
 
 
 def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
-    """Validate open_clip's `preprocess_cfg` and return a copy.
-
-    Raises:
-        UserError: A field is unknown, of a wrong type or out of range.
-    """
+    """Validate open_clip's `preprocess_cfg` and return a copy."""
     from open_clip.transform import PreprocessCfg
 
     checked = _fields(config, "preprocess_cfg", source)

@@ -24,14 +24,6 @@ def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool
     """Read the weights of a PyTorch file in their stored type (float16 in OpenAI's files).
 
     No code from the file is run, see `clipnav.encoders.weights.weight_files`.
-
-    Returns:
-        The weights by open_clip's names, which are OpenAI's; and whether the file is marked as
-        OpenAI's, that is, a TorchScript archive or a file that contains the sizes `_EXTRAS`.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        UserError: The file contains more than tensors, or is damaged.
     """
     weights, archive = read_weights(Path(path), _EXTRAS)
     marked = archive or bool(set(_EXTRAS) & set(weights))
@@ -41,15 +33,7 @@ def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool
 def openai_model_config(
     weights: Mapping[str, torch.Tensor], source: str = "weights"
 ) -> dict[str, Any]:
-    """Derive open_clip's `model_cfg` from the shapes of weights in OpenAI's layout.
-
-    Args:
-        weights: See `read_openai_weights`.
-        source: File of the weights, for error messages.
-
-    Raises:
-        UserError: A tensor that every CLIP has is missing or has a wrong shape.
-    """
+    """Derive open_clip's `model_cfg` from the shapes of weights in OpenAI's layout."""
     shapes = _Shapes(weights, source)
     vision = _vit_config(shapes) if "visual.proj" in weights else _resnet_config(shapes)
     context, width = shapes.of("positional_embedding", 2)
@@ -76,18 +60,7 @@ def write_clip(
     preprocessing: Mapping[str, Any] | None = None,
     source: str = "weights",
 ) -> None:
-    """Write weights as a folder that `ClipEncoder.load` can read.
-
-    Args:
-        weights: Weights by open_clip's names; their types are kept.
-        folder: Folder to write; created if missing.
-        config: open_clip's `model_cfg`; by default that of an OpenAI model, with QuickGELU.
-        preprocessing: Preprocessing fields that differ from OpenAI's.
-        source: File of the weights, for error messages.
-
-    Raises:
-        UserError: The weights do not match the configuration.
-    """
+    """Write weights as a folder that `ClipEncoder.load` can read."""
     from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
     config = dict(config or openai_model_config(weights, source))
@@ -111,11 +84,7 @@ class _Shapes:
         self._source = source
 
     def of(self, name: str, dimensions: int) -> tuple[int, ...]:
-        """Return the shape of a tensor.
-
-        Raises:
-            UserError: The tensor is missing, or has another number of dimensions.
-        """
+        """Return the shape of a tensor."""
         shape = self._shapes.get(name)
         if shape is None or len(shape) != dimensions:
             problem = "is missing" if shape is None else f"has shape {shape}"

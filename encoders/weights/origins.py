@@ -124,11 +124,7 @@ def _efficientnet(pretrained: str | None, random_weights: bool) -> Origin:
 
 
 def check_source(name_or_path: str, pretrained: str | None, random_weights: bool) -> None:
-    """Check that a name is one of open_clip and has weights; folders and other sources pass.
-
-    Raises:
-        UserError: It is not, or it has none.
-    """
+    """Check that a name is one of open_clip and has weights; folders and other sources pass."""
     others = name_or_path == efficientnet_lite.NAME or name_or_path.startswith(_HUB)
     if not others and _folder(name_or_path) is None:
         _named_config(name_or_path, pretrained, random_weights)

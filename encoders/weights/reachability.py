@@ -9,11 +9,7 @@ from clipnav.storage.reachability import is_in_hub_cache
 
 
 def is_downloaded(tag: dict[str, Any]) -> bool:
-    """Return whether the weights of an open_clip tag are on this machine.
-
-    Args:
-        tag: Result of `open_clip.get_pretrained_cfg`.
-    """
+    """Return whether the weights of an open_clip tag are on this machine."""
     if not tag.get("hf_hub"):
         name = Path(urlsplit(tag.get("url", "")).path).name
         return Path(os.path.expanduser("~/.cache/clip"), name).is_file()

@@ -44,9 +44,6 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     """Read parameters and buffers, equal to `torch.jit.load(path).state_dict()`.
 
     All tensors are on the CPU, and tensors that share storage in the archive share memory.
-
-    Raises:
-        UserError: The archive is damaged, or requires code of its own to be read.
     """
     with path.open("rb") as file:
         try:

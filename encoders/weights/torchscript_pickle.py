@@ -67,11 +67,7 @@ class _Opaque:
 
 
 def read_pickle(raw: bytes) -> Any:
-    """Parse a pickle into dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`.
-
-    Raises:
-        UserError: The pickle is damaged, or PyTorch does not write such pickles.
-    """
+    """Parse a pickle into dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`."""
     return _Machine().run(raw)
 
 

@@ -32,11 +32,7 @@ def read_preprocessing(folder: Path, image_size: int | Sequence[int]) -> dict[st
     """Return open_clip's preprocessing of a folder of transformers; {} for OpenAI's.
 
     Args:
-        folder: Folder of the CLIP.
         image_size: Image size of the CLIP in pixels, as in open_clip's `vision_cfg`.
-
-    Raises:
-        UserError: A file is damaged, or open_clip has no such preprocessing.
     """
     path, preprocessor = _processor_settings(folder)
     if preprocessor is None:
@@ -75,9 +71,7 @@ def _unsupported_setting(settings: Mapping[str, Any], height: int, width: int) -
     """Return the name of a setting that no preprocessing of open_clip has, None without one.
 
     Args:
-        settings: Settings of a CLIPImageProcessor, with all of `_DEFAULTS`.
         height: Height in pixels of the images that the CLIP requires.
-        width: Their width.
     """
     for name in _FIXED:
         if settings[name] != _DEFAULTS[name]:
@@ -134,12 +128,7 @@ def image_processor(
     """Return the configuration of transformers' CLIPImageProcessor.
 
     Args:
-        preprocessing: Preprocessing of open_clip.
         image_size: Height and width in pixels.
-        source: Folder of the CLIP, for messages.
-
-    Raises:
-        UserError: transformers has no such preprocessing.
     """
     from open_clip.transform import PreprocessCfg
 

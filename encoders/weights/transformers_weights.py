@@ -63,11 +63,7 @@ _REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
 
 def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Convert the weights of a CLIPModel to open_clip's names.
-
-    Raises:
-        UserError: Some weights of an attention module are missing.
-    """
+    """Convert the weights of a CLIPModel to open_clip's names."""
     converted: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         if name.endswith("position_ids") or ".k_proj." in name or ".v_proj." in name:
@@ -101,17 +97,7 @@ def to_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 def read_transformers_clip(
     folder: str | Path,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
-    """Read a folder that CLIPModel.save_pretrained wrote.
-
-    Returns:
-        Weights by open_clip's names, open_clip's `model_cfg`, and the preprocessing fields that the
-        folder contains.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        UserError: The model is not a CLIP, or open_clip does not support its activation or its
-            preprocessing.
-    """
+    """Read a folder that CLIPModel.save_pretrained wrote."""
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
         if not (folder / file).is_file():
@@ -134,13 +120,7 @@ def read_transformers_clip(
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
-    """Convert a folder in open_clip's local-dir format to a CLIPModel and its image processor.
-
-    Raises:
-        FileNotFoundError: A file of the source is missing.
-        UserError: The source is a file, or transformers does not support its towers or its
-            preprocessing.
-    """
+    """Convert a folder in open_clip's local-dir format to a CLIPModel and its image processor."""
     from transformers import CLIPConfig, CLIPModel
 
     source = Path(source)
@@ -197,11 +177,7 @@ def _renamed(name: str, old: int, new: int) -> str:
 def _tower_settings(
     model: Mapping[str, Any], source: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return all settings of the image tower and of the text tower, defaults included.
-
-    Raises:
-        UserError: A CLIPModel has no such setting and would give other features.
-    """
+    """Return all settings of the image tower and of the text tower, defaults included."""
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
     towers = []

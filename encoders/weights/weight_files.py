@@ -29,17 +29,8 @@ def read_weights(
     `torch.load(weights_only=True)`.
 
     Args:
-        path: Weight file.
-        ignored: Names of entries that need not be tensors.
         entries: Names of nested entries that contain the weights, from outside; those that are
             missing are skipped.
-
-    Returns:
-        The weights, and whether the file is a TorchScript archive.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        UserError: The file is damaged, or contains more than tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the weight file is missing; check its name")

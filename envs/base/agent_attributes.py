@@ -48,21 +48,7 @@ _SETTABLE = ("max_episode_steps", "np_random")
 
 
 def call(env: AgentBatch, name: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
-    """Call a method of each agent, or return an attribute of each agent.
-
-    Args:
-        env: Environment with B agents.
-        name: Name of the method or attribute.
-        arguments: Positional arguments of the method.
-        named: Named arguments of the method.
-
-    Returns:
-        B results.
-
-    Raises:
-        AttributeError: There is no such method or attribute; the message lists those that exist.
-        TypeError: The method takes no arguments.
-    """
+    """Call a method of each agent, or return an attribute of each agent."""
     if name in _METHODS:
         if arguments or named:
             raise TypeError(f"{name}() takes no arguments, but got {(*arguments, *named)}")
@@ -79,17 +65,7 @@ def call(env: AgentBatch, name: str, *arguments: Any, **named: Any) -> tuple[Any
 
 
 def set_attribute(env: AgentBatch, name: str, values: Any) -> None:
-    """Set an attribute of each agent.
-
-    Args:
-        env: Environment with B agents.
-        name: "np_random", the random generators that draw episodes, or "max_episode_steps".
-        values: List or tuple of B values; any other value is set for all agents.
-
-    Raises:
-        AttributeError: There is no such attribute, or it cannot be set.
-        UserError: The number of values is not B, or a value does not fit.
-    """
+    """Set an attribute of each agent."""
     if name not in _SETTABLE:
         raise AttributeError(
             f"attribute {name!r} of the agents of a {type(env).__name__} cannot be set; only "

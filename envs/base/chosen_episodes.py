@@ -10,12 +10,7 @@ from clipnav.storage.errors import UserError
 
 
 def check_batch(env: Any) -> None:
-    """Refuse an environment without a batch of agents that stay where their episode ended.
-
-    Raises:
-        TypeError: It has no batch of agents.
-        UserError: It has autoreset.
-    """
+    """Refuse an environment without a batch of agents that stay where their episode ended."""
     mode = getattr(env, "autoreset_mode", None)
     if mode is None:
         raise TypeError(
@@ -30,11 +25,7 @@ def check_batch(env: Any) -> None:
 
 
 def check_instr_ids(instr_ids: Sequence[str]) -> None:
-    """Refuse one id in place of a list of ids, because a str is a sequence of letters.
-
-    Raises:
-        TypeError: It is a str.
-    """
+    """Refuse one id in place of a list of ids, because a str is a sequence of letters."""
     if isinstance(instr_ids, str):
         raise TypeError(f"instr_ids must be a list, not {instr_ids!r}; pass [{instr_ids!r}]")
 
@@ -43,13 +34,6 @@ def check_loaded_for(env: Any, agent: object) -> None:
     """Refuse an agent that has been loaded for an environment of another kind.
 
     Its features are those of the viewpoints of that environment, by their numbers.
-
-    Args:
-        env: Vector environment of a navigation graph.
-        agent: Any agent; `loaded_for` is its environment, if it has one.
-
-    Raises:
-        UserError: Viewpoints, tokens or observations differ; names both splits.
     """
     own = getattr(agent, "loaded_for", None)
     if own is None or own is env:
@@ -70,16 +54,8 @@ def check_loaded_for(env: Any, agent: object) -> None:
 def start_episodes(env: Any, instr_ids: Sequence[str]) -> tuple[Any, Any, np.ndarray]:
     """Start episodes in the first agents of a batch; the other agents repeat the first episode.
 
-    Args:
-        env: Environment without autoreset (`AutoresetMode.DISABLED`).
-        instr_ids: Episodes, one to `env.num_envs`.
-
     Returns:
         Observation and info of the batch, and the agents (N,) of the episodes.
-
-    Raises:
-        TypeError, UserError: As in `check_batch` and `check_instr_ids`; or the number of episodes
-            does not fit.
     """
     check_batch(env)
     check_instr_ids(instr_ids)

@@ -25,14 +25,7 @@ class EpisodeSampler:
         shuffle: bool,
         other_ids: Sequence[str] = (),
     ) -> None:
-        """Prepare to sample.
-
-        Args:
-            instr_ids: Ids of the E episodes. An episode that occurs twice is drawn twice as often.
-            num_agents: Number of agents B.
-            shuffle: Whether to draw at random; otherwise episodes follow their order cyclically.
-            other_ids: Second ids of the E episodes, by which `find` also finds them.
-        """
+        """Prepare to sample."""
         self._generators: list[np.random.Generator] = []
         self._num_episodes = len(instr_ids)
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
@@ -70,9 +63,6 @@ class EpisodeSampler:
             seed: Agent i uses `seed + i`; a sequence contains one seed per agent. None (also for
                 one agent) keeps the generator, or seeds a new one from system entropy.
             agents: (M,) agents to seed; the others keep their generators. None for all.
-
-        Raises:
-            UserError: The seed is no integer, or the number of seeds is not B.
         """
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + agent for agent in range(self._num_agents)]
@@ -119,10 +109,6 @@ class EpisodeSampler:
 
         Args:
             agents: (M,) agents that get an episode.
-            instr_ids: B ids, one per agent; ids of other agents are ignored.
-
-        Raises:
-            UserError: The number of ids is not B, an id is no string, or there is no such episode.
         """
         if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
             raise UserError(
@@ -149,15 +135,7 @@ class EpisodeSampler:
 def reset_options(
     options: Mapping[str, Any] | None, num_agents: int
 ) -> tuple[np.ndarray, Sequence[str] | None]:
-    """Return the (M,) agents to restart and the ids of the episodes that the caller chose, if any.
-
-    Args:
-        options: Options of `reset`: `episode_ids` and `reset_mask`.
-        num_agents: Number of agents B.
-
-    Raises:
-        UserError: An option is unknown, or the mask does not fit the batch.
-    """
+    """Return the (M,) agents to restart and the ids of the episodes chosen, if any."""
     options = dict(options or {})
     episode_ids = options.pop("episode_ids", None)
     mask = options.pop("reset_mask", None)

@@ -21,8 +21,6 @@ class LazyInfo(dict[str, Any]):
         """Store entries and functions that compute further entries.
 
         Args:
-            known: Entries with their values, at least one: `json.dumps` writes a dictionary without
-                stored entries as {} without calling its methods.
             makers: Functions that compute the other entries; each is called at most once. The
                 arrays that they read must not be changed later.
         """
@@ -86,25 +84,14 @@ for _name in (
 def batch_info(
     known: Mapping[str, np.ndarray], makers: Mapping[str, Callable[[], np.ndarray]], num_agents: int
 ) -> LazyInfo:
-    """Return an info with one value per agent in each entry, and with the mask of each entry.
-
-    Args:
-        known: Entries with their arrays.
-        makers: Functions that compute the other entries, see `LazyInfo`.
-        num_agents: Number of agents; every entry has a value for each of them.
-    """
+    """Return an info with one value per agent in each entry, and with the mask of each entry."""
     everyone = partial(np.ones, num_agents, dtype=bool)
     masks = {f"_{name}": everyone for name in (*known, *makers)}
     return LazyInfo(known, {**makers, **masks})
 
 
 def only_agent_info(info: LazyInfo, metrics: Callable[[], dict[str, float]] | None) -> LazyInfo:
-    """Return the info of the only agent of a batch; its numbers are Python's.
-
-    Args:
-        info: Info of the batch, see `batch_info`.
-        metrics: Function that computes the entry `metrics`; None without that entry.
-    """
+    """Return the info of the only agent of a batch; its numbers are Python's."""
     names = [name for name in info.names() if not name.startswith("_") and name != "metrics"]
     makers: dict[str, Callable[[], Any]] = {
         name: partial(_only_value, info, name) for name in names
@@ -123,7 +110,6 @@ def masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """Add to each entry `name` an entry `_name` that contains the mask of valid agents.
 
     Args:
-        arrays: Entries with one value per agent.
         mask: (B,) bool, copied for each entry.
     """
     masks = np.repeat(mask[None], len(arrays), axis=0)
@@ -148,8 +134,6 @@ def finals(
     """Return the entries `final_obs` and `final_info` of a step that restarts ended episodes.
 
     Args:
-        observation: Arrays of B agents before the restart.
-        info: Masked info before the restart.
         ended: (B,) bool, agents whose episode has ended.
     """
     final_obs = np.full(len(ended), None, dtype=object)

@@ -19,9 +19,6 @@ _UNLIMITED = sys.maxsize
 class SingleAgentEnv(gym.Env):
     """Environment of the only agent of a vector environment.
 
-    Args:
-        core: Vector environment with one agent and without autoreset.
-
     Attributes:
         core: The vector environment.
     """
@@ -36,16 +33,7 @@ class SingleAgentEnv(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, LazyInfo]:
-        """Start an episode.
-
-        Args:
-            seed: Random seed for the choice of episodes.
-            options: `episode_id`, the `instr_id` of the episode to start, or in continuous
-                environments the `episode_id` of its info.
-
-        Raises:
-            UserError: An option is unknown, or there is no such episode.
-        """
+        """Start an episode."""
         super().reset(seed=seed)
         if unknown := sorted(set(options or {}) - {"episode_id"}):
             raise UserError(
@@ -61,12 +49,7 @@ class SingleAgentEnv(gym.Env):
         return self._only(observation), only_agent_info(info, self._lazy_metrics())
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, LazyInfo]:
-        """Take an action.
-
-        Raises:
-            UserError: The action is not an integer of the action space.
-            ResetNeeded: The environment has not been reset, or its episode has ended.
-        """
+        """Take an action."""
         walks = self.core.walks
         if walks.terminated[0] or walks.truncated[0]:
             raise gym.error.ResetNeeded("the episode has ended: reset the environment")
@@ -90,11 +73,7 @@ class SingleAgentEnv(gym.Env):
         return None if frames is None else frames[0]
 
     def action_masks(self) -> np.ndarray:
-        """Return (A,) bool, True where an action is valid, as MaskablePPO of sb3-contrib expects.
-
-        Raises:
-            ResetNeeded: The environment has not been reset.
-        """
+        """Return (A,) bool, True for valid actions, as sb3-contrib's MaskablePPO expects."""
         return self.core.action_masks()[0]
 
     def _only(self, observation: Observation) -> Observation:

@@ -53,19 +53,7 @@ class BatchEnv(VectorEnv):
         max_episode_steps: int,
         other_ids: Sequence[str] = (),
     ) -> None:
-        """Prepare a batch of agents.
-
-        Args:
-            num_envs: Number of agents B.
-            autoreset_mode: What happens after the end of an episode, see Gymnasium.
-            instr_ids: Identifiers of the episodes.
-            shuffle: Whether episodes are drawn at random; otherwise in the given order.
-            max_episode_steps: Number of actions after which an episode is truncated.
-            other_ids: Second ids of the episodes, which `reset` also accepts.
-
-        Raises:
-            UserError: The number of agents or the mode is wrong, or there are no episodes.
-        """
+        """Prepare a batch of agents."""
         if not instr_ids:
             raise UserError("the split has no episodes; an environment needs at least one")
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
@@ -97,10 +85,6 @@ class BatchEnv(VectorEnv):
                 excludes keep their random generators.
             options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
                 restart while the others continue.
-
-        Raises:
-            UserError: An option is unknown or does not fit the batch.
-            ResetNeeded: `reset_mask` excludes agents that have no episode yet.
         """
         agents, episode_ids = reset_options(options, self.num_envs)
         if len(agents) < self.num_envs:
@@ -125,9 +109,6 @@ class BatchEnv(VectorEnv):
 
         Returns:
             Observations, rewards (B,) float64, terminated (B,), truncated (B,) and info.
-
-        Raises:
-            UserError: An action is outside the action space.
         """
         self._check_reset("reset the environment before the first step")
         actions = action_array(actions, self.num_envs, self.num_actions)

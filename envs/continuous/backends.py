@@ -21,23 +21,7 @@ def open_simulator(
     habitat_python: str | Path | None = None,
     gpu_device_id: int | None = None,
 ) -> Simulator:
-    """Return the simulator of an environment.
-
-    Args:
-        settings: Cameras and agent.
-        world: World of the episodes.
-        backend: "houses", the ray tracer and the floors of the built-in houses, or "habitat",
-            habitat-sim in a process of its own.
-        scan_dir: Folder of the 3D models of "habitat"; None for those of the built-in houses.
-        habitat_python: Interpreter or environment with habitat-sim, see
-            `clipnav.envs.habitat.interpreter.habitat_python`.
-        gpu_device_id: CUDA device of "habitat", -1 for software.
-
-    Raises:
-        UserError: The backend has no models of the world, or an argument has no effect.
-        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
-        FileNotFoundError: The named Python does not exist.
-    """
+    """Return the simulator of an environment."""
     check_choice("backend", backend, Backend)
     given = {
         "scan_dir": scan_dir,

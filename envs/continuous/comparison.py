@@ -46,12 +46,7 @@ def compare_simulators(
     """Compare two simulators with the same settings.
 
     Args:
-        scan: Name of the building.
-        first: Simulator to which differences are relative.
-        second: The other simulator.
         positions: (N, 3) positions on the floor; at each, four directions are drawn.
-        pairs: Number of random pairs of the positions whose distances are compared.
-        seed: Random seed of the pairs.
     """
     psnr, errors, one_sided = [], [], []
     places = positions.repeat(len(HEADINGS), axis=0)

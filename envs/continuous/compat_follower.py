@@ -17,10 +17,6 @@ class CompatFollower:
     (729d141, `habitat_extensions/shortest_path_follower.py`): a heading that is off by one turn is
     good enough, a slope bends the direction, and without a way the agent steps forward. It does not
     notice collisions, so it may step against a corner for ever.
-
-    Args:
-        settings: Angle of a turn.
-        goal_radius: Metres from the goal at which it stops.
     """
 
     def __init__(self, settings: ContinuousSettings, goal_radius: float):

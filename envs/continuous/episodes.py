@@ -174,14 +174,7 @@ def split_of_episodes(
     """Return a split of given episodes, such as those of VLN-CE's files.
 
     Args:
-        dataset: "r2r", "rxr" or another dataset with a continuous version.
-        episodes: The episodes.
-        tokenizer: Tokenizer of the instructions.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).
-        references: Positions of the expert's walks by `episode_id`, such as those of gt files.
-
-    Raises:
-        UserError: The length is not a whole number of at least 1.
     """
     length = dataset_spec(dataset).max_instruction_length
     if max_instruction_length is not None:
@@ -197,8 +190,6 @@ def continuous_episodes(
     Args:
         dataset: The dataset; in the form of R2R-CE, episode ids count from 1, in that of RxR-CE
             they are those of the instructions.
-        episodes: Episodes of a whole split in the order of the file.
-        connectivity_dir: Folder of the navigation graphs.
     """
     scans = {episode.scan for episode in episodes}
     counts = continuous_version(dataset).form == "r2r-ce"

@@ -51,15 +51,10 @@ def best_turns(
     0.05 for an end less than 0.2 m from the border of the floor. The search ends at 0.99.
 
     Args:
-        floor: Floor of all agents.
-        settings: Length of a step, angle of a turn, sliding.
         positions: (N, 3) positions.
         headings: (N,) headings in radians.
         goals: (N, 3) goals.
         distances: (N,) geodesic distances to the goals in metres.
-
-    Returns:
-        Turns to the left, negative to the right; `_ERROR` where every reward is at most -0.25.
     """
     best = np.full(len(positions), _ERROR)
     rewards = np.full(len(positions), _WORST_REWARD)
@@ -109,11 +104,6 @@ class GreedyFollower:
 
     It remembers its last actions: when 16 of them are alternating turns, it carries out the best
     turns and the step after them without another choice.
-
-    Args:
-        count: Number of agents.
-        settings: Length of a step, angle of a turn, sliding.
-        goal_radius: Metres from the goal at which it stops.
     """
 
     def __init__(self, count: int, settings: ContinuousSettings, goal_radius: float = GOAL_RADIUS):
@@ -137,14 +127,10 @@ class GreedyFollower:
         """Return the next action (N,) of agents on one floor.
 
         Args:
-            floor: The floor.
             positions: (N, 3) positions.
             headings: (N,) headings in radians.
             goals: (N, 3) goals.
             rows: (N,) numbers of the agents; None means all.
-
-        Returns:
-            STOP at the goal, and also if there is no way or no step that helps.
         """
         rows = np.arange(len(positions)) if rows is None else rows
         distances = floor.distances(positions, goals)
@@ -176,11 +162,8 @@ class Teacher:
     """Expert of N agents, each with its own floor, that shows the way along given nodes.
 
     Args:
-        count: Number of agents.
-        settings: Length of a step, angle of a turn, sliding.
         kind: "path" visits every node in order, up to 0.5 m; "goal" takes the shortest walk to the
             last node.
-        follower: "greedy", or "compat" for `CompatFollower`.
     """
 
     def __init__(
@@ -287,13 +270,8 @@ def reference_walks(
     """Return the expert's walks from the first of each agent's nodes to the last.
 
     Args:
-        floor: Floor of all walks.
         nodes: For each walk, points (M, 3); the first one is the start.
         headings: (N,) headings in radians at the start.
-        settings: Length of a step, angle of a turn, sliding.
-        kind: "path" visits every node, as the ground truth of R2R_VLNCE does; "goal" does not.
-        follower: As for `Teacher`.
-        most_actions: Number of actions at which a walk is given up.
     """
     nodes = [np.asarray(points, float) for points in nodes]
     count, turn = len(nodes), np.radians(settings.turn_angle)

@@ -36,12 +36,6 @@ class HabitatFloor:
 
     Each method is one request to the process of habitat-sim, for all agents together. Numbers are
     float32 there, so positions are exact to 1e-6 m.
-
-    Args:
-        server: The process.
-        scene: File of the scene.
-        mesh: File of the navigation mesh, computed when it is missing.
-        settings: Radius and height of the agent.
     """
 
     def __init__(
@@ -112,11 +106,6 @@ class HabitatSimulator:
 
     habitat-sim holds one scene at a time, so a batch of agents is drawn building after building.
 
-    Args:
-        settings: Cameras and agent.
-        files: Function of a scan that returns its files.
-        server: The process of habitat-sim; None for that of this process.
-
     Attributes:
         settings: Cameras and agent.
     """
@@ -134,11 +123,7 @@ class HabitatSimulator:
         self._scenes: dict[str, SceneFiles] = {}
 
     def floor(self, scan: str) -> HabitatFloor:
-        """Return the floor of a building.
-
-        Raises:
-            FileNotFoundError: The scan has no 3D model.
-        """
+        """Return the floor of a building."""
         if scan not in self._floors:
             files = self._scene(scan)
             mesh = mesh_file(scan, files, self.settings)
@@ -205,11 +190,7 @@ def mesh_file(scan: str, files: SceneFiles, settings: ContinuousSettings) -> Pat
 
 
 def house_files(scan: str) -> SceneFiles:
-    """Return the files of a built-in house, which is built and exported first.
-
-    Raises:
-        UnknownNameError: There is no such house.
-    """
+    """Return the files of a built-in house, which is built and exported first."""
     from clipnav.envs.houses.rendering.habitat_export import export_houses
 
     folder = export_houses([scan])
@@ -230,10 +211,6 @@ class _FolderFiles(NamedTuple):
 
 
 def _model_of(stage: Path) -> Path:
-    """Return the 3D model that a stage configuration names, or the configuration if it names none.
-
-    Raises:
-        UserError: The file is not a JSON object.
-    """
+    """Return the 3D model that a stage configuration names, or else the configuration."""
     asset = read_json_object(stage, _STAGE_REMEDY).get("render_asset")
     return stage.parent / asset if isinstance(asset, str) else stage

@@ -30,19 +30,11 @@ class HouseSimulator:
     """
 
     def __init__(self, settings: ContinuousSettings) -> None:
-        """Prepare a simulator.
-
-        Args:
-            settings: Cameras, and the radius of the agent.
-        """
+        """Prepare a simulator."""
         self.settings = settings
 
     def floor(self, scan: str) -> ContinuousFloor:
-        """Return the floor of a house for the radius of the agent.
-
-        Raises:
-            UnknownNameError: No built-in house has that name.
-        """
+        """Return the floor of a house for the radius of the agent."""
         return _floor(scan, self.settings.agent_radius)
 
     def draw(

@@ -132,9 +132,6 @@ def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]
     Walks whose goal is unreachable count with a success of 0, are left out of the mean `NE` and
     counted in `unreachable`. `NE` is NaN if all goals are unreachable. `episodes` is the number of
     walks.
-
-    Raises:
-        UserError: There are no walks, or the goals are secret.
     """
     if not measures:
         raise UserError("no walk to summarise")

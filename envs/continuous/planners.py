@@ -22,9 +22,7 @@ def waypoint_actions(
     initial heading, so that they may be more than half a circle.
 
     Args:
-        distance: Metres from the agent to the waypoint.
         relative_heading: Direction of the waypoint in radians, clockwise from the agent's heading.
-        settings: Length of a step, angle of a turn.
     """
     turn, count = np.radians(settings.turn_angle), settings.turns_per_circle
     goal = distance * np.array([np.sin(relative_heading), np.cos(relative_heading)])

@@ -43,17 +43,7 @@ class Sensors:
         num_agents: int,
         encoder: ImageEncoder | None = None,
     ) -> None:
-        """Prepare to observe.
-
-        Args:
-            settings: Cameras and the sensors to observe.
-            simulator: Buildings with cameras.
-            num_agents: Number of agents B.
-            encoder: Encoder of the sensors "clip" and "clip_panorama".
-
-        Raises:
-            UserError: An encoder is missing or no encoder, or no sensor uses it.
-        """
+        """Prepare to observe."""
         if settings.needs_encoder and encoder is None:
             raise UserError(
                 "observe contains 'clip' or 'clip_panorama': pass encoder=ClipEncoder.load(...)"
@@ -99,7 +89,6 @@ class Sensors:
         """Return new arrays with the observations of B agents.
 
         Args:
-            scans: B buildings.
             positions: (B, 3) points under the feet in metres.
             headings: (B,) radians clockwise from +y.
             tilts: (B,) radians above the horizon.
@@ -165,7 +154,6 @@ def depth_reading(metres: np.ndarray, settings: ContinuousSettings) -> np.ndarra
 
     Args:
         metres: Planar depth of any shape, 0 where nothing was hit.
-        settings: Range and normalisation.
     """
     # The difference of the rounded ends: the rounded difference may be less, and depth above 1.
     low, high = np.float32(settings.min_depth), np.float32(settings.max_depth)

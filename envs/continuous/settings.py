@@ -209,11 +209,7 @@ RXR_CE = ContinuousSettings(
 
 
 def task_settings(dataset: str, **changes: Any) -> ContinuousSettings:
-    """Return the settings of R2R-CE ("r2r"), RxR-CE ("rxr") or another task with changes.
-
-    Raises:
-        UserError: The dataset has no continuous version, or a value is out of range.
-    """
+    """Return the settings of R2R-CE ("r2r"), RxR-CE ("rxr") or another task with changes."""
     version = continuous_version(dataset)
     limit = {"max_episode_steps": version.max_episode_steps}
     settings = replace(resolve_name(version.settings), **limit | changes)

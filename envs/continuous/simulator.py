@@ -73,11 +73,9 @@ class Simulator(Protocol):
         """Draw the pictures of N cameras.
 
         Args:
-            scans: N buildings.
             positions: (N, 3) points under the feet of the agents.
             headings: (N,) radians clockwise from +y.
             tilts: (N,) radians above the horizon.
-            sensors: "rgb", "depth" or both.
 
         Returns:
             "rgb" (N, H, W, 3) uint8 and "depth" (N, H, W) float32, planar depth in metres, 0 where
@@ -91,9 +89,6 @@ def check_simulator(simulator: Simulator, settings: ContinuousSettings) -> None:
 
     A simulator uses only its own settings, so other ones of the environment would have no effect.
     Simulators without the attribute `settings` are not checked.
-
-    Raises:
-        UserError: Their settings differ.
     """
     own = getattr(simulator, "settings", None)
     if not isinstance(own, ContinuousSettings):

@@ -58,11 +58,7 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
         return f"path_id {self.path_id}"
 
     def episodes(self) -> Iterator[Episode]:
-        """Yield one episode per instruction.
-
-        Raises:
-            UserError: An instruction is blank.
-        """
+        """Yield one episode per instruction."""
         for k, text in enumerate(self.instructions):
             if not text.strip():
                 raise UserError(f"field 'instructions': instruction {k} is blank")
@@ -97,11 +93,7 @@ class GuideRecord(msgspec.Struct, frozen=True, gc=False):
         return ()
 
     def episodes(self) -> Iterator[Episode]:
-        """Yield the episode of the instruction.
-
-        Raises:
-            UserError: The instruction is blank.
-        """
+        """Yield the episode of the instruction."""
         if not self.instruction.strip():
             raise UserError("field 'instruction' is blank")
         yield Episode(

@@ -61,17 +61,7 @@ class _Instruction(msgspec.Struct, frozen=True, gc=False):
 
 
 def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
-    """Read the follower file of a split of RxR and check it against the guide file and the graphs.
-
-    Args:
-        split: "train", "val_seen" or "val_unseen".
-        files: Files of the world.
-
-    Raises:
-        FileNotFoundError: The follower file or the guide file does not exist.
-        UserError: A record is damaged, does not fit the graphs, or belongs to an unknown
-            instruction; the message names the file, the record, the field and the remedy.
-    """
+    """Read the follower file of an RxR split, checked against guide file and graphs."""
     path = files.followers(split)
     remedy = files.record_remedy(path)
     demonstrations = read_records(path, Demonstration, remedy)

@@ -20,16 +20,6 @@ def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
     """Give each episode the instruction of another path in the same language.
 
     Every instruction is used once.
-
-    Args:
-        episodes: Episodes of a split.
-        seed: Random seed; the draw within a language does not depend on the other languages.
-
-    Returns:
-        The episodes in the same order, with exchanged instructions.
-
-    Raises:
-        UserError: More than half of the instructions in a language describe the same path.
     """
     exchanged = list(episodes)
     languages = np.array([base_language(episode.language) for episode in episodes])

@@ -18,16 +18,7 @@ class HasGoal(Protocol):
 def check_goals(
     episodes: Iterable[HasGoal], split: str, consequence: str = "walks have no measures"
 ) -> None:
-    """Check that the goals of all episodes are published.
-
-    Args:
-        episodes: Episodes of a split.
-        split: The split, after the flag that names it, for the message.
-        consequence: What secret goals make impossible, for the message.
-
-    Raises:
-        UserError: A goal is secret.
-    """
+    """Check that the goals of all episodes are published."""
     if not all(episode.has_goal for episode in episodes):
         raise UserError(
             f"{split}: its goals are not published, so that {consequence}; name another split"

@@ -21,17 +21,8 @@ def load_episodes(
     """Read all episodes of a split and check them against the navigation graphs.
 
     Args:
-        dataset: Name of the dataset, such as "r2r".
-        split: "train", "val_seen", "val_unseen", ...
-        files: Files of the world.
-        language: Only language to load, such as "en"; "hi" also matches "hi-IN". None for all.
         timed: Whether to load the times of RxR's words; RxR's training split then takes several
             gigabytes of memory.
-
-    Raises:
-        FileNotFoundError: There is no such split.
-        UserError: A record is damaged or does not fit the graphs, or no episode is left; the
-            message names the file, the record, the field and the remedy.
     """
     path = files.annotations(dataset, split)
     records: Sequence[Record] = dataset_spec(dataset).part("read")(path, split, files, timed)
@@ -74,18 +65,8 @@ def load_splits(
     """Read the episodes of several splits, which must have different ids.
 
     Args:
-        dataset: Name of the dataset, such as "r2r".
-        splits: Names of the splits.
-        files: Files of the world.
-        language: As for `load_episodes`.
         remedy: What to do about an id of two splits; the end of the message. Ids of R4R, for
             example, start again in each split.
-
-    Returns:
-        Episodes by split.
-
-    Raises:
-        FileNotFoundError, UserError: As in `load_episodes`; or two splits share an instruction.
     """
     by_split: dict[str, list[Episode]] = {}
     split_of: dict[str, str] = {}
@@ -110,11 +91,7 @@ def vocabulary_dataset(dataset: str, files: WorldFiles) -> str:
 
 
 def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) -> None:
-    """Add the episodes of a record to those of the split.
-
-    Raises:
-        UserError: The goal is missing, an instruction is blank, or an id is repeated.
-    """
+    """Add the episodes of a record to those of the split."""
     if len(record.path) == 1 and not secret:
         raise UserError(
             "field 'path' contains only the start, which is allowed in test splits only"

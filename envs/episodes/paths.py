@@ -26,17 +26,8 @@ def path_problems(
     """Return the first problem of each path that does not fit its graph.
 
     Args:
-        scans: Scan of each path.
-        paths: Viewpoint ids of each path.
-        connectivity_dir: Folder of the graphs.
         adjacent: Whether each viewpoint must equal or be a neighbour of the one before it;
             otherwise it must only be reachable.
-
-    Returns:
-        Descriptions of problems by index of the path; valid paths are absent.
-
-    Raises:
-        UserError: A graph is damaged.
     """
     numbers_of: dict[str, list[int]] = defaultdict(list)
     for number, scan in enumerate(scans):

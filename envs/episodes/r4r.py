@@ -36,19 +36,7 @@ class _MeasuredPath(PathRecord, frozen=True, gc=False):
 
 
 def write_r4r(split: str, files: WorldFiles) -> Path:
-    """Write the R4R file of a split, generated from the R2R file of the same split.
-
-    Args:
-        split: "train", "val_seen" or "val_unseen".
-        files: Files of a world with R2R; R4R is written to the same data folder.
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        FileNotFoundError: The R2R file does not exist.
-        UserError: The R2R file is damaged, or no two of its paths can be joined.
-    """
+    """Write the R4R file of a split, generated from the R2R file of the same split."""
     source = files.annotations("r2r", split)
     joined = join_paths(split, files)
     if not joined:
@@ -73,10 +61,6 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
 
     Returns:
         Records of R4R, with the fields of the published generator.
-
-    Raises:
-        FileNotFoundError: The R2R file does not exist.
-        UserError: The R2R file is damaged.
     """
     source = files.annotations("r2r", split)
     if split.startswith("test"):

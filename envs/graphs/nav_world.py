@@ -42,15 +42,7 @@ class NavWorld:
     """
 
     def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
-        """Flatten graphs.
-
-        Args:
-            graphs: Graphs of distinct scans.
-            num_actions: K; None for one more than the largest number of neighbours.
-
-        Raises:
-            UserError: A viewpoint has more neighbours than K - 1.
-        """
+        """Flatten graphs."""
         self.graphs = {graph.scan: graph for graph in graphs}
         needed = 1 + max_neighbours(graphs)
         self.num_actions = needed if num_actions is None else num_actions
@@ -72,10 +64,6 @@ class NavWorld:
 
         K is computed from all graphs in the folder, so that every split of a world has the same
         action space.
-
-        Raises:
-            FileNotFoundError: The folder lacks the graph of a scan.
-            UserError: A file in the folder is damaged.
         """
         suffix = "_connectivity.json"
         present = {path.name.removesuffix(suffix) for path in connectivity_dir.glob(f"*{suffix}")}
@@ -133,21 +121,13 @@ class NavWorld:
         return ids
 
     def node(self, scan: str, viewpoint: str) -> int:
-        """Return the node of a viewpoint.
-
-        Raises:
-            UnknownNameError: The scan is not loaded or has no such viewpoint.
-        """
+        """Return the node of a viewpoint."""
         if scan not in self.graphs:
             raise UnknownNameError(f"scan '{scan}' is not loaded")
         return self._offsets[scan] + self.graphs[scan].index(viewpoint)
 
     def store_rows(self, store: "FeatureStore") -> np.ndarray:
-        """Return the (V,) rows of all viewpoints in a feature store.
-
-        Raises:
-            UnknownNameError: The store lacks a viewpoint.
-        """
+        """Return the (V,) rows of all viewpoints in a feature store."""
         keys = zip(self.scan_names, self.viewpoint_ids, strict=True)
         return np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
 
@@ -203,11 +183,7 @@ class NavWorld:
 
 
 def node_routes(routes: ArrayLike, count: int) -> np.ndarray:
-    """Return the routes (B, H) of B agents as an array of nodes, padded with -1.
-
-    Raises:
-        UserError: They are not integers of that shape, or a number is less than -1.
-    """
+    """Return the routes (B, H) of B agents as an array of nodes, padded with -1."""
     nodes = np.asarray(routes)
     if nodes.ndim != 2 or len(nodes) != count or nodes.dtype.kind not in "iu":
         raise UserError(
@@ -224,12 +200,8 @@ def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.nd
     """Return the (B, H) int64 actions that follow routes, -1 after their ends.
 
     Args:
-        world: Graphs of the world.
         nodes: (B,) start of each route.
         routes: (B, H) next nodes, padded with -1 at the end.
-
-    Raises:
-        UserError: A route contains a node that is not a neighbour of the one before.
     """
     starts = np.column_stack([nodes, routes])[:, :-1]  # (B, H)
     moves = np.full(routes.shape, -1)

@@ -18,7 +18,6 @@ def all_pairs(
         origins: (M,) start of each directed edge, sorted; every edge appears in both directions.
         targets: (M,) end of each directed edge, sorted among edges of the same origin.
         lengths: (M,) edge lengths in metres, not negative.
-        size: Number of viewpoints N.
 
     Returns:
         distances: (N, N) float64 metres, infinite where there is no path.

@@ -26,12 +26,7 @@ class Check(NamedTuple):
 def check_habitat(
     python: str | Path | None = None, gpu_device_id: int | None = None
 ) -> Iterator[Check]:
-    """Yield the results of the steps; the first one that fails is the last one.
-
-    Args:
-        python: Interpreter or environment with habitat-sim, see `habitat_python`.
-        gpu_device_id: CUDA device that draws, -1 for software; None for the first if there is one.
-    """
+    """Yield the results of the steps; the first one that fails is the last one."""
     try:
         path = habitat_python(python)
     except (ModuleNotFoundError, FileNotFoundError) as error:

@@ -52,10 +52,8 @@ class HabitatServer:
     A copy in a child process or from a pickle starts a process of its own.
 
     Args:
-        python: Interpreter or environment with habitat-sim, see `habitat_python`.
         gpu_device_id: CUDA device that draws, -1 for software; None for 0 if there is an NVIDIA
             device, otherwise -1.
-        timeout: Seconds to wait for an answer. A large scene takes minutes to open.
 
     Attributes:
         restarts: Number of times that the process was started again.
@@ -74,18 +72,7 @@ class HabitatServer:
         self.restarts = 0
 
     def call(self, method: str, **arguments: Any) -> Any:
-        """Return the result of a method of `clipnav.envs.habitat.server.Habitat`.
-
-        Args:
-            method: Name of the method.
-            arguments: Its arguments, ready for JSON.
-
-        Raises:
-            HabitatProcessError: The process ended twice, or does not answer.
-            ModuleNotFoundError: habitat-sim is not installed there.
-            FileNotFoundError, UserError: habitat-sim refuses a file or a value.
-            HabitatRequestError: Another error of habitat-sim.
-        """
+        """Return the result of a method of `clipnav.envs.habitat.server.Habitat`."""
         with self._lock:
             try:
                 return self._request(method, arguments)
@@ -109,11 +96,7 @@ class HabitatServer:
         yaws: Sequence[float],
         pitches: Sequence[float],
     ) -> dict[str, np.ndarray]:
-        """Draw pictures; see `clipnav.envs.habitat.server.Habitat.draw`.
-
-        Raises:
-            Exception: As for `call`.
-        """
+        """Draw pictures; see `clipnav.envs.habitat.server.Habitat.draw`."""
         cameras, count = list(cameras), len(positions)
         size = layout(cameras, 1)[-1][2]
         step = max(1, _BATCH // size)
@@ -190,12 +173,7 @@ class HabitatServer:
 def shared_server(
     python: str | Path | None = None, gpu_device_id: int | None = None
 ) -> HabitatServer:
-    """Return the server of this process for an interpreter and a device; it starts when used.
-
-    Args:
-        python: Interpreter or environment with habitat-sim, see `habitat_python`.
-        gpu_device_id: CUDA device that draws, -1 for software; None for the first if there is one.
-    """
+    """Return the server of this process for an interpreter and a device; it starts when used."""
     return HabitatServer(python, gpu_device_id)
 
 
@@ -234,12 +212,7 @@ class _Process:
         self._stream = self._socket.makefile("rwb")
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to a request.
-
-        Raises:
-            _ProcessEndedError: The process ended.
-            TimeoutError: It does not answer.
-        """
+        """Return the answer to a request."""
         try:
             self._stream.write(json.dumps(request).encode() + b"\n")
             self._stream.flush()
@@ -305,11 +278,7 @@ def _shared_file(size: int) -> Iterator[Path]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Create a file of `size` bytes and reserve its space, if the file system supports that.
-
-    Raises:
-        OSError: The disk has not enough space.
-    """
+    """Create a file of `size` bytes and reserve its space, if the file system supports that."""
     with path.open("wb") as file:
         file.truncate(size)
         try:

@@ -28,11 +28,6 @@ def habitat_python(name: str | Path | None = None) -> Path:
         name: Python interpreter, folder of a virtual or conda environment, or name of a conda
             environment. None for the value of CLIPNAV_HABITAT_PYTHON, or else for this interpreter
             if habitat-sim is installed in it.
-
-    Raises:
-        FileNotFoundError: There is no such interpreter or environment.
-        ModuleNotFoundError: None is named, and habitat-sim is not installed in this one; or this is
-            Windows, for which habitat-sim does not exist.
     """
     if sys.platform == "win32":
         raise ModuleNotFoundError(

@@ -54,9 +54,6 @@ class Habitat:
     Args:
         gpu_device_id: CUDA device that draws, -1 for software; None for 0 if there is an NVIDIA
             device, otherwise -1. habitat-sim ends the process if the device does not exist.
-
-    Raises:
-        ImportError: habitat_sim is not installed.
     """
 
     def __init__(self, gpu_device_id: int | None = None) -> None:
@@ -102,8 +99,6 @@ class Habitat:
         """Draw N pictures with each of some cameras.
 
         Args:
-            scene: File of the scene.
-            cameras: Cameras with different names.
             positions: (N, 3) positions of the cameras.
             yaws: (N,) radians.
             pitches: (N,) radians.

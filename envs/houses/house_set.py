@@ -75,18 +75,10 @@ def build_set(
     split have no goals; the subfolder `answers` contains them with their goals.
 
     Args:
-        house_set: The house set.
-        scans: Names of houses of the set; all houses if empty.
-        workers: Number of worker processes; the result does not depend on it.
-        rebuild: What to build again although it is cached; "paths" means graphs and episodes.
         connectivity_dir: Output folder of `<scan>_connectivity.json` and `scans.txt`; None means
             the folder of the set.
         data_dir: Output folder of `R2R_<split>.json` and the RxR guides; None means the folder of
             the set.
-
-    Raises:
-        UserError: A scan is not in the set, or a file in the cache or a folder is damaged.
-        ChildProcessError: A worker process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
@@ -186,12 +178,7 @@ def _forget(specs: Sequence[HouseSpec], rebuild: Rebuild) -> None:
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
-    """Return the graph and the episodes of one house, from the cache if possible.
-
-    Returns:
-        "connectivity": connectivity records; for each split its R2R records; and "rxr": RxR records
-        by split.
-    """
+    """Return the graph and the episodes of one house, from the cache if possible."""
     cache = house_cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     cached = cache / f"{spec.scan}.navigation.json"
@@ -214,11 +201,7 @@ def _navigation(spec: HouseSpec, rebuild: Rebuild, cached: Path) -> Json:
 
 
 def _read_navigation(path: Path, house_set: HouseSet) -> Json:
-    """Read the result of `navigate` from the cache.
-
-    Raises:
-        UserError: The file is damaged.
-    """
+    """Read the result of `navigate` from the cache."""
     remedy = "delete it; the next run builds it again"
     navigation = read_json(path, remedy)
     kinds = {"connectivity": list, "rxr": dict, **dict.fromkeys(house_set.splits, list)}
@@ -233,11 +216,7 @@ def _is_newer(path: Path, other: Path) -> bool:
 
 
 def navigate(house: House) -> Json:
-    """Place viewpoints in a house and write its episodes; see `build_navigation`.
-
-    Raises:
-        UserError: The house has too few viewpoints.
-    """
+    """Place viewpoints in a house and write its episodes; see `build_navigation`."""
     from clipnav.envs.houses.graph.viewpoints import place_viewpoints
     from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
     from clipnav.envs.houses.survey.routes import Routes, choose_episodes

@@ -61,11 +61,7 @@ class InstructionCheck:
 
 
 def survey_cached_house(scan: str) -> Survey:
-    """Survey a built-in house from the cache, at the viewpoints of its graph.
-
-    Raises:
-        FileNotFoundError: The house is not in the cache, or has no graph.
-    """
+    """Survey a built-in house from the cache, at the viewpoints of its graph."""
     from clipnav.connectivity import read_connectivity
     from clipnav.envs.houses.building.house import house_cache_dir, is_saved, load_house
     from clipnav.envs.houses.survey.visibility import survey_house
@@ -218,22 +214,7 @@ def _ndtw(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
 def check_set(
     house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None, seed: int = 0
 ) -> str:
-    """Check the annotations of some houses of a set, with a progress bar.
-
-    Args:
-        house_set: House set.
-        scans: Names of houses of the set; they must be in the cache.
-        data_dir: Folder of the annotation files; None means that of the set.
-        seed: Random seed of the walks without lookahead.
-
-    Returns:
-        A table with one row per split and kind of text.
-
-    Raises:
-        FileNotFoundError: A house, its graph or an annotation file is missing.
-        UserError: One of these files is damaged, an annotation file belongs to other graphs, or
-            there is no annotation of the houses.
-    """
+    """Check the annotations of some houses of a set, with a progress bar."""
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))
     annotations = {split: _records(data_dir, split) for split in splits}
@@ -269,11 +250,7 @@ def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
 
 
 def _check_viewpoints(records: Sequence[Json], survey: Survey, data_dir: Path) -> None:
-    """Check that the paths of a house consist of viewpoints of its graph.
-
-    Raises:
-        UserError: A path belongs to another graph.
-    """
+    """Check that the paths of a house consist of viewpoints of its graph."""
     known = set(survey.viewpoints)
     visited = [viewpoint for record in records for viewpoint in record["path"]]
     unknown = [viewpoint for viewpoint in visited if viewpoint not in known]

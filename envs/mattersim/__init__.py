@@ -62,12 +62,6 @@ def install(version: str = "0.2") -> ModuleType:
 
     Args:
         version: Version of the interface: "0.2" (batches) or "0.1" (one agent per simulator).
-
-    Returns:
-        The module that `import MatterSim` imports now.
-
-    Raises:
-        UserError: There is no such version.
     """
     versions = {"0.2": sys.modules[__name__], "0.1": v01}
     if version not in versions:

@@ -41,9 +41,6 @@ def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndar
         intensity: (H, W) uint8 grey image.
         mask: (H, W), nonzero where depth is missing.
         result: (H, W) uint8, overwritten.
-
-    Raises:
-        UserError: The images differ in size.
     """
     depth, intensity = np.asarray(depth), np.asarray(intensity)
     missing = np.asarray(mask) != 0

@@ -41,7 +41,6 @@ class Engine:
     Args:
         settings: Settings of the simulator. As in MatterSim, the camera and the limits of elevation
             may be changed later, and then apply from the next episode or action.
-        listed: Whether scans must be listed in scans.txt, as in version 0.2.
     """
 
     def __init__(self, settings: SimulatorSettings, listed: bool) -> None:
@@ -59,19 +58,7 @@ class Engine:
         headings: Sequence[float],
         elevations: Sequence[float],
     ) -> list[AgentPose]:
-        """Return the poses of agents at the start of an episode.
-
-        Args:
-            scans: One scan per agent, as in all arguments; entries beyond the batch are ignored.
-            viewpoints: Ids of the viewpoints.
-            headings: Radians clockwise from +y, any number.
-            elevations: Radians above the horizon, which are snapped or clamped to the limits.
-
-        Raises:
-            IndexError: An argument is too short, or a scan is not listed.
-            TypeError: An argument has the wrong type.
-            UserError: There is no such viewpoint, graph or list of scans.
-        """
+        """Return the poses of agents at the start of an episode."""
         size = self._settings.batch_size
         check_batch("newEpisode", size, scans, viewpoints, headings, elevations)
         self._update_camera()
@@ -94,15 +81,8 @@ class Engine:
         """Return the poses after each agent has moved and then turned.
 
         Args:
-            poses: Poses of the agents before the action.
-            indices: Indices in their lists of navigable locations; 0 stays.
             headings: Changes in radians; discretised angles use only the sign.
             elevations: Changes in radians; discretised angles use only the sign.
-
-        Raises:
-            InvalidActionError: There is no such location, or no episode has started.
-            IndexError: An argument is too short.
-            TypeError: An argument has the wrong type.
         """
         check_batch("makeAction", len(poses), indices, headings, elevations)
         viewpoints = _moved(poses, indices)
@@ -126,10 +106,6 @@ class Engine:
         """Draw an included viewpoint in the same way as MatterSim.
 
         It draws one record of the scan; if that is excluded, it takes the next included record.
-
-        Raises:
-            IndexError: The scan is not listed.
-            UserError: There is no graph, or it excludes all viewpoints.
         """
         records = self._scan_records(scan)
         drawn = generator.index(len(records))

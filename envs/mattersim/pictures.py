@@ -63,11 +63,7 @@ class Camera:
         self._renderer = None
 
     def take(self, pose: AgentPose) -> tuple[Mat, Mat]:
-        """Return colours and depth; zeros without rendering or before the first episode.
-
-        Raises:
-            UserError: The skybox of the viewpoint cannot be opened.
-        """
+        """Return colours and depth; zeros without rendering or before the first episode."""
         location = pose.viewpoint.location
         if not self.rendering or location is None:
             return BlankCamera(self.size).take(pose)

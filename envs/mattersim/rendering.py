@@ -39,20 +39,7 @@ class Renderer:
     framebuffer of 8 bits and has steps of 6.4 cm.
 
     Args:
-        dataset_path: Folder of the scans, see `clipnav.envs.panoramas.skyboxes`.
-        width: Number of columns of a frame.
-        height: Number of rows of a frame.
         vfov: Vertical field of view in radians.
-        depth: Whether to render depth; otherwise depth is zero, as in MatterSim.
-        preload: Whether to read the skyboxes of all scans of `scans.txt` now and keep them.
-        cache_size: Number of recently used skyboxes to keep besides the current one, without
-            `preload`.
-        connectivity_dir: Folder of the navigation graphs, which contain the orientation of the
-            skyboxes.
-
-    Raises:
-        UserError: A skybox cannot be opened (with `preload`).
-        FileNotFoundError: `scans.txt` or a navigation graph does not exist (with `preload`).
     """
 
     def __init__(
@@ -87,11 +74,6 @@ class Renderer:
 
         Returns:
             Colours (H, W, 3) uint8 BGR and depth (H, W, 1) uint16, both new arrays.
-
-        Raises:
-            UserError: The skybox cannot be opened; the message names the file.
-            FileNotFoundError: The scan has no navigation graph.
-            UnknownNameError: The graph lacks the viewpoint.
         """
         axes = self._scan_axes(scan_id)[viewpoint_id]
         colours, distances = self._strips((scan_id, viewpoint_id))

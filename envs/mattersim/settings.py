@@ -11,12 +11,7 @@ _TEXT = str, bytes
 
 
 def check_batch(method: str, size: int, *arguments: Sized) -> None:
-    """Refuse arguments that are not sequences of at least `size` entries.
-
-    Raises:
-        TypeError: An argument is not a sequence.
-        IndexError: An argument is too short.
-    """
+    """Refuse arguments that are not sequences of at least `size` entries."""
     for number, argument in enumerate(arguments, start=1):
         if isinstance(argument, _TEXT) or not hasattr(argument, "__len__"):
             raise TypeError(
@@ -31,33 +26,21 @@ def check_batch(method: str, size: int, *arguments: Sized) -> None:
 
 
 def text(value: Any) -> str:
-    """Return a string unchanged.
-
-    Raises:
-        TypeError: The value is not a string.
-    """
+    """Return a string unchanged."""
     if not isinstance(value, str):
         raise TypeError(f"incompatible function arguments: {value!r} is not a string")
     return value
 
 
 def real(value: Any) -> float:
-    """Return a number as a 64-bit float.
-
-    Raises:
-        TypeError: The value is not a number.
-    """
+    """Return a number as a 64-bit float."""
     if isinstance(value, _TEXT) or not hasattr(value, "__float__"):
         raise TypeError(f"incompatible function arguments: {value!r} is not a number")
     return float(value)
 
 
 def natural(value: Any) -> int:
-    """Return a non-negative integer.
-
-    Raises:
-        TypeError: The value is not an integer, or negative.
-    """
+    """Return a non-negative integer."""
     try:
         number = integer(value)
     except TypeError:

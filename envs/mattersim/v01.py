@@ -93,18 +93,7 @@ class Simulator(v02.Simulator):
     def newEpisode(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, scanId: str, viewpointId: str, heading: float, elevation: float, /
     ) -> None:
-        """Start an episode at a viewpoint with a heading and elevation.
-
-        Args:
-            scanId: Name of the building.
-            viewpointId: Id of the viewpoint; a random viewpoint if empty.
-            heading: Radians clockwise from +y.
-            elevation: Radians above the horizon.
-
-        Raises:
-            TypeError: An argument has the wrong type.
-            UserError: There is no such viewpoint, or the scan has no graph.
-        """
+        """Start an episode at a viewpoint with a heading and elevation."""
         engine = self._initialized_engine()
         drawing = self._random.copy()
         if viewpointId == "":
@@ -122,17 +111,7 @@ class Simulator(v02.Simulator):
     def makeAction(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, index: int, heading: float, elevation: float, /
     ) -> None:
-        """Move the agent to one of its navigable locations, then turn it.
-
-        Args:
-            index: Index in `navigableLocations`; 0 stays.
-            heading: Radians to the right; discretised angles use only the sign.
-            elevation: Radians up; discretised angles use only the sign.
-
-        Raises:
-            UserError: There is no such location, or no episode has started.
-            TypeError: An argument has the wrong type.
-        """
+        """Move the agent to one of its navigable locations, then turn it."""
         index = integer(index)
         try:
             if self._engine is None or index < 0:

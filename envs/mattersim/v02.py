@@ -189,13 +189,7 @@ class Simulator:
         elevations: Sequence[float],
         /,
     ) -> None:
-        """Start an episode of each agent at a viewpoint with a heading and elevation in radians.
-
-        Raises:
-            IndexError: A list is shorter than the batch, or a scan is not in scans.txt ("map::at").
-            TypeError: An argument has the wrong type.
-            UserError: There is no such viewpoint, graph or list of scans.
-        """
+        """Start an episode of each agent at a viewpoint with a heading and elevation in radians."""
         began = self._start_clock()
         poses = self._initialized_engine().start(scanIds, viewpointIds, headings, elevations)
         for state, pose in zip(self._states, poses, strict=True):
@@ -206,11 +200,6 @@ class Simulator:
         """Start an episode of each agent at a random viewpoint of a scan, with elevation 0.
 
         As in MatterSim, each call draws new viewpoints, but the same headings.
-
-        Raises:
-            IndexError: The list is shorter than the batch, or a scan is not in scans.txt.
-            TypeError: The argument has the wrong type.
-            UserError: A scan has no graph or no included viewpoint.
         """
         engine = self._initialized_engine()
         check_batch("newRandomEpisode", self._settings.batch_size, scanIds)
@@ -232,19 +221,7 @@ class Simulator:
         elevations: Sequence[float],
         /,
     ) -> None:
-        """Move each agent to one of its navigable locations, then turn it.
-
-        Args:
-            indices: Indices in `navigableLocations`; 0 stays.
-            headings: Radians to the right; discretised angles use only the sign.
-            elevations: Radians up; discretised angles use only the sign.
-
-        Raises:
-            RuntimeError: The simulator is not initialised.
-            UserError: There is no such location, or no episode has started.
-            IndexError: A list is shorter than the batch.
-            TypeError: An argument has the wrong type.
-        """
+        """Move each agent to one of its navigable locations, then turn it."""
         if self._engine is None:
             raise RuntimeError("MatterSim: newEpisode must be called before makeAction")
         began = self._start_clock()

@@ -175,11 +175,7 @@ class Building:
         self._viewpoints: dict[int, BuildingViewpoint] = {}
 
     def viewpoint(self, ix: int) -> BuildingViewpoint:
-        """Return the viewpoint of a record of the connectivity file.
-
-        Raises:
-            UnknownNameError: There is no such record, or it is excluded from navigation.
-        """
+        """Return the viewpoint of a record of the connectivity file."""
         if ix not in self._viewpoints:
             row = self._rows[ix]
             x, y, z = self._positions[row].tolist()
@@ -188,11 +184,7 @@ class Building:
         return self._viewpoints[ix]
 
     def find(self, viewpoint_id: str) -> BuildingViewpoint:
-        """Return the viewpoint with an id.
-
-        Raises:
-            UnknownNameError: There is no such viewpoint, or it is excluded from navigation.
-        """
+        """Return the viewpoint with an id."""
         return self.viewpoint(self._records[self.graph.index(viewpoint_id)])
 
     def neighbourhood(self, here: ViewPoint) -> tuple[list[_Neighbour], np.ndarray, np.ndarray]:

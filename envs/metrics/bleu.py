@@ -35,16 +35,7 @@ class MatchCounts:
 def count_matches(
     candidates: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4
 ) -> MatchCounts:
-    """Count the n-grams that candidates share with their references.
-
-    Args:
-        candidates: Words of each sentence to score.
-        references: Words of the reference sentences of each candidate.
-        order: Longest n-gram to count.
-
-    Raises:
-        UserError: A candidate has no references.
-    """
+    """Count the n-grams that candidates share with their references."""
     if len(candidates) != len(references) or not all(references):
         raise UserError(f"{len(candidates)} candidates, but references for {len(references)}")
     matched, possible = [0] * order, [0] * order

@@ -32,11 +32,7 @@ class Interval(NamedTuple):
 
 
 def check_confidence(confidence: float) -> None:
-    """Check that a confidence level is between 0 and 1.
-
-    Raises:
-        UserError: It is not.
-    """
+    """Check that a confidence level is between 0 and 1."""
     if not 0 < confidence < 1:
         raise UserError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
 
@@ -57,14 +53,9 @@ def bootstrap_interval(
 
     Args:
         values: (B,) one metric of each instruction.
-        seed: Random seed of the resampling.
         clusters: Cluster of each value, such as its building; clusters are resampled as a whole.
             None resamples single values.
         confidence: Confidence level in (0, 1).
-        resamples: Number of bootstrap resamples.
-
-    Raises:
-        UserError: There are no values, one is not finite, or arguments do not fit each other.
     """
     columns = {"values": np.asarray(values, dtype=np.float64)}
     return bootstrap_intervals(
@@ -144,13 +135,7 @@ def paired_difference(
     Args:
         first: (B,) one metric of one submission.
         second: (B,) the same metric of the other submission, in the same order.
-        seed: Random seed of the resampling.
-        clusters: Building of each instruction.
         confidence: Confidence level in (0, 1).
-        resamples: Number of bootstrap resamples.
-
-    Raises:
-        UserError: The two have different lengths, or as in `bootstrap_interval`.
     """
     if len(first) != len(second):
         raise UserError(f"cannot pair {len(first)} values with {len(second)}")

@@ -52,16 +52,7 @@ class Report:
 def make_report(
     rows: Mapping[str, Sequence[Scores]], metrics: Sequence[str], cluster: str = "building"
 ) -> Report:
-    """Compute the figures of each row.
-
-    Args:
-        rows: Scores of each training, by name of the row; others are compared with the first row.
-        metrics: Names of the metrics in the scores.
-        cluster: Name of the cluster in the scores: "building" or "image".
-
-    Raises:
-        UserError: The rows were not scored on the same splits and items, or lack a metric.
-    """
+    """Compute the figures of each row."""
     first, *_ = rows
     figures = {}
     for split in rows[first][0]:

@@ -90,14 +90,7 @@ def path_metrics(
     """Compute all metrics of B paths from distances in metres, each of shape (B,).
 
     Args:
-        trajectory_length: Length of the walked path.
-        nav_error: Distance from the last walked viewpoint to the goal.
-        oracle_error: Distance from the nearest walked viewpoint to the goal.
-        dtw: Dynamic time warping distance of the two paths.
         coverage_distances: (B, R) distance from each reference viewpoint to the nearest walked one.
-        shortest_path_length: Distance from start to goal.
-        reference_length: Length of the reference path.
-        reference_size: Number of reference viewpoints, at most R.
         threshold: Success radius in metres.
     """
     real = np.arange(coverage_distances.shape[1]) < reference_size[:, None]
@@ -153,21 +146,13 @@ def align_walks(distances: np.ndarray, visits: np.ndarray) -> tuple[np.ndarray, 
 
 
 def check_graph(graph: object) -> None:
-    """Check that a graph is a `NavGraph`.
-
-    Raises:
-        TypeError: It is not, such as the name of a scan.
-    """
+    """Check that a graph is a `NavGraph`."""
     if not isinstance(graph, NavGraph):
         raise TypeError(f"{graph!r} is not a NavGraph; use NavGraph.load with the name of the scan")
 
 
 def check_threshold(threshold: float) -> None:
-    """Check that a success radius is a positive, finite number of metres.
-
-    Raises:
-        UserError: It is not.
-    """
+    """Check that a success radius is a positive, finite number of metres."""
     if not 0 < threshold < math.inf:
         raise UserError(f"threshold {threshold}: must be a positive number of metres")
 

@@ -22,9 +22,6 @@ def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
     Args:
         values: (S,) metric of each run.
         confidence: Confidence level in (0, 1).
-
-    Raises:
-        UserError: There are no values, one is not finite, or the level is not between 0 and 1.
     """
     from scipy.stats import t
 
@@ -55,15 +52,7 @@ def seed_difference(
         first: (S, B) metric of each run of one row on the same B items.
         second: (T, B) the same metric of the other row. A single run beside several counts as
             deterministic.
-        clusters: Cluster of each item, such as its building.
         confidence: Confidence level in (0, 1).
-
-    Returns:
-        Mean and interval; its ends are NaN if both rows have a single run, there is a single
-        cluster, or nothing varies.
-
-    Raises:
-        UserError: The level is not between 0 and 1.
     """
     from scipy.stats import t
 

@@ -164,7 +164,6 @@ def _warp(
     all pairs. The sums equal those of the row-wise recurrence to the bit.
 
     Args:
-        flat: Flat distance tables.
         walked_rows: (P, b) rows of the walked viewpoints.
         columns: (R, b) columns of the reference viewpoints.
         sizes: (b,) number of walked viewpoints, at most P.

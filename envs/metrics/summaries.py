@@ -55,15 +55,7 @@ def summarise(scores: Scores) -> dict[str, float]:
 
 
 def summarise_groups(scores: Scores, groups: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the summary of each group, such as a language, in alphabetical order.
-
-    Args:
-        scores: Results of `score_path` or of `score_paths`.
-        groups: Group of each path.
-
-    Raises:
-        UserError: The numbers of groups and paths differ.
-    """
+    """Return the summary of each group, such as a language, in alphabetical order."""
     columns = _columns(scores)
     paths = len(columns["success"])
     if len(groups) != paths:

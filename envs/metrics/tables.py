@@ -4,12 +4,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """Return the lines of a table with left-aligned first columns and right-aligned others.
-
-    Args:
-        rows: Cells; all rows have the same length.
-        texts: Number of left-aligned columns.
-    """
+    """Return the lines of a table with left-aligned first columns and right-aligned others."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

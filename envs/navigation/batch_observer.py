@@ -18,17 +18,7 @@ class BatchObserver:
     """Observes the instructions of a batch of agents, and what its settings choose."""
 
     def __init__(self, split: LoadedSplit, settings: EnvSettings, num_agents: int) -> None:
-        """Prepare to observe.
-
-        Args:
-            split: Loaded split.
-            settings: Settings of the environment.
-            num_agents: Number of agents B.
-
-        Raises:
-            UserError: The settings do not fit the world.
-            UnknownNameError: The feature store lacks a viewpoint.
-        """
+        """Prepare to observe."""
         self._observer = _make_observer(split, settings, num_agents)
         self._tokens = split.tokens
         self._num_agents, self._num_words = num_agents, len(split.tokenizer)

@@ -45,17 +45,7 @@ class DeviceFeatures:
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
-        """Copy features and tables to a device.
-
-        Args:
-            env: Environment with the viewpoints, the feature store and the angle feature size.
-            device: Device of the network.
-
-        Raises:
-            UnknownNameError: The feature store lacks a viewpoint.
-            UserError: The environment's `angle_feature_size` is not a positive multiple of 4, or
-                features of a viewpoint are not finite.
-        """
+        """Copy features and tables to a device."""
         world, size = env.nav_world, env.angle_feature_size
         self.targets = world.targets
         self._repeats = size // 4

@@ -23,18 +23,7 @@ _OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
 
 
 def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:
-    """Load a split and build an environment with one agent.
-
-    Args:
-        own_dataset: Dataset of the id in Gymnasium's registry.
-        arguments: As listed in the docstring of `VlnEnv`.
-
-    Raises:
-        TypeError: There is no such argument; the message names the closest one.
-        FileNotFoundError: A file of the world is missing.
-        UserError: A file is damaged, or files or arguments do not fit each other.
-        UnknownNameError: The feature store lacks a viewpoint.
-    """
+    """Load a split and build an environment with one agent."""
     for name in _OF_VECTOR_ENV:
         if name in arguments:
             raise TypeError(
@@ -50,17 +39,7 @@ def make_vln_vector_env(
     own_dataset: str | None = None,
     **arguments: Any,
 ) -> VlnVectorEnv:
-    """Load a split and build an environment with a batch of agents.
-
-    Args:
-        num_envs: Number of agents B.
-        autoreset_mode: What happens after the end of an episode, see Gymnasium.
-        own_dataset: As for `make_vln_env`.
-        arguments: As listed in the docstring of `VlnVectorEnv`.
-
-    Raises:
-        TypeError, FileNotFoundError, UserError, UnknownNameError: As for `make_vln_env`.
-    """
+    """Load a split and build an environment with a batch of agents."""
     split, settings = _load("VlnVectorEnv", own_dataset, arguments)
     return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
 

@@ -32,13 +32,9 @@ def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.n
     Args:
         heading: (...) headings in radians.
         elevation: (...) elevations in radians.
-        size: Length of the feature, a multiple of 4.
 
     Returns:
         (..., size) float32.
-
-    Raises:
-        UserError: `size` is not a positive multiple of 4.
     """
     if size < 4 or size % 4:
         raise UserError(f"angle_feature_size {size} is not a positive multiple of 4")
@@ -82,12 +78,7 @@ class IndexObserver:
     """
 
     def __init__(self, world: NavWorld, num_agents: int) -> None:
-        """Prepare to observe the viewpoints of a world.
-
-        Args:
-            world: Graphs of the world.
-            num_agents: Number of agents B.
-        """
+        """Prepare to observe the viewpoints of a world."""
         self._world = world
         self._num_agents = num_agents
 
@@ -158,18 +149,7 @@ class FeatureObserver:
     def __init__(
         self, world: NavWorld, store: FeatureStore | None, angle_size: int, num_agents: int
     ) -> None:
-        """Look up the rows of the store for the viewpoints of a world.
-
-        Args:
-            world: Graphs of the world.
-            store: Features of every viewpoint of the world; None for directions only (D = 0).
-            angle_size: Size A of the direction feature, a positive multiple of 4.
-            num_agents: Number of agents B.
-
-        Raises:
-            UserError: `angle_size` is not a positive multiple of 4.
-            UnknownNameError: The store lacks a viewpoint.
-        """
+        """Look up the rows of the store for the viewpoints of a world."""
         self._world = world
         self._num_agents = num_agents
         self._visual_size = store.width if store else 0
@@ -228,11 +208,7 @@ class FeatureObserver:
 
 
 def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
-    """Return the spaces that both kinds of observation share, except the instruction.
-
-    Args:
-        num_actions: Number of actions K.
-    """
+    """Return the spaces that both kinds of observation share, except the instruction."""
     return {
         "action_mask": spaces.MultiBinary(num_actions),
         "heading": spaces.Box(0.0, 2 * np.pi, (1,), np.float32),

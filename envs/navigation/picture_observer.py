@@ -21,9 +21,6 @@ def observed_pictures(files: WorldFiles, settings: EnvSettings) -> ViewPictures:
     """Return the pictures that an environment with these settings observes.
 
     Environments of one process with equal settings share them.
-
-    Raises:
-        UserError: The world has no pictures.
     """
     vfov = float(np.deg2rad(settings.field_of_view))
     return shared_pictures(files, settings.pictures, settings.scan_dir, settings.image_shape, vfov)
@@ -39,14 +36,7 @@ class PictureObserver:
     def __init__(
         self, world: NavWorld, pictures: ViewPictures, settings: EnvSettings, num_agents: int
     ) -> None:
-        """Prepare to observe pictures.
-
-        Args:
-            world: Graphs of the world.
-            pictures: Source of the pictures.
-            settings: Settings whose `observe` is "rgb", "rgbd", "candidate_rgb" or "panorama_rgb".
-            num_agents: Number of agents B.
-        """
+        """Prepare to observe pictures."""
         self._arguments = world, pictures, settings, num_agents
         self._world, self._pictures, self._settings = world, pictures, settings
         self._num_agents = num_agents
@@ -96,7 +86,6 @@ class PictureObserver:
         Args:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
-            out: Arrays from `buffers`, overwritten.
         """
         fill_poses(self._world, nodes, views, out)
         for agent, (node, view) in enumerate(zip(nodes.tolist(), views.tolist(), strict=True)):

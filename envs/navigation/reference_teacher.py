@@ -26,13 +26,7 @@ class ReferenceTeacher:
     """
 
     def __init__(self, world: NavWorld, references: ReferencePaths, num_agents: int) -> None:
-        """Prepare to teach.
-
-        Args:
-            world: Graphs of the world.
-            references: Paths of E episodes.
-            num_agents: Number of agents B.
-        """
+        """Prepare to teach."""
         self._world = world
         self._references = references.nodes
         self._last = references.sizes - 1

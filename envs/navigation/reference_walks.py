@@ -43,11 +43,7 @@ def along_edges(world: NavWorld, nodes: np.ndarray) -> np.ndarray:
     """Insert shortest paths between the nodes of paths that are not neighbours.
 
     Args:
-        world: Graphs of the world.
         nodes: (B, T) nodes of the paths, padded with -1.
-
-    Returns:
-        (B, T') nodes, padded with -1; consecutive nodes are neighbours.
     """
     starts, ends = nodes[:, :-1], nodes[:, 1:]
     is_edge = (world.targets[starts, 1:] == ends[..., None]) & world.valid[starts, 1:]
@@ -70,15 +66,11 @@ def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> n
     """Return the views that an agent faces along paths.
 
     Args:
-        world: Graphs of the world.
         nodes: (B, T) neighbouring nodes, padded with -1.
         start_views: (B,) views 0..35 at the starts.
 
     Returns:
         (B, T) views; 0 for padding.
-
-    Raises:
-        UserError: A path leaves the edges of the graph.
     """
     moves = route_moves(world, nodes[:, 0], nodes[:, 1:])
     faced = world.views[nodes[:, :-1], moves]  # (B, T - 1)

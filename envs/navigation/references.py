@@ -34,13 +34,7 @@ class ReferencePaths:
 
     @classmethod
     def of(cls, world: NavWorld, episodes: Sequence[Episode]) -> "ReferencePaths":
-        """Build the paths of episodes in a world.
-
-        Raises:
-            UnknownNameError: The world lacks a viewpoint.
-            UserError: A path is empty or not connected, or a heading is not finite. Episodes from
-                files are checked when they are loaded, those that a user builds are not.
-        """
+        """Build the paths of episodes in a world."""
         headings = np.array([episode.heading for episode in episodes])
         for episode in episodes:
             if not episode.path:
@@ -90,10 +84,6 @@ class ReferencePaths:
 
 def state_layout(columns: int, longest: int) -> np.dtype:
     """Return the data type of the state of B agents: F rows of 8 bytes per agent.
-
-    Args:
-        columns: Number of agents B.
-        longest: Number R of viewpoints of the longest reference path.
 
     Returns:
         Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of

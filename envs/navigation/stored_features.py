@@ -58,9 +58,6 @@ class WideningReader:
         Args:
             rows: (B,) rows of the store.
             target: (B, 36, W) float32 with W >= D; the first D numbers are overwritten.
-
-        Raises:
-            UserError: The features of a row are not finite; each row is checked on first use.
         """
         import torch
 

@@ -38,16 +38,7 @@ class Walks:
         teacher: Teacher = "shortest",
         reward: Reward = "distance",
     ) -> None:
-        """Allocate the state of the agents.
-
-        Args:
-            world: Graphs of the world.
-            episodes: Episodes that can be started.
-            num_agents: Number of agents B.
-            teacher: Path that `teacher_actions` follow: "shortest" or "reference", see
-                `clipnav.envs.navigation.reference_teacher`.
-            reward: "distance" or "ndtw", see `clipnav.envs.navigation.rewards`.
-        """
+        """Allocate the state of the agents."""
         self._world = world
         self._dtw: np.ndarray | None = None  # (R, B) last rows of the tables, for rewards only
         self._starts = shared_starts(world, episodes)
@@ -114,7 +105,6 @@ class Walks:
 
         Args:
             actions: (B,) actions in 0..K - 1.
-            max_steps: Number of actions after which an episode is truncated.
             acting: (B,) bool, False for agents that wait, which counts as no step; None if none
                 does.
 
@@ -148,7 +138,6 @@ class Walks:
         Args:
             moves: (B, H) actions, padded with -1 at the end.
             stop: (B,) bool, agents that stop afterwards.
-            max_steps: Number of actions after which an episode is truncated.
 
         Returns:
             (B,) sums of the rewards.

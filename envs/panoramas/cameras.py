@@ -45,8 +45,6 @@ def perspective_camera(
 
     Args:
         size: Height and width in pixels.
-        heading: Radians clockwise from +y.
-        elevation: Radians above the horizon.
         vfov: Vertical field of view in radians.
     """
     height, width = size
@@ -87,16 +85,11 @@ def render(
     """Render an image; pixels at edges between surfaces get the mean of four rays.
 
     Args:
-        tracer: Ray tracer of the scene.
         position: (3,) position of the camera in metres.
-        camera: Camera, see the module docstring.
         size: (height, width) of the whole image in pixels.
         angle: Angle of a pixel in radians.
         rows: Rows of the image to render, all by default. Edges between the first or last of these
             rows and rows outside are not antialiased.
-
-    Returns:
-        Hits of the pixel centres in row order, with antialiased `rgb`.
     """
     height, width = size
     x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[rows]

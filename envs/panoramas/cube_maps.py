@@ -28,7 +28,6 @@ def cube_strip(faces: np.ndarray, reduction: int = 1) -> torch.Tensor:
 
     Args:
         faces: (S, 6 S) or (S, 6 S, C), of a type that fits into float32.
-        reduction: Factor of the average pooling; must divide S.
 
     Returns:
         (1, C, S, 6 S) float32.
@@ -84,7 +83,6 @@ def sample_distance(distances: np.ndarray, directions: np.ndarray) -> np.ndarray
 
     Args:
         distances: (S, 6 S), 0 where unknown.
-        directions: As for `sample_cube`.
     """
     known = sample_cube(cube_strip(distances > 0), directions)[0]
     sampled = sample_cube(cube_strip(distances), directions)[0]
@@ -110,7 +108,6 @@ def whole_reduction(size: int, finer: float) -> int:
 
     Args:
         size: Number of pixels S along a face.
-        finer: Ratio of the resolution of the faces to that of the image.
     """
     return max(k for k in range(1, max(1, int(finer + 0.25)) + 1) if size % k == 0)
 

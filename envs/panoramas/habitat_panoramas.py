@@ -54,8 +54,6 @@ class HabitatPanoramas:
     Args:
         scenes: Folder with `<scan>.stage_config.json`, `<scan>.glb` or `<scan>/<scan>.glb`, in this
             order of preference. A GLB without configuration must have z up, as in Matterport3D.
-        connectivity_dir: Folder of the navigation graphs; None for those of the built-in houses.
-        width: Number of columns of a panorama, which has half as many rows.
         drawer: The simulator; None for that of this process, see
             `clipnav.envs.habitat.client.shared_server`.
     """
@@ -79,21 +77,11 @@ class HabitatPanoramas:
         """Render the 36 views of a viewpoint.
 
         Args:
-            scan: Name of the building.
-            viewpoint: Id of the viewpoint.
-            size: Height and width of a view, or one number for both.
             vfov: Vertical field of view in radians; pixels are square.
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
             `clipnav.envs.panoramas.views.views36`.
-
-        Raises:
-            FileNotFoundError: The scan has no 3D model or no navigation graph, or the interpreter
-                that `CLIPNAV_HABITAT_PYTHON` names does not exist.
-            UnknownNameError: The graph has no such viewpoint.
-            ModuleNotFoundError: habitat-sim is not installed.
-            HabitatProcessError: The process of habitat-sim ended.
         """
         shape = (size, size) if isinstance(size, int) else size
         directions = [view_direction(view) for view in range(NUM_VIEWS)]
@@ -104,9 +92,6 @@ class HabitatPanoramas:
 
         Depth is the distance along the ray in metres, inf where nothing is hit. Object ids are
         unknown (-1).
-
-        Raises:
-            Exception: As for `views36`.
         """
         side = self._width // 4
         faces = self._render(scan, viewpoint, _FACES, (side, side), np.pi / 2, (_RGB, _DEPTH))
@@ -161,15 +146,7 @@ class HabitatPanoramas:
 
 
 def scene_file(scenes: Path, scan: str) -> Path:
-    """Return the file of a scan's 3D model that habitat-sim opens.
-
-    Args:
-        scenes: Folder of 3D models, see `HabitatPanoramas`.
-        scan: Name of the building.
-
-    Raises:
-        FileNotFoundError: The scan has no 3D model.
-    """
+    """Return the file of a scan's 3D model that habitat-sim opens."""
     names = (f"{scan}.stage_config.json", f"{scan}.glb", f"{scan}/{scan}.glb")
     for name in names:
         if (scenes / name).is_file():

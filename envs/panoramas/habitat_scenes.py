@@ -18,13 +18,6 @@ def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:
     The function writes a `<scan>.stage_config.json` for each `<scan>.glb`, which can be used as
     `scene_id`, and one `houses.scene_dataset_config.json` for
     `SimulatorConfiguration.scene_dataset_config_file`.
-
-    Args:
-        folder: Folder of the GLBs, which may be written later.
-        scans: Names of the scans.
-
-    Returns:
-        Path of the configuration of the scene dataset.
     """
     for scan in scans:
         stage = {"render_asset": f"{scan}.glb", **_UPRIGHT}

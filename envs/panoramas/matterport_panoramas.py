@@ -29,14 +29,7 @@ from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 
 class MatterportPanoramas:
-    """Panoramas and views at viewpoints of Matterport3D.
-
-    Args:
-        dataset_path: Folder of the scans, see `clipnav.envs.panoramas.skyboxes`.
-        connectivity_dir: Folder of the navigation graphs.
-        width: Number of columns of a panorama, which has half as many rows.
-        full: Whether to prefer faces of full size to downsized faces if both exist.
-    """
+    """Panoramas and views at viewpoints of Matterport3D."""
 
     def __init__(
         self, dataset_path: Path, connectivity_dir: Path, width: int = 2048, full: bool = False
@@ -52,11 +45,6 @@ class MatterportPanoramas:
 
         Depth is NaN where it is unknown, and everywhere if the viewpoint has no depth skybox.
         Object ids are unknown (-1).
-
-        Raises:
-            UnknownNameError: The navigation graph of the scan has no such viewpoint.
-            FileNotFoundError: The navigation graph or the skybox does not exist.
-            DamagedSkyboxError: A file of the skybox is damaged.
         """
         axes = self._viewpoint_axes(scan, viewpoint)
         directions = _equirectangular_rays(self._width)
@@ -76,17 +64,11 @@ class MatterportPanoramas:
         """Return the 36 views of a viewpoint, sampled from its skybox without a panorama.
 
         Args:
-            scan: Name of the building.
-            viewpoint: Id of the viewpoint.
-            size: Height and width of a view, or one number for both.
             vfov: Vertical field of view in radians; pixels are square.
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
             `clipnav.envs.panoramas.views.views36`.
-
-        Raises:
-            UnknownNameError, FileNotFoundError, DamagedSkyboxError: As for `panorama`.
         """
         shape = (size, size) if isinstance(size, int) else size
         axes = self._viewpoint_axes(scan, viewpoint)

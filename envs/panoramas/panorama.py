@@ -34,9 +34,7 @@ def render_panorama(
     """Render a (width/2, width) panorama.
 
     Args:
-        tracer: Ray tracer of the scene.
         position: (3,) position of the camera in metres.
-        width: Number of columns.
         rows: Rows to render, such as `views.rows_seen`; None for all. The other rows stay black,
             with infinite depth and object -1.
     """

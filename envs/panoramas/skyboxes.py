@@ -47,11 +47,6 @@ def skybox_axes(scan: str, connectivity_dir: Path | None = None) -> dict[str, np
     They include a point reflection: MatterSim renders the opposite direction and flips the image
     vertically (`renderScene` of MatterSim.cpp).
 
-    Args:
-        scan: Name of the building.
-        connectivity_dir: Folder of the navigation graphs, whose poses contain the orientation of
-            the skyboxes.
-
     Returns:
         (3, 3) matrices by viewpoint, which multiply directions from the left; the result is in the
         axes of `clipnav.envs.panoramas.cube_maps`.
@@ -68,17 +63,7 @@ def skybox_dir(dataset: Path, scan: str) -> Path:
 
 
 def skybox_files(dataset: Path, scan: str, viewpoint: str, full: bool = False) -> list[Path]:
-    """Return the files of a viewpoint's colours: one file with six faces, or six files.
-
-    Args:
-        dataset: Folder of the scans, `v1/scans` in Matterport3D.
-        scan: Name of the building.
-        viewpoint: Id of the viewpoint.
-        full: Whether to prefer faces of full size to downsized faces if both exist.
-
-    Raises:
-        FileNotFoundError: There is no file, or only some of the six.
-    """
+    """Return the files of a viewpoint's colours: one file with six faces, or six files."""
     folder = skybox_dir(dataset, scan)
     choices = [[folder / _MERGED.format(viewpoint=viewpoint)]]
     for name in _SINGLE:
@@ -107,10 +92,6 @@ def read_skybox(dataset: Path, scan: str, viewpoint: str, full: bool = False) ->
 
     Returns:
         (S, 6 S, 3) uint8 RGB, the faces side by side.
-
-    Raises:
-        FileNotFoundError: As for `skybox_files`.
-        DamagedSkyboxError: A file is not a complete image of square faces.
     """
     paths = skybox_files(dataset, scan, viewpoint, full)
     if len(paths) == 1:
@@ -123,10 +104,6 @@ def read_depth(dataset: Path, scan: str, viewpoint: str) -> np.ndarray:
 
     Returns:
         (S, 6 S) uint16 in units of `METRES_PER_DEPTH_UNIT`, the faces side by side; 0 is unknown.
-
-    Raises:
-        FileNotFoundError: The viewpoint has no depth skybox.
-        DamagedSkyboxError: The file is not a complete 16-bit image of square faces.
     """
     path = depth_file(dataset, scan, viewpoint)
     if not path.is_file():

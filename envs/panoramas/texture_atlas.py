@@ -14,9 +14,6 @@ class TextureAtlas:
 
     Args:
         textures: RGB images (H, W, 3) uint8 whose sides are powers of two.
-
-    Raises:
-        UserError: A side of a texture is not a power of two.
     """
 
     def __init__(self, textures: tuple[np.ndarray, ...]):

@@ -35,15 +35,10 @@ def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> n
     """Return the views of a viewpoint in the image size of an encoder, before normalisation.
 
     Args:
-        cut: Function that renders the views.
-        geometry: "square" or "clip_vil", see the module docstring.
         image_size: (height, width) of the encoder's input in pixels.
 
     Returns:
         (36, height, width, 3) uint8.
-
-    Raises:
-        UserError: There is no such geometry.
     """
     if geometry not in get_args(Geometry):
         known = ", ".join(get_args(Geometry))

@@ -28,7 +28,6 @@ def views36(
 
     Args:
         panorama: (H, 2H, 3) uint8 equirectangular RGB, heading 0 in the middle column.
-        size: Height and width of a view, or one number for both.
         vfov: Vertical field of view in radians; pixels are square.
 
     Returns:
@@ -40,13 +39,7 @@ def views36(
 
 
 def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV) -> slice:
-    """Return the rows of a panorama that `views36` reads, about two thirds of all rows.
-
-    Args:
-        width: Number of columns of the panorama, which has half as many rows.
-        size: As for `views36`.
-        vfov: As for `views36`.
-    """
+    """Return the rows of a panorama that `views36` reads, about two thirds of all rows."""
     shape = _shape(size)
     factor = _reduction(width, shape, vfov)
     rows = width // 2 // factor
@@ -87,7 +80,6 @@ def pooled(panorama: np.ndarray, factor: int) -> torch.Tensor:
 
     Args:
         panorama: (H, 2H, 3) uint8.
-        factor: Factor of the average pooling, which avoids aliasing of fine detail.
 
     Returns:
         (1, 3, h, w) float32 with values in 0..255.

@@ -34,20 +34,13 @@ class PanoramaSource(Protocol):
     """Source of decoded panoramas with north in the centre column."""
 
     def rgb(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
-        """Return the colours around a viewpoint, (width / 2, width, 3) uint8.
-
-        Raises:
-            NoPictureError: The viewpoint has no panorama.
-        """
+        """Return the colours around a viewpoint, (width / 2, width, 3) uint8."""
         ...
 
     def distance(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
         """Return the distances along the rays, (width / 2, width) uint16 millimetres.
 
         They are `UNKNOWN` where they are not measured, and `NOTHING` in the sky or beyond 65.5 m.
-
-        Raises:
-            NoPictureError: The viewpoint has no panorama.
         """
         ...
 
@@ -59,11 +52,7 @@ class Pictures(PanoramaSource, Protocol):
     """Reason why there are no panoramas; empty if there are some."""
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        """Return a panorama of a viewpoint with north in its centre column.
-
-        Raises:
-            NoPictureError: The viewpoint has no panorama.
-        """
+        """Return a panorama of a viewpoint with north in its centre column."""
         ...
 
 
@@ -90,8 +79,6 @@ class DrawnPictures:
     """Panoramas of a renderer, cached in memory and on disk.
 
     Args:
-        draw: Function of scan, viewpoint and width that returns a panorama of that width.
-        folder: Function that returns the cache folder of a scan.
         remake: Function that returns an equal source, and its arguments, which pickles and copies
             contain; without it, the source cannot be pickled.
     """

@@ -48,7 +48,6 @@ class ViewPictures:
     are kept in memory. Two threads may use one object.
 
     Args:
-        source: Source of panoramas, such as `clipnav.envs.pictures.world_pictures.world_pictures`.
         size: Height and width of a picture in pixels, or one number for both.
         vfov: Vertical field of view in radians; pixels are square.
         memory: Maximum number of bytes of decoded colours in memory, and of distances if depth is
@@ -75,11 +74,7 @@ class ViewPictures:
         self._distances = lru_cache(max(1, memory // distances))(self._read_distances)
 
     def rgb(self, poses: Sequence[ViewPose]) -> np.ndarray:
-        """Return the colours of N pictures, (N, height, width, 3) uint8.
-
-        Raises:
-            NoPictureError: A viewpoint has no panorama.
-        """
+        """Return the colours of N pictures, (N, height, width, 3) uint8."""
         pictures = np.empty((len(poses), *self.shape, 3), np.uint8)
         with _one_thread():
             for scan, viewpoint, rows in _by_viewpoint(poses):
@@ -91,9 +86,6 @@ class ViewPictures:
         """Return the depth of N pictures along their optical axes, (N, height, width) float32.
 
         It is in metres, inf where nothing is hit, and NaN where it is unknown.
-
-        Raises:
-            NoPictureError: A viewpoint has no panorama of distances.
         """
         depth = np.empty((len(poses), *self.shape), np.float32)
         with _one_thread():
@@ -103,11 +95,7 @@ class ViewPictures:
         return depth
 
     def views36(self, scan: str, viewpoint: str) -> np.ndarray:
-        """Return the 36 views of a viewpoint in MatterSim's order, (36, height, width, 3) uint8.
-
-        Raises:
-            NoPictureError: The viewpoint has no panorama.
-        """
+        """Return the 36 views of a viewpoint in MatterSim's order, (36, height, width, 3) uint8."""
         with _one_thread():
             return sampled(self._colours(scan, viewpoint).float(), grid36(self.shape, self.vfov))
 

@@ -15,12 +15,7 @@ from clipnav.storage.features.view_grid import VFOV
 
 
 def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
-    """Return the source of pictures of a world, without pictures if the user has none.
-
-    Args:
-        files: The world.
-        skyboxes: Folder of Matterport3D's scans; the world's own by default.
-    """
+    """Return the source of pictures of a world, without pictures if the user has none."""
     if files.is_built_in:
         return house_pictures()
     folder = skyboxes or files.annotations_dir / "matterport" / "v1" / "scans"
@@ -45,17 +40,8 @@ def shared_pictures(
     """Return the pictures of a world, shared by all users in this process with equal arguments.
 
     Args:
-        files: The world.
-        source: "world" for the built-in houses or Matterport3D's skyboxes, "habitat" for 3D models
-            drawn by habitat-sim, or another source of panoramas.
-        scan_dir: Folder of the skyboxes, by default the world's own, or of the 3D models of
-            "habitat", by default those of the built-in houses.
         size: Height and width of a picture in pixels, or one number for both.
         vfov: Vertical field of view in radians.
-
-    Raises:
-        UserError: The world has no pictures, or a folder is missing or has no effect.
-        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     folder = None if scan_dir is None else Path(scan_dir)
 
@@ -132,13 +118,8 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
     """Return the pictures of 3D models, drawn by habitat-sim.
 
     Args:
-        files: World with the navigation graphs.
         folder: Folder of the 3D models, see `HabitatPanoramas`; None for those of the built-in
             houses, which are built on first request.
-
-    Raises:
-        UserError: The world is not built in and no folder is given.
-        ModuleNotFoundError: habitat-sim is not installed, and no Python with it is named.
     """
     from clipnav.envs.habitat.interpreter import habitat_python
     from clipnav.envs.houses.building.house import house_cache_dir

@@ -122,15 +122,7 @@ class _Findings:
 
 
 def instruction_number(path: str | Path, instr_id: str) -> int:
-    """Return the number of an instruction of RxR.
-
-    Args:
-        path: File to write.
-        instr_id: Id of the instruction; those of R2R, such as "12_0", are no numbers.
-
-    Raises:
-        UserError: The instruction is of another dataset.
-    """
+    """Return the number of an instruction of RxR."""
     if not instr_id.isdecimal():
         raise UserError(
             f"{path}: a submission to RxR cannot contain episode {instr_id!r} of another dataset; "
@@ -140,12 +132,7 @@ def instruction_number(path: str | Path, instr_id: str) -> int:
 
 
 def read_submission(path: Path) -> list[Any]:
-    """Read the records of a file without checking their contents.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is not JSON or too large; the message names the record.
-    """
+    """Read the records of a file without checking their contents."""
     return read_records(path, object, REMEDY, _MOST_BYTES)
 
 
@@ -162,10 +149,6 @@ def check_submission(
     Matterport3DSimulator `tasks/R2R/eval.py`.
 
     Args:
-        path: The file, for messages.
-        records: Records of the file, parsed from JSON.
-        episodes: All episodes of the split.
-        graphs: Navigation graphs by scan.
         counted: Ids of the instructions to count; None for all. Records of the other instructions
             are not a fault.
     """

@@ -53,12 +53,7 @@ Scored = TypeVar("Scored", bound=ScoredFile)
 def differences(
     first: ScoredFile, second: ScoredFile, rules: ScoringRules
 ) -> tuple[int, dict[str, Interval]]:
-    """Return the mean paired differences, second minus first, over the instructions of both files.
-
-    Returns:
-        Number of shared instructions, and mean difference with its interval by metric (empty if no
-        instruction is shared).
-    """
+    """Return mean paired differences, second minus first, over common instructions."""
     rows = {name: row for row, name in enumerate(first.instructions)}
     shared = [row for row, name in enumerate(second.instructions) if name in rows]
     if not shared:
@@ -72,13 +67,7 @@ def differences(
 def results(
     scored: Sequence[ScoredFile], rules: ScoringRules, own_rules: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the results of files that were scored by the same rules, for JSON.
-
-    Args:
-        scored: The files.
-        rules: Rules of the scores.
-        own_rules: The rules that only the task of the files has, by name.
-    """
+    """Return the results of files that were scored by the same rules, for JSON."""
     first, *others = scored
     pairs = [(other, *differences(first, other, rules)) for other in others]
     return {
@@ -131,18 +120,7 @@ def evaluate_files(
     results: Callable[[Sequence[Scored]], dict[str, Any]],
     json_path: Path | None = None,
 ) -> int:
-    """Score submission files, print the report and optionally write the results as JSON.
-
-    Args:
-        files: The files.
-        score: Function that reads, checks and scores a file.
-        report: Function that returns the text to print.
-        results: Function that returns the results for JSON.
-        json_path: File to write.
-
-    Returns:
-        1 if a file has faults that a test server refuses, otherwise 0.
-    """
+    """Score submission files, print the report and optionally write the results as JSON."""
     scored = [score(path) for path in files]
     print(report(scored))
     if json_path is not None:

@@ -75,11 +75,7 @@ def r2r_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
 
 
 def rxr_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
-    """Return a submission file in the form of RxR; see `DatasetSpec.submission`.
-
-    Raises:
-        UserError: An episode is not of RxR.
-    """
+    """Return a submission file in the form of RxR; see `DatasetSpec.submission`."""
     records = [
         {
             "instruction_id": instruction_number(path, instr_id),

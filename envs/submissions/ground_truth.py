@@ -132,11 +132,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
 
 
 def check_on_graphs(rules: ScoringRules) -> None:
-    """Refuse rules for walks in continuous environments.
-
-    Raises:
-        UserError: The rules are for such walks.
-    """
+    """Refuse rules for walks in continuous environments."""
     if rules.is_continuous:
         raise UserError(
             f"dataset '{rules.dataset}': files of walks in continuous environments are scored by "
@@ -146,11 +142,7 @@ def check_on_graphs(rules: ScoringRules) -> None:
 
 
 def counted_ids(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
-    """Return the ids that match the language and the number of instructions per path.
-
-    Raises:
-        UserError: There is none.
-    """
+    """Return the ids that match the language and the number of instructions per path."""
     language = rules.instruction_language
 
     def is_counted(episode: Episode) -> bool:

@@ -39,15 +39,7 @@ _ROWS = {
 def evaluate_submissions(
     files: Sequence[Path], rules: ScoringRules, json_path: Path | None = None
 ) -> int:
-    """Score submission files, print the report and optionally write the results as JSON.
-
-    Returns:
-        1 if a file has faults that a test server refuses, otherwise 0.
-
-    Raises:
-        FileNotFoundError: A file or the data is missing.
-        UserError: A file is not JSON, or the data is damaged.
-    """
+    """Score submission files, print the report and optionally write the results as JSON."""
     ground_truth = load_ground_truth(rules)
     return evaluate_files(
         files,
@@ -91,14 +83,7 @@ def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> st
 def check_lines(
     name: str, checked: FileCheck, episodes: Sequence[ScoredEpisode], rules: ScoringRules
 ) -> list[str]:
-    """Return the lines of a report on the checks of a file.
-
-    Args:
-        name: Name of the file in the report.
-        checked: Result of the checks.
-        episodes: The scored episodes.
-        rules: Rules of the scores.
-    """
+    """Return the lines of a report on the checks of a file."""
     expected = counted(checked.expected, "instruction")
     lines = [
         f"{name} = {checked.path}: {counted(checked.records, 'record')}, {checked.usable} of "
@@ -116,13 +101,7 @@ def check_lines(
 
 
 def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
-    """Return the line on instructions without a usable record.
-
-    Args:
-        checked: Result of the checks.
-        kind: What a record contains, "path" or "walk".
-        rules: Rules of the scores.
-    """
+    """Return the line on instructions without a usable record."""
     rest = counted(checked.expected - checked.usable, "instruction")
     if rules.missing == "stand-still":
         return f"  scored as a {kind} of only the start: {rest} without a usable {kind}"
@@ -135,13 +114,7 @@ def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
 def metric_table(
     scored: Mapping[str, ScoredFile], metrics: Mapping[str, Metric], rules: ScoringRules
 ) -> str:
-    """Return a table of metrics with intervals by file, and of differences from the first file.
-
-    Args:
-        scored: Scored files by their names in the report.
-        metrics: Rows of the table by short name.
-        rules: Rules of the scores.
-    """
+    """Return a table of metrics with intervals by file, and of differences from the first file."""
     (first_name, first), *others = scored.items()
     columns = {name: file.intervals(rules) for name, file in scored.items()}
     gains = {
@@ -182,13 +155,7 @@ def group_table(
     summaries: Mapping[str, Mapping[str, Mapping[str, float]]],
     metrics: Mapping[str, Metric] = SUMMARY_METRICS,
 ) -> list[str]:
-    """Return a table of means by group and file; no table for a single group.
-
-    Args:
-        title: Kind of group.
-        summaries: Means by file, group and short name.
-        metrics: Columns of the table by short name.
-    """
+    """Return a table of means by group and file; no table for a single group."""
     groups = sorted({group for summary in summaries.values() for group in summary})
     if len(groups) < 2:
         return []

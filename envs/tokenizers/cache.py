@@ -38,16 +38,7 @@ def cached_vocabulary(sentences: Sequence[str]) -> WordTokenizer:
 
 
 def cached_tokens(tokenizer: Tokenizer, sentences: Sequence[str], length: int) -> np.ndarray:
-    """Return the (E, length) int32 token ids of sentences, from the cache if they are many.
-
-    Args:
-        tokenizer: Tokenizer; only ids of a tokenizer with a `description` are cached.
-        sentences: E sentences.
-        length: Number of tokens, padding included.
-
-    Raises:
-        UserError: The tokenizer returns other arrays than `length` integers.
-    """
+    """Return the (E, length) int32 token ids of sentences, from the cache if they are many."""
 
     def encode() -> np.ndarray:
         rows = [np.asarray(tokenizer.encode(sentence, length)) for sentence in sentences]

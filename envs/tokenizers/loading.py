@@ -52,16 +52,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
 
 def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
-    """Read the tokenizer of a run.
-
-    Args:
-        path: RUN/vocabulary.json.
-        flag: Flag that names the run, such as "--start-from", if the file --config may set it.
-
-    Raises:
-        FileNotFoundError: The folder is not a run; names it and the flag.
-        UserError: As in `load_tokenizer`.
-    """
+    """Read the tokenizer of a run."""
     if not path.is_file():
         source = f"{flag} {path.parent} (given or set by --config)" if flag else path.parent
         raise FileNotFoundError(

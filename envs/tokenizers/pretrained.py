@@ -14,14 +14,7 @@ _PADDING = 0
 
 
 class PretrainedTokenizer:
-    """The tokenizer of a Hugging Face model, with ids shifted by one so that padding is 0.
-
-    Args:
-        name: Name of the model on Hugging Face, or its local folder.
-
-    Raises:
-        UserError: The model does not exist or cannot be read.
-    """
+    """The tokenizer of a Hugging Face model, with ids shifted by one so that padding is 0."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -30,12 +30,7 @@ class SubwordTokenizer:
 
     @classmethod
     def build(cls, sentences: Iterable[str], vocabulary_size: int = 8_000) -> "SubwordTokenizer":
-        """Learn the pieces from sentences.
-
-        Args:
-            sentences: Sentences in any languages.
-            vocabulary_size: Largest number of pieces, special tokens included.
-        """
+        """Learn the pieces from sentences."""
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
         tokenizer = Tokenizer(models.BPE(unk_token=UNK))

@@ -37,11 +37,7 @@ def split_words(sentence: str) -> list[str]:
 
 
 def check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
-    """Return a vocabulary if its special tokens are in their places and its words are distinct.
-
-    Raises:
-        UserError: They are not.
-    """
+    """Return a vocabulary if its special tokens are in their places and its words are distinct."""
     if list(words[:3]) != [PAD, UNK, EOS] or words[-1] != BOS or len(set(words)) != len(words):
         raise UserError(
             f"a vocabulary is {PAD}, {UNK}, {EOS}, distinct words and {BOS}, "

@@ -59,7 +59,6 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
     """Read features in a format of another project, row by row.
 
     Args:
-        path: A .tsv, .h5, .hdf5 or .lmdb file.
         width: D, the number of leading values of each view to read. By default all; but if the file
             is 1000 wider than 512, 640, 768, 1024, 1280 or 2048, the last 1000 are taken to be
             logits and skipped.
@@ -95,10 +94,7 @@ def write_features(
     """Write features in the format that a file's suffix names.
 
     Args:
-        path: A .tsv, .h5, .hdf5, .lmdb or .safetensors file.
-        keys: `scan_viewpoint` of each row.
         rows: Yields (36, D) for each key.
-        metadata: Recorded if the format can record metadata.
     """
     path = Path(path)
     if path.suffix == ".safetensors":

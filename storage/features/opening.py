@@ -72,8 +72,6 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
     """Read features of any known format, row by row.
 
     Args:
-        path: A .safetensors store, in one file or in shards, or a file as for
-            `clipnav.storage.features.formats.read_foreign_features`.
         width: D. A store of another width is refused; of other formats, the first `width` numbers
             of each view are read.
     """

@@ -33,12 +33,6 @@ class PartialStore:
     incomplete, damaged or of another viewpoint; that record and all later ones are computed again.
     A row of NaN, which no encoder may return, represents a skipped viewpoint. Only the holder of
     the store's lock may write the file (`clipnav.storage.locks`).
-
-    Args:
-        path: Path of the finished store.
-        keys: `scan_viewpoint` of each row.
-        width: D, the numbers per view.
-        metadata: Metadata of the finished store.
     """
 
     def __init__(

@@ -280,7 +280,6 @@ def store_of_arrays(features: Arrays, keys: Sequence[str]) -> FeatureStore:
     Args:
         features: Features (36, D) of each viewpoint by its key `scan_viewpoint`; or an array
             (V, 36, D) with the viewpoints in the order of `keys`. Numbers are stored as float16.
-        keys: Keys of the V viewpoints of the world.
     """
     if isinstance(features, Mapping):
         missing = [key for key in keys if key not in features]

@@ -64,11 +64,7 @@ def write_store_file(
     """Write a file of a store.
 
     Args:
-        file: The file to write.
-        path: Final path of the file, for error messages.
         views: Yields (36, D) for each key.
-        keys: Key of each row.
-        metadata: Values that JSON can represent.
     """
     first = np.asarray(next(views, np.zeros((NUM_VIEWS, 0))))
     if first.ndim != 2 or first.shape[0] != NUM_VIEWS:

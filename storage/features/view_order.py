@@ -72,7 +72,6 @@ def reference_matches(store: FeatureStore, reference: FeatureStore) -> list[Orde
     or anticlockwise, and any first heading.
 
     Args:
-        store: Store whose order is unknown.
         reference: Store of the expected order with some of the same viewpoints; its encoder and
             width may differ.
     """

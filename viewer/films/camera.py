@@ -37,8 +37,6 @@ class Camera:
     """A pinhole camera.
 
     Args:
-        width: Columns.
-        height: Rows.
         across: Horizontal field of view in radians.
     """
 

@@ -42,13 +42,7 @@ _TWICE = 2
 
 
 class Canvas:
-    """A picture to draw on; coordinates are pixels of the finished picture.
-
-    Args:
-        size: Width and height.
-        background: A colour (RGBA with alpha 0 is transparent), or a canvas of the same size to
-            copy.
-    """
+    """A picture to draw on; coordinates are pixels of the finished picture."""
 
     def __init__(self, size: tuple[int, int], background: "Colour | Canvas") -> None:
         self.size = size

@@ -29,14 +29,7 @@ Draw = Callable[[Sequence[FilmState]], Image.Image]
 
 
 class Frames:
-    """Draws frames.
-
-    Args:
-        walks: Walks to film.
-        layout: Layout for this number of walks.
-        panoramas: Panoramas of the building.
-        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
-    """
+    """Draws frames."""
 
     def __init__(
         self, walks: Sequence[Walk], layout: Layout, panoramas: Panoramas, scene: dict[str, Any]
@@ -119,15 +112,7 @@ def film_walks(
     pictures: Pictures,
     settings: FilmSettings = FilmSettings(),
 ) -> None:
-    """Film a walk, or two of an episode side by side.
-
-    Args:
-        path: .gif or .mp4 file to write.
-        traces: One walk, or two of the same building.
-        library: Library of their world.
-        pictures: Pictures of their world.
-        settings: Settings of the film.
-    """
+    """Film a walk, or two of an episode side by side."""
     kind = check_kind(path)
     layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))
     graph = library.graph(traces[0].scan)

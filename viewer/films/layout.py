@@ -41,12 +41,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def arranged(size: tuple[int, int], agents: int) -> Layout:
-    """Arrange the panels.
-
-    Args:
-        size: Width and height of the frame.
-        agents: 1 or 2.
-    """
+    """Arrange the panels."""
     width, height = size
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):
         raise UserError(

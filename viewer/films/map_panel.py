@@ -23,12 +23,7 @@ from clipnav.viewer.trace.format import position_of
 
 
 def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
-    """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions.
-
-    Args:
-        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
-        names: Names of positions and of viewpoints, which are left out.
-    """
+    """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions."""
     nodes = np.array(list(scene["viewpoints"].values()))
     places = {}
     for name in names:
@@ -47,14 +42,7 @@ _MARGIN, _LEAST = 1.5, 9.0  # metres: margin around the content, and least exten
 
 
 class MapPanel:
-    """Draws the map of one walk or two.
-
-    Args:
-        walks: Walks to draw.
-        scene: Description of the building; see `clipnav.viewer.scene.scenes.scene`.
-        size: Size of the panel.
-        styles: Styles of the agents.
-    """
+    """Draws the map of one walk or two."""
 
     def __init__(
         self,

@@ -16,12 +16,7 @@ _IN_MEMORY = 6  # panoramas of 25 MB
 
 
 class Panoramas:
-    """Panoramas of a building.
-
-    Args:
-        pictures: Source of the panoramas.
-        graph: Graph of the building.
-    """
+    """Panoramas of a building."""
 
     def __init__(self, pictures: Pictures, graph: NavGraph) -> None:
         self._pictures, self._graph = pictures, graph

@@ -40,10 +40,6 @@ class AroundPanel:
     """The whole panorama with the attention over the 36 views, centred at the camera's heading.
 
     Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-        panoramas: Panoramas of the building.
         across: Horizontal field of view of the camera in radians.
     """
 
@@ -105,13 +101,7 @@ class AroundPanel:
 
 
 class ChoicesPanel:
-    """A bar for each action, with its direction and length.
-
-    Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-    """
+    """A bar for each action, with its direction and length."""
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style
@@ -199,13 +189,7 @@ def listed_motions(taken: Motion | None) -> Mapping[Motion, str]:
 
 
 class FiguresPanel:
-    """The figures of the step, and the distance to the goal over the steps.
-
-    Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-    """
+    """The figures of the step, and the distance to the goal over the steps."""
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style

@@ -17,11 +17,7 @@ _FULL = 2.5  # times the uniform weight; has full strength if no weight is large
 
 
 def strengths(weights: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the display strength of attention weights: 0 up to the uniform one, 1 at the largest.
-
-    Args:
-        weights: Attention weights of all items.
-    """
+    """Return display strengths of attention: 0 up to the uniform one, 1 at the largest."""
     values = np.asarray(weights, float)
     uniform = 1 / max(len(values), 1)
     largest = max(_FULL * uniform, float(values.max(initial=0)))

@@ -38,14 +38,7 @@ _SIZE = (460, 214)
 
 
 def draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
-    """Darken a picture (RGBA) and draw the card on it.
-
-    Args:
-        picture: Picture to draw on.
-        walk: The finished walk.
-        style: Style of its agent.
-        shown: Opacity of the card, 0..1.
-    """
+    """Darken a picture (RGBA) and draw the card on it."""
     trace = walk.trace
     picture.alpha_composite(Image.new("RGBA", picture.size, (16, 21, 28, round(120 * shown))))
     unit = min(style.unit, picture.width / _SIZE[0] * 0.92, picture.height / _SIZE[1] * 0.86)
@@ -119,14 +112,7 @@ _NOTE = "No pictures of this world"
 
 
 class ViewPanel:
-    """Draws the view.
-
-    Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-        panoramas: Panoramas of the building.
-    """
+    """Draws the view."""
 
     def __init__(
         self, walk: Walk, size: tuple[int, int], style: Style, panoramas: Panoramas

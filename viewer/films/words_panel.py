@@ -36,13 +36,7 @@ class Word:
 
 
 class WordsPanel:
-    """Draws the instruction; a long instruction scrolls with the attention.
-
-    Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-    """
+    """Draws the instruction; a long instruction scrolls with the attention."""
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style
@@ -168,13 +162,7 @@ _THOUGHT_LEADING = 1.35
 
 
 class ThoughtPanel:
-    """Draws the thought of the step's last answer; a thought that is too long is cut.
-
-    Args:
-        walk: Walk to draw.
-        size: Size of the panel.
-        style: Style of its agent.
-    """
+    """Draws the thought of the step's last answer; a thought that is too long is cut."""
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._size, self._style = size, style

@@ -45,13 +45,7 @@ def check_kind(path: Path) -> str:
 
 
 class Mp4:
-    """Writes H.264 with 4:2:0 chroma subsampling, which all players support, with FFmpeg.
-
-    Args:
-        path: File to write.
-        size: Width and height of the frames, both even.
-        rate: Frames per second.
-    """
+    """Writes H.264 with 4:2:0 chroma subsampling, which all players support, with FFmpeg."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: int) -> None:
         import imageio_ffmpeg
@@ -79,13 +73,7 @@ class Mp4:
 
 
 class Gif:
-    """Writes a GIF with one palette; each frame contains only the pixels that have changed.
-
-    Args:
-        path: File to write.
-        samples: Frames to compute the palette from.
-        rate: Frames per second.
-    """
+    """Writes a GIF with one palette; each frame contains only the pixels that have changed."""
 
     def __init__(self, path: Path, samples: Sequence[np.ndarray], rate: float) -> None:
         self._palette = _palette(samples)

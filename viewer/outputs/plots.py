@@ -162,11 +162,7 @@ ByAgent = Mapping[str, Sequence[Trace]]
 
 
 def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
-    """Plot loss, and success or accuracy, over iterations.
-
-    Args:
-        logs: Events of `metrics.jsonl` by name of the run.
-    """
+    """Plot loss, and success or accuracy, over iterations."""
     figure, (losses, successes) = panels(2)
     shown: dict[str, None] = {}  # names of the metrics in order
     for place, (run, events) in enumerate(logs.items()):
@@ -308,11 +304,7 @@ def languages(traces: ByAgent) -> "Figure":
 
 
 def intervals(metrics: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
-    """Plot bars with intervals, one panel per metric.
-
-    Args:
-        metrics: Means with intervals by metric, split and agent, as fractions; NaN for no interval.
-    """
+    """Plot bars with intervals, one panel per metric."""
     figure, axes = panels(len(metrics))
     by_split = next(iter(metrics.values()))
     splits, agents = list(by_split), list(next(iter(by_split.values())))
@@ -367,11 +359,7 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
 
 
 def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
-    """Plot the accuracy of answers per language, and the share of equal answers.
-
-    Args:
-        scores: Scores of multilingual VQA, as results.json contains them, by name.
-    """
+    """Plot the accuracy of answers per language, and the share of equal answers."""
     figure, (axes,) = panels(1)
     figure.set_size_inches(6.2, 3.4)
     languages = list(dict.fromkeys(name for one in scores.values() for name in one["languages"]))

@@ -17,14 +17,7 @@ _WAY, _WALKED, _EDGE = (0, 128, 94), (0, 114, 178), (181, 188, 199)
 
 
 def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) -> None:
-    """Write a walk as a .rrd file, to be opened with `rerun FILE`.
-
-    Args:
-        path: File to write.
-        trace: The walk.
-        library: Library with the graph of the building.
-        pictures: Panoramas of the world.
-    """
+    """Write a walk as a .rrd file, to be opened with `rerun FILE`."""
     if trace.is_continuous:
         raise UserError(
             f"{path}: {trace.agent} walks continuously, but logs contain walks on graphs only; "

@@ -18,12 +18,7 @@ DrawAt = Callable[[str, np.ndarray, int], np.ndarray]
 
 
 class FreePictures:
-    """Source of panoramas that also has those of free positions, in memory only.
-
-    Args:
-        pictures: Source of the panoramas of viewpoints.
-        draw: Renderer of panoramas at positions.
-    """
+    """Source of panoramas that also has those of free positions, in memory only."""
 
     note = ""
 

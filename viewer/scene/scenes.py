@@ -48,13 +48,7 @@ _OPENING = ("kind", "axis", "position", "start", "end", "storey")
 
 
 def scene(graph: NavGraph, world: World) -> Json:
-    """Describe a building, ready for JSON; lengths in metres.
-
-    Returns:
-        `scan`; `viewpoints`: [x, y, z of the floor, storey] by name; `edges`: pairs of names;
-        `storeys`: number of storeys; `plan`: None, or rooms and openings as in
-        `clipnav.envs.houses.plan.elements`.
-    """
+    """Describe a building, ready for JSON; lengths in metres."""
     plan = _plan(graph.scan) if is_built_in(world) else None
     floors = graph.positions[:, 2] - graph.heights
     if plan is None:

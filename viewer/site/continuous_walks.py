@@ -15,11 +15,7 @@ from clipnav.viewer.trace.format import Ending, Motion
 
 
 class ContinuousDriver:
-    """Begins continuous walks and carries out their actions in one environment.
-
-    Args:
-        recorder: Recorder of an environment of one agent; its setting names the user.
-    """
+    """Begins continuous walks and carries out their actions in one environment."""
 
     def __init__(self, recorder: ContinuousRecorder) -> None:
         self._recorder, self._lock = recorder, Lock()

@@ -26,15 +26,7 @@ _IMPORT_MAP = re.compile(r'<script type="importmap">.*?</script>', re.DOTALL)
 def export_page(
     path: Path, library: Library, pictures: Pictures, keys: Sequence[str], width: int = WIDTH
 ) -> None:
-    """Write episodes with their walks into one HTML file.
-
-    Args:
-        path: File to write.
-        library: Episodes and their walks.
-        pictures: Panoramas of their world; without them the page shows the map only.
-        keys: Keys of the episodes to write, see `Library`.
-        width: Columns of the panoramas.
-    """
+    """Write episodes with their walks into one HTML file."""
     for key in keys:
         if not library.walks(key):
             raise UserError(f"episode {key}: nobody has walked it, so there is nothing to export")
@@ -46,13 +38,6 @@ def representative_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, 
 
     The success is the longest walk, preferably without detours; the failure is the shortest walk,
     preferably a wrong stop.
-
-    Args:
-        rows: Result of `Library.rows`.
-        agent: Name of the agent.
-
-    Returns:
-        Key of the success and key of the failure; None if there is no such episode.
     """
     walks = [(row["walks"][agent], row["key"]) for row in rows if agent in row["walks"]]
     won = [(walk, key) for walk, key in walks if walk["outcome"] == "success"]
@@ -69,17 +54,7 @@ def representative_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, 
 def export_outcomes(
     folder: Path, library: Library, pictures: Pictures, agent: str
 ) -> dict[Outcome, Path]:
-    """Write one page of a success and one of a failure of an agent, see `representative_walks`.
-
-    Args:
-        folder: Folder of success.html and failure.html; a page without an episode is not written.
-        library: Episodes and their walks.
-        pictures: Panoramas of their world.
-        agent: Name of the agent.
-
-    Returns:
-        The files by outcome.
-    """
+    """Write one page of a success and one of a failure of an agent, see `representative_walks`."""
     written: dict[Outcome, Path] = {}
     for name, key in zip(
         ("success", "failure"), representative_walks(library.rows(), agent), strict=True

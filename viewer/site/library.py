@@ -29,10 +29,6 @@ class Library:
 
     The key is `<split>/<instr_id>`, or `<dataset>/<split>/<instr_id>` for traces of another data
     set, because R2R and R4R share ids.
-
-    Args:
-        files: World of all episodes.
-        dataset: Data set of `add_episodes`; traces contain their own.
     """
 
     def __init__(self, files: WorldFiles, dataset: str) -> None:

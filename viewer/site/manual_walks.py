@@ -122,11 +122,6 @@ class ManualWalks:
     ids. A walk never overwrites another one: the earlier file is renamed. Several servers may
     share the folder: each reads the file of a walk again before a step, and writes it while it
     holds the lock of the file.
-
-    Args:
-        library: Receives finished walks.
-        folder: Folder for traces.
-        new_continuous: Begins a continuous walk of an episode; None for walks on graphs.
     """
 
     def __init__(
@@ -144,14 +139,7 @@ class ManualWalks:
     def start(
         self, key: str, agent: str | None = None, steps: int = 0, *, restart: bool = False
     ) -> Progress:
-        """Resume the unfinished walk of an episode, or start a new one.
-
-        Args:
-            key: Key of the episode.
-            agent: Agent to take over from.
-            steps: Number of the agent's steps to take over.
-            restart: Start again even if there is an unfinished walk, which is renamed.
-        """
+        """Resume the unfinished walk of an episode, or start a new one."""
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
         unfinished = self._file(entry, UNFINISHED)
@@ -173,14 +161,8 @@ class ManualWalks:
         """Take a step of a walk, see `ManualWalk.after`.
 
         Args:
-            key: Key of the episode.
-            action: As for `ManualWalk.after`.
             step: Number of steps of the walk when the user chose the action. A request that was
                 already executed, such as the second click of a double click, changes nothing.
-
-        Returns:
-            The walk after the step. If another server has changed the walk, it is returned as that
-            server saved it, without the step, which the user chose elsewhere.
         """
         entry = self._library.entry(key)
         unfinished = self._file(entry, UNFINISHED)

@@ -38,9 +38,6 @@ def label_agents(
 ) -> dict[tuple[Path, str], list[Trace]]:
     """Append the name of the source to the names of agents that occur in several sources.
 
-    Args:
-        traces_by_source: Traces by source.
-
     Returns:
         Traces by source and original agent name, in the order of the input. For example, the agent
         `follower` of the sources `one` and `two` becomes `follower one` and `follower two`. If the

@@ -59,15 +59,7 @@ class RequestError(Exception):
 
 
 class Routes:
-    """Table of routes; answers requests.
-
-    Args:
-        library: Episodes and traces.
-        pictures: Panoramas.
-        manual_walks: Walks by hand.
-        follow: Lets an agent follow a typed instruction; None without a run.
-        follower: Name of that agent.
-    """
+    """Table of routes; answers requests."""
 
     def __init__(
         self,

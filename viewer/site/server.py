@@ -37,11 +37,6 @@ class ViewerServer:
 
     An event loop receives requests and sends answers, so that a slow connection costs no thread;
     complete requests are answered in threads.
-
-    Args:
-        site: Routes to serve. They can be set after the port is bound, before `serve_forever`.
-        host: Address to listen on.
-        port: Port number; 0 for any free port.
     """
 
     site: Routes

@@ -32,14 +32,8 @@ def word_attention(
     """Sum the attention over tokens by word.
 
     Args:
-        tokenizer: Tokenizer of the ids.
-        text: The instruction.
         ids: (L,) token ids of the text, padded with 0, with a start and an end token.
         weights: (M,) attention over the first M tokens; M = 2 for the start and end tokens only.
-
-    Returns:
-        Weights of the start token, of each of `word_pieces` (0 for truncated words), and of the end
-        token.
     """
     count = int(np.count_nonzero(np.asarray(ids)))
     words = len(_starts(text))

@@ -28,13 +28,7 @@ ACTIONS = {motion: action for action, motion in MOTIONS.items()}
 
 
 class ContinuousRecorder:
-    """Records walks in a continuous environment.
-
-    Args:
-        env: Environment without autoreset (`AutoresetMode.DISABLED`).
-        episodes: Episodes of the graph task with the same ids, whose paths are viewpoints.
-        setting: Fields of the traces.
-    """
+    """Records walks in a continuous environment."""
 
     def __init__(
         self, env: ContinuousVectorEnv, episodes: Sequence[Episode], setting: Setting
@@ -87,12 +81,6 @@ class ContinuousRecorder:
         """Return the step of an agent that is about to act.
 
         Its measures are those of the walk so far as if it stopped there.
-
-        Args:
-            info: Info of the environment before the action.
-            row: Row of the agent.
-            motion: The action; None if there is none yet.
-            cut_off: Whether the walk has ended without a stop, which is never a success.
         """
         env = self.env
         x, y, z = info["position"][row].tolist()
@@ -114,24 +102,12 @@ class ContinuousRecorder:
         return _short(measured)
 
     def trace(self, instr_id: str, steps: Sequence[Step], ending: Ending) -> Trace:
-        """Return the trace of a walk.
-
-        Args:
-            instr_id: The episode.
-            steps: Its steps.
-            ending: How it ended.
-        """
+        """Return the trace of a walk."""
         return trace_of(self.setting, self._episodes[instr_id], steps, ending)
 
 
 def after_action(step: Step, info: Mapping[str, Any], row: int) -> Step:
-    """Return a step with what its action led to.
-
-    Args:
-        step: The step before the action.
-        info: Info of the environment after the action.
-        row: Row of the agent.
-    """
+    """Return a step with what its action led to."""
     changes: dict[str, Any] = {"collided": bool(info["collided"][row])}
     if step.motion == "stop" and "metrics" in info and info["_metrics"][row]:
         final = {

@@ -42,15 +42,7 @@ from clipnav.viewer.trace.format import KnownMap, Trace, trace_file_name, write_
 def trace_of_path(
     setting: Setting, episode: Episode, graph: NavGraph, path: Sequence[str], stopped: bool = True
 ) -> Trace:
-    """Build the trace of a walk.
-
-    Args:
-        setting: Agent, world, dataset and split of the walk.
-        episode: Episode of the walk.
-        graph: Navigation graph of its building.
-        path: Walked viewpoints, the start included. A step without an edge has no action.
-        stopped: Whether the walk ends with a stop.
-    """
+    """Build the trace of a walk."""
     heading, elevation = episode.heading, 0.0
     decisions = []
     for here, there in pairwise(path):
@@ -74,12 +66,6 @@ def traces_of_submission(
     """Return the traces of a submission file, and the result of checking it.
 
     Turns in place are omitted. The agent has the name of the file.
-
-    Args:
-        path: The file, in any form that `clipnav.envs.submissions.checks` reads.
-        ground_truth: Episodes and graphs of the submitted splits.
-        world: World of the graphs.
-        dataset: Dataset of the episodes.
     """
     records = read_submission(path)
     checked = check_submission(
@@ -172,16 +158,7 @@ def record(
 def record_all(
     env: VlnVectorEnv, agents: Mapping[str, RecordedAgent], instr_ids: Sequence[str]
 ) -> dict[str, list[Trace]]:
-    """Run several agents on the same episodes and record their decisions.
-
-    Args:
-        env: As for `record`.
-        agents: Agents by name.
-        instr_ids: As for `record`.
-
-    Returns:
-        Traces by name of the agent.
-    """
+    """Run several agents on the same episodes and record their decisions."""
     return {name: record(env, agent, instr_ids, name=name) for name, agent in agents.items()}
 
 
@@ -256,11 +233,6 @@ def decision_of(
     """Return the decision of one row of a batch.
 
     Args:
-        tokenizer: Tokenizer of the instructions.
-        observation: Observation of the batch before the action.
-        info: Infos of the batch before the action.
-        row: Row of the agent in both.
-        action: Action of the agent; None if it chose none.
         details: Details of the action by name, see `Explanation`; empty if the agent did not choose
             one.
     """
@@ -286,15 +258,7 @@ def decision_of(
 def walk_freely(
     env: VlnVectorEnv, agent: RecordedAgent, name: str, episode: Episode, max_steps: int
 ) -> Trace:
-    """Let an agent follow an instruction that no split contains.
-
-    Args:
-        env: Environment of the agent; its episodes are not used.
-        agent: Agent that observes indices. Grad mode should be off.
-        name: Name of the agent in the trace.
-        episode: Start, heading and instruction; the path is only the start if the goal is unknown.
-        max_steps: Number of decisions before the walk is cut off.
-    """
+    """Let an agent follow an instruction that no split contains."""
     own = VlnVectorEnv(
         dataclasses.replace(env.split, name="", episodes=[episode]),
         num_envs=1,

@@ -95,14 +95,7 @@ class DecoderLayer(nn.Module):
 
 
 class Captioner(nn.Module):
-    """Transformer captioner.
-
-    Args:
-        channels: Number C of feature channels.
-        vocabulary: Number of token ids; 0 starts, ends and pads a caption.
-        config: Sizes of the network.
-        longest: Maximum number of words of a caption, including its end.
-    """
+    """Transformer captioner."""
 
     positions: Tensor
 

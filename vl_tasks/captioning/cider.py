@@ -54,12 +54,6 @@ class CiderD:
 
         Args:
             captions: (C, T) token ids; the first 0, if any, ends a caption.
-            first: (N + 1,) offsets of the captions of each image.
-            words: Number of token ids; all ids are in 0..words - 1.
-            end_counts: Count the 0 that ends a caption as a word, as self-critical training does.
-
-        Raises:
-            UserError: There is no image, an image has no caption, or an id is out of range.
         """
         per_image = np.diff(first)
         if len(per_image) == 0 or per_image.min() < 1 or first[-1] != len(captions):
@@ -103,9 +97,6 @@ class CiderD:
 
         Returns:
             (B,) float64 scores, 0..10.
-
-        Raises:
-            UserError: An id is out of range.
         """
         _check_range(captions, self.table.words)
         lengths = caption_lengths(captions, self.end_counts)
@@ -127,11 +118,7 @@ class CiderD:
         return self._mean(images, overlap, norm, np.maximum(lengths - 1, 0))
 
     def rewards(self, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-        """Compute the scores as rewards of self-critical training.
-
-        Raises:
-            FloatingPointError: All rewards are 0; contains the reason.
-        """
+        """Compute the scores as rewards of self-critical training."""
         scores = self.scores(images, captions)
         if not scores.any():
             reason = self._reason(captions)

@@ -27,11 +27,7 @@ def write_greedily(
 def sample(
     captioner: Captioner, grids: Grids, times: int, max_length: int, banned: Sequence[int] = ()
 ) -> Tensor:
-    """Sample captions from the captioner's distribution.
-
-    Returns:
-        (B S, T) captions, S = `times` consecutive ones per image; see `write_greedily`.
-    """
+    """Sample captions from the captioner's distribution."""
 
     def draw(scores: Tensor) -> Tensor:
         return torch.multinomial(scores.softmax(-1), 1)[:, 0]
@@ -48,13 +44,6 @@ def beam_search(
     and is stored, even if unfinished captions have a higher log-probability at that step. A caption
     of `max_length` words counts as finished; the finished caption with the highest log-probability
     is returned. Banned words are removed without renormalising the others.
-
-    Args:
-        captioner: Captioner in evaluation mode.
-        grids: Grid features of B images.
-        beams: Beam width K.
-        max_length: Maximum number of words.
-        banned: Token ids that are never generated.
 
     Returns:
         (B, T) captions, padded with 0 after the end.
@@ -115,18 +104,7 @@ class _Finished:
 def caption_log_probabilities(
     captioner: Captioner, grids: Grids, captions: Tensor, banned: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Compute the log-probabilities of captions.
-
-    Args:
-        captioner: Captioner.
-        grids: Grid features of P images.
-        captions: (P S, T) captions, S consecutive ones per image, padded with 0.
-        banned: Token ids that are never generated.
-
-    Returns:
-        (P S, T) log-probability of each word, and the mask (P S, T) bool: True for the words and
-        the 0 that ends them.
-    """
+    """Compute the log-probabilities of captions."""
     times = len(captions) // len(grids.mask)
     cells = captioner.encode(grids).repeat_interleave(times, 0)
     mask = grids.mask.repeat_interleave(times, 0)

@@ -44,22 +44,7 @@ def evaluate_captions(
     with_meteor: bool | None = None,
     with_spice: bool = False,
 ) -> CaptionScores:
-    """Tokenise and score captions.
-
-    Args:
-        predictions: One caption per image.
-        references: Reference captions of each image.
-        tokenizer: "java" (the official one), "python", or "auto": java if Java and pycocoevalcap
-            are installed.
-        with_meteor: Compute METEOR; None computes it if Java and pycocoevalcap are installed.
-        with_spice: Compute SPICE, which also requires a parser (see
-            `clipnav.vl_tasks.text.java.spice`).
-
-    Raises:
-        UserError: There is no caption, or an image has no reference.
-        FileNotFoundError: Java, pycocoevalcap or the parser is missing.
-        ChildProcessError: Java fails.
-    """
+    """Tokenise and score captions."""
     _check(predictions, references)
     given = {key: [text] for key, text in predictions.items()}
     words, name = tokenize(given, tokenizer)

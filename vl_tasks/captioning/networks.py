@@ -9,13 +9,7 @@ from clipnav.vl_tasks.grids.grids import Grids, GridScale
 
 
 class CaptionNetwork(nn.Module):
-    """Standardisation of features followed by a captioner.
-
-    Args:
-        config: Settings of the run.
-        channels: Number C of feature channels.
-        vocabulary: Number of token ids; the last one is the unknown word.
-    """
+    """Standardisation of features followed by a captioner."""
 
     def __init__(self, config: CaptionConfig, channels: int, vocabulary: int) -> None:
         super().__init__()

@@ -16,13 +16,7 @@ Baseline = Literal["greedy", "samples"]
 
 
 def cross_entropy(network: CaptionNetwork, grids: Grids, captions: Tensor) -> Tensor:
-    """Compute the mean cross-entropy of the words of captions and of their ends.
-
-    Args:
-        network: Network to train.
-        grids: Grid features of P images.
-        captions: (P S, T) captions, S consecutive ones per image, each ended by a 0.
-    """
+    """Compute the mean cross-entropy of the words of captions and of their ends."""
     scores, counts = caption_log_probabilities(network.captioner, network.scale(grids), captions)
     return -(scores * counts).sum() / counts.sum()
 
@@ -41,19 +35,7 @@ def self_critical(
     policy; the original implementations sample with dropout.
 
     Args:
-        network: Network to train.
-        grids: Grid features of P images.
         images: (P,) index of each image in the statistics.
-        statistics: CIDEr-D statistics of the references, with the vocabulary of the captions.
-        samples: Number S of sampled captions per image.
-        baseline: Reward baseline of a sample: the greedy caption, or the mean of the image's other
-            samples.
-
-    Returns:
-        The loss, and mean rewards to log.
-
-    Raises:
-        FloatingPointError: All rewards are 0; contains the reason.
     """
     network.eval()
     captioner, banned = network.captioner, network.banned
@@ -77,11 +59,7 @@ def self_critical(
 
 
 def mean_of_others(rewards: np.ndarray) -> np.ndarray:
-    """Return, for each sample (P, S), the mean reward of the image's other samples.
-
-    Raises:
-        UserError: There is only one sample per image.
-    """
+    """Return, for each sample (P, S), the mean reward of the image's other samples."""
     samples = rewards.shape[1]
     if samples < 2:
         raise UserError(

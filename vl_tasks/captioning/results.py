@@ -31,13 +31,7 @@ class _AnyFile(msgspec.Struct):
 
 
 def read_results(path: Path) -> dict[int, str]:
-    """Read a model's captions by image id.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged or empty, or an image has two captions; names file and
-            record.
-    """
+    """Read a model's captions by image id."""
     captions: dict[int, str] = {}
     for number, record in enumerate(read_records(path, _Caption, REMEDY)):
         if record.image_id in captions:
@@ -56,12 +50,7 @@ def write_results(path: Path, captions: Mapping[int, str]) -> None:
 
 
 def read_references(path: Path) -> dict[int, list[str]]:
-    """Read the reference captions of each image from a COCO annotations file.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged or empty; names file and record.
-    """
+    """Read the reference captions of each image from a COCO annotations file."""
     references: dict[int, list[str]] = {}
     for record in read_document(path, _Annotations, ANNOTATIONS_REMEDY).annotations:
         references.setdefault(record.image_id, []).append(record.caption)

@@ -33,17 +33,7 @@ from clipnav.vl_tasks.training import FinalScores, Task
 
 
 class CaptionTask(Task):
-    """Captioner with its training and evaluation images.
-
-    Args:
-        config: Settings of the run.
-
-    Raises:
-        FileNotFoundError: The data folder contains no captions file, or `tokenizer` is "java" and
-            Java is not installed.
-        UserError: The data folder contains several captions files, or `select_by` is "held-out",
-            which captions do not support.
-    """
+    """Captioner with its training and evaluation images."""
 
     metric = "CIDEr-D"
 

@@ -15,17 +15,7 @@ from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 
 class LoadedCaptioner:
-    """Captioner of a run, which captions images as often as needed.
-
-    Args:
-        run: Folder of the run.
-        beams: Beam width; default: the run's setting.
-        device: Device of the model.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The run belongs to another task or is damaged.
-    """
+    """Captioner of a run, which captions images as often as needed."""
 
     def __init__(self, run: Path, beams: int | None = None, device: str = "cpu") -> None:
         self._run, self._device = run, device
@@ -36,12 +26,7 @@ class LoadedCaptioner:
         self._network: CaptionNetwork | None = None
 
     def captions(self, images: Sequence[Path]) -> list[str]:
-        """Generate one caption per image file; the first call loads the networks.
-
-        Raises:
-            FileNotFoundError: An image file does not exist.
-            UserError: An image cannot be read, or the run is damaged.
-        """
+        """Generate one caption per image file; the first call loads the networks."""
         source = self._source_of(dict(enumerate(images)))
         network = self._network = self._network or self._load(source)
         captions: list[list[int]] = []

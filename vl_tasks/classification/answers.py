@@ -35,11 +35,7 @@ def normalised(answer: str) -> str:
 
 
 def check_answer(answer: str, path: Path, record: int) -> None:
-    """Refuse an answer that normalisation makes empty, such as "A", which is an article.
-
-    Raises:
-        RecordError: Nothing is left of it; names the file and the record.
-    """
+    """Refuse an answer that normalisation makes empty, such as "A", which is an article."""
     if not normalised(answer):
         problem = (
             f"its answer {shortened(answer)!r} is only an article or punctuation, which VQA's "
@@ -111,30 +107,18 @@ class AnswerVocabulary:
 
     @classmethod
     def build(cls, questions: Iterable[Question], min_count: int = MIN_COUNT) -> "AnswerVocabulary":
-        """Collect the normalised majority answers with `min_count` occurrences, by frequency.
-
-        Raises:
-            UserError: No answer is frequent enough; names the largest count.
-        """
+        """Collect the normalised majority answers with `min_count` occurrences, by frequency."""
         return cls.of_counts(Counter(map(_majority, questions)), min_count)
 
     @classmethod
     def build_of_all(cls, questions: Iterable[Question], min_count: int) -> "AnswerVocabulary":
-        """Collect all normalised answers with `min_count` questions, such as "sofa" and "couch".
-
-        Raises:
-            UserError: As for `build`.
-        """
+        """Collect all normalised answers with `min_count` questions, such as "sofa" and "couch"."""
         given = ({*map(normalised, one.answers)} for one in questions)
         return cls.of_counts(Counter(chain.from_iterable(given)), min_count)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], min_count: int) -> "AnswerVocabulary":
-        """Collect the answers with `min_count` occurrences, by frequency, unchanged.
-
-        Raises:
-            UserError: No answer is frequent enough; names the largest count.
-        """
+        """Collect the answers with `min_count` occurrences, by frequency, unchanged."""
         frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
         if not frequent:
             most = max(counts.values(), default=0)
@@ -151,10 +135,6 @@ class AnswerVocabulary:
         Formats: a JSON list, a JSON dictionary from answers to classes
         (`trainval_ans2label.json`; openvqa's `answer_dict.json` is a list of two dictionaries), or
         a text file with one answer per line (`answers_vqa.txt`).
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file has none of these formats.
         """
         path = Path(path)
         raw = read_bytes(path, _REMEDY)

@@ -78,14 +78,7 @@ class FeatureNetwork(nn.Module):
 
 
 class FeatureInputs:
-    """A network over features of images and token ids of texts.
-
-    Args:
-        config: Settings of the run.
-        source: Features of the images.
-        words: Vocabulary of the texts.
-        classes: Number of classes.
-    """
+    """A network over features of images and token ids of texts."""
 
     network: Any
 

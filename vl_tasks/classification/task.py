@@ -46,9 +46,6 @@ class ClassificationTask(Task):
     training records; the loss is cross-entropy; the score is the share of right answers; and images
     are found by name, see `find_named`.
 
-    Args:
-        config: Settings of the run.
-
     Attributes:
         folder: Data folder.
         splits: Records by split, without the training splits.

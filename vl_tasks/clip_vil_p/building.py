@@ -36,22 +36,7 @@ _REMEDY = "train the run again"
 def make_network(
     config: PretrainConfig, pieces: WordPieces, answers: int
 ) -> tuple[PretrainingNetwork, dict[str, Any]]:
-    """Build the network of a new run.
-
-    Args:
-        config: Settings of the run.
-        pieces: Word pieces.
-        answers: Number of answers; 0 without question answering.
-
-    Returns:
-        The network, and the description of its image tower.
-
-    Raises:
-        FileNotFoundError: A file of the encoder or of the BERT is missing.
-        UserError: A folder is damaged, the tower cannot be trained, or the images are too large
-            for the position embeddings.
-        ConnectionError: Weights cannot be downloaded.
-    """
+    """Build the network of a new run."""
     chosen = config.trunk
     visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
     bert = make_bert(config.text, pieces.size)
@@ -66,13 +51,7 @@ class PretrainedParts(Protocol):
 
 
 def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
-    """Load the word pieces of a BERT, or learn them from the training sentences.
-
-    Raises:
-        FileNotFoundError: A file of the folder --text.bert is missing.
-        UserError: The folder is damaged.
-        ConnectionError: The files cannot be downloaded.
-    """
+    """Load the word pieces of a BERT, or learn them from the training sentences."""
     if config.text.bert is not None:
         return WordPieces.of_bert(config.text.bert)
     keeps_accents = config.model == "multilingual"
@@ -82,18 +61,7 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
 def standardise(
     network: PretrainedParts, paths: Sequence[Path], config: PretrainConfig, device: str
 ) -> None:
-    """Fit the projection of grid features of a new network to images; see `VisualEmbedding`.
-
-    Args:
-        network: Trunk and transformer, on the device.
-        paths: Images.
-        config: Settings of the network.
-        device: Device.
-
-    Raises:
-        FileNotFoundError: An image is missing.
-        DamagedPictureError: An image cannot be read.
-    """
+    """Fit the projection of grid features of a new network to images; see `VisualEmbedding`."""
     framing = config.framing
     portrait = np.array([framing.is_portrait(*image_size(path)) for path in paths], bool)
     network.trunk.eval()
@@ -143,14 +111,7 @@ def start_from(
     known: AnswerClasses,
     answers: AnswerClasses,
 ) -> None:
-    """Copy the weights of a run into a network of the same sizes.
-
-    Args:
-        network: New network.
-        started: Network of the earlier run.
-        known: Answers of the earlier run.
-        answers: Answers of the new one, which take the weights of the same earlier answers.
-    """
+    """Copy the weights of a run into a network of the same sizes."""
     weights = started.state_dict()
     own = network.state_dict()
     network.load_state_dict(
@@ -178,11 +139,7 @@ def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> P
 
 
 def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
-    """Check that images of the given size have whole cells, with position embeddings.
-
-    Raises:
-        UserError: They have not; names the flag.
-    """
+    """Check that images of the given size have whole cells, with position embeddings."""
     short, long = config.image_size
     flag = f"--image-size {short} {long}"
     stride = trunk.tower.stride

@@ -32,23 +32,7 @@ _REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 def convert_checkpoint(
     weights: Path, output: Path, encoder: str, bert: str, answers: Path, heads: int = 12
 ) -> None:
-    """Write a checkpoint of the authors as a run of clipnav pretrain-vl.
-
-    Args:
-        weights: Checkpoint of the pre-training.
-        output: Folder to write.
-        encoder: Name or folder of the CLIP whose image tower is the trunk.
-        bert: Folder or name of the BERT whose tokenizer is used.
-        answers: Answers in the order of their classes.
-        heads: Number of attention heads.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        FileExistsError: The folder is not empty.
-        UserError: The file contains more than tensors, or a weight is missing, unknown or of
-            another shape; names it.
-        ConnectionError: The tokenizer cannot be downloaded.
-    """
+    """Write a checkpoint of the authors as a run of clipnav pretrain-vl."""
     check_new(output)
     source = str(weights)
     original = read_weights(weights)[0]

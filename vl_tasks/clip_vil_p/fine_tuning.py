@@ -46,10 +46,6 @@ _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-train
 class FineTunedNetwork(nn.Module):
     """Trunk and transformer of a pre-trained network, with a new head.
 
-    Args:
-        pretrained: Pre-trained network, which is taken apart.
-        classes: Number of classes.
-
     Attributes:
         architecture: Properties that must match to load saved weights.
     """
@@ -118,11 +114,7 @@ class SentenceBatches:
 
 
 def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -> None:
-    """Check that a pre-trained network is that of --model.
-
-    Raises:
-        UserError: It is another one, or --faithful differs.
-    """
+    """Check that a pre-trained network is that of --model."""
     if base.model != config.model:
         raise UserError(
             f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
@@ -141,16 +133,8 @@ class FineTuning:
     Without a run to start from, the model multilingual gets a new network.
 
     Args:
-        config: Settings of the task.
         classes: Classes: answers or labels. Answers that the pre-training learnt keep their output
             weights.
-        images: Image files by id.
-        run: Folder of the task's run, for a run that is resumed or used; None for a new run.
-        texts: Training sentences, which the word pieces of a new network are learnt from.
-
-    Raises:
-        FileNotFoundError: A folder is not a run.
-        UserError: A file is damaged, or `start_from` is a run of another model.
     """
 
     def __init__(
@@ -201,12 +185,7 @@ class FineTuning:
             standardise(self.network, paths, self._base, self.config.device)
 
     def encode(self, records: Sequence[Any]) -> ImageSentences:
-        """Prepare texts about images: records with `text` and `image_id`.
-
-        Raises:
-            FileNotFoundError: An image is missing.
-            UserError: An image is damaged; names it.
-        """
+        """Prepare texts about images: records with `text` and `image_id`."""
         paths = [self._images[one.image_id] for one in records]
         numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
         framing = self._base.framing
@@ -276,11 +255,6 @@ class FineTuningSteps:
 
     Under torchrun, each process computes the gradients of its part of a batch, and all of them
     together those of one process with a batch of all parts.
-
-    Args:
-        model: Network and its inputs.
-        sentences: Training sentences.
-        loss_of: Function that returns the mean loss of the sentences `rows` from their logits.
     """
 
     def __init__(

@@ -24,13 +24,6 @@ class JointOptimiser:
     The trunk has its own learning rate, see `set_trunk_rate`. Biases and weights of norms have no
     weight decay in the transformer; AdamW exempts biases in the trunk, too, and has the epsilon of
     the transformer, as in CLIP-ViL-Pretrain/src/tasks/gqa.py (`use_adam_for_visual`).
-
-    Args:
-        network: All weights.
-        trunk: Part of the network that the trunk's optimiser trains.
-        config: Settings of the transformer's optimiser.
-        trunk_config: Settings of the trunk's optimiser.
-        precision: Precision of the network; the loss is scaled with fp16 only.
     """
 
     def __init__(
@@ -139,11 +132,7 @@ class LossScale:
         self.factor, self._finite = _FIRST_SCALE, 0
 
     def unscale(self, network: nn.Module) -> bool:
-        """Divide all gradients by the factor and adapt it.
-
-        Returns:
-            Whether all gradients are finite; otherwise they are deleted.
-        """
+        """Divide all gradients by the factor and adapt it."""
         gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
         for gradient in gradients:
             gradient.mul_(1 / self.factor)

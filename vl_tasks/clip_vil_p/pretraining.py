@@ -51,9 +51,6 @@ class PretrainingTask(Task):
     Under torchrun, each process computes the gradients of its part of a batch, and all of them
     together those of one process with a batch of all parts: the losses are means over the targets
     of all processes and of all accumulated batches.
-
-    Args:
-        config: Settings of the run.
     """
 
     network: PretrainingNetwork
@@ -117,11 +114,7 @@ class PretrainingTask(Task):
         return rank_iteration_seed(seed, Stream.PAIR_NOISE, iteration, rank)
 
     def score(self, split: str) -> Summary:
-        """Return the losses and accuracies on an evaluated split, over each of its pairs once.
-
-        Raises:
-            UserError: No objective has a target in the split.
-        """
+        """Return the losses and accuracies on an evaluated split, over each of its pairs once."""
         evaluated = self.splits.evaluated[split]
         gathered = distributed.all_gather(
             distributed.on_all_ranks(lambda: self._own_sums(evaluated))

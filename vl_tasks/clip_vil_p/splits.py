@@ -48,17 +48,10 @@ class PairSplit:
 class Splits:
     """Pairs of the training and of the evaluation.
 
-    Args:
-        config: Settings of the run.
-
     Attributes:
         training: Pairs to train on.
         evaluated: Pairs of the split `select_by` and of each of `evaluation_splits`, at most
             `evaluation_pairs` of each.
-
-    Raises:
-        OSError: A data file cannot be read.
-        UserError: A data file is invalid, or --select-by held-out leaves no pair.
     """
 
     def __init__(self, config: PretrainConfig) -> None:

@@ -60,18 +60,7 @@ class _File(msgspec.Struct):
 def read_captions(
     path: Path, split: str | None = None, secret: bool = False
 ) -> list[CaptionedImage]:
-    """Read the images of a split in the order of the file.
-
-    Args:
-        path: Captions file in Karpathy's format.
-        split: Split to read; "train" includes "restval". None reads all splits.
-        secret: Whether images without captions are allowed.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, the split is empty, an image has no id or no caption, or an
-            id occurs twice. The message names file and record.
-    """
+    """Read the images of a split in the order of the file."""
     wanted = _TRAIN if split == "train" else (split,)
     images: dict[int, CaptionedImage] = {}
     for number, record in enumerate(read_document(path, _File, REMEDY).images):
@@ -91,15 +80,7 @@ def read_captions(
 
 
 def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) -> dict[int, Path]:
-    """Find the image files by image id.
-
-    Args:
-        images: Images to find.
-        folders: Root folders in order of priority.
-
-    Raises:
-        FileNotFoundError: An image is in none of the folders.
-    """
+    """Find the image files by image id."""
     files = {}
     for image in images:
         path = first_file(folders, image.file)
@@ -117,9 +98,6 @@ def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int) -> Voca
     """Build the vocabulary of captions.
 
     ImageCaptioning.pytorch counts over all splits, which gives its 9,487 words of COCO.
-
-    Raises:
-        UserError: No word is frequent enough.
     """
     captions = (caption for image in images for caption in image.captions)
     vocabulary = Vocabulary.build(captions, min_count)

@@ -30,17 +30,7 @@ class AnnotationError(UserError):
 
 
 def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
-    """Read a file that consists of one JSON document.
-
-    Args:
-        path: The file; a byte order mark, which Windows editors write, is skipped.
-        kind: Type of the document for `msgspec`; other fields are ignored.
-        remedy: Remedy for the error message.
-
-    Raises:
-        OSError: The file cannot be opened.
-        AnnotationError: The file is damaged; names file, record, field and remedy.
-    """
+    """Read a file that consists of one JSON document."""
     raw = _read(path, remedy)
     try:
         return msgspec.json.decode(raw, type=kind)

@@ -50,17 +50,7 @@ class EasyVqaFiles:
 def convert_easy_vqa(
     folder: Path, source: Path | None = None, splits: Sequence[str] = SPLITS
 ) -> EasyVqaFiles:
-    """Write the questions and images of the package as VQA v2 files.
-
-    Args:
-        folder: Output folder; files of an earlier call are replaced.
-        source: Folder `data` of the package; None uses the installed package.
-        splits: Splits to convert: "train", "test" or both.
-
-    Raises:
-        FileNotFoundError: The package or the image of a question is missing.
-        UserError: A questions file is damaged; the message names it.
-    """
+    """Write the questions and images of the package as VQA v2 files."""
     source = source or _installed()
     files = EasyVqaFiles(folder)
     for split in splits:

@@ -23,16 +23,7 @@ def coco_name(subset: str, image_id: int) -> str:
 
 
 def find_numbered(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
-    """Find images by the number at the end of their names, as in COCO 2014 and 2017.
-
-    Args:
-        folder: Folder of the images or of subfolders such as `train2014`.
-        wanted: Image ids, each with the record that refers to it, for the error message.
-
-    Raises:
-        FileNotFoundError: The folder or an image does not exist.
-        UserError: Two files have the same image id.
-    """
+    """Find images by the number at the end of their names, as in COCO 2014 and 2017."""
     files: dict[int, list[Path]] = {}
     for path in image_files(folder):
         number = image_number(path.stem)
@@ -70,11 +61,7 @@ def first_file(folders: Sequence[Path], name: str) -> Path | None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder, then those of its direct subfolders, sorted by name.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-    """
+    """Return the image files of a folder, then those of its direct subfolders, sorted by name."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: the image folder does not exist; set --images")
     folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
@@ -82,11 +69,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def image_tree(folder: Path) -> list[Path]:
-    """Return all image files of a folder and its subfolders, sorted by path.
-
-    Raises:
-        FileNotFoundError: The folder does not exist or contains no images.
-    """
+    """Return all image files of a folder and its subfolders, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if _is_image(path))
     if not files:
         kinds = ", ".join(sorted(SUFFIXES))
@@ -98,11 +81,6 @@ def read_image(path: Path) -> "Image.Image":
     """Read an image as RGB, rotated according to its EXIF orientation.
 
     16-bit greyscale images are reduced to the upper 8 bits.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The path is a folder, or the file is damaged, truncated or too large; the message
-            names it.
     """
     import numpy as np
     from PIL import Image
@@ -124,11 +102,7 @@ def read_image(path: Path) -> "Image.Image":
 
 
 def image_version(path: Path) -> str:
-    """Return a cache key of an image: path, size and modification time of its file.
-
-    Raises:
-        FileNotFoundError: The image does not exist.
-    """
+    """Return a cache key of an image: path, size and modification time of its file."""
     path = path.resolve()
     try:
         status = path.stat()

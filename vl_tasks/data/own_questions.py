@@ -45,11 +45,7 @@ class OwnQuestions:
     photos: list[str]
 
     def stems(self) -> dict[str, tuple[int, str]]:
-        """Return image id and relative path of each photo by its name without suffix.
-
-        Raises:
-            UserError: Two photos have the same name.
-        """
+        """Return image id and relative path of each photo by its name without suffix."""
         stems: dict[str, tuple[int, str]] = {}
         for number, photo in enumerate(self.photos):
             _, other = stems.setdefault(Path(photo).stem, (number, photo))
@@ -61,14 +57,7 @@ class OwnQuestions:
         return stems
 
     def find(self, folders: Sequence[Path]) -> dict[int, Path]:
-        """Return the photo files by image id.
-
-        Args:
-            folders: Folders in order of priority.
-
-        Raises:
-            FileNotFoundError: A photo is in none of the folders.
-        """
+        """Return the photo files by image id."""
         files = {}
         for number, photo in enumerate(self.photos):
             path = first_file(folders, photo)
@@ -83,11 +72,7 @@ class OwnQuestions:
 
 
 def find_own_questions(folder: Path) -> Path | None:
-    """Return the questions file of the user in a folder, or None if it has none.
-
-    Raises:
-        UserError: The folder has both a CSV and a JSON file.
-    """
+    """Return the questions file of the user in a folder, or None if it has none."""
     files = [folder / name for name in NAMES if (folder / name).is_file()]
     if len(files) > 1:
         raise UserError(f"{folder}: contains both {' and '.join(NAMES)}; keep one of them")
@@ -95,13 +80,7 @@ def find_own_questions(folder: Path) -> Path | None:
 
 
 def read_own_questions(path: Path) -> OwnQuestions:
-    """Read the questions of the user in the order of the file.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged or empty, or a field is missing or blank; the message names
-            file and record.
-    """
+    """Read the questions of the user in the order of the file."""
     if path.suffix == ".csv":
         rows = read_rows(path, _COLUMNS, REMEDY)
         records = [_Record(*(row[name] for name in _COLUMNS)) for row in rows]

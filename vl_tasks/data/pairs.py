@@ -61,18 +61,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
-    """Read a split; the pair id of records without one is their number in the file.
-
-    Args:
-        path: The file, or the text database of UNITER.
-        secret: Whether to ignore labels, which may then be missing.
-
-    Raises:
-        ModuleNotFoundError: A text database requires the package lz4.
-        OSError: The file cannot be opened.
-        UserError: The file is damaged or empty, a record lacks image, sentence or label, or a pair
-            id occurs twice. The message names file and record.
-    """
+    """Read a split; the pair id of records without one is their number in the file."""
     hypotheses: dict[str, Hypothesis] = {}
     for number, record in enumerate(_records(path)):
         try:
@@ -94,15 +83,7 @@ def hypothesis_images(hypotheses: Iterable[Hypothesis], folder: Path) -> dict[st
 
 
 def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
-    """Return the overall accuracy ("accuracy") and the accuracy of each label that occurs.
-
-    Args:
-        labels: Indices into `LABELS`; unlabelled hypotheses are ignored.
-        predictions: Indices into `LABELS`, predicted by the model.
-
-    Raises:
-        UserError: The lengths differ, or no hypothesis is labelled.
-    """
+    """Return the overall accuracy ("accuracy") and the accuracy of each label that occurs."""
     pairs = [(t, p) for t, p in zip(labels, predictions, strict=True) if t != UNLABELLED]
     if not pairs:
         raise UserError("no labelled hypothesis to score")

@@ -17,15 +17,7 @@ def write_questions(
     data_type: str,
     subset: str,
 ) -> None:
-    """Write a questions file and an annotations file, each atomically.
-
-    Args:
-        questions: Questions with answers; a single answer is written as ten equal annotations.
-        questions_path: Path of the questions file.
-        annotations_path: Path of the annotations file.
-        data_type: Field `data_type`: origin of the images, "mscoco" in VQA v2.
-        subset: Field `data_subtype`, such as "train2014".
-    """
+    """Write a questions file and an annotations file, each atomically."""
     annotations = [
         {
             **_ids(question),

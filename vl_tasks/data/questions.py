@@ -75,19 +75,7 @@ class _AnnotationFile(msgspec.Struct):
 def read_questions(
     questions: Path, annotations: Path | None = None, remedy: str = REMEDY
 ) -> list[Question]:
-    """Read a split in the order of its questions file.
-
-    Args:
-        questions: Questions file.
-        annotations: Annotations file; None for a split whose answers are secret.
-        remedy: Remedy for a damaged questions file, and for files that differ in their questions.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged or contains no question; a question id occurs twice or has no
-            annotation; or an annotation has no question, another image id, or fewer than two
-            answers. The message names file and record.
-    """
+    """Read a split in the order of its questions file."""
     records = read_document(questions, _QuestionFile, remedy).questions
     if not records:
         raise AnnotationError(questions, "", "it contains no question", remedy)
@@ -109,9 +97,6 @@ def with_distinct_ids(parts: Iterable[Sequence[Question]]) -> list[list[Question
     """Give new ids to the questions of a split whose ids occur in an earlier split.
 
     Files may use the same ids; those of a TSV file only count the questions about an image.
-
-    Args:
-        parts: Questions of each split. Questions of one split with the same id keep a common id.
     """
     seen: set[int] = set()
     distinct = []

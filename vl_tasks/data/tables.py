@@ -17,19 +17,7 @@ def read_rows(
     optional: Sequence[str] = (),
     delimiter: str = ",",
 ) -> list[dict[str, str]]:
-    """Read the rows of a table by the names of the columns; further columns are ignored.
-
-    Args:
-        path: The file, in UTF-8; spreadsheets begin theirs with a byte order mark.
-        required: Columns that the table must have.
-        remedy: Remedy for error messages.
-        optional: Columns that the table may have.
-        delimiter: "," or a tab.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, lacks a column, or has one twice; names file and record.
-    """
+    """Read the rows of a table by the names of the columns; further columns are ignored."""
     kind, delimiters, hint = _KINDS[delimiter]
     rows: list[dict[str, str]] = []
     with path.open(encoding="utf-8-sig", newline="") as file:

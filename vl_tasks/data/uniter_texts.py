@@ -54,17 +54,7 @@ class UniterText(msgspec.Struct):
 
 
 def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
-    """Read the records in the order of the file.
-
-    Args:
-        path: The file, or the folder that contains it as `data.mdb`.
-        remedy: Remedy for error messages.
-
-    Raises:
-        ModuleNotFoundError: The package lz4 is missing.
-        OSError: The file cannot be opened.
-        UserError: The file or a record is damaged; names file, record and remedy.
-    """
+    """Read the records in the order of the file."""
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
     file = IsolatedFile(path, "LMDB", remedy)
@@ -81,11 +71,7 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
 
 
 def _unpack(lz4: Any, raw: bytes) -> bytes:
-    """Decompress a record.
-
-    Raises:
-        UserError: It is damaged or too large.
-    """
+    """Decompress a record."""
     frame = lz4.LZ4FrameDecompressor()
     try:
         unpacked = frame.decompress(raw, max_length=_MOST_BYTES)
@@ -97,11 +83,7 @@ def _unpack(lz4: Any, raw: bytes) -> bytes:
 
 
 def _label(text: _Text) -> str | None:
-    """Return the label by name.
-
-    Raises:
-        UserError: The number of the label is unknown, or contradicts its name.
-    """
+    """Return the label by name."""
     if text.target is None or not text.target.labels:
         return text.gold_label
     number = text.target.labels[0]

@@ -36,14 +36,7 @@ _STEP = 64
 
 
 class TwoTower(nn.Module):
-    """Classifier of an image embedding and a sentence embedding.
-
-    Args:
-        width: Width D of the embeddings.
-        hidden: Width of the hidden layers.
-        classes: Number of labels.
-        dropout: Dropout rate of the hidden layers.
-    """
+    """Classifier of an image embedding and a sentence embedding."""
 
     def __init__(self, width: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -77,13 +70,7 @@ class Towers(nn.Module):
 
 
 class TowerInputs(FeatureInputs):
-    """CLIP embeddings of images and hypotheses, computed once and kept in memory.
-
-    Args:
-        config: Settings of the run.
-        images: Image files by name.
-        vocabulary: Vocabulary of the training hypotheses, which is saved with the run.
-    """
+    """CLIP embeddings of images and hypotheses, computed once and kept in memory."""
 
     def __init__(
         self, config: EntailmentConfig, images: Mapping[str, Path], vocabulary: Vocabulary
@@ -140,11 +127,7 @@ def _unit_vectors(source: GridSource) -> dict[str, Tensor]:
 
 
 class EntailmentTask(ClassificationTask):
-    """SNLI-VE, or the user's own sentences.
-
-    Args:
-        config: Settings of the run.
-    """
+    """SNLI-VE, or the user's own sentences."""
 
     def read(self, split: str, secret: bool = False) -> list[Any]:
         """Read the hypotheses of a split."""

@@ -68,12 +68,7 @@ class SecretQuestion(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_gqa_questions(path: Path) -> dict[str, GqaQuestion]:
-    """Read a questions file.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged.
-    """
+    """Read a questions file."""
     return read_table(path, GqaQuestion, REMEDY)
 
 
@@ -106,12 +101,7 @@ class ImageQuestion(NamedTuple):
 def image_questions(
     path: Path, questions: Mapping[str, GqaQuestion] | Mapping[str, SecretQuestion]
 ) -> list[ImageQuestion]:
-    """Return the questions of a file for a network.
-
-    Raises:
-        UserError: There are no questions, or a question is blank or has no image; the message
-            names file and question.
-    """
+    """Return the questions of a file for a network."""
     if not questions:
         raise AnnotationError(path, "", "it contains no question", REMEDY)
     for key, one in questions.items():

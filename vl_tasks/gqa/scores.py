@@ -81,10 +81,6 @@ def score_gqa(
 
     The official programme always requires answers to unbalanced questions; this function requires
     them for consistency only.
-
-    Raises:
-        UserError: A required prediction or an entailed question is missing (the message names
-            it), or no question is balanced.
     """
     check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
     balanced = {key: one for key, one in questions.items() if one.balanced}
@@ -143,11 +139,7 @@ def check_answered(
     predictions: Mapping[str, str],
     needed: Callable[[GqaQuestion], bool],
 ) -> None:
-    """Check that all questions that `needed` selects have an answer.
-
-    Raises:
-        UserError: Some have none; names the first one and their number.
-    """
+    """Check that all questions that `needed` selects have an answer."""
     missing = [key for key, one in questions.items() if needed(one) and key not in predictions]
     if missing:
         raise UserError(

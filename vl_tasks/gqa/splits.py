@@ -61,12 +61,7 @@ class GqaSplit:
 
 
 def read_split(folder: Path, split: str) -> GqaSplit:
-    """Read the balanced questions of a split.
-
-    Raises:
-        OSError: The file does not exist or cannot be opened.
-        UserError: The file is damaged or contains no balanced question.
-    """
+    """Read the balanced questions of a split."""
     path = split_file(folder, split, _BALANCED)
     questions = read_gqa_questions(path)
     balanced = {key: one for key, one in questions.items() if one.balanced}
@@ -75,17 +70,7 @@ def read_split(folder: Path, split: str) -> GqaSplit:
 
 
 def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSplit:
-    """Read the questions of a split with its choices and entailed questions, where it has these.
-
-    Args:
-        folder: Data folder.
-        split: Split.
-        with_consistency: Whether to read the entailed questions.
-
-    Raises:
-        OSError: A file cannot be opened, or there is no file of balanced questions.
-        UserError: A file is damaged, a question entails one that is missing, or has no choices.
-    """
+    """Read the questions of a split with its choices and entailed questions, where it has these."""
     part = read_split(folder, split)
     all_path = find_split_file(folder, split, _ALL) if with_consistency else None
     choices_path = find_split_file(folder, split, _CHOICES)
@@ -98,12 +83,7 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
 
 
 def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
-    """Read all questions of a split, or the balanced ones where only these exist, without answers.
-
-    Raises:
-        OSError: There is no file of questions, or it cannot be opened.
-        UserError: The file is damaged.
-    """
+    """Read the questions of a split without answers: all, or the balanced ones."""
     path = find_split_file(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
 

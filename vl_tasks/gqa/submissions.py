@@ -21,18 +21,7 @@ class _Prediction(msgspec.Struct):
 def read_gqa_predictions(
     path: Path, questions: Mapping[str, GqaQuestion], for_all: bool = False
 ) -> dict[str, str]:
-    """Read predictions by question id.
-
-    Args:
-        path: The file.
-        questions: All questions that may be answered.
-        for_all: Whether the unbalanced questions require a prediction, too.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, a question is answered twice, an answered question does
-            not exist, or a required answer is missing; the message names the question.
-    """
+    """Read predictions by question id."""
     predictions: dict[str, str] = {}
     for record in read_records(path, _Prediction, _REMEDY):
         if record.questionId in predictions:

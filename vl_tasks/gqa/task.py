@@ -26,9 +26,6 @@ from clipnav.vl_tasks.vqa.task import scaled_answer_loss
 class GqaTask(ClassificationTask):
     """GQA's balanced questions, and the entailed ones for the consistency.
 
-    Args:
-        config: Settings of the run.
-
     Attributes:
         scored: Questions with their types and choices, by evaluated split.
     """

@@ -26,12 +26,6 @@ def check_encoder(config: Any) -> None:
 
     The latter takes at most two seconds, and passes if any weights were downloaded before; loading
     then checks for these ones.
-
-    Raises:
-        ConnectionError: They are not local, and the server cannot be reached; the message lists
-            encoders that work offline.
-        ModuleNotFoundError: The package that contains them is not installed.
-        UserError: There is no such encoder.
     """
     grids = getattr(config, "grids", None)  # of no pre-training
     if grids is None or not config.vision or getattr(config, "regions", None) is not None:
@@ -54,12 +48,7 @@ def check_encoder(config: Any) -> None:
 
 
 def load_encoder(config: GridConfig, device: str) -> "ClipEncoder":
-    """Load the encoder of a run, see `ClipEncoder.load`; with `random_weights` it is untrained.
-
-    Raises:
-        ConnectionError: The weights cannot be downloaded; the message lists encoders that work
-            offline.
-    """
+    """Load the encoder of a run, see `ClipEncoder.load`; with `random_weights` it is untrained."""
     from clipnav.encoders.clip import ClipEncoder
 
     try:

@@ -30,14 +30,6 @@ class GridCache:
     A shard contains `grids` (n, h, w, C) float16 and `mask` (n, h, w), which is 1 for grid cells of
     the image and 0 for padding; shards of a folder may differ in h and w. Shards are written
     atomically, so a run that was killed loses at most one shard.
-
-    Args:
-        folder: Folder of the shards; it is created with the first shard.
-        description: Settings that the grids depend on; shards with another description are refused.
-        prefix: Prefix of the names of new shards, so that several processes can fill one cache.
-
-    Raises:
-        UserError: A shard is damaged or has another description; names the file.
     """
 
     def __init__(self, folder: Path, description: str, prefix: str = "") -> None:
@@ -58,11 +50,7 @@ class GridCache:
         return len(self._rows)
 
     def refresh(self) -> None:
-        """Open the shards that other processes have written in the meantime.
-
-        Raises:
-            UserError: As for the constructor.
-        """
+        """Open the shards that other processes have written in the meantime."""
         for path in sorted(self.folder.glob("*.safetensors")):
             if path not in self._opened and not path.stem.endswith(".writing"):
                 self._open(path)
@@ -81,12 +69,7 @@ class GridCache:
         """Write a shard.
 
         Args:
-            keys: Keys of n images that are not in the cache yet.
-            grids: (n, h, w, C).
             mask: (n, h, w) bool.
-
-        Raises:
-            UserError: A feature is out of the range of float16.
         """
         with np.errstate(over="ignore"):
             halves = grids.astype("<f2", copy=False)
@@ -111,12 +94,7 @@ class GridCache:
         """Check that the disk has space for more images, estimated from some encoded ones.
 
         Args:
-            images: Number of images to add.
             grids: (n, h, w, C) of some of them.
-            mask: (n, h, w).
-
-        Raises:
-            OSError: The free space is too small; the message contains the required size.
         """
         bytes_per_image = (np.dtype(np.float16).itemsize * grids.size + mask.size) / len(grids)
         disk = next(path for path in (self.folder, *self.folder.parents) if path.is_dir())
@@ -134,9 +112,6 @@ class GridCache:
 
         Returns:
             Grids (B, h, w, C) float16 and masks (B, h, w) bool, padded to the largest image.
-
-        Raises:
-            KeyError: A key is not in the cache.
         """
         located = [self._rows[key] for key in keys]
         shapes = [self._shards[shard][1] for shard, _ in located]

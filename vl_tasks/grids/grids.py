@@ -25,11 +25,7 @@ class Grids(NamedTuple):
 
 
 class GridScale(nn.Module):
-    """Standardisation of each channel to mean 0 and standard deviation 1 over fitted images.
-
-    Args:
-        width: Number of channels C.
-    """
+    """Standardisation of each channel to mean 0 and standard deviation 1 over fitted images."""
 
     mean: Tensor
     spread: Tensor

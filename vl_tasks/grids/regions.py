@@ -33,7 +33,6 @@ class RegionSource:
     """Region features by image id, as grids with a single row.
 
     Args:
-        files: Files by image id.
         in_rows: Whether `x` contains a region per row, as in openvqa's files of GQA; in those of
             VQA v2, a region is a column.
     """
@@ -49,12 +48,7 @@ class RegionSource:
         return read_regions(next(iter(self.files.values())), self._in_rows).shape[1]
 
     def batch(self, ids: Sequence[Any]) -> Grids:
-        """Read the regions of B images, padded with 0 to the largest number of regions.
-
-        Raises:
-            OSError: A file cannot be opened.
-            UserError: A file is damaged, or two files differ in the number of features.
-        """
+        """Read the regions of B images, padded with 0 to the largest number of regions."""
         by_id = {one: read_regions(self.files[one], self._in_rows) for one in dict.fromkeys(ids)}
         width = next(iter(by_id.values())).shape[1]
         for image_id, regions in by_id.items():
@@ -76,11 +70,6 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     """Read the features of an image, (N, C) float32; for `in_rows` see `RegionSource`.
 
     Of openvqa's regions, the first 100 are read.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, contains no features, or has its regions along the other
-            axis; the message names it.
     """
     if path.suffix != ".npz":
         raise UserError(f"{path}: this model uses region features; name the .npz file of the image")
@@ -132,16 +121,7 @@ def _is_transposed(shape: tuple[int, ...], count: int | None) -> bool:
 
 
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
-    """Find region files by the image id at the end of their names.
-
-    Args:
-        folder: Folder of the files or of subfolders such as `train2014`.
-        wanted: Image ids, each with the record that refers to it, for the error message.
-
-    Raises:
-        FileNotFoundError: The folder or the file of an image does not exist.
-        UserError: Two files have the same image id.
-    """
+    """Find region files by the image id at the end of their names."""
     return _find(folder, wanted, _number)
 
 

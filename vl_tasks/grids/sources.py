@@ -46,17 +46,7 @@ class Source(Protocol):
 
 
 class GridSource:
-    """Grid features by image id.
-
-    Args:
-        encoder: Encoder of the images.
-        images: Image files by id.
-        config: Size and fit of the images.
-        cache: Folder of cached grids; None computes them on each call.
-        kind: Kind of features: "grid" (grid cells before pooling), "dense" (grid cells in the joint
-            space with texts) or "pooled" (whole images, as a grid of one cell).
-        prefix: Prefix of the cache's files, see `GridCache`.
-    """
+    """Grid features by image id."""
 
     def __init__(
         self,
@@ -104,13 +94,7 @@ class GridSource:
         return grids.features[0][grids.mask[0]].numpy()
 
     def batch(self, ids: Sequence[Any]) -> Grids:
-        """Return the grids of B images.
-
-        Raises:
-            KeyError: An id is unknown.
-            FileNotFoundError: An image file does not exist.
-            UserError: An image cannot be read.
-        """
+        """Return the grids of B images."""
         if self._cache is None:
             grids, mask = self._computed(ids)
         else:
@@ -123,16 +107,6 @@ class GridSource:
         """Encode all images that are not in the cache, with a progress bar; no-op without a cache.
 
         If another process fills the same cache, wait for it, then encode the remaining images.
-
-        Args:
-            skip_damaged: Skip images that cannot be read.
-
-        Returns:
-            The files that were skipped.
-
-        Raises:
-            UserError: An image cannot be read; names it. Features encoded before are kept.
-            OSError: The free disk space is too small for the missing features.
         """
         if self._cache is None or not self._missing():
             return []
@@ -238,11 +212,7 @@ def open_source(
 def uncached_source(
     config: FrozenEncoderConfig, images: Mapping[Any, Path], device: str
 ) -> GridSource | BlindSource:
-    """Return the features of any images for the model of a run, without the cache.
-
-    Raises:
-        UserError: The device does not exist.
-    """
+    """Return the features of any images for the model of a run, without the cache."""
     check_device(device)
     if not config.vision:
         return BlindSource()
@@ -259,12 +229,7 @@ def fit_scale(scale: GridScale, source: Source, ids: Sequence[Any]) -> None:
 def _decoded(
     paths: Mapping[str, Path], damaged: list[Path] | None
 ) -> Iterator[tuple[list[str], list[Any]]]:
-    """Yield keys and images of each step; the next steps are decoded in the background.
-
-    Args:
-        paths: Image files by key.
-        damaged: List to which unreadable files are appended; None raises an error instead.
-    """
+    """Yield keys and images of each step; the next steps are decoded in the background."""
 
     def read(path: Path) -> Any:
         try:

@@ -52,16 +52,8 @@ def choose_balanced(
     Args:
         generators: Functions that return the candidates of each kind. Later kinds fill the part of
             a share that earlier kinds leave unused.
-        answer: Function that returns the answer of an example.
-        count: Maximum number of examples to choose.
-        min_answers: Minimum number of answers per wording, by kind.
-        rng: Random generator of the choice.
         known: Answers to choose examples of, by kind, such as those of the training examples; None:
             all answers.
-
-    Returns:
-        The examples, sorted by image, and the accuracy of a blind baseline for each kind that
-        occurs and for "all".
     """
     chosen: list[AnyExample] = []
     for number, (kind, generate) in enumerate(generators.items()):
@@ -92,14 +84,6 @@ def balanced(
     The number of items per answer of a key is the one that keeps most items; rarer answers are
     dropped. The accuracy of a baseline that knows only the key is then one over the number of
     answers of the key.
-
-    Args:
-        items: Candidates.
-        key: Function that returns what a blind baseline knows of an item.
-        answer: Function that returns the answer of an item.
-        most: Maximum number of items to choose.
-        rng: Random generator of the choice.
-        min_answers: Minimum number of answers; keys with fewer are dropped.
     """
     groups: dict[Hashable, dict[Hashable, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:

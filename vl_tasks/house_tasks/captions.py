@@ -61,12 +61,7 @@ def _caption(
 
 
 def largest_things(image: HouseImage, in_room: bool = False) -> list[Thing]:
-    """Return the clearly visible things, the largest first, and the largest one of each name.
-
-    Args:
-        image: The image.
-        in_room: Whether to return only the things that are in the visible room or between rooms.
-    """
+    """Return the clearly visible things, the largest first, and the largest one of each name."""
     by_name: dict[str, Thing] = {}
     for thing in image.clear:
         if not in_room or thing.room in ("", image.room):

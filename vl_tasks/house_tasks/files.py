@@ -97,9 +97,6 @@ def write_house_questions(
     """Write questions with their texts, and annotations in which all annotators agree.
 
     The question id is the image id times 1000, plus the number of the question for the image.
-
-    Returns:
-        The questions as written.
     """
     counts: Counter[int] = Counter()
     records = []

@@ -66,13 +66,6 @@ def make_house_tasks(
     Args:
         folder: Output folder; files of an earlier call are replaced, and removed if their language
             is not one of the settings.
-        config: Settings of the tasks.
-        workers: Number of worker processes; the result does not depend on it.
-
-    Raises:
-        UserError: A split has no images, or too few for questions and hypotheses.
-        ChildProcessError: A worker was killed.
-        OutputInUseError: Another process writes to the folder.
     """
     files = HouseTaskFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,9 +116,6 @@ def _write_split(
 
     Evaluation splits have no answer that the training questions of that kind never have. `known`
     contains these answers by task; the first split, train, adds its own.
-
-    Returns:
-        Counts and blind accuracies of the split for the summary, and the questions.
     """
     count = len(images)
     question_rng, hypothesis_rng, caption_rng = (_words_rng(config, split, k) for k in range(3))
@@ -169,11 +159,7 @@ def _write_gqa_split(
     config: HouseTasksConfig,
     known: dict[str, Answers],
 ) -> tuple[dict[str, Any], LabelledQuestions]:
-    """Write the GQA-form questions of a split; see `_write_split` for `known`.
-
-    Returns:
-        Counts and blind accuracy of the split for the summary, and the balanced questions.
-    """
+    """Write the GQA-form questions of a split; see `_write_split` for `known`."""
     rng = _words_rng(config, split, 3)
     count = round(config.gqa_questions * len(scenes))
     balanced, chance = generate_gqa_questions(scenes, count, rng, known.get("gqa"))
@@ -243,11 +229,7 @@ def _render(files: HouseTaskFiles, plan: ImagePlan) -> list[HouseImage]:
 
 
 def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
-    """Distribute the images of a split evenly over its houses.
-
-    Raises:
-        UserError: The number of images is below one, or the number of houses is out of range.
-    """
+    """Distribute the images of a split evenly over its houses."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
 
     house_set = HOUSE_SETS[config.set]

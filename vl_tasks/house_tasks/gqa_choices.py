@@ -16,9 +16,6 @@ class AnswerChoices:
 
     An answer is plausible if some image shows such a thing in that colour, with that other thing,
     or in that room.
-
-    Args:
-        scenes: The images of all splits.
     """
 
     def __init__(self, scenes: Iterable[Scene]) -> None:
@@ -62,7 +59,6 @@ def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
     """Return the scene graph of an image, in the form of GQA's file of scene graphs.
 
     Args:
-        scene: The image.
         size: Height and width of the image in pixels.
     """
     things = scene.image.clear

@@ -27,12 +27,6 @@ def gqa_records(
 
     The questions that a balanced question entails are added as unbalanced questions. The question
     id is the image id times 1000, plus the number of the question for the image.
-
-    Args:
-        scenes: The images.
-        balanced: Balanced questions about them.
-        choices: Valid and plausible answers.
-        rng: Random generator of the wording.
     """
     by_image: dict[int, list[HouseQuestion]] = {}
     for question in balanced:
@@ -60,10 +54,6 @@ def write_gqa(
     """Write the GQA files of a split.
 
     Args:
-        files: The files.
-        split: Split.
-        records: Questions and choices of `gqa_records`.
-        scenes: The images.
         size: Height and width of an image in pixels.
     """
     questions, choices = records

@@ -68,11 +68,7 @@ KINDS = {
 
 
 class Scene:
-    """Answers to all questions about an image.
-
-    Args:
-        image: The image.
-    """
+    """Answers to all questions about an image."""
 
     def __init__(self, image: HouseImage) -> None:
         self.image = image
@@ -87,11 +83,7 @@ class Scene:
         return _ANSWERS[kind](self, *subject) if kind in _ANSWERS else None
 
     def question(self, kind: str, subject: Subject) -> HouseQuestion:
-        """Return a question with its answer.
-
-        Raises:
-            ValueError: The image does not determine the answer.
-        """
+        """Return a question with its answer."""
         answer = self.answer(kind, subject)
         if answer is None:
             raise ValueError(f"image {self.image.image_id} does not answer {kind} {subject}")
@@ -130,18 +122,7 @@ def generate_gqa_questions(
     rng: np.random.Generator,
     known_answers: Answers | None = None,
 ) -> tuple[list[HouseQuestion], dict[str, float]]:
-    """Generate balanced questions.
-
-    Args:
-        scenes: The images.
-        count: Maximum number of questions.
-        rng: Random generator of the questions.
-        known_answers: Answers by kind, see `choose_balanced`.
-
-    Returns:
-        Questions, sorted by image, and the accuracy of a blind baseline for each kind and for
-        "all".
-    """
+    """Generate balanced questions."""
     known = _Known.of(scenes)
     generators = {kind: partial(_candidates, kind, scenes, known, rng) for kind in KINDS}
     min_answers = {name: kind.min_answers for name, kind in KINDS.items()}

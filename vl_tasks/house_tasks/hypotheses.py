@@ -44,17 +44,7 @@ class HouseHypothesis:
 def generate_hypotheses(
     images: Sequence[HouseImage], count: int, rng: np.random.Generator
 ) -> tuple[list[tuple[HouseHypothesis, str]], dict[str, float]]:
-    """Generate hypotheses about images.
-
-    Args:
-        images: The images.
-        count: Maximum number of hypotheses.
-        rng: Random generator of hypotheses and wording.
-
-    Returns:
-        Hypotheses with their text, sorted by image, and the accuracy of a blind baseline for each
-        kind and for "all".
-    """
+    """Generate hypotheses about images."""
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
     min_answers = dict.fromkeys(_GENERATORS, len(LETTERS))
     chosen, chances = choose_balanced(generators, attrgetter("label"), count, min_answers, rng)

@@ -238,8 +238,6 @@ def visible_things(
     Args:
         object_id: (H, W) indices into `objects`, -1 for the sky.
         distance: (H, W) metres.
-        objects: Objects of the scene.
-        kinds: Kind of each room.
     """
     inside = object_id >= 0
     ids = object_id[inside]

@@ -37,16 +37,7 @@ def write_language(
     images: Sequence[HouseImage],
     rng: np.random.Generator,
 ) -> None:
-    """Write the questions and the pre-training pairs of a split in a language.
-
-    Args:
-        files: Files of the house tasks in English.
-        split: Split.
-        language: Code of a language with a lexicon.
-        questions: Meaning of each question, and its English record.
-        images: The images.
-        rng: Random generator of the wording.
-    """
+    """Write the questions and the pre-training pairs of a split in a language."""
     own = files.in_language(language)
     own.folder.mkdir(parents=True, exist_ok=True)
     planned = [PlannedQuestion(one.kind, one.subject, one.answer) for one, _ in questions]
@@ -69,11 +60,6 @@ def remove_other_languages(
     """Remove the files of languages that are not written again.
 
     Their texts would describe the images of an earlier call, whose ids and names the new ones have.
-
-    Args:
-        files: Files of the house tasks in English.
-        languages: Languages that are written.
-        splits: Splits.
     """
     for language in set(LANGUAGES) - {ENGLISH, *languages}:
         own = files.in_language(language)

@@ -23,18 +23,7 @@ def write_pairs(
     captions: Mapping[int, Sequence[str]],
     questions: Questions,
 ) -> int:
-    """Write the pairs of a split.
-
-    Args:
-        files: The files.
-        split: Split.
-        images: The images.
-        captions: Captions as sentences, by image id.
-        questions: Questions of each source, "vqa" or "gqa".
-
-    Returns:
-        The number of pairs.
-    """
+    """Write the pairs of a split."""
     records = [_record(image, captions[image.image_id], questions) for image in images]
     write_json(files.pairs(split), records)
     return sum(len(texts) for record in records for texts in record["sentf"].values())

@@ -49,18 +49,7 @@ def generate_questions(
     rng: np.random.Generator,
     known: Answers | None = None,
 ) -> tuple[list[tuple[HouseQuestion, str]], dict[str, float]]:
-    """Generate questions about images.
-
-    Args:
-        images: The images.
-        count: Maximum number of questions.
-        rng: Random generator of questions and wording.
-        known: Answers by kind, see `choose_balanced`.
-
-    Returns:
-        Questions with their text, sorted by image, and the accuracy of a blind baseline for each
-        kind and for "all".
-    """
+    """Generate questions about images."""
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
     chosen, chances = choose_balanced(
         generators, attrgetter("answer"), count, _MIN_ANSWERS, rng, known

@@ -39,16 +39,6 @@ def read_language_questions(
 
     The questions of a language besides English are in languages/LANGUAGE; their annotations are
     those of the English questions, unless this folder has its own.
-
-    Args:
-        folder: Data folder.
-        split: Split.
-        languages: Languages.
-        secret: Whether the answers are not public.
-
-    Raises:
-        OSError: A file or folder is missing.
-        UserError: A file is damaged; names file and record.
     """
     questions: list[LanguageQuestion] = []
     for language in languages:

@@ -47,16 +47,7 @@ def score_languages(
     predictions: Mapping[str, Mapping[int, str]],
     variant: Variant = "V2",
 ) -> MultilingualScores:
-    """Score answers in several languages.
-
-    Args:
-        questions: Questions with annotated answers.
-        predictions: Predicted answers by language and question id.
-        variant: Variant of the official evaluator.
-
-    Raises:
-        UserError: There is no question, or one without a predicted or annotated answer.
-    """
+    """Score answers in several languages."""
     groups = by_language(questions)
     if not groups:
         raise UserError("no question to score")

@@ -35,11 +35,7 @@ _FITTED = 500  # images that the projection of grid features is fitted to
 
 
 class MultilingualTask(VqaTask):
-    """Multilingual VQA network with its training and evaluation questions.
-
-    Args:
-        config: Settings of the run.
-    """
+    """Multilingual VQA network with its training and evaluation questions."""
 
     def __init__(self, config: VqaConfig) -> None:
         self._photos: dict[str, int] = {}  # ids of the images of TSV files by name
@@ -214,7 +210,6 @@ def group_means(values: Tensor, groups: np.ndarray) -> Tensor:
     """Replace each row of values (B, N) by the mean over the rows of its group.
 
     Args:
-        values: The values.
         groups: Number of the group of each row: (B,).
     """
     _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)

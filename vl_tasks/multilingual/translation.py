@@ -30,16 +30,7 @@ _MARK = "translation"  # field of the files that this module writes
 
 
 class Translator:
-    """A Marian model with its translations on disk.
-
-    Args:
-        config: Settings.
-
-    Raises:
-        FileNotFoundError: A file of the model's folder is missing.
-        UserError: The folder is damaged, or not a Marian model.
-        ConnectionError: The model cannot be downloaded.
-    """
+    """A Marian model with its translations on disk."""
 
     def __init__(self, config: TranslationConfig) -> None:
         self._config = config
@@ -48,12 +39,7 @@ class Translator:
         self.path = cache_dir() / "translations" / f"{self._digest()}.jsonl"
 
     def translate(self, texts: Sequence[str]) -> list[str]:
-        """Translate texts with a progress bar; an interrupted translation is resumed.
-
-        Raises:
-            UserError: The file in the cache is damaged.
-            UnwritableError: The disk is full; names the file.
-        """
+        """Translate texts with a progress bar; an interrupted translation is resumed."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with sole_maker(self.path):
             known = self._read()
@@ -135,15 +121,6 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
     A question whose translation is empty keeps its English text; their number is printed. The field
     `translation` of a file contains the name of the model; files without it, such as the work of
     a human translator, are not overwritten.
-
-    Returns:
-        The files.
-
-    Raises:
-        OSError: A file is missing.
-        FileExistsError: A file to write exists and is not one of this command.
-        UserError: A file or the model is damaged; names it.
-        ConnectionError: The model cannot be downloaded.
     """
     check_device(config.device)
     if config.threads is not None:

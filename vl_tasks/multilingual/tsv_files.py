@@ -36,16 +36,6 @@ def read_tsv(
     that is built from them. With it, the majority answer is the label unchanged, as the published
     code looks it up, and a label that the vocabulary lacks is normalised for the accuracy, which
     compares equal annotations literally.
-
-    Args:
-        path: The file.
-        answers: Answers by number, if the labels are numbers; None without a given vocabulary.
-        images: Ids of the images by name; new images are added.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: A column is missing or occurs twice, a field is blank, or a label is not the
-            number of an answer; names file and record.
     """
     rows = _read_rows(path)
     are_numbers = all(row["answer_label"].strip().isdecimal() for row in rows)

@@ -6,13 +6,7 @@ from torch.nn import functional as F
 
 
 class Attention(nn.Module):
-    """Multi-head scaled dot-product attention.
-
-    Args:
-        width: Width C of queries, contexts and outputs.
-        heads: Number of heads, a divisor of the width; settings check it (`check_heads`).
-        dropout: Dropout rate of the attention weights.
-    """
+    """Multi-head scaled dot-product attention."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -38,10 +32,7 @@ class Attention(nn.Module):
 
         Args:
             query: (B, Q, C).
-            keys: (B, heads, L, C / heads).
-            values: The same.
             mask: Bool, broadcast to (B, heads, Q, L); True takes part. None for all.
-            causal: Query q sees the first q + 1 only; excludes `mask`.
 
         Returns:
             (B, Q, C).
@@ -70,9 +61,6 @@ class UnbiasedNorm(nn.Module):
 
     The standard deviation is the unbiased one (divided by C - 1), and epsilon is added to it
     instead of to the variance.
-
-    Args:
-        width: C.
     """
 
     def __init__(self, width: int) -> None:

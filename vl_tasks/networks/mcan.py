@@ -15,13 +15,7 @@ from clipnav.vl_tasks.settings.networks import McanConfig
 
 
 class Words(nn.Module):
-    """Words in their context: embedding and a unidirectional LSTM.
-
-    Args:
-        vocabulary: Number of token ids; 0 is padding.
-        embedding: Width of the word embeddings.
-        hidden: Width of a word in its context.
-    """
+    """Words in their context: embedding and a unidirectional LSTM."""
 
     def __init__(self, vocabulary: int, embedding: int, hidden: int) -> None:
         super().__init__()
@@ -34,12 +28,7 @@ class Words(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Self-attention and a feed-forward layer, each added and normed (post-norm).
-
-    Args:
-        config: Sizes.
-        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
-    """
+    """Self-attention and a feed-forward layer, each added and normed (post-norm)."""
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
@@ -57,12 +46,7 @@ class SelfAttention(nn.Module):
 
 
 class GuidedAttention(nn.Module):
-    """Self-attention, attention to a guide and a feed-forward layer, each added and normed.
-
-    Args:
-        config: Sizes.
-        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
-    """
+    """Self-attention, attention to a guide and a feed-forward layer, each added and normed."""
 
     def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
@@ -82,12 +66,7 @@ class GuidedAttention(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Several weighted means over a sequence, with weights from a small network.
-
-    Args:
-        config: Sizes.
-        glimpses: G, how many means.
-    """
+    """Several weighted means over a sequence, with weights from a small network."""
 
     def __init__(self, config: McanConfig, glimpses: int) -> None:
         super().__init__()
@@ -101,14 +80,7 @@ class Pooling(nn.Module):
 
 
 class QuestionReader(nn.Module):
-    """Words in their context, through self-attention.
-
-    Args:
-        vocabulary: Number of token ids; 0 is padding.
-        embedding: Width of the word embeddings.
-        config: Sizes.
-        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
-    """
+    """Words in their context, through self-attention."""
 
     def __init__(
         self, vocabulary: int, embedding: int, config: McanConfig, unbiased: bool = False
@@ -127,13 +99,7 @@ class QuestionReader(nn.Module):
 
 
 class GuidedCells(nn.Module):
-    """Grid cells of an image, with attention guided by words.
-
-    Args:
-        channels: C of the grids.
-        config: Sizes.
-        unbiased: Which layer norm, see `clipnav.vl_tasks.networks.attention.layer_norm`.
-    """
+    """Grid cells of an image, with attention guided by words."""
 
     def __init__(self, channels: int, config: McanConfig, unbiased: bool = False) -> None:
         super().__init__()
@@ -152,16 +118,7 @@ class GuidedCells(nn.Module):
 
 
 class Mcan(nn.Module):
-    """MCAN network.
-
-    Args:
-        channels: C of the grids.
-        vocabulary: Number of token ids; 0 is padding.
-        embedding: Width of the word embeddings.
-        classes: Number of answers.
-        config: Sizes; openvqa's small and large models are presets.
-        faithful: Use openvqa's layer normalisation.
-    """
+    """MCAN network."""
 
     def __init__(
         self,

@@ -45,10 +45,6 @@ class ModulatedBottleneck(nn.Module):
 
     A second convolution, of the input scaled per channel, is added to the first. mmf's batch norms
     are frozen at mean 0 and variance 1, so they have no effect and are omitted.
-
-    Args:
-        channels: Number of input channels.
-        width: Number W of output channels.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -79,16 +75,7 @@ class ModulatedBottleneck(nn.Module):
 
 
 class MovieMcan(nn.Module):
-    """MoVie+MCAN network with three branches.
-
-    Args:
-        channels: Number C of feature channels.
-        vocabulary: Number of token ids; 0 is padding.
-        embedding: Width of the word embeddings.
-        classes: Number of answers.
-        config: Sizes of the network; `fused` is twice `hidden` in mmf.
-        faithful: Pad grids to 32 x 32 and attend to the padding.
-    """
+    """MoVie+MCAN network with three branches."""
 
     def __init__(
         self,
@@ -180,11 +167,7 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def padded_square(grids: Grids, side: int) -> Grids:
-    """Pad grids with zeros to side x side cells and mark all cells as real.
-
-    Raises:
-        UserError: The grids are larger.
-    """
+    """Pad grids with zeros to side x side cells and mark all cells as real."""
     height, width = grids.shape
     if height > side or width > side:
         raise UserError(

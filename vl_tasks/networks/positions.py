@@ -18,9 +18,6 @@ class GridPositions(nn.Module):
 
     Rows and columns are relative to the unpadded image, so that the encoding does not depend on the
     grid size.
-
-    Args:
-        width: Width C of the embeddings.
     """
 
     def __init__(self, width: int) -> None:

@@ -31,11 +31,6 @@ class Pythia(nn.Module):
     """Pythia network.
 
     Args:
-        channels: Number C of feature channels.
-        vocabulary: Number of token ids; 0 is padding.
-        embedding: Width of the word embeddings.
-        classes: Number of answers.
-        config: Sizes of the network.
         faithful: Attend to the padding of questions, as mmf does; then answers depend on the
             length of the padding.
     """

@@ -59,21 +59,7 @@ def answer_or_abstain(
     max_risk: float,
     device: str = "cpu",
 ) -> list[ReliableAnswer]:
-    """Answer questions about an image with a tolerated risk.
-
-    Args:
-        selector: Folder of clipnav train-selector.
-        run: Folder of the VQA run; None for the run that the selector was made for.
-        image: Image file, or .npz file of region features for a model that uses regions.
-        questions: Questions about the image.
-        max_risk: Tolerated risk in percent, one of those whose thresholds are stored.
-        device: Device of the models.
-
-    Raises:
-        FileNotFoundError: A folder is not a run, or the image does not exist.
-        UserError: The selector was made for another model, has no threshold for the risk, or is
-            damaged; or the image cannot be read.
-    """
+    """Answer questions about an image with a tolerated risk."""
     opened = open_selector(selector, run, device)
     threshold = _threshold(selector, opened.description, max_risk)
     outputs = compute_outputs(opened.run, as_questions(questions), {0: image}, device)

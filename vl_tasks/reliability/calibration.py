@@ -7,9 +7,6 @@ from torch import Tensor, nn
 class VectorScaling(nn.Module):
     """A weight and a bias for the logit of each answer.
 
-    Args:
-        answers: Number of answers.
-
     Attributes:
         architecture: Properties that must match to load saved weights.
     """

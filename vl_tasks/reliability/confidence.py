@@ -26,7 +26,6 @@ def known_probabilities(logits: Tensor, unknown: int | None) -> Tensor:
 
     Args:
         logits: (B, classes).
-        unknown: Class that is never an answer; None if there is none.
     """
     if unknown is not None:
         logits = logits.clone()
@@ -62,7 +61,6 @@ def expected_calibration_error(
     Args:
         accuracy: (N,) 0..1.
         confidence: (N,) 0..1.
-        bins: Number of bins.
     """
     number = np.searchsorted(bin_edges(bins), np.asarray(confidence, np.float32), side="left")
     inside = number > 0

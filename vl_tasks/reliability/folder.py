@@ -109,12 +109,7 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def read_description(folder: Path) -> Description:
-    """Read the description of an estimator.
-
-    Raises:
-        FileNotFoundError: The folder is not that of an estimator.
-        UserError: The file is damaged.
-    """
+    """Read the description of an estimator."""
     path = folder / DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(
@@ -125,18 +120,7 @@ def read_description(folder: Path) -> Description:
 
 
 def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:
-    """Load a confidence estimator and check that it belongs to a VQA run.
-
-    Args:
-        folder: Folder of the estimator.
-        run: Folder of the VQA run; default: the one that it was made for.
-        device: Device of the network.
-
-    Raises:
-        FileNotFoundError: A folder is not a run.
-        UserError: A file is damaged, the estimator was made for another model, or its training was
-            resumed and not finished.
-    """
+    """Load a confidence estimator and check that it belongs to a VQA run."""
     # A given run first: the absence of the folder may be due to a run of another task.
     vqa = None if run is None else read_config(run, VqaConfig)
     description = read_description(folder)

@@ -22,10 +22,6 @@ class SelectionLearner(SavedNetwork):
 
     The weights of a selector are chosen by the area under the risk-coverage curve of val; a
     calibration keeps its last weights, as published.
-
-    Args:
-        task: Frozen VQA model.
-        estimator: Network to train.
     """
 
     network: Estimator

@@ -41,12 +41,7 @@ class Confidences(NamedTuple):
 
 
 def build_estimator(config: SelectorConfig, widths: dict[str, int]) -> Estimator | None:
-    """Build the network of a method for a VQA model; MaxProb has none.
-
-    Args:
-        config: Settings of the method.
-        widths: Width of each output of the VQA model by name.
-    """
+    """Build the network of a method for a VQA model; MaxProb has none."""
     if config.method == "maxprob":
         return None
     if config.method == "calibration":

@@ -54,22 +54,12 @@ class Shift:
 
 
 def read_divided(questions: Path, annotations: Path, parts: Path) -> Divided:
-    """Read questions with answers, and divide them.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, or the division is not one of these questions.
-    """
+    """Read questions with answers, and divide them."""
     return questions_of_parts(read_questions(questions, annotations), read_parts(parts), str(parts))
 
 
 def divided_of_selector(folder: Path) -> Divided:
-    """Read the divided questions of a confidence estimator.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, or the division is not one of these questions.
-    """
+    """Read the divided questions of a confidence estimator."""
     description = read_description(folder)
     files = Path(description.questions), Path(description.annotations)
     return read_divided(*files, folder / PARTS_FILE)
@@ -79,12 +69,6 @@ def check_same_questions(models: Sequence[tuple[Path, Divided]]) -> None:
     """Check that models answer the same questions, so that one table can compare them.
 
     The texts may differ, as in translations.
-
-    Args:
-        models: Path and divided questions of each model.
-
-    Raises:
-        UserError: Questions of val or test differ; names the models and a question.
     """
     (first, expected), *others = models
     for path, divided in others:
@@ -101,12 +85,7 @@ def check_same_questions(models: Sequence[tuple[Path, Divided]]) -> None:
 def answers_of_file(
     name: str, test: Path, val: Path, divided: Divided, variant: Variant
 ) -> ModelAnswers:
-    """Read the answers of a model from predictions files of val and test.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, has no confidence, or does not answer each question once.
-    """
+    """Read the answers of a model from predictions files of val and test."""
     scored = {
         part: score_predictions_file(path, divided[part], variant)
         for part, path in (("val", val), ("test", test))
@@ -122,20 +101,7 @@ def answers_of_selector(
     shift: Shift | None = None,
     device: str = "cpu",
 ) -> ModelAnswers:
-    """Read the answers of a confidence estimator; with a shift, answer the shifted questions.
-
-    Args:
-        name: Name of the model.
-        folder: Folder of the estimator.
-        divided: Its questions, see `divided_of_selector`.
-        variant: Variant of the VQA evaluator.
-        shift: Questions to mix into test.
-        device: Device of the networks that answer them.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, or the model of the VQA run has changed.
-    """
+    """Read the answers of a confidence estimator; with a shift, answer the shifted questions."""
     paths = predictions_path(folder, "test"), predictions_path(folder, "val")
     answers = answers_of_file(name, *paths, divided, variant)
     if shift is None:

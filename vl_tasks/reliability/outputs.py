@@ -65,11 +65,7 @@ class Outputs:
 
 
 def model_digest(run: Path) -> str:
-    """Return the SHA-256 of the weights of a run.
-
-    Raises:
-        FileNotFoundError: The run has no weights.
-    """
+    """Return the SHA-256 of the weights of a run."""
     if not (run / MODEL).is_file():
         raise FileNotFoundError(f"{run / MODEL}: no such file; train the run first, or resume it")
     return file_sha256(run / MODEL)
@@ -82,19 +78,7 @@ def outputs_of(
     images: Mapping[int, Path],
     device: str = "cpu",
 ) -> Outputs:
-    """Return the outputs of a run on questions; compute them if they are not cached.
-
-    Args:
-        run: Folder of the run.
-        config: Settings of the run.
-        questions: The questions.
-        images: Image files, or .npz files of region features; empty for a model without vision.
-        device: Device of the model.
-
-    Raises:
-        FileNotFoundError: The run has no weights, or an image does not exist.
-        UserError: A file is damaged.
-    """
+    """Return the outputs of a run on questions; compute them if they are not cached."""
     path = cache_dir() / "vqa_outputs" / f"{_key(run, config, questions, images)}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

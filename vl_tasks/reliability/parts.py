@@ -30,12 +30,7 @@ def divide_images(
     """Divide the images of questions at random.
 
     Args:
-        questions: Questions of a split.
-        shares: Share of the images of each part; their sum is 1.
         seed: Random seed; the published division has 1234.
-
-    Raises:
-        UserError: The shares are invalid, or a part has no image.
     """
     is_division = len(shares) == len(PARTS) and all(share > 0 for share in shares)
     if not (is_division and abs(sum(shares) - 1) < 1e-9):  # False for NaN
@@ -59,10 +54,6 @@ def read_parts(path: Path) -> dict[str, list[int]]:
     """Read a division: a file of `write_parts`, or the folder of the published files.
 
     The published files are imdb_val2014-dev.npy, imdb_val2014-val.npy and imdb_val2014-test.npy.
-
-    Raises:
-        OSError: A file cannot be opened.
-        UserError: A file is damaged, or an image is in it twice; names file, image and remedy.
     """
     if path.is_dir():
         parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in PARTS}
@@ -88,17 +79,7 @@ def write_parts(path: Path, parts: Parts) -> None:
 def questions_of_parts(
     questions: Iterable[Question], parts: Parts, source: str
 ) -> dict[str, list[Question]]:
-    """Return the questions of each part.
-
-    Args:
-        questions: Questions of the divided split.
-        parts: Image ids by part.
-        source: Name of the division, for messages.
-
-    Raises:
-        UserError: An image has no part, a part has an image that the split does not have, or a
-            part has no question; names the image.
-    """
+    """Return the questions of each part."""
     part_of = {image: name for name in PARTS for image in parts[name]}
     divided: dict[str, list[Question]] = {name: [] for name in PARTS}
     for question in questions:

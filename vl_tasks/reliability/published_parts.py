@@ -59,12 +59,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_published_ids(path: Path) -> list[int]:
-    """Return the image ids of a published file, sorted.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, or has other content; names it.
-    """
+    """Return the image ids of a published file, sorted."""
     raw = path.read_bytes()
     try:
         records = _records(raw)

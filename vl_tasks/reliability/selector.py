@@ -22,10 +22,6 @@ INPUTS = ("image", "question", "fused", SCORES)
 class Selector(nn.Module):
     """Network over the vectors and the logits of a frozen VQA model.
 
-    Args:
-        widths: Width of each input that the VQA model has, by name (`INPUTS`).
-        sizes: Sizes of the network.
-
     Attributes:
         architecture: Properties that must match to load saved weights.
     """
@@ -88,12 +84,10 @@ def selector_loss(
         probabilities: Output (B, 2) of the selector.
         logits: Logits (B, classes) of the VQA model.
         targets: Soft scores (B, classes) of all answers.
-        unknown: Class that is never an answer; None if there is none.
         loss: regress-bce, regress-mse and regress-l1 regress the soft score of the answer. The
             others classify: threshold, whether the score is at least `threshold`; max-index,
             whether the answer is the one with the highest score. As published, both apply a second
             softmax to the probabilities.
-        threshold: Lowest soft score of a correct answer (loss threshold).
     """
     predicted = known_probabilities(logits, unknown).argmax(1)
     score = targets.gather(1, predicted[:, None])  # (B, 1)

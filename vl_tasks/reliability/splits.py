@@ -26,28 +26,14 @@ class QuestionSplit:
 
 
 def read_split(folder: Path, split: str, flag: str = "--split") -> QuestionSplit:
-    """Read the questions of a split in a data folder.
-
-    Args:
-        folder: The folder.
-        split: Name of the split.
-        flag: Flag that chooses the split, for error messages.
-
-    Raises:
-        FileNotFoundError: The split does not exist.
-        UserError: A file is damaged.
-    """
+    """Read the questions of a split in a data folder."""
     questions = split_file(folder, split, "_questions.json", flags=flag)
     annotations = split_file(folder, split, "_annotations.json", flags=flag)
     return QuestionSplit(questions, annotations, read_questions(questions, annotations))
 
 
 def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Path]:
-    """Return the image files, or region files, that the model of a run reads, by image id.
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-    """
+    """Return the image files, or region files, that the model of a run reads, by image id."""
     if not config.vision:
         return {}
     if config.regions is not None:

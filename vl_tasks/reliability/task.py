@@ -81,11 +81,7 @@ class SelectionTask:
 
 
 def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
-    """Return the name of the split to divide.
-
-    Raises:
-        UserError: It is the held-out part of the training images.
-    """
+    """Return the name of the split to divide."""
     # Without --evaluation-splits, a run evaluates the split that selects its weights.
     name = config.split or (vqa.evaluation_splits or vqa.evaluated_splits)[-1]
     if name == HELD_OUT:
@@ -97,13 +93,7 @@ def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
 
 
 def open_task(config: SelectorConfig) -> SelectionTask:
-    """Read the divided split, and compute the outputs of the VQA model if they are not cached.
-
-    Raises:
-        FileNotFoundError: The run, the split or a file does not exist.
-        UserError: A file is damaged, the division is not one of the split, or the run was not
-            fine-tuned on English questions, which are those of the split.
-    """
+    """Read the divided split, and compute the outputs of the VQA model if they are not cached."""
     if config.run is None:
         raise UserError("no run given; write clipnav train-selector RUN --method selector")
     vqa = read_config(config.run, VqaConfig)

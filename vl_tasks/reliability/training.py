@@ -36,16 +36,7 @@ from clipnav.vl_tasks.vqa.submissions import write_sure_submission
 
 
 def train_selector(config: SelectorConfig) -> Path:
-    """Train a confidence estimator, choose its thresholds on val and write its predictions.
-
-    Returns:
-        Folder of the estimator.
-
-    Raises:
-        OSError: A file cannot be read.
-        UserError: A file is invalid; the message names it.
-        DivergedError: The training diverged.
-    """
+    """Train a confidence estimator, choose its thresholds on val and write its predictions."""
     prepare(config)
     check_run(config)
     task = open_task(config)

@@ -275,11 +275,7 @@ class QuestionConfig(FineTunableConfig):
 
 
 def check_codes(languages: tuple[str, ...], flag: str) -> None:
-    """Check the codes of languages, which are names of folders.
-
-    Raises:
-        UserError: There is none, one is not a code, or one occurs twice.
-    """
+    """Check the codes of languages, which are names of folders."""
     if not languages:
         raise UserError(f"{flag}: give at least one language, such as en")
     for number, language in enumerate(languages):

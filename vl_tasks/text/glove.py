@@ -17,18 +17,6 @@ def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
     A line consists of a word and its numbers, separated by single spaces; words of the 840B file
     may contain spaces. Words that the file lacks get random normal vectors with the standard
     deviation of the others; padding is 0.
-
-    Args:
-        path: File such as "glove.6B.300d.txt".
-        vocabulary: Words to read.
-
-    Returns:
-        (len(vocabulary), D) float32.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: A line has another number of dimensions or is not numeric, or the file contains
-            no word of the vocabulary; the message names file and line.
     """
     rows = {word: row for row, word in enumerate(vocabulary.words, start=1)}
     vector_of_row: dict[int, np.ndarray] = {}

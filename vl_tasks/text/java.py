@@ -38,12 +38,7 @@ def java_ready() -> bool:
 
 
 def ptb_lines(captions: Sequence[str]) -> list[str]:
-    """Tokenise captions, each a single line, into lower-case Penn Treebank tokens.
-
-    Raises:
-        FileNotFoundError: Java or pycocoevalcap is missing.
-        ChildProcessError: Java fails.
-    """
+    """Tokenise captions, each a single line, into lower-case Penn Treebank tokens."""
     if not captions:
         return []
     command = ["-cp", str(_jar(TOKENIZER_JAR)), "edu.stanford.nlp.process.PTBTokenizer"]
@@ -57,12 +52,7 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
 
 
 def meteor(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """Compute METEOR 1.5 of each tokenised caption; the last value is the corpus score.
-
-    Raises:
-        FileNotFoundError: Java or pycocoevalcap is missing.
-        ChildProcessError: Java fails.
-    """
+    """Compute METEOR 1.5 of each tokenised caption; the last value is the corpus score."""
     jar = _jar(METEOR_JAR)
     command = ["-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
     requests = [
@@ -79,10 +69,6 @@ def spice(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]
     """Compute SPICE 1.0 (F-score of scene graphs) of each tokenised caption.
 
     The corpus score is the mean.
-
-    Raises:
-        FileNotFoundError: Java, pycocoevalcap or the parser of SPICE is missing.
-        ChildProcessError: Java fails.
     """
     jar = _jar(SPICE_JAR)
     for name in (f"{_PARSER}.jar", f"{_PARSER}-models.jar"):
@@ -145,11 +131,7 @@ def _field(caption: str) -> str:
 
 
 def _run(arguments: list[str], text: str, captions: int) -> str:
-    """Run Java with a text as standard input and return its standard output.
-
-    Raises:
-        ChildProcessError: Java fails or exceeds the time limit.
-    """
+    """Run Java with a text as standard input and return its standard output."""
     seconds = _seconds(captions)
     try:
         completed = subprocess.run(

@@ -121,11 +121,7 @@ class _Flat:
 
 
 def _numbers(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the indices of keys in sorted known keys; new keys follow in sorted order.
-
-    Returns:
-        Indices (of the shape of `keys`), and the number of distinct new keys.
-    """
+    """Return the indices of keys in sorted known keys; new keys follow in sorted order."""
     unique, inverse = np.unique(keys, return_inverse=True)
     number = np.searchsorted(known, unique)
     inside = np.minimum(number, len(known) - 1)

@@ -75,20 +75,7 @@ def python_words(caption: str) -> list[str]:
 def tokenize(
     captions: Mapping[Key, Sequence[str]], tokenizer: CaptionTokenizer = "auto"
 ) -> tuple[dict[Key, list[str]], str]:
-    """Tokenise captions; tokens are separated by single spaces.
-
-    Args:
-        captions: Captions by image.
-        tokenizer: "java" for the official one, "python" for ours, or "auto" for the official one
-            if Java and pycocoevalcap are installed.
-
-    Returns:
-        The tokenised captions in the same order, and the name of the tokenizer.
-
-    Raises:
-        FileNotFoundError: The tokenizer is "java", but Java or pycocoevalcap is missing.
-        ChildProcessError: Java fails.
-    """
+    """Tokenise captions; tokens are separated by single spaces."""
     flat = [_LINE_END.sub(" ", text) for texts in captions.values() for text in texts]
     java = tokenizer == "java" or (tokenizer == "auto" and java_ready())
     if java:

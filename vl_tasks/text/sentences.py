@@ -15,13 +15,7 @@ from clipnav.vl_tasks.text.words import Tokenizer, tokenize_sentence
 
 
 class Sentences:
-    """Token ids of N sentences.
-
-    Args:
-        texts: The sentences.
-        vocabulary: Vocabulary of `build_vocabulary`.
-        length: Maximum number of words T; further words are ignored.
-    """
+    """Token ids of N sentences."""
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int) -> None:
         # A sentence of only punctuation needs a token, because attention over none is undefined.
@@ -49,25 +43,14 @@ def build_vocabulary(texts: Sequence[str], tokenizer: Tokenizer = "ours") -> Voc
 def run_vocabulary(
     run: Path | None, texts: Sequence[str], tokenizer: Tokenizer = "ours"
 ) -> Vocabulary:
-    """Read the vocabulary of an existing run, or build that of a new one from training sentences.
-
-    Args:
-        run: Folder of the existing run; None for a new one.
-        texts: Training sentences.
-        tokenizer: Tokenizer of the sentences.
-    """
+    """Read the vocabulary of an existing run, or build one from training sentences."""
     if run is None:
         return build_vocabulary(texts, tokenizer)
     return Vocabulary.load(run / VOCABULARY, tokenizer)
 
 
 def initialise_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> None:
-    """Initialise word embeddings with GloVe vectors.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is damaged, or its vectors have another width.
-    """
+    """Initialise word embeddings with GloVe vectors."""
     vectors = read_glove(path, vocabulary)
     if vectors.shape[1] != embedding.embedding_dim:
         raise UserError(

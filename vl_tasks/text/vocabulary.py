@@ -57,16 +57,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path, tokenizer: Tokenizer = "ours") -> "Vocabulary":
-        """Read a vocabulary that `save` wrote.
-
-        Args:
-            path: The file.
-            tokenizer: Tokenizer of the sentences to encode.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file is not a vocabulary, or is one of another tokenizer.
-        """
+        """Read a vocabulary that `save` wrote."""
         content = read_json(path, _REMEDY)
         try:
             saved = msgspec.convert(content, _Saved)

@@ -85,14 +85,6 @@ def score_predictions(
 
     The original V0 evaluator computes the mean per type over the last annotator only; this function
     averages over all annotators for every variant.
-
-    Args:
-        questions: Questions with annotated answers.
-        predictions: Predicted answers by question id; other ids are ignored.
-        variant: Variant of the evaluator.
-
-    Raises:
-        UserError: There is no question, or a question without a predicted or annotated answer.
     """
     if not questions:
         raise UserError("no question to score")

@@ -56,11 +56,7 @@ class OpenedRun:
 
 
 def as_questions(texts: Sequence[str]) -> list[Question]:
-    """Return texts as questions about image 0.
-
-    Raises:
-        UserError: A single text is given, whose characters would be the questions.
-    """
+    """Return texts as questions about image 0."""
     if isinstance(texts, str):
         raise UserError(f"questions {texts!r}: must be a list of questions: [{texts!r}]")
     return [Question(number, 0, text) for number, text in enumerate(texts)]
@@ -73,19 +69,7 @@ def open_run(
     precision: str | None = None,
     cached: bool = False,
 ) -> OpenedRun:
-    """Load the model of a run for images by id.
-
-    Args:
-        run: Folder of the run.
-        images: Image files, or .npz files of region features for a model that uses regions.
-        device: Device of the model.
-        precision: Precision of the encoder; default: the run's setting.
-        cached: Whether to use the cache of grid features as in training.
-
-    Raises:
-        FileNotFoundError: The folder is not a run.
-        UserError: The run belongs to another task or is damaged.
-    """
+    """Load the model of a run for images by id."""
     config = replace(read_question_config(run), device=device)
     if precision is not None:
         config = replace(config, grids=replace(config.grids, precision=precision))

@@ -55,16 +55,7 @@ def vqa_splits(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_split_files(row: ComparisonRow, flag: str) -> None:
-    """Check before any training that the data has the splits on which a row is scored.
-
-    Args:
-        row: Any row; all have the same data and splits.
-        flag: Flag that chooses the splits, for error messages.
-
-    Raises:
-        FileNotFoundError: A split has no file.
-        UserError: The user's own questions have no such split, or the model trains its own encoder.
-    """
+    """Check before any training that the data has the splits on which a row is scored."""
     config = _parse(row.arguments_for(seed=0))
     folder = data_folder(config)
     own = find_own_questions(folder)
@@ -78,12 +69,7 @@ def check_split_files(row: ComparisonRow, flag: str) -> None:
 
 
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
-    """Return the job of a training in a folder, which is new, interrupted or finished.
-
-    Raises:
-        ConnectionError: The weights of the encoder cannot be downloaded.
-        UserError: The folder contains another training, or the model trains its own encoder.
-    """
+    """Return the job of a training in a folder, which is new, interrupted or finished."""
     config = _parse(arguments)
     check_encoder(config)
     return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
@@ -114,11 +100,7 @@ def _grid_metadata(config: GridConfig) -> Mapping[str, str]:
 
 
 def run_job(job: Job) -> None:
-    """Train a run to its end and write its scores; all output goes to a file in the run.
-
-    Raises:
-        ChildProcessError: The training failed or was interrupted.
-    """
+    """Train a run to its end and write its scores; all output goes to a file in the run."""
     with logged(job.run):
         task = train_task(job.config)
         scores = {split: question_scores(task, split) for split in job.config.evaluation_splits}

@@ -25,21 +25,8 @@ def explain_answer(
     """Explain the score of an answer under the model of a run.
 
     Args:
-        run: Folder of the run.
-        image: Image file.
-        question: Question about the image.
         answer: Answer from the model's vocabulary, or one that is normalised to such an answer;
             default: the model's own answer.
-        device: Device of the model.
-
-    Returns:
-        The answer; its score 0..1, as `answer_questions` computes it; and the relevance of the
-        image regions for its logit.
-
-    Raises:
-        FileNotFoundError: The folder is not a run, or the image file does not exist.
-        UserError: The run belongs to another task, is damaged, uses no grid features, or its
-            answer vocabulary does not contain the answer.
     """
     if read_question_config(run).regions is not None:
         raise UserError(

@@ -33,16 +33,7 @@ Record = TypeVar("Record", bound=_Record)
 
 
 def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]:
-    """Read the answers to all questions of a split.
-
-    Returns:
-        Answers by question id, in the order of the questions.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, answers a question twice, answers a question outside the
-            split, or misses a question; the message lists the question ids.
-    """
+    """Read the answers to all questions of a split."""
     records = _read(path, questions, _Record, REMEDY)
     return {key: record.answer for key, record in records.items()}
 

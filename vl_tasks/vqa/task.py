@@ -38,12 +38,7 @@ from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
 class SoftTargets:
-    """Soft scores of the answers to N questions, as sparse rows.
-
-    Args:
-        questions: Questions with annotated answers.
-        answers: Answer vocabulary.
-    """
+    """Soft scores of the answers to N questions, as sparse rows."""
 
     def __init__(self, questions: Sequence[Question], answers: AnswerVocabulary) -> None:
         scores = [answers.scores(question) for question in questions]
@@ -92,11 +87,7 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
 
 
 class VqaTask(ClassificationTask):
-    """VQA v2, or the user's own questions, with soft scores of answers as targets.
-
-    Args:
-        config: Settings of the run.
-    """
+    """VQA v2, or the user's own questions, with soft scores of answers as targets."""
 
     def __init__(self, config: VqaConfig) -> None:
         own = find_own_questions(data_folder(config))

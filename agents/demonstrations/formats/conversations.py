@@ -109,14 +109,7 @@ class Conversation(msgspec.Struct, frozen=True):
 def write(
     walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
 ) -> None:
-    """Write the records of walks on graphs, with links to their pictures.
-
-    Args:
-        walks: The walks.
-        pictures: Folder of their pictures.
-        folder: Folder to write to.
-        config: Settings of the export.
-    """
+    """Write the records of walks on graphs, with links to their pictures."""
     used: set[str] = set()
     make = _llava if config.format == "llava" else _messages
     limit = decision_limit(config)
@@ -157,12 +150,7 @@ def _messages(task: str, text: str, images: list[str], answer: str) -> dict[str,
 
 
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation]:
-    """Read an export strictly.
-
-    Args:
-        folder: The export.
-        size: Width and height that all pictures must have; None for any.
-    """
+    """Read an export strictly."""
     path = folder / ANNOTATIONS
     records = read_records(path, msgspec.Raw, REMEDY)
     kind = LlavaRecord if records and b'"conversations"' in bytes(records[0]) else MessagesRecord

@@ -47,12 +47,7 @@ def link_picture(source: Path, target: Path) -> None:
 
 
 def check_picture(path: Path, size: tuple[int, int] | None) -> None:
-    """Check that a picture exists and has a size.
-
-    Args:
-        path: The picture.
-        size: Width and height; None for any.
-    """
+    """Check that a picture exists and has a size."""
     try:
         width, height, _ = picture_header(path)
     except FileNotFoundError:

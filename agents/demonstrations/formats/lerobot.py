@@ -29,13 +29,7 @@ _PURPOSE = "--format lerobot"
 
 
 class LeRobotWriter:
-    """Writer of one dataset, episode after episode.
-
-    Args:
-        folder: Folder to write to.
-        table: Features of the dataset.
-        robot: Type of the robot, for the information file.
-    """
+    """Writer of one dataset, episode after episode."""
 
     def __init__(self, folder: Path, table: dict[str, Feature], robot: str) -> None:
         self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
@@ -53,13 +47,7 @@ class LeRobotWriter:
         self._videos = VideoFiles(folder) if table[RGB]["dtype"] == "video" else None
 
     def add(self, task: str, rows: dict[str, list[Any]], pictures: list[Path]) -> None:
-        """Append an episode.
-
-        Args:
-            task: Instruction of the episode.
-            rows: Values of the features except pictures, indices and timestamps.
-            pictures: JPEG files of its frames.
-        """
+        """Append an episode."""
         from clipnav.storage.pictures import load_picture
 
         number, length = len(self._episodes), len(pictures)
@@ -151,14 +139,7 @@ class LeRobotWriter:
 def write(
     walks: Iterable[RecordedWalk], pictures: Path, folder: Path, config: DemonstrationConfig
 ) -> None:
-    """Write the walks that stop as a dataset; at least one must.
-
-    Args:
-        walks: The walks, whose steps have egocentric pictures; iterated twice.
-        pictures: Folder of their pictures.
-        folder: Folder to write to.
-        config: Settings of the export.
-    """
+    """Write the walks that stop as a dataset; at least one must."""
     most = max(len(step.candidates) for _, walk in stopping(walks) for step in walk.steps)
     table = features(config.picture_shape, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
@@ -174,12 +155,7 @@ def _name(walk: RecordedWalk, step: Step) -> str:
 
 
 def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
-    """Return the values of a walk by feature, except pictures, indices and timestamps.
-
-    Args:
-        walk: The walk.
-        most: Number of candidates to which rows are padded with zeros.
-    """
+    """Return the values of a walk by feature, except pictures, indices and timestamps."""
     steps, last = walk.steps, len(walk.steps) - 1
     rows: dict[str, list[Any]] = {
         STATE: [[*step.position, step.heading, 0.0] for step in steps],
@@ -236,7 +212,6 @@ def picture_statistics(levels: np.ndarray, count: int) -> Statistics:
 
     Args:
         levels: (3, 256) sum of the histograms of the pictures.
-        count: Number of pictures.
     """
     total = levels.sum(1, keepdims=True)
     mean = (levels @ _LEVELS) / total[:, 0]
@@ -256,11 +231,7 @@ def picture_statistics(levels: np.ndarray, count: int) -> Statistics:
 
 
 class VideoFiles:
-    """Writer of video files.
-
-    Args:
-        folder: Folder of the dataset.
-    """
+    """Writer of video files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -309,13 +280,7 @@ Feature = dict[str, Any]
 
 
 def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str, Feature]:
-    """Return the features of a dataset.
-
-    Args:
-        shape: Height and width of a picture.
-        media: "image" for pictures within the Parquet files, or "video".
-        candidates: Largest number of candidates of a step; 0 in continuous walks.
-    """
+    """Return the features of a dataset."""
     picture: Feature = {
         "dtype": media,
         "shape": [*shape, 3],
@@ -358,12 +323,7 @@ def _vector(dtype: str, names: list[str] | None) -> Feature:
 
 
 def data_schema(pa: Any, table: Mapping[str, Feature]) -> Any:
-    """Return the Arrow schema of the data files, with the metadata of Hugging Face's datasets.
-
-    Args:
-        pa: The module pyarrow.
-        table: The features.
-    """
+    """Return the Arrow schema of the data files, with the metadata of Hugging Face's datasets."""
     fields, described = [], {}
     for name, feature in table.items():
         if feature["dtype"] == "video":

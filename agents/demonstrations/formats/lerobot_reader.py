@@ -30,9 +30,6 @@ _PURPOSE = "reading --format lerobot"
 class LeRobotReader:
     """A dataset that is read and checked.
 
-    Args:
-        folder: The dataset.
-
     Attributes:
         info: Content of meta/info.json.
         tasks: Instructions by task index.

@@ -100,12 +100,7 @@ def write(
 
 
 def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
-    """Read the folder of a dataset strictly.
-
-    Args:
-        root: Folder R2R or RxR of the export.
-        size: Width and height that all pictures must have; None for any.
-    """
+    """Read the folder of a dataset strictly."""
     path = root / ANNOTATIONS
     records = read_records(path, NavilaRecord, REMEDY)
     known: set[str] = set()

@@ -77,12 +77,7 @@ def write(
 
 
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRecord]:
-    """Read an export strictly.
-
-    Args:
-        folder: The export.
-        size: Width and height that all pictures must have; None for any.
-    """
+    """Read an export strictly."""
     path = folder / ANNOTATIONS
     records = read_records(path, StreamVlnRecord, REMEDY)
     for number, record in enumerate(records):

@@ -88,12 +88,7 @@ def write(
 
 
 def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRecord]:
-    """Read an export strictly, videos included.
-
-    Args:
-        folder: The export.
-        shape: Height and width that all videos must have; None for any.
-    """
+    """Read an export strictly, videos included."""
     path = folder / ANNOTATIONS
     records = read_records(path, UniNavidRecord, REMEDY)
     for number, record in enumerate(records):

@@ -22,14 +22,7 @@ _IN_ORDER = {"bf": "0"}
 
 
 class VideoWriter:
-    """Writer of a video file.
-
-    Args:
-        path: The file; its folder is created.
-        shape: Height and width of the frames, even numbers.
-        fps: Frames per second.
-        in_order: Whether no frame depends on a later one, which takes a little more space.
-    """
+    """Writer of a video file."""
 
     def __init__(
         self, path: Path, shape: tuple[int, int], fps: int = 1, in_order: bool = False
@@ -71,7 +64,6 @@ def write_beginnings(videos: Mapping[Path, int], pictures: Sequence[np.ndarray])
     The pictures are encoded once; each video is a copy of the first packets.
 
     Args:
-        videos: Number of pictures, at least 1, by video to write; its folder is created.
         pictures: All pictures (H, W, 3) uint8.
     """
     av = import_extra("av", EXTRA, "writing videos")

@@ -62,11 +62,7 @@ def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
 
 
 class ContinuousWalkMaker:
-    """Maker of the expert's walks and of their pictures, for the shards of one export.
-
-    Args:
-        config: Settings of the export.
-    """
+    """Maker of the expert's walks and of their pictures, for the shards of one export."""
 
     def __init__(self, config: DemonstrationConfig) -> None:
         self._config = config
@@ -182,12 +178,7 @@ MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
 
 
 def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> None:
-    """Check that the run of the policy fits the export.
-
-    Args:
-        config: Settings of the export.
-        turn_angle: Degrees of a turn of its format.
-    """
+    """Check that the run of the policy fits the export."""
     assert config.policy is not None
     saved = read_config(config.policy, ContinuousTrainConfig)
     tilts = any(task_settings(name).tilt_actions for name in (saved.dataset, config.dataset))
@@ -224,16 +215,6 @@ def continuous_policy_walks(
     """Walk all episodes of an environment at once; the expert labels each step.
 
     Where the policy stops although the expert does not, the expert takes over.
-
-    Args:
-        env: Environment with one agent for each episode, a teacher and no autoreset.
-        walker: The policy.
-        make_step: Builder of steps.
-        teacher_probability: Probability of the expert's action at a step.
-        seed: Random seed of these draws, which also depend on the id of the episode.
-
-    Returns:
-        Steps of each walk, and whether it stops near the goal.
     """
     ids = [episode.instr_id for episode in env.episodes]
     observation, info, live = start_episodes(env, ids)

@@ -46,13 +46,7 @@ class LabelledDecision(NamedTuple):
 def labelled_decisions(
     walk: RecordedWalk, limit: int, settings: PromptConfig
 ) -> Iterator[LabelledDecision]:
-    """Yield the prompt of each step of a walk on a graph.
-
-    Args:
-        walk: The walk.
-        limit: Largest number of decisions of an episode, which prompts contain.
-        settings: Contents and wording.
-    """
+    """Yield the prompt of each step of a walk on a graph."""
     strategy, places = make_strategy(settings), KnownPlaces()
     history: list[PastDecision] = []
     for number, step in enumerate(walk.steps):

@@ -44,14 +44,7 @@ def decision_limit(config: DemonstrationConfig) -> int:
 def write_graph_pictures(
     poses: Iterable[ViewPose], folder: Path, render: Render, quality: int
 ) -> None:
-    """Write pictures; those that exist are kept.
-
-    Args:
-        poses: The pictures.
-        folder: Folder of pictures.
-        render: Renderer of views.
-        quality: Quality of the JPEG files.
-    """
+    """Write pictures; those that exist are kept."""
     missing: dict[str, dict[str, ViewPose]] = {}
     for pose in poses:
         name = picture_name(pose)

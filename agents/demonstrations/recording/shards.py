@@ -97,11 +97,7 @@ def make_shards(
 
 
 def complete_shard(shard: Shard) -> int:
-    """Walk the episodes of a shard and write its pictures, then its walks.
-
-    Returns:
-        Number of its steps.
-    """
+    """Walk the episodes of a shard and write its pictures, then its walks."""
     maker = _maker(shard.config)
     walks = maker.walks(shard.episodes)
     maker.write_pictures(walks, shard.staging / PICTURES)
@@ -111,11 +107,7 @@ def complete_shard(shard: Shard) -> int:
 
 
 class ShardWalks:
-    """The walks of complete shards in order, read again by each iteration.
-
-    Args:
-        shards: The shards.
-    """
+    """The walks of complete shards in order, read again by each iteration."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
@@ -138,11 +130,7 @@ class WalkMaker(Protocol):
 
 
 class GraphWalkMaker:
-    """Maker of walks on graphs and of their pictures, for the shards of one export.
-
-    Args:
-        config: Settings of the export.
-    """
+    """Maker of walks on graphs and of their pictures, for the shards of one export."""
 
     def __init__(self, config: DemonstrationConfig) -> None:
         self._config = config
@@ -202,11 +190,7 @@ def _maker(config: DemonstrationConfig) -> WalkMaker:
 
 
 class GraphSteps:
-    """Builder of the steps of walks on the graphs of a world.
-
-    Args:
-        world: The graphs.
-    """
+    """Builder of the steps of walks on the graphs of a world."""
 
     def __init__(self, world: NavWorld) -> None:
         self._world = world
@@ -247,14 +231,7 @@ def _candidate(viewpoint: str, offset: np.ndarray) -> Candidate:
 def teacher_walks(
     world: NavWorld, episodes: Sequence[Episode], teacher: Teacher, steps: GraphSteps
 ) -> list[RecordedWalk]:
-    """Walk episodes with the teacher, until it stops.
-
-    Args:
-        world: Graphs of the episodes.
-        episodes: Episodes whose goals are known.
-        teacher: Path of the teacher.
-        steps: Builder of the steps.
-    """
+    """Walk episodes with the teacher, until it stops."""
     count = len(episodes)
     walks = Walks(world, episodes, count, teacher)
     walks.start(np.arange(count), np.arange(count))
@@ -287,12 +264,7 @@ def policy_walks(
     end, so that the walk contains the way from there to the goal.
 
     Args:
-        env: Environment without autoreset that observes indices.
-        agent: The policy; its networks must be in evaluation mode.
-        episodes: Episodes of the environment whose goals are known, at most `env.num_envs`.
-        steps: Builder of the steps.
         teacher_probability: Probability of the teacher's action at a step (Ross et al. 2011).
-        seed: Random seed of these draws, which also depend on the id of the episode.
     """
     ids = [episode.instr_id for episode in episodes]
     observation, info, live = start_episodes(env, ids)

@@ -114,9 +114,6 @@ def prepare(
     """Load the split, draw the subset and build the parts of prompts.
 
     Args:
-        config: Settings.
-        strategy: Strategy of your own; by default that of the settings.
-        draw: Function that draws pictures; by default those of the world.
         describe: Function that describes views in words, for navgpt; by default from the object ids
             of the built-in houses.
     """
@@ -155,12 +152,8 @@ def run_experiment(
     that is down, or a small budget, can leave fewer than an earlier run with the same settings had.
 
     Args:
-        experiment: The experiment.
         on_end: Function that is called with all walks before the scores, to write traces; not if
             earlier results stay.
-
-    Returns:
-        Exit status: 1 if an episode failed or a limit of the budget ended the run, otherwise 0.
     """
     config, output, ids = experiment.config, experiment.output, experiment.episode_ids
     settings, digest = recorded_settings(config), subset_digest(ids)
@@ -303,11 +296,6 @@ def check_earlier_results(
 ) -> tuple[int, bool]:
     """Check that a file of results, if it exists, is of an evaluation with the same settings.
 
-    Args:
-        path: The file.
-        settings: Result of `recorded_settings`.
-        subset_sha256: Digest of the chosen episodes.
-
     Returns:
         Number of finished episodes that did not fail, and whether the run was complete; (0, False)
         without a file.
@@ -382,14 +370,6 @@ def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -
     begins with another one. As many paths are drawn as all their instructions require, but at least
     one of each building, or `count` if there are more buildings. If the paths have more than
     `count` instructions, they take turns, each beginning with another language.
-
-    Args:
-        episodes: Episodes of the split.
-        count: Number of episodes; None for all.
-        seed: Random seed.
-
-    Returns:
-        The episodes, in the order of the split.
     """
     if count is None:
         return list(episodes)

@@ -59,10 +59,6 @@ def report(
     """Print scores, counts, tokens and cost, and return them for the file of results.
 
     Args:
-        config: Settings of the evaluation.
-        maker: Maker of the walks, with the chosen episodes.
-        runs: Runs to compare with, see `compared_runs`.
-        finished: The walks.
         spending: What this run has sent. A partial result contains it; a complete one does not, so
             that a repeated run writes the same file.
     """
@@ -189,8 +185,6 @@ def score_agents(
     """Compute the scores of agents on the same episodes, the model first.
 
     Args:
-        evaluations: Scores of each episode by name of the agent.
-        episodes: The episodes.
         metrics: Metrics by short name; one that is infinite somewhere, such as the distance to a
             goal that cannot be reached, is left out.
     """
@@ -329,15 +323,7 @@ def continuous_maker(
     settings: WalkSettings,
     strategy: Strategy | None,
 ) -> ContinuousWalkMaker:
-    """Return the maker of walks in continuous space.
-
-    Args:
-        config: Settings of the evaluation.
-        split: The whole split, whose order gives the ids of R2R-CE.
-        subset: Chosen episodes.
-        settings: Settings of the walks.
-        strategy: Strategy; by default a choice among steps and turns.
-    """
+    """Return the maker of walks in continuous space."""
     if not is_built_in(config.world):
         raise UserError(
             f"--world {config.world} has no floors and no cameras for continuous walks; use a "

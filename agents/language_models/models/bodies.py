@@ -16,13 +16,6 @@ Body = dict[str, Any]
 class BodyMaker:
     """Makes the bodies of requests.
 
-    Args:
-        model: Name of the model.
-        pictures: Pictures of the prompts.
-        sampling: Sampling of the answers.
-        token_field: Name of the field that limits the answer.
-        detail: Picture detail; None sends none.
-
     Attributes:
         model: Name of the model.
     """

@@ -59,13 +59,7 @@ class LoadedModel:
 
 
 def load_model(name: str, device: str) -> LoadedModel:
-    """Load a model, whose configuration says whether it reads pictures.
-
-    Args:
-        name: Name on the Hugging Face hub, folder, or file in the format GGUF of llama.cpp, from
-            which transformers takes the tokenizer and the chat template as well.
-        device: Device of the model.
-    """
+    """Load a model, whose configuration says whether it reads pictures."""
     from transformers import (
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
         AutoConfig,

@@ -28,14 +28,6 @@ from clipnav.storage.errors import UserError
 class LocalModel:
     """Model of transformers that answers a batch of questions at a time.
 
-    Args:
-        loaded: The model.
-        pictures: Pictures of the prompts.
-        sampling: Sampling of the answers.
-        cache: Cache of replies, whose keys contain the sizes and times of the model's files.
-        spending: Limits and sums of the run.
-        answer_format: Constraint on the answers: "schema"; "auto" and "text" have none.
-
     Attributes:
         loaded: The model.
     """
@@ -186,13 +178,7 @@ Writer = Generator[Allowed, int | None, None]
 
 
 class Vocabulary:
-    """Tokens of a tokenizer, by what they may do within a string of JSON.
-
-    Args:
-        tokenizer: Tokenizer of transformers.
-        size: Number of tokens that the model scores.
-        end: Token that ends an answer.
-    """
+    """Tokens of a tokenizer, by what they may do within a string of JSON."""
 
     def __init__(self, tokenizer: Any, size: int, end: int) -> None:
         self._tokenizer, self._size, self._end = tokenizer, size, end
@@ -239,13 +225,7 @@ class Vocabulary:
 
 
 class AnswerConstraint:
-    """Logits processor of `generate`, for one batch without beams.
-
-    Args:
-        vocabulary: Tokens.
-        labels: Labels among which each answer of the batch chooses.
-        most_tokens: Largest number of tokens of an answer.
-    """
+    """Logits processor of `generate`, for one batch without beams."""
 
     def __init__(
         self, vocabulary: Vocabulary, labels: Sequence[Sequence[str]], most_tokens: int
@@ -293,12 +273,7 @@ def _force(tokens: Sequence[int]) -> Writer:
 def _write_string(
     vocabulary: Vocabulary, most: int
 ) -> Generator[Allowed, int | None, tuple[int, int]]:
-    """Yield what is allowed within a string.
-
-    Returns:
-        Number of tokens before the one that closes the string, and number of characters of the next
-        fixed part that this one contains.
-    """
+    """Yield what is allowed within a string."""
     for used in range(most):
         token = yield vocabulary.written
         if token in vocabulary.closing:

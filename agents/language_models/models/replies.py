@@ -109,9 +109,6 @@ _PRICE_UNIT = 1e6  # tokens
 class Spending:
     """What a run has sent.
 
-    Args:
-        limits: Limits and prices.
-
     Attributes:
         requests: Number of requests sent.
         usage: Tokens of the requests.
@@ -153,9 +150,6 @@ def price(usage: Usage, prices: BudgetConfig) -> float | None:
 class ReplyCache:
     """Cache of replies: one file for each request, written beside and renamed.
 
-    Args:
-        folder: Folder of the cache.
-
     Attributes:
         hits: Number of replies that were read.
     """
@@ -170,10 +164,6 @@ class ReplyCache:
         """Return the reply to a request, which is asked for only if it is not in the cache.
 
         Threads that ask for the same request wait for the first one.
-
-        Args:
-            keys: Keys under which the reply may be, in the order in which they are read.
-            ask: Function that returns the reply and the key under which it is written.
         """
         with self._lock:
             pending = self._pending.setdefault(keys[0], Lock())

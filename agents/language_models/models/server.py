@@ -81,14 +81,6 @@ class ServerModel:
     has used them up. Replies are cached under the request as it is sent first, in the answer format
     that the server accepts. Replies that "auto" got without a schema have keys of their own, which
     keeps runs with different formats apart.
-
-    Args:
-        url: Base address.
-        bodies: Maker of request bodies, which names the model.
-        cache: Cache of replies.
-        spending: Budget.
-        settings: Settings of the requests.
-        connections: Largest number of connections.
     """
 
     def __init__(
@@ -279,14 +271,7 @@ _SIDE = 56  # pixels; some processors refuse smaller pictures
 
 
 def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) -> None:
-    """Check the list of models of a server.
-
-    Args:
-        url: Base address, for messages.
-        model: Name of the model.
-        listed: Response to GET /models.
-        safe: Function that removes the API key from a text of the server.
-    """
+    """Check the list of models of a server."""
     if not listed.status:
         reason = safe(listed.content.decode())
         raise ServerRefusal(f"{url}: not reachable ({reason}); start the server, or check --url")

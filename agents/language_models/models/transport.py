@@ -37,13 +37,7 @@ class Response(NamedTuple):
 
 
 class Transport:
-    """Sends requests from any thread through one event loop in a thread of its own.
-
-    Args:
-        base_url: Address before the path of each request.
-        key: API key, or "" for none; it is only sent to this address.
-        connections: Largest number of connections.
-    """
+    """Sends requests from any thread through one event loop in a thread of its own."""
 
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
         self._httpx = import_extra("httpx", "language-models", "a language-model server")

@@ -117,15 +117,7 @@ def make_options(
     can_stop: bool,
     settings: PromptConfig,
 ) -> tuple[Option, ...]:
-    """Return the options of a decision: stop, then the candidates.
-
-    Args:
-        candidates: Candidates in the environment's order.
-        places: Known places, the candidates included.
-        here: Viewpoint and heading of the agent, level.
-        can_stop: Whether stop is an option.
-        settings: Order, labels and words of the options.
-    """
+    """Return the options of a decision: stop, then the candidates."""
     ordered = list(candidates)
     if settings.option_order == "clockwise":
         ordered.sort(key=lambda one: relative_angle(one.heading, here.heading))
@@ -171,9 +163,7 @@ def direction_words(angle: float, style: str = "degrees", step: int = _STEP) -> 
     """Return a relative heading in words: "40 degrees to the left", or "left".
 
     Args:
-        angle: Radians from -pi to pi; right is positive.
         style: "degrees", rounded to multiples of `step`, or "words".
-        step: Degrees.
     """
     degrees = round(math.degrees(angle), 4)  # halves are rounded alike on all machines
     if style == "words":

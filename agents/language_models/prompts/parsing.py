@@ -64,14 +64,7 @@ class ParsedAnswer:
 def parse_answer(
     text: str, options: Sequence[Option], finish: str = "stop", refusal: str = ""
 ) -> ParsedAnswer:
-    """Parse an answer.
-
-    Args:
-        text: The answer.
-        options: Options of the decision.
-        finish: Reason why the model stopped, as servers report it.
-        refusal: Refusal that the server reports separately.
-    """
+    """Parse an answer."""
     if refusal or finish == "content_filter":
         return ParsedAnswer("refused", problem="the request was refused")
     cut = finish == "length"

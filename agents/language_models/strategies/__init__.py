@@ -24,12 +24,7 @@ Describe = Callable[[ViewPose], str]
 def make_strategy(
     config: PromptConfig, describe: Describe | None = None
 ) -> Callable[[Observation], Prompt]:
-    """Return the strategy of settings.
-
-    Args:
-        config: Settings.
-        describe: Function that describes views in words; navgpt requires it.
-    """
+    """Return the strategy of settings."""
     if config.strategy == "navgpt":
         if describe is None:
             raise UserError("--strategy navgpt requires descriptions of views")
@@ -141,11 +136,7 @@ SECTORS = 8  # directions of 45 degrees
 
 
 class NavGptPrompt:
-    """Strategy that describes views in words.
-
-    Args:
-        describe: Function that describes a view in one sentence.
-    """
+    """Strategy that describes views in words."""
 
     def __init__(self, describe: Describe) -> None:
         self._describe = describe

@@ -88,12 +88,6 @@ class DecisionRecord:
 class AskingWalk(ABC):
     """Walk of one episode; it is asked for a question and given the reply, until it ends.
 
-    Args:
-        instr_id: The episode.
-        limit: Largest number of decisions.
-        strategy: Function from an observation to a prompt.
-        settings: Settings.
-
     Attributes:
         instr_id: The episode.
         question: Next question; None after the end.
@@ -241,10 +235,6 @@ class EpisodeWalk(AskingWalk):
     Args:
         env: Environment of one agent with `observe="indices"`, without autoreset; it belongs to
             this walk until the end.
-        instr_id: The episode.
-        strategy: Function from an observation to a prompt.
-        settings: Settings.
-        release: Function that is called with the environment at the end.
 
     Attributes:
         episode: The episode.

@@ -29,14 +29,6 @@ from clipnav.storage.pictures import encode_jpeg
 class ContinuousWalk(AskingWalk):
     """Walk of one episode in continuous space.
 
-    Args:
-        env: Environment of one agent without autoreset; it belongs to this walk until the end.
-        instr_id: The episode.
-        strategy: Function from an observation to a prompt.
-        settings: Settings.
-        lock: Lock of the simulator, which walks in other threads share.
-        release: Function that is called with the environment at the end.
-
     Attributes:
         episode: The episode.
     """

@@ -77,12 +77,6 @@ def walk_concurrently(
 
     The results do not depend on the number of threads, unless `MOST_FAILURES` walks fail in a row,
     in the order in which they end: then no other walk starts.
-
-    Args:
-        maker: Starts the walks.
-        model: Model that answers from any thread.
-        concurrency: Number of threads.
-        on_walk: Function that is called, in this thread, with each finished walk.
     """
     stop = Event()
 
@@ -155,15 +149,7 @@ def walk_in_batches(
     on_walk: OnWalk,
     on_batch: Callable[[], object] = lambda: None,
 ) -> Finished:
-    """Walk all episodes of a split with a model that answers several questions at once.
-
-    Args:
-        maker: Starts the walks.
-        model: Local model.
-        batch_size: Number of walks at a time; when one ends, the next episode takes its place.
-        on_walk: Function that is called with each finished walk.
-        on_batch: Function that is called after each batch of answers.
-    """
+    """Walk all episodes of a split with a model that answers several questions at once."""
     ids = [episode.instr_id for episode in maker.split.episodes]
     waiting = iter(ids)
     done: dict[str, AnyWalk] = {}

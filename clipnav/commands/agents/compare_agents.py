@@ -41,12 +41,7 @@ class CompareArguments(AgentComparisonArguments):
 
 
 def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Train and compare the rows.
-
-    Args:
-        arguments: Arguments of this command.
-        training: Arguments of clipnav train-agent for all rows.
-    """
+    """Train and compare the rows."""
     from clipnav.training.comparisons import ComparisonRow
 
     common = [*arguments.choice, *training]

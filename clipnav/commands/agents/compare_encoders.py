@@ -79,12 +79,7 @@ class CompareArguments(AgentComparisonArguments):
 
 
 def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Run the command.
-
-    Args:
-        arguments: Arguments of this command.
-        training: Arguments of clipnav train-agent.
-    """
+    """Run the command."""
     common = common_arguments(arguments, training)
     check_training(arguments, common)
     rows = contestants(arguments, make_stores(arguments), common)
@@ -119,11 +114,7 @@ def contestants(
 
 
 def make_stores(arguments: CompareArguments) -> dict[str, Path]:
-    """Write missing feature stores, loading views once for each input size.
-
-    Returns:
-        Path of the feature store by name of the encoder.
-    """
+    """Write missing feature stores, loading views once for each input size."""
     from clipnav.encoders.extraction.arguments import ExtractArguments
     from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
     from clipnav.encoders.extraction.world_views import load_views, view_source

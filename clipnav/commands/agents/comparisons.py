@@ -30,14 +30,7 @@ def run_comparison(
     rows: "Sequence[ComparisonRow]",
     common: Sequence[str],
 ) -> None:
-    """Train and score rows, write comparison.json, .md and .png, and print the table.
-
-    Args:
-        arguments: Arguments of the command.
-        folder: Folder of runs and results.
-        rows: Rows to train; the others are compared with the first.
-        common: Arguments of clipnav train-agent for all rows, baselines included.
-    """
+    """Train and score rows, write comparison.json, .md and .png, and print the table."""
     from clipnav.agents.experiments.comparison import (
         METRICS,
         baseline_scores,

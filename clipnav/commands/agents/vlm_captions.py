@@ -16,12 +16,7 @@ Captions = Callable[[Sequence[Path]], list[str]]
 
 
 class ViewCaptions:
-    """Describes views by captions of their pictures.
-
-    Args:
-        captions: Function from image files to captions.
-        draw: Function that draws a view.
-    """
+    """Describes views by captions of their pictures."""
 
     def __init__(self, captions: Captions, draw: Draw) -> None:
         self._captions, self._draw = captions, draw

@@ -31,11 +31,7 @@ class DownloadArguments:
 
 
 def run(arguments: DownloadArguments) -> int:
-    """Run the command.
-
-    Returns:
-        Exit status: 1 if a file could not be downloaded, 130 after Ctrl-C.
-    """
+    """Run the command."""
     from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 
     if arguments.list:

@@ -65,12 +65,7 @@ class CompareArguments(ComparisonArguments):
 
 
 def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Run the command.
-
-    Args:
-        arguments: Arguments of this command.
-        training: Arguments of clipnav finetune-vqa.
-    """
+    """Run the command."""
     from clipnav.vl_tasks.vqa.comparison import vqa_splits
 
     arguments = replace(arguments, splits=arguments.splits or vqa_splits(training))
@@ -84,12 +79,7 @@ def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
 
 
 def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[ComparisonRow]":
-    """Return the rows to train: each encoder, then the ablations.
-
-    Args:
-        arguments: Arguments of this command.
-        common: Arguments of clipnav finetune-vqa that all rows share if they have an effect there.
-    """
+    """Return the rows to train: each encoder, then the ablations."""
     from clipnav.vl_tasks.grids.encoders import check_encoder
     from clipnav.vl_tasks.specs import parse_task
 
@@ -102,12 +92,7 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
 
 
 def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
-    """Return the arguments of clipnav finetune-vqa that select an encoder.
-
-    Args:
-        entry: The encoder.
-        has_positions: Whether the model embeds the positions of grid cells, which regions lack.
-    """
+    """Return the arguments of clipnav finetune-vqa that select an encoder."""
     if entry.is_store:
         raise UserError(
             f"{entry.source}: a feature store contains views of viewpoints, not images of "

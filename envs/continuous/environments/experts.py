@@ -32,13 +32,7 @@ class ExpertWalks:
         simulator: Simulator,
         settings: ContinuousSettings,
     ) -> None:
-        """Prepare the expert.
-
-        Args:
-            split: Episodes, possibly with reference walks.
-            simulator: Floors of the buildings.
-            settings: Movement, kind of teacher and definition of the measures.
-        """
+        """Prepare the expert."""
         self._split, self._simulator, self._settings = split, simulator, settings
         self._walks = _SHARED.setdefault(simulator, {})
         self._movement = settings.turn_angle, settings.step_size, settings.sliding
@@ -53,11 +47,7 @@ class ExpertWalks:
         return self._settings.teacher != "none"
 
     def locations(self, number: int) -> np.ndarray:
-        """Return the positions (G, 3) of the expert's walk of an episode, start included.
-
-        Args:
-            number: Index of the episode. Where the goal is secret, the walk is only the start.
-        """
+        """Return the positions (G, 3) of the expert's walk of an episode, start included."""
         episode = self._split.episodes[number]
         if not episode.has_goal:
             return np.array([episode.start])
@@ -67,11 +57,7 @@ class ExpertWalks:
         return self._walks[self._key(episode)]
 
     def prepare(self, numbers: Iterable[int]) -> None:
-        """Compute the missing walks of episodes, house by house, which is faster than one by one.
-
-        Args:
-            numbers: Indices of the episodes.
-        """
+        """Compute the missing walks of episodes house by house, which is faster."""
         missing: dict[str, dict[tuple[object, ...], ContinuousEpisode]] = {}
         for episode in (self._split.episodes[number] for number in numbers):
             key = self._key(episode)
@@ -103,9 +89,6 @@ class ExpertWalks:
             traces: Walks of the agents so far. Those that end where the next ones begin reuse the
                 progress along the path, the same ones repeat the answer, because a follower
                 remembers its actions; others are followed from their start.
-
-        Raises:
-            UserError: The settings have no teacher.
         """
         if not self.has_teacher:
             raise UserError("teacher='none': choose the teacher 'path' or 'goal'")

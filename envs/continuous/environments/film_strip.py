@@ -25,17 +25,9 @@ _MARGIN, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 22, 96, 156  # pixels
 def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.ndarray:
     """Let the teacher walk through an episode and draw it.
 
-    Args:
-        env: Environment with a teacher; its sensors are not used, so `observe=()` is fastest.
-        instr_id: The episode.
-        pictures: Number of moments to show in colour and depth, start and stop included.
-
     Returns:
         (H, W, 3) uint8 RGB: the plan with the reference path (green) and the walk (orange) on the
         left, the instruction and the pictures on the right.
-
-    Raises:
-        UserError: There is no such episode, or fewer than two pictures are requested.
     """
     if pictures < 2:
         raise UserError(f"pictures is {pictures}, but must be at least 2")

@@ -69,19 +69,7 @@ def make_continuous_vector_env(
     own_dataset: str | None = None,
     **arguments: Any,
 ) -> ContinuousVectorEnv:
-    """Load a split and build an environment with a batch of agents.
-
-    Args:
-        num_envs: Number of agents B.
-        autoreset_mode: What happens after the end of an episode, see Gymnasium.
-        encoder: As for `make_continuous_env`.
-        simulator: As for `make_continuous_env`.
-        own_dataset: As for `make_continuous_env`.
-        arguments: As for `make_continuous_env`.
-
-    Raises:
-        TypeError, FileNotFoundError, UserError: As for `make_continuous_env`.
-    """
+    """Load a split and build an environment with a batch of agents."""
     arguments = with_dataset_of_id(arguments, own_dataset, continuous=True)
     split, simulator, settings = _load("ContinuousVectorEnv", simulator, arguments)
     return ContinuousVectorEnv(split, simulator, num_envs, settings, autoreset_mode, encoder)

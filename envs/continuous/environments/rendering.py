@@ -40,13 +40,6 @@ def draw_frames(
 ) -> tuple[np.ndarray, ...]:
     """Draw what each agent sees and where it is.
 
-    Args:
-        simulator: Floors and cameras.
-        episodes: Episode of each agent.
-        traces: Poses of each agent.
-        walks: State of the agents, for the tilts and distances.
-        settings: Range of the depth.
-
     Returns:
         (640, 960, 3) uint8 RGB per agent. The upper part is the colour picture and the depth
         picture; the lower part is the plan (reference path green, walk orange) and the instruction.
@@ -79,9 +72,6 @@ def draw_frame(
     """Draw one frame; see `draw_frames`.
 
     Args:
-        floor: Floor of the building.
-        episode: Episode of the agent.
-        trace: Poses of the agent.
         pictures: Pictures (H, W, 3) uint8 for the upper part, from left to right.
         distance: Distance to the goal in metres, NaN where the goal is secret.
     """
@@ -109,9 +99,6 @@ def draw_plan(
     """Draw the floor around an episode with its reference path and the walk of the agent.
 
     Args:
-        floor: Floor of the building.
-        episode: Episode of the agent.
-        trace: Poses of the agent; the last one is marked.
         size: Height and width of the picture in pixels.
 
     Returns:

@@ -22,7 +22,6 @@ def progress_rewards(
         before: (B,) distance to the goal before the step in metres.
         after: (B,) distance to the goal after the step in metres.
         stop: (B,) bool, agents that stop.
-        settings: Rewards of success and slack, and the success distance.
 
     Returns:
         (B,) rewards.
@@ -41,12 +40,7 @@ class RunningDtw:
     """
 
     def __init__(self, num_agents: int, scale: float) -> None:
-        """Allocate the tables.
-
-        Args:
-            num_agents: Number of agents B.
-            scale: Metres at which nDTW falls to 1/e.
-        """
+        """Allocate the tables."""
         self._scale = scale
         self._references = np.zeros((1, num_agents, 3))
         self._rows = np.zeros((1, num_agents))  # last rows of the tables of time warping
@@ -100,7 +94,6 @@ def step_rewards(
         before: (B,) distance to the goal before the step in metres.
         after: (B,) distance to the goal after the step in metres.
         stop: (B,) bool, agents that stop.
-        settings: Kind of reward, and the success distance.
         ndtw: (B,) nDTW before and after the step, for the reward "ndtw".
     """
     if settings.reward == "progress":

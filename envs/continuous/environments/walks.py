@@ -106,9 +106,6 @@ class ContinuousWalks:
         Args:
             agents: (M,) agents that start.
             episodes: (M,) indices of their episodes.
-
-        Raises:
-            UserError: Most starts of a building are not on its floor.
         """
         for scan in dict.fromkeys(self._all_scans[episodes]):
             self._check_starts(scan)

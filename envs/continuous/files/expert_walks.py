@@ -23,13 +23,7 @@ def path_key(episode: ContinuousEpisode) -> PathKey:
 def expert_walks(
     episodes: Sequence[ContinuousEpisode], settings: ContinuousSettings, workers: int = 1
 ) -> dict[PathKey, ReferenceWalk]:
-    """Return the expert's walk along each distinct reference path; show a progress bar.
-
-    Args:
-        episodes: Episodes in the built-in houses; those with a secret goal have no walk.
-        settings: Movement of the expert.
-        workers: Number of worker processes; the result does not depend on it.
-    """
+    """Return the expert's walk along each distinct reference path; show a progress bar."""
     jobs: dict[str, list[PathKey]] = {}
     for key in dict.fromkeys(path_key(e) for e in episodes if e.has_goal):
         jobs.setdefault(key[0], []).append(key)

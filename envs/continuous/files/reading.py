@@ -55,14 +55,6 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
 
     The `instr_id` of R2R-CE counts the instructions of a path as R2R does, so that it equals R2R's
     if the file contains all instructions of a path in R2R's order.
-
-    Args:
-        path: `<split>.json.gz` or `<split>_guide.json.gz`.
-        form: Form of the file.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: A record is damaged; the message names the file, the record and the remedy.
     """
     path = Path(path)
     content = read_document(path, EpisodeFile, _REMEDY)
@@ -88,12 +80,7 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
 
 
 def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
-    """Read a ground truth file, `<split>_gt.json.gz`; return the walks by `episode_id`.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: A record is damaged; the message names the file and the remedy.
-    """
+    """Read a ground truth file, `<split>_gt.json.gz`; return the walks by `episode_id`."""
     records = read_document(Path(path), dict[str, GroundTruth], _REMEDY)
     walks = {}
     for episode_id, record in records.items():

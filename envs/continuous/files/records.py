@@ -78,15 +78,6 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
     """Read a JSON file that may be compressed.
 
     RxR's word times contain NaN, which is not JSON; it is read as null.
-
-    Args:
-        path: The file.
-        kind: Type of the document for `msgspec`.
-        remedy: How to get a correct file, for error messages.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged; the message names the file, the field and the remedy.
     """
     try:
         with open_maybe_packed(path) as file:

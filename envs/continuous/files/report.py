@@ -25,15 +25,7 @@ from clipnav.envs.submissions.report import (
 def evaluate_continuous_submissions(
     files: Sequence[Path], rules: ScoringRules, json_path: Path | None = None
 ) -> int:
-    """Score submission files, print the report and optionally write the results as JSON.
-
-    Returns:
-        1 if a file has faults that a test server refuses, otherwise 0.
-
-    Raises:
-        FileNotFoundError: A file or the data is missing.
-        UserError: A file is not JSON, or the rules do not fit.
-    """
+    """Score submission files, print the report and optionally write the results as JSON."""
     for path in files:  # the walks of the expert take longer
         submitted_records(path, continuous_version(rules.instructions_dataset).form)
     truth = load_continuous_ground_truth(rules)

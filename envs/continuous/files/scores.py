@@ -115,12 +115,7 @@ class ScoredWalks:
 
 
 def load_continuous_ground_truth(rules: ScoringRules) -> ContinuousGroundTruth:
-    """Load a split of the built-in houses and compute the expert's walks.
-
-    Raises:
-        FileNotFoundError: There is no such split.
-        UserError: The rules name several splits, a world without floors, or no instruction.
-    """
+    """Load a split of the built-in houses and compute the expert's walks."""
     if len(rules.splits) > 1:
         raise UserError(
             f"--splits {' '.join(rules.splits)}: episode ids of R2R-CE start again in each split; "
@@ -152,17 +147,7 @@ def load_continuous_ground_truth(rules: ScoringRules) -> ContinuousGroundTruth:
 def score_continuous_submission(
     path: str | Path, rules: ScoringRules, truth: ContinuousGroundTruth
 ) -> ScoredWalks:
-    """Read, check and score a submission file.
-
-    Args:
-        path: File in the format of R2R-CE's or RxR-CE's test server.
-        rules: Definitions of the measures.
-        truth: Result of `load_continuous_ground_truth` with the same rules.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is not JSON.
-    """
+    """Read, check and score a submission file."""
     checked = check_continuous_submission(Path(path), truth.form, truth.episodes, truth.counted)
     simulator = HouseSimulator(truth.settings)
     episodes, measures = [], []

@@ -106,18 +106,7 @@ def check_continuous_submission(
     episodes: Sequence[ContinuousEpisode],
     counted: frozenset[str],
 ) -> ContinuousCheck:
-    """Read a submission file and return the walks that can be scored.
-
-    Args:
-        path: The file.
-        form: Form of the file.
-        episodes: All episodes of the split.
-        counted: `instr_id` of the episodes to count.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is not JSON.
-    """
+    """Read a submission file and return the walks that can be scored."""
     findings = _Findings()
     records = submitted_records(path, form)
     by_id = {e.instr_id if form == "rxr-ce" else e.episode_id: e for e in episodes}
@@ -197,12 +186,7 @@ def _check_complete(
 
 
 def submitted_records(path: Path, form: ContinuousForm) -> list[tuple[str, Any]]:
-    """Return the name of each record of a file, for messages, and its content.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        UserError: The file is not JSON, or of another format.
-    """
+    """Return the name of each record of a file, for messages, and its content."""
     if form == "rxr-ce":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
     return list(read_json(path, REMEDY, dict[str, Any]).items())

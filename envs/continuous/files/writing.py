@@ -68,18 +68,7 @@ def export_split(
     they get no ground truth.
 
     Args:
-        dataset: "r2r", "rxr" or another dataset with a continuous version.
-        split: "train", "val_seen", "val_unseen" or, if the world has it, "test".
-        folder: Folder that gets VLN-CE's folders, such as `data/datasets`.
-        world: "houses" or "houses-standard".
-        settings: Movement of the expert; None for the task of the dataset.
         rounded_headings: Round initial headings to 30 degrees, as R2R_VLNCE v1-3 does.
-        workers: Number of worker processes; the result does not depend on it.
-
-    Raises:
-        FileExistsError: The folder is a file.
-        FileNotFoundError: There is no such split.
-        UserError: A file is damaged.
     """
     form, label = continuous_version(dataset).form, dataset_spec(dataset).label
     settings = settings or task_settings(dataset)

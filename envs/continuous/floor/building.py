@@ -54,7 +54,6 @@ def grid_of_boxes(
 
     Args:
         rooms: Rectangles (x0, y0, x1, y1) in metres, best at multiples of `CELL`.
-        holes: Rectangles that are no floor.
         height: Height of the floor in metres.
         radius: Radius of the agent in metres.
     """
@@ -75,9 +74,6 @@ def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGra
     """Return a floor and its graph without the pieces that are not joined to the largest one.
 
     Gaps between obstacles that are too narrow for a cell are blocked, too.
-
-    Raises:
-        UserError: The floor has no room for the agent.
     """
     if not len(graph.positions):
         raise UserError("the floor has no room for the agent; choose a smaller agent_radius")

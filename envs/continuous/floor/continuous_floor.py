@@ -26,10 +26,6 @@ class ContinuousFloor:
 
     Positions are float64 (N, 3) in metres in the axes of the navigation graphs, z up: the point
     under an agent's feet. Headings are radians clockwise from +y.
-
-    Args:
-        grid: Signed distances to the border of the floor.
-        graph: Its cells and the steps between them.
     """
 
     def __init__(self, grid: FloorGrid, graph: CellGraph):
@@ -41,7 +37,6 @@ class ContinuousFloor:
         """Build the floor of a house: of its separate pieces, only the largest one counts.
 
         Args:
-            house: A built-in house of one or two storeys.
             radius: Radius of the agent in metres.
         """
         grid = grid_of_house(house, radius)
@@ -95,7 +90,6 @@ class ContinuousFloor:
             positions: (N, 3) positions; those that are not on the floor are projected first.
             headings: (N,) headings in radians.
             distance: Length of the step in metres.
-            sliding: Whether agents slide along the border.
 
         Returns:
             New positions (N, 3), and which agents collided (N,) bool: they moved less than
@@ -112,7 +106,6 @@ class ContinuousFloor:
         """Return how far (N,) in metres an agent can walk straight from a position (3,).
 
         Args:
-            position: A position on the floor.
             headings: (N,) headings in radians.
         """
         position = np.asarray(position, float)

@@ -22,12 +22,7 @@ _CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each
 
 
 class Geodesics:
-    """Lengths of shortest walks; the fields of the last goals are cached.
-
-    Args:
-        grid: The floor.
-        graph: Its cells.
-    """
+    """Lengths of shortest walks; the fields of the last goals are cached."""
 
     def __init__(self, grid: FloorGrid, graph: CellGraph):
         self._grid, self._graph = grid, graph

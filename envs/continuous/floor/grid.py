@@ -114,7 +114,6 @@ def signed_distance(free: np.ndarray, radius: float) -> np.ndarray:
     """Return the signed distance in metres, every `SPACING`, to the border of free cells (X, Y).
 
     Args:
-        free: Mask of the cells without obstacles; those at the rim must be blocked.
         radius: Radius in metres of the agent, which is subtracted.
     """
     free = free.repeat(SAMPLES_PER_CELL, axis=0).repeat(SAMPLES_PER_CELL, axis=1)

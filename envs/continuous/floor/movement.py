@@ -21,10 +21,8 @@ def move(
     floor that is nearest to the place, as habitat's navigation mesh does.
 
     Args:
-        grid: The floor.
         positions: (N, 3) positions on the floor.
         wanted: (N, 2) places on the plan.
-        sliding: Whether agents slide along the border.
 
     Returns:
         Positions (N, 3) on the floor, and whether each agent moved less than it should (N,) bool:

@@ -61,7 +61,6 @@ class Ramp:
         Args:
             points: (X, Y, 2) centres of the cells in metres.
             free: (X, Y) bool free cells of the storey; those in the stairwell are ignored.
-            storey: The storey, below or above the stairs.
         """
         stairs, (across, along) = self.stairs, self.frame(points)
         inner = stairs.width / 2 - WALL_HALF_THICKNESS

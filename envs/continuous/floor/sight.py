@@ -45,9 +45,6 @@ def reach(
     """Return how far (K,) in metres one can walk straight from a point (2,).
 
     Args:
-        grid: The floor.
-        point: The point.
-        layer: Its layer.
         angles: (K,) directions in radians, counter-clockwise from +x; None for 2 pi k / RAYS.
     """
     if angles is None:

@@ -71,15 +71,7 @@ _DAMAGE = (
 
 
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
-    """Read a file that `write_glb` wrote.
-
-    Args:
-        path: The GLB file.
-        objects: The objects that its meshes belong to.
-
-    Raises:
-        UserError: The file is damaged or `write_glb` did not write it.
-    """
+    """Read a file that `write_glb` wrote."""
     import trimesh
 
     raw = path.read_bytes()
@@ -104,11 +96,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
 
 
 def _check_materials(raw: bytes) -> None:
-    """Check that trimesh decodes no texture of a GLB file: an EPS file would start Ghostscript.
-
-    Raises:
-        UserError: A material has an extension, such as specular colours, for which it would.
-    """
+    """Check that trimesh decodes no texture of a GLB file: an EPS file would start Ghostscript."""
     length = int.from_bytes(raw[12:16], "little")
     for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
         if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
@@ -197,11 +185,7 @@ def _join(
 
 
 def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) -> None:
-    """Check that a mesh is consistent: Embree would read out of bounds if a face index did.
-
-    Raises:
-        UserError: The mesh is inconsistent.
-    """
+    """Check that a mesh is consistent: Embree would read out of bounds if a face index did."""
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices:
         raise UserError("a face refers to a missing vertex")
     for key in ("positions", "normals", "uvs", "colours"):

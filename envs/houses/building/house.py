@@ -119,13 +119,7 @@ def house_cache_dir() -> Path:
 
 
 def ensure_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
-    """Build a house in a folder unless it exists; wait if another process is building it.
-
-    Args:
-        spec: Specification of the house.
-        directory: Folder of its files.
-        rebuild: Whether to build it although it exists.
-    """
+    """Build a house in a folder unless it exists; wait if another process is building it."""
     if not rebuild and is_saved(spec, directory):
         return
     directory.mkdir(parents=True, exist_ok=True)
@@ -160,12 +154,7 @@ def is_saved(spec: HouseSpec, directory: Path) -> bool:
 
 
 def load_house(scan: str, directory: Path) -> House:
-    """Read a house that `save_house` wrote.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        UserError: A file is damaged.
-    """
+    """Read a house that `save_house` wrote."""
     glb, side_file = _paths(scan, directory)
     for path in (glb, side_file):
         if not path.is_file():

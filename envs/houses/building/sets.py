@@ -177,11 +177,7 @@ HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, 
 
 
 def set_of(scan: str) -> HouseSet:
-    """Return the set that contains a house.
-
-    Raises:
-        UnknownNameError: No set contains it.
-    """
+    """Return the set that contains a house."""
     for house_set in HOUSE_SETS.values():
         if scan in house_set.specs:
             return house_set
@@ -190,11 +186,7 @@ def set_of(scan: str) -> HouseSet:
 
 
 def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
-    """Expand names and ranges such as "house_00-house_03" into names of houses of a set.
-
-    Raises:
-        UserError: A name is not in the set, or a range ends before it begins.
-    """
+    """Expand names and ranges such as "house_00-house_03" into names of houses of a set."""
     known = list(house_set.specs)
     scans: list[str] = []
     for name in names:

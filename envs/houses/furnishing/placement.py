@@ -197,11 +197,7 @@ class RoomSpace:
         """Return whether a box is free of items, passages, windows and the space in front of items.
 
         Args:
-            box: Footprint of the new item.
             height: Its height in metres.
-            front: The space in front of it, free of items but shared with passages and others.
-            gap: Minimum distance from other items.
-            tucked: Whether the item belongs to another (a chair at a table) and may use its space.
         """
         if not box.within(self.inner) or self.hides_window(box, height):
             return False
@@ -224,9 +220,7 @@ class RoomSpace:
         """Return free poses with the back to a wall: both ends and the middle of each free stretch.
 
         Args:
-            size: Width, depth and height of the item.
             front_depth: Free space in front of it in metres.
-            where: "any", "corner" (ends of stretches only) or "middle".
         """
         poses: list[Pose] = []
         for side in SIDES:

@@ -238,11 +238,7 @@ class RoomBuilder:
         where: str = "any",
         near: tuple[float, float] | None = None,
     ) -> Pose | None:
-        """Place an item with its back to a wall, if possible close to a point `near`.
-
-        Returns:
-            Its pose, or None if there is no space.
-        """
+        """Place an item with its back to a wall, if possible close to a point `near`."""
         poses = self.poses(item, where)
         if near is not None:
             poses.sort(key=lambda p: abs(p.x - near[0]) + abs(p.y - near[1]))

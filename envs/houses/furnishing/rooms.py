@@ -43,14 +43,6 @@ def furnish(
     Every room gets its required furniture, then optional objects as long as the floor stays
     walkable. Objects on the floor do not overlap, except chairs under tables. If a room is too
     small for its required furniture, the rest is left out with a warning.
-
-    Args:
-        plan: Floor plan of the house.
-        rng: Source of randomness.
-        style: Style of the house.
-        compact: Whether to place fewer optional objects and coarser meshes.
-        clear_glass: Whether showers have clear panes instead of frosted ones.
-        scan: Name of the house in warnings.
     """
     state = FurnishingState(plan, rng, style, compact, clear_glass, scan)
     state.doors += _hang_doors(plan, rng, style)

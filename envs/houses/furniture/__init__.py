@@ -101,20 +101,7 @@ CATEGORIES: tuple[str, ...] = tuple(MAKERS)
 
 
 def make_item(category: str, rng: np.random.Generator, style: Style, **options: Any) -> Item:
-    """Make one piece of furniture.
-
-    Args:
-        category: One of `CATEGORIES`.
-        rng: Source of randomness for everything that the options leave open.
-        style: Style of the house.
-        **options: `colour` for every category (ignored if the item has only one colour, such as a
-            toilet), and the other options of the category's maker, such as `double` for a bed or
-            `width` and `height` for a curtain.
-
-    Raises:
-        UserError: The category or the colour is unknown.
-        TypeError: The maker of the category does not accept an option.
-    """
+    """Make one piece of furniture."""
     if category not in MAKERS:
         raise UserError(f"no furniture named {category!r}; choose from {', '.join(CATEGORIES)}")
     return MAKERS[category](rng, style, **options)

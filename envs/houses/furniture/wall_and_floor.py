@@ -43,11 +43,7 @@ def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -
 
 
 def _choose(rng: np.random.Generator, names: list[str], colour: str | None, thing: str) -> int:
-    """Draw the index of one of several named colours, optionally of a given one.
-
-    Raises:
-        UserError: The house has no `thing` of that colour.
-    """
+    """Draw the index of one of several named colours, optionally of a given one."""
     fitting = [k for k, name in enumerate(names) if colour in (None, name)]
     if not fitting:
         known = ", ".join(sorted(set(names)))
@@ -144,16 +140,7 @@ def curtain(
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """Build two drawn-back curtains on a rod.
-
-    Args:
-        rng: Source of the colour, if none is given.
-        style: Style of the house.
-        width: Width of the window; the curtains extend 0.15 m and the rod 0.25 m beyond its sides.
-        height: Height from the hems to the rod.
-        colour: Name of the colour.
-        coarse: Whether to use fewer triangles.
-    """
+    """Build two drawn-back curtains on a rod."""
     cover = cloth(rng, style, colour)
     parts = [_hanging(side, width, height, cover.surface, coarse) for side in (-1, 1)]
     rod, end = height - 0.02, width / 2 + 0.22

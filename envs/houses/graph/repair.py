@@ -17,7 +17,6 @@ def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
 
     Args:
         points: (N, 2) metres.
-        ground: The storey.
 
     Returns:
         (N + M, 2) metres. Components that no walk reaches stay unconnected.

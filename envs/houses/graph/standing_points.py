@@ -23,13 +23,6 @@ def choose_points(
     Positions in front of stairs and on both sides of every passage have priority. Open positions
     follow, at a spacing that limits the number of viewpoints and thus of panoramas to encode.
 
-    Args:
-        plan: Floor plan of the house.
-        floor: Clearance map of the storey.
-        rule: Density of the graph.
-        storey: Storey, counted from 0.
-        seed: Random seed of the noise that breaks up regular rows.
-
     Returns:
         (N, 2) metres, rounded to millimetres.
     """

@@ -40,11 +40,7 @@ _STOREY_GAP = 1.8
 
 
 def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
-    """Return statistics of some buildings; each edge counts once.
-
-    Raises:
-        UserError: `graphs` is empty, or no graph has an edge.
-    """
+    """Return statistics of some buildings; each edge counts once."""
     from scipy.sparse.csgraph import connected_components
 
     if not graphs:

@@ -38,15 +38,7 @@ _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail
 
 
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
-    """Place the viewpoints of a house and connect them.
-
-    Returns:
-        Connectivity records. The included ones form one connected component that reaches every
-        room; the others could not be connected.
-
-    Raises:
-        UserError: A room is unreachable.
-    """
+    """Place the viewpoints of a house and connect them."""
     rule = DENSE if house.spec.dense_graph else SPARSE
     eyes, unobstructed = _join_storeys(house, tracer, rule)
     visible = visibility(eyes, tracer)

@@ -41,16 +41,7 @@ def guide_path(data_dir: Path, split: str) -> Path:
 
 
 def read_annotations(path: Path, kind: type = Json) -> list[Json]:
-    """Read the records of an R2R or a guide file, with all their fields.
-
-    Args:
-        path: The file.
-        kind: Type that each record must have: a `msgspec.Struct`, such as `PathRecord`.
-
-    Raises:
-        FileNotFoundError: The file is missing; the message contains the remedy.
-        UserError: The file is damaged; the message contains the file, the record and the remedy.
-    """
+    """Read the records of an R2R or a guide file, with all their fields."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {_REMEDY}")
     if kind is not Json:

@@ -35,20 +35,7 @@ def add_guidance(
     waymarks: Sequence[tuple[Clause, float]],
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """Add the clauses that a follower needs at ambiguous steps.
-
-    Args:
-        survey: Survey of the house.
-        routes: Shortest paths of the house.
-        path: Viewpoints from start to goal.
-        clauses: Plan; its last clause is the stop.
-        waymarks: Landmarks that can be mentioned on the path, with weights.
-        rng: Source of all random choices.
-
-    Returns:
-        The plan with the added clauses, in the order of the path. A step remains ambiguous if no
-        clause resolves it.
-    """
+    """Add the clauses that a follower needs at ambiguous steps."""
     plan = list(clauses)
     for step in range(len(path) - 1):
         while before := len(rival_neighbours(survey, routes, path, step, plan)):
@@ -66,19 +53,7 @@ def add_guidance(
 def rival_neighbours(
     survey: Survey, routes: Routes, path: tuple[int, ...], step: int, clauses: Sequence[Clause]
 ) -> list[int]:
-    """Return the neighbours that a follower of a plan could choose instead of the next viewpoint.
-
-    Args:
-        survey: Survey of the house.
-        routes: Shortest paths of the house.
-        path: Viewpoints from start to goal.
-        step: Position in the path.
-        clauses: Plan.
-
-    Returns:
-        Viewpoints that are a detour, that are in another direction or room, and that no clause of
-        this step rules out.
-    """
+    """Return the neighbours that fit a plan as well as the next viewpoint."""
     here, there, goal = path[step], path[step + 1], path[-1]
     current = [
         clause for clause in clauses if clause.first <= step < max(clause.last, clause.first + 1)

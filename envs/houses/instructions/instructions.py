@@ -44,11 +44,7 @@ class RoomVisit:
 def write_instructions(
     survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
 ) -> list[Instruction]:
-    """Write three different instructions for a path.
-
-    Returns:
-        Three instructions, or an empty list if too few unambiguous instructions exist.
-    """
+    """Write three different instructions for a path."""
     goal_landmarks = _goal_landmarks(survey, path[-1], rng)
     written: list[Instruction] = []
     if not goal_landmarks:
@@ -78,15 +74,7 @@ def plan_clauses(
     waymarks: list[Clause],
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """Plan one instruction.
-
-    Args:
-        survey: Survey of the house.
-        path: Viewpoints from start to goal.
-        goal: Landmark at the goal.
-        waymarks: Clauses about landmarks on the path.
-        rng: Source of all random choices.
-    """
+    """Plan one instruction."""
     visits = list(room_visits(survey, path))
     mentioned = {goal.noun} | {clause.landmark.noun for clause in waymarks if clause.landmark}
     clauses = waymarks + _room_clauses(survey, path, visits, mentioned, rng)

@@ -49,13 +49,6 @@ def rxr_records(
 
     A record has RxR's fields and "alignment": for each clause a list [first character, last
     character + 1, first position in the path, last position, mentioned objects ...].
-
-    Args:
-        survey: Survey of the house.
-        routes: Shortest paths of the house.
-        counts: Number of paths per split, at most 500. Each pair of start and goal occurs once.
-        house_number: Number of the house in its set, for the path ids.
-        rng: Source of all random choices.
     """
     writer = _Writer(survey, routes, rng)
     taken: set[tuple[int, int]] = set()

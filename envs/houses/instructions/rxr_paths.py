@@ -60,19 +60,7 @@ def choose_paths(
     make: Callable[[Path], Episode | None],
     rng: np.random.Generator,
 ) -> list[Episode]:
-    """Choose paths with varied starts, goals, rooms and lengths, and build episodes from them.
-
-    Args:
-        survey: Survey of the house.
-        routes: Shortest paths of the house.
-        count: Number of episodes.
-        taken: Used pairs of start and goal; the chosen pairs are added.
-        make: Function that builds an episode from a path, or returns None if it cannot.
-        rng: Source of all random choices.
-
-    Returns:
-        At most `count` episodes; fewer if the house has no more paths.
-    """
+    """Choose paths with varied starts, goals, rooms and lengths, and build episodes from them."""
     pools = candidate_paths(routes)
     episodes: list[Episode] = []
     uses: dict[tuple[str, int], float] = {}

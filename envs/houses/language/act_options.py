@@ -38,15 +38,6 @@ def act_options(
     """Yield acts that can describe a segment of a path that begins at a position.
 
     Not every act is true of its segment; `walking.agrees` checks this.
-
-    Args:
-        sight: Spatial relations of the house.
-        language: Grammar whose lexicon must contain the words.
-        path: Viewpoints from start to goal.
-        position: First position of the segment.
-
-    Yields:
-        Act, last position of the segment, weight, indices of the mentioned objects.
     """
     for kind, (fewest, most) in EDGE_RANGES.items():
         for last in range(position + fewest, min(position + most, len(path) - 1) + 1):

@@ -95,11 +95,7 @@ class Language:
         )
 
     def patterns_for(self, act: Act) -> list[str]:
-        """Return the patterns with exactly the filled fields of an act.
-
-        Raises:
-            UserError: No pattern has these fields.
-        """
+        """Return the patterns with exactly the filled fields of an act."""
         matching = [
             pattern for pattern in self.patterns[act.kind] if pattern_fields(pattern) == act.fields
         ]
@@ -108,14 +104,7 @@ class Language:
         return matching
 
     def render(self, act: Act, pattern: str, variant: int, is_final: bool = True) -> str:
-        """Return the text of an act.
-
-        Args:
-            act: The act.
-            pattern: One of `patterns_for(act)`.
-            variant: Any number; the same number selects the same synonyms.
-            is_final: Whether the verb is an imperative instead of a participle.
-        """
+        """Return the text of an act."""
 
         def fill(slot: re.Match[str]) -> str:
             letter, form = slot.groups()

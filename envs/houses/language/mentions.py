@@ -23,11 +23,7 @@ def mention_options(
     that is not needed gets a lower weight.
 
     Args:
-        sight: Spatial relations of the house.
-        language: Grammar whose lexicon must contain the words.
-        here: Viewpoint.
         facing: Heading in radians that ordinals refer to.
-        thing: Object index.
     """
     info = sight.survey.objects[thing]
     noun, salience = SPOKEN_NOUNS.get(info.category, ("", 0.0))

@@ -45,11 +45,7 @@ class Plan:
 
 
 class Planner:
-    """Planner of instructions about the paths of a house.
-
-    Args:
-        sight: Spatial relations of the house.
-    """
+    """Planner of instructions about the paths of a house."""
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
@@ -65,13 +61,7 @@ class Planner:
         """Plan an instruction.
 
         Args:
-            language: Grammar whose lexicon must contain the words.
-            path: Viewpoints from start to goal.
             heading: Heading at the start: radians clockwise from +y.
-            rng: Source of all random choices.
-
-        Returns:
-            A plan, or None if no landmark identifies the goal or no act fits a segment.
         """
         sight = self._sight
         if path != self._path:
@@ -130,11 +120,7 @@ class Planner:
         """Return the share of the walks fitting an act that end at a viewpoint.
 
         Args:
-            act: The act.
-            walked: Viewpoints walked so far; the walks begin at the last one.
-            end: Viewpoint where the walk should end.
             facing: Heading in radians on arrival at the first viewpoint of the walks.
-            turn: Turn before the act, if any.
         """
         ends = [
             walk[-1]
@@ -190,10 +176,7 @@ class _RivalWalks:
         """Return the walks from the end of `walked` that fit an act and visit no viewpoint again.
 
         Args:
-            act: The act.
-            walked: Viewpoints walked so far.
             facing: Heading in radians on arrival at the last of them.
-            is_turned: Whether a turn precedes the act.
         """
         here, kind = walked[-1], act.kind
         # Only these acts depend on the heading, "straight" only without a turn before it.

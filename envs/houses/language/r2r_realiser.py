@@ -49,12 +49,7 @@ def sort_clauses(clauses: Iterable[Clause]) -> list[Clause]:
 
 
 def realise_clauses(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
-    """Write a plan as text.
-
-    Args:
-        clauses: Clauses in the order of the path; the last one is the stop.
-        rng: Source of all choices of words.
-    """
+    """Write a plan as text."""
     hallway = HALLWAY_NAMES[int(rng.random() < 0.4)]
     text = phrase = ""
     spans = []

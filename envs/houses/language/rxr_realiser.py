@@ -21,11 +21,6 @@ def realise_acts(
 
     One variant is drawn for the text: it uses the same synonyms and the same form of the imperative
     throughout. Patterns vary: two acts of one kind in succession use different patterns.
-
-    Args:
-        language: Grammar.
-        steps: Acts of the plan.
-        rng: Source of all random choices.
     """
     variant = int(rng.integers(VARIANTS))
     last_patterns: dict[str, str] = {}

@@ -172,9 +172,6 @@ class Sight:
         """Return the object index of the n-th doorway of the room on one side, or -1.
 
         Args:
-            side: "left" or "right".
-            ordinal: 1 for the nearest doorway on this side.
-            here: Viewpoint.
             facing: Heading in radians.
         """
         survey = self.survey

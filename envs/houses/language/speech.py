@@ -20,15 +20,7 @@ STARTS_AFTER = 0.8  # seconds of silence at the beginning
 def time_words(
     text: str, spans: Sequence[Span], language: str, rate: float, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return the words of an instruction with their times in seconds, in the format of RxR.
-
-    Args:
-        text: Instruction; blanks separate its words.
-        spans: Clauses with their path positions; the speaker pauses after each clause that walks.
-        language: Tag, for example "hi-IN".
-        rate: Speech rate; 1 is average, 1.2 is fast.
-        rng: Source of the random variation.
-    """
+    """Return the words of an instruction with their times in seconds, in the format of RxR."""
     base = language.partition("-")[0]
     ends = {span.end: span.last - span.first for span in spans}
     timed = []

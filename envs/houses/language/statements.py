@@ -20,10 +20,6 @@ def statements(
     """Yield statements about a viewpoint: its room, or an object on one side, with weights.
 
     Args:
-        sight: Spatial relations of the house.
-        language: Grammar whose lexicon must contain the words.
-        path: Viewpoints from start to goal.
-        position: Position in the path; the first viewpoint gets more statements.
         facing: Heading in radians on arrival.
     """
     here = path[position]
@@ -64,11 +60,7 @@ def stop_step(
     """Return the "stop" act with an object that identifies the goal; None if none is near.
 
     Args:
-        sight: Spatial relations of the house.
-        language: Grammar whose lexicon must contain the words.
-        path: Viewpoints from start to goal.
         facing: Heading in radians on arrival.
-        rng: Source of all random choices.
     """
     goal, last = path[-1], len(path) - 1
     room = sight.room_kind(goal)

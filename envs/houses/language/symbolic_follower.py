@@ -49,9 +49,6 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
     """Follow acts from a viewpoint, with all interpretations.
 
     Args:
-        sight: Spatial relations of the house.
-        acts: Parsed acts.
-        start: First viewpoint.
         heading: Heading at the start: radians clockwise from +y.
     """
     states: dict[_State, Walk] = {_State(start, heading): (start,)}
@@ -75,14 +72,7 @@ def follow_without_lookahead(
     """Follow acts one after another: take a random walk among those that fit each act.
 
     Args:
-        sight: Spatial relations of the house.
-        acts: Parsed acts.
-        start: First viewpoint.
         heading: Heading at the start: radians clockwise from +y.
-        rng: Source of all random choices.
-
-    Returns:
-        The walked path, up to the first act that no walk fits.
     """
     state, path = _State(start, heading), (start,)
     for act in acts:
@@ -123,14 +113,7 @@ def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool
 
 
 def walks(sight: Sight, kind: str, start: int, path: Walk) -> Iterator[Walk]:
-    """Yield the walks that an act of a kind can take; no viewpoint is visited twice.
-
-    Args:
-        sight: Spatial relations of the house.
-        kind: Kind of the act, which determines the number of edges and the allowed edges.
-        start: First viewpoint.
-        path: Viewpoints walked before, which are not visited again.
-    """
+    """Yield the walks that an act of a kind can take; no viewpoint is visited twice."""
     fewest, most = EDGE_RANGES[kind]
     stack: list[Walk] = [(start,)]
     while stack:

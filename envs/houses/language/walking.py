@@ -21,12 +21,7 @@ def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = 
     """Return whether an act is true of a walk.
 
     Args:
-        sight: Spatial relations of the house.
-        act: A walking act, or a statement.
-        walk: Viewpoints of the walk; a single viewpoint for a statement.
         facing: Heading in radians on arrival at the first viewpoint.
-        is_turned: Whether a turn precedes the act, so that the first edge does not have to be
-            straight ahead.
     """
     if act.kind in STATEMENTS:
         return _is_true(sight, act, walk[0], facing)

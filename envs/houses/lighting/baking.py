@@ -37,12 +37,6 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
     Args:
         scene: Unlit scene. Objects of category "outside" and panes of clear glass neither cast
             shadows nor receive light.
-        lights: Lights; see `clipnav.envs.houses.lighting.lights.find_lights`.
-        seed: Random seed of ray directions.
-        rays: Number of rays from each surface point.
-
-    Returns:
-        The scene with lit `colours`, in steps of 1/255 as in GLB files.
     """
     rng = np.random.default_rng([seed, BAKE_TAG])
     solid = ~scene.face_mask(OUTSIDE) & (_texture(scene, GLASS_TEXTURE) != scene.face_texture)

@@ -46,7 +46,6 @@ class Surfels:
         of_vertex: (V,) int index of each vertex's surface point.
 
     Args:
-        scene: The scene of the house.
         solid: (F,) bool mask of the faces that block light.
     """
 

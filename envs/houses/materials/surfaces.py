@@ -19,11 +19,7 @@ def noise(
     """Return a seamless random field `(size, size)` of mean 0 and standard deviation 1.
 
     Args:
-        rng: Source of randomness.
         size: Side in pixels.
-        roughness: Exponent of the falling spectrum; larger values are smoother.
-        stretch_x: Values below 1 stretch the pattern along the rows, values above 1 compress it.
-        stretch_y: The same along the columns.
     """
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     frequency_y = np.fft.fftfreq(size)[:, None] * size / stretch_y

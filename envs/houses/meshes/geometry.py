@@ -49,18 +49,7 @@ def box(
     puff: float = 0.0,
     faces: str = "xXyYzZ",
 ) -> Part:
-    """Build a box with sharp or rounded edges.
-
-    Args:
-        size: Extent along x, y and z.
-        material: Its material; the grain of a wood runs along the longest extent.
-        center: Centre of the box.
-        bevel: Radius of the edges; 0 gives twelve triangles when no side exceeds `cell`.
-        segments: Number of strips of half an edge.
-        cell: Maximum distance of vertices on the sides; light is stored at vertices.
-        puff: Height of the bulge at the top and the bottom, as on a cushion.
-        faces: Sides to build: lower case at the low end of an axis, upper case at the high end.
-    """
+    """Build a box with sharp or rounded edges."""
     half = np.asarray(size, float) / 2
     bevel = min(bevel, float(half.min()) * 0.98)
     middle, longest = np.asarray(center, float), int(half.argmax())
@@ -143,9 +132,6 @@ def lathe(
     Args:
         profile: Points `(K, 2)` of (radius, height), ordered with the outside on the right:
             upwards on an outer wall, downwards on an inner one.
-        material: Its material.
-        center: Position of the origin of the profile.
-        sides: Number of sides.
         crease: Angle in radians; sharper bends are shaded as edges.
     """
     points = np.asarray(profile, float)
@@ -214,16 +200,7 @@ def quad(
     cell: float = 0.5,
     pictorial: bool = False,
 ) -> Part:
-    """Build a parallelogram that faces along `edge_u` x `edge_v`.
-
-    Args:
-        origin: One corner; the lower left one of the picture if `pictorial`.
-        edge_u: Vector to the next corner.
-        edge_v: Vector to the other neighbour of `origin`.
-        material: Its material.
-        cell: Maximum distance of vertices.
-        pictorial: Whether to show the whole texture once, upright along `edge_v`.
-    """
+    """Build a parallelogram that faces along `edge_u` x `edge_v`."""
     corner, right, up = (np.asarray(a, float) for a in (origin, edge_u, edge_v))
     width, height = np.linalg.norm(right), np.linalg.norm(up)
     s = np.linspace(0, 1, max(1, int(np.ceil(width / cell - 1e-9))) + 1)[:, None, None]
@@ -266,15 +243,7 @@ def frustum(
     material: Material,
     center: ArrayLike = (0, 0, 0),
 ) -> Part:
-    """Build a truncated pyramid over a rectangle.
-
-    Args:
-        base: Width and depth of the base.
-        top: Width and depth of the top.
-        height: Distance between base and top.
-        material: Its material.
-        center: Centre of the base.
-    """
+    """Build a truncated pyramid over a rectangle."""
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
     low = np.column_stack([corners * np.asarray(base, float), np.zeros(4)]) + np.asarray(center)
     high = np.column_stack([corners * np.asarray(top, float), np.full(4, height)]) + np.asarray(

@@ -72,14 +72,7 @@ def polygon(ring: np.ndarray, normal: np.ndarray, material: Material) -> Part:
 def sheet(
     points: np.ndarray, material: Material, uvs: np.ndarray, thickness: float | None = None
 ) -> Part:
-    """Build a smooth surface through a lattice of points.
-
-    Args:
-        points: Lattice `(m, n, 3)`; the surface faces along (change with m) x (change with n).
-        material: Its material.
-        uvs: Texture coordinates `(m, n, 2)`.
-        thickness: Distance of a reverse side; None means a one-sided surface.
-    """
+    """Build a smooth surface through a lattice of points."""
     normals = _smooth_normals(points)
     front = lattice(points, normals, uvs, material)
     if thickness is None:

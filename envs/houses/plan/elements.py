@@ -164,7 +164,6 @@ class Stairs:
         """Return (x, y, z) in metres of a point outside the well, in front of the foot or head.
 
         Args:
-            upper: Whether the point is in front of the head.
             distance: Distance in metres from the front wall.
         """
         across = self.first_side * self.flight_middle * (-1 if upper else 1)

@@ -135,21 +135,7 @@ def make_floor_plan(
     open_plan: bool = False,
     closed_doors: bool = False,
 ) -> FloorPlan:
-    """Return the floor plan of a house in which every room is reachable.
-
-    Args:
-        plan_seed: Random seed of the plan.
-        outline: Shape of the ground plan.
-        storeys: Number of storeys, 1 or 2.
-        open_plan: Whether wide openings join kitchen, dining room and living room.
-        closed_doors: Whether some walls and the cupboard below the stairs have permanently closed
-            doors.
-
-    Raises:
-        UserError: The outline or the number of storeys is unknown.
-        RuntimeError: No attempt succeeded. About one layout in a hundred succeeds, so this should
-            not happen for any seed.
-    """
+    """Return the floor plan of a house in which every room is reachable."""
     if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
         from clipnav.envs.houses.plan.storey_plans import make_storeys
 

@@ -36,11 +36,7 @@ class Shell:
 
 
 def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
-    """Draw the shell of a house.
-
-    Raises:
-        UserError: The outline or the number of storeys is unknown.
-    """
+    """Draw the shell of a house."""
     if storeys not in (1, 2):
         raise UserError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
     if outline == "rectangle":

@@ -29,9 +29,6 @@ def choose_links(
     Halls are first in the list. They are joined with every adjacent room, living quarters with each
     other, and a quarter of the remaining pairs of public rooms get a door too, so that
     there are several routes. Rooms of `fallback_kinds` lead to rooms that no other room reaches.
-
-    Returns:
-        Kind of passage and wall by pair of rooms, or None if a room is unreachable.
     """
     walls = {
         (i, j): wall

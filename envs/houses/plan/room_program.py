@@ -49,15 +49,7 @@ def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
 def assign_storey(
     rng: np.random.Generator, rects: list[Rect], halls: int, storey: int, storeys: int
 ) -> list[str] | None:
-    """Return the kind of each room of a storey, or None if the rooms do not suit.
-
-    Args:
-        rng: Source of randomness.
-        rects: The rooms; the first `halls` of them are halls.
-        halls: Number of halls.
-        storey: Storey, counted from 0, the ground floor.
-        storeys: Number of storeys of the house.
-    """
+    """Return the kind of each room of a storey, or None if the rooms do not suit."""
     assigner = KindAssigner(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]

@@ -32,11 +32,7 @@ _STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door
 
 
 def check_height(path: Path, houses: int, tile: tuple[int, int] = TILE) -> None:
-    """Check that a contact sheet can be written as a JPEG file, if its name asks for one.
-
-    Raises:
-        UserError: The sheet is too high.
-    """
+    """Check that a contact sheet can be written as a JPEG file, if its name asks for one."""
     most = _LONGEST_JPEG // tile[0]
     if path.suffix == ".jpg" and houses > most:
         raise UserError(
@@ -55,14 +51,7 @@ def set_sheet(
     """Write a picture with one row per house: plans with graph and furniture, then some rooms.
 
     Args:
-        scans: Names of built-in houses of any set.
-        path: Output file, PNG or JPEG.
-        connectivity_dir: Folder of their graphs.
         tile: Height and width of each plan and room in pixels.
-        rooms: Number of rooms of each house; the kinds vary between houses.
-
-    Raises:
-        UserError: The sheet is too high for a JPEG file.
     """
     check_height(path, len(scans), tile)
 

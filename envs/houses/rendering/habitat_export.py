@@ -9,14 +9,7 @@ from clipnav.envs.panoramas.habitat_scenes import write_scene_dataset
 
 
 def export_houses(scans: Iterable[str]) -> Path:
-    """Build missing houses, write the stage configurations of all, and return their folder.
-
-    Args:
-        scans: Names of built-in houses.
-
-    Raises:
-        UnknownNameError: There is no such house.
-    """
+    """Build missing houses, write the stage configurations of all, and return their folder."""
     scans, houses = list(scans), HousePanoramas()
     for scan in scans:
         houses.house(scan)

@@ -29,15 +29,7 @@ _TRACERS_KEPT = 2
 
 
 class HousePanoramas:
-    """Renderer of panoramas at the viewpoints of built-in houses.
-
-    Args:
-        specs: Specification of each scan; None means the houses of all built-in sets.
-        cache_dir: Folder of built houses; None means `house_cache_dir()`.
-        connectivity_dir: Folder of the navigation graphs; None means that of each house's set.
-        width: Number of columns of a panorama, which has half as many rows.
-        announce: Function that reports the start of slow work, the construction of a house.
-    """
+    """Renderer of panoramas at the viewpoints of built-in houses."""
 
     def __init__(
         self,
@@ -58,11 +50,7 @@ class HousePanoramas:
         self._tracer = lru_cache(_TRACERS_KEPT)(self._make_tracer)
 
     def panorama(self, scan: str, viewpoint: str, rows: slice | None = None) -> Panorama:
-        """Render RGB, depth and object ids at a viewpoint, optionally of some `rows` only.
-
-        Raises:
-            UnknownNameError: The scan is unknown, or its navigation graph has no such viewpoint.
-        """
+        """Render RGB, depth and object ids at a viewpoint, optionally of some `rows` only."""
         position = self.position(scan, viewpoint)
         return render_panorama(self._tracer(scan), position, self._width, rows)
 
@@ -80,11 +68,7 @@ class HousePanoramas:
         return self._poses[scan][viewpoint]
 
     def house(self, scan: str) -> House:
-        """Return a house from the cache; build it there first if it is missing.
-
-        Raises:
-            UnknownNameError: The scan is unknown.
-        """
+        """Return a house from the cache; build it there first if it is missing."""
         if scan not in self._specs:
             raise UnknownNameError(
                 f"no built-in house is named {scan!r}; use one of the house sets"

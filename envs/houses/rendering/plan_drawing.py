@@ -51,10 +51,7 @@ def draw_plan(
     """Draw one storey from above, north up.
 
     Args:
-        house: The house.
-        storey: Storey, counted from 0.
         size: Height and width in pixels.
-        records: Connectivity records of the house, whose viewpoints and edges are drawn.
 
     Returns:
         (height, width, 3) uint8.

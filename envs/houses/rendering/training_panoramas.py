@@ -64,16 +64,6 @@ def render_houses(
     """Render panoramas of houses, or reuse those in the folder; show a progress bar.
 
     Panoramas that are older than the house or its graph are rendered again.
-
-    Args:
-        scans: Names of built-in houses; missing houses are built in the cache.
-        folder: Output folder with one subfolder per house.
-        extra: Number of positions along edges of the graph, besides its viewpoints.
-        width: Number of columns of a panorama.
-        workers: Number of worker processes; the result does not depend on it.
-
-    Raises:
-        ChildProcessError: A worker process was killed.
     """
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
@@ -156,11 +146,7 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 
 def read_pictures(folder: Path) -> HousePictures:
-    """Memory-map the arrays that `render_houses` wrote.
-
-    Raises:
-        UserError: A file is damaged or missing.
-    """
+    """Memory-map the arrays that `render_houses` wrote."""
     description = read_json(folder / DESCRIPTION, _REMEDY)
     rgb, object_id, depth = (_map_array(folder / f"{name}.npy") for name in _ARRAYS)
     if not rgb.shape[:-1] == object_id.shape == depth.shape:

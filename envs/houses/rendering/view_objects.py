@@ -12,18 +12,10 @@ VIEW_SIZE = 64  # pixels of a view in which objects are found
 
 
 def object_panoramas(connectivity_dir: Path | None = None) -> HousePanoramas:
-    """Return a renderer for `view_object_ids`.
-
-    Args:
-        connectivity_dir: Folder of the navigation graphs; None for those of the built-in houses.
-    """
+    """Return a renderer for `view_object_ids`."""
     return HousePanoramas(connectivity_dir=connectivity_dir, width=PANORAMA_WIDTH)
 
 
 def view_object_ids(panoramas: HousePanoramas, scan: str, viewpoint: str) -> np.ndarray:
-    """Return the object ids (36, 64, 64) int32 of the views of a viewpoint, -1 for the sky.
-
-    Raises:
-        UnknownNameError: The scan is unknown, or its navigation graph has no such viewpoint.
-    """
+    """Return the object ids (36, 64, 64) int32 of the views of a viewpoint, -1 for the sky."""
     return views36_nearest(panoramas.panorama(scan, viewpoint).object_id, VIEW_SIZE)

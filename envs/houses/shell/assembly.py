@@ -45,11 +45,7 @@ def assemble(
 
 
 def scene_of_fixtures(fixtures: Sequence[Fixture], textures: dict[str, np.ndarray]) -> Scene:
-    """Convert fixtures with parts in world coordinates to a scene; see `assemble`.
-
-    Raises:
-        UnknownNameError: A texture is missing.
-    """
+    """Convert fixtures with parts in world coordinates to a scene; see `assemble`."""
     names = sorted({part.material.texture for fixture in fixtures for part in fixture.parts})
     missing = [name for name in names if name not in textures]
     if missing:

@@ -85,11 +85,7 @@ def wall_face(
     """Build a wall face from the floor up, with holes for the openings.
 
     Args:
-        side: Position of the face.
-        openings: Openings; those in this face become holes.
-        material: Its material.
         height: Height in metres.
-        detail: Distances of its vertices.
     """
     holes = side.holes(openings)
     cell, steps = detail.wall_cell, detail.corner_steps

@@ -92,20 +92,7 @@ def choose_episodes(
     make: Callable[[tuple[int, ...]], Episode | None],
     rng: np.random.Generator,
 ) -> list[Episode]:
-    """Choose paths and build episodes from them.
-
-    Args:
-        survey: Survey of the house.
-        routes: Shortest paths of the house.
-        count: Number of episodes.
-        goals_per_start: Number of episodes with the same start.
-        taken: Used pairs of start and goal; all pairs that are tried are added.
-        make: Function that builds an episode from a path, or returns None if it cannot.
-        rng: Source of all random choices.
-
-    Returns:
-        At most `count` episodes; fewer if the house has no more paths.
-    """
+    """Choose paths and build episodes from them."""
     episodes: list[Episode] = []
     uses = _UsageCounts(survey)
     start_uses = np.zeros(len(survey.viewpoints))

@@ -140,7 +140,6 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         object_id: (H, 2H) object ids of a panorama.
-        count: Number of objects in the scene.
     """
     height, width = object_id.shape
     elevation = _elevations(height)

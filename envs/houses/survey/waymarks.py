@@ -20,13 +20,7 @@ Choice = TypeVar("Choice")
 def waymark_options(
     survey: Survey, path: tuple[int, ...], rng: np.random.Generator
 ) -> list[tuple[Clause, float]]:
-    """Return waymarks of a path, with higher weights for those that identify the next step.
-
-    Args:
-        survey: Survey of the house.
-        path: Viewpoints from start to goal.
-        rng: Source of all random choices.
-    """
+    """Return waymarks of a path, with higher weights for those that identify the next step."""
     options = []
     for step in range(len(path) - 1):
         here, there = path[step], path[step + 1]

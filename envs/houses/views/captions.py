@@ -93,10 +93,6 @@ def contradict(caption: Caption, rng: np.random.Generator) -> Caption | None:
     Random negatives of a batch mostly mention other objects and therefore teach neither colours nor
     sides. These hard negatives differ in one word only (as in NegCLIP, arXiv 2210.01936, whose
     negatives are captions with exchanged words).
-
-    Returns:
-        None if the caption has no such word. If a view shows two objects of one category, the
-        result can still be true of it.
     """
     positions = [n for n, fact in enumerate(caption.facts) if _alternatives(fact)]
     if not positions:

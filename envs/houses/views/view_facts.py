@@ -122,8 +122,6 @@ def view_facts(
 
     Args:
         object_id: (H, W) int32 indices into `objects`, -1 for the sky.
-        objects: Objects of the scene.
-        room_kinds: Kind of each room, indexed by `ObjectInfo.room`.
         depth: (H, W) metres along the ray; without it, every object may be near or far.
     """
     things = things_in_view(object_id, objects, depth)
@@ -145,7 +143,6 @@ def things_in_view(
 
     Args:
         object_id: (H, W) int32 indices into `objects`, -1 for the sky.
-        objects: Objects of the scene.
         depth: (H, W) metres along the ray; without it, distances are nan.
     """
     area = _areas(object_id, len(objects))

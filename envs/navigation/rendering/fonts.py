@@ -22,12 +22,7 @@ def font_for(text: str, size: float, bold: bool = False) -> ImageFont.FreeTypeFo
     """Return a font that has all letters of a text.
 
     Args:
-        text: Text to draw.
         size: Height of the letters in pixels.
-        bold: Whether to use bold letters where DejaVu Sans has them.
-
-    Raises:
-        MissingFontError: No font of this machine has the letters, or Pillow cannot shape them.
     """
     return _load_font(_path(frozenset(text), bold), size)
 

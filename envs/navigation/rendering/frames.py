@@ -40,8 +40,6 @@ def draw_frame(
     """Draw the current viewpoint of an agent.
 
     Args:
-        graph: Navigation graph of the building.
-        episode: Episode of the agent.
         trajectory: Viewpoint, heading and elevation (radians) of each visit so far.
         panorama: Function that returns panoramas; None for a world without images, which shows
             plain ground and sky.
@@ -72,13 +70,6 @@ def draw_frames(
     """Draw the current viewpoints of several agents, see `draw_frame`.
 
     Panoramas are those of the built-in houses, or of Matterport3D's skyboxes if there are some.
-
-    Args:
-        graphs: Navigation graphs by scan.
-        episodes: Episode of each agent.
-        trajectories: Trajectory of each agent.
-        files: The world.
-        skyboxes: Folder of Matterport3D's scans; the world's own by default.
     """
     pictures = _pictures(files, skyboxes)
     panorama = None if pictures.note else partial(_panorama, pictures)
@@ -187,8 +178,6 @@ def write_instruction(
     """Write an instruction into a box; what does not fit is replaced by an ellipsis.
 
     Args:
-        draw: Picture to draw on.
-        text: The instruction.
         corner: Left and top of the box in pixels.
         room: Width and height of the box in pixels.
     """

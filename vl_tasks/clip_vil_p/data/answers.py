@@ -54,11 +54,7 @@ class AnswerClasses:
 
     @classmethod
     def of_pairs(cls, pairs: PairIndex, min_count: int) -> "AnswerClasses":
-        """Collect the answers that are the best one of `min_count` pairs, by frequency.
-
-        Raises:
-            UserError: No answer is frequent enough.
-        """
+        """Collect the answers that are the best one of `min_count` pairs, by frequency."""
         counted = zip(pairs.answer_counts, pairs.answers, strict=True)
         frequent = sorted((-count, answer) for count, answer in counted if count >= min_count)
         if not frequent:
@@ -71,12 +67,7 @@ class AnswerClasses:
 
     @classmethod
     def load(cls, path: Path) -> "AnswerClasses":
-        """Read LXMERT's all_ans.json, or a JSON list of answers.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file has neither format, or contains an answer twice.
-        """
+        """Read LXMERT's all_ans.json, or a JSON list of answers."""
         content: Any = read_json(path, _REMEDY)
         entries = content if isinstance(content, list) else []
         answers: list[str] = []
@@ -91,12 +82,7 @@ class AnswerClasses:
 
     @classmethod
     def of_run(cls, run: Path) -> "AnswerClasses":
-        """Read the answers of a run; there are none if it was trained without answering.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            UserError: The file is damaged.
-        """
+        """Read the answers of a run; there are none if it was trained without answering."""
         answers = read_json(run / ANSWERS, _TRAIN_AGAIN, list[str])
         return cls(_without_duplicates(answers, run / ANSWERS, _TRAIN_AGAIN))
 

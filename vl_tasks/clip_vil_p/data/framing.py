@@ -51,12 +51,7 @@ class Framing:
         return (self.long, self.short) if is_portrait else (self.short, self.long)
 
     def start(self, length: int, side: int) -> int:
-        """Return where an image begins in a frame; below 0 if it is cut off there.
-
-        Args:
-            length: Height or width of the resized image.
-            side: The same of the frame.
-        """
+        """Return where an image begins in a frame; below 0 if it is cut off there."""
         room = side - length
         if self.rule == "clip-vil":
             return -(-room // 2)  # an odd pixel of padding is at the top or left

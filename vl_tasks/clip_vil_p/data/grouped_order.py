@@ -20,19 +20,12 @@ class GroupedOrder:
 
     Args:
         portrait: Orientation of each record's image: (records,) bool.
-        batch_size: Records in a batch; fewer if neither orientation has as many.
-        seed: Random seed for the permutations.
-        multiple: The batch size is rounded down to a multiple of this.
-        groups: Number of each record's group: (records,).
         group_size: Number of records of one group that follow each other, such as those of one
             image, whose features they can share; requires `groups` if above 1.
 
     Attributes:
         batch_size: Records in a batch.
         batches_per_epoch: Batches in one pass over the records.
-
-    Raises:
-        UserError: There are too few records for a batch.
     """
 
     def __init__(
@@ -87,11 +80,6 @@ def _grouped(groups: np.ndarray, size: int, rng: np.random.Generator) -> np.ndar
     """Return a random order of records in parts of `size` records of one group.
 
     The records of a group that are left form a smaller part.
-
-    Args:
-        groups: Number of each record's group: (records,).
-        size: Records in a part.
-        rng: Random generator of the order of the parts.
     """
     by_group = np.argsort(groups, kind="stable")
     ordered = groups[by_group]
@@ -107,7 +95,6 @@ def exact_batches(portrait: np.ndarray, batch_size: int) -> Iterator[np.ndarray]
 
     Args:
         portrait: Orientation of each record's image: (records,) bool.
-        batch_size: Largest number of records in a batch.
     """
     for group in (np.flatnonzero(~portrait), np.flatnonzero(portrait)):
         for start in range(0, len(group), batch_size):

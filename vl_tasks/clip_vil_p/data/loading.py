@@ -30,18 +30,7 @@ class BatchMaker(Protocol[Key, Loaded]):
 
 
 def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int) -> Iterator[Item]:
-    """Yield the batches of keys in order.
-
-    Args:
-        maker: Makes the batches.
-        keys: Keys of the batches; may be infinite.
-        workers: Number of worker processes; 0 makes the batches in this process.
-
-    Raises:
-        FileNotFoundError: An image is missing.
-        UserError: An image cannot be read, or was replaced by one of another orientation.
-        ChildProcessError: A worker was killed.
-    """
+    """Yield the batches of keys in order."""
     loader = DataLoader(
         _Batches(maker),
         batch_size=None,

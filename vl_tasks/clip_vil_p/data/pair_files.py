@@ -41,17 +41,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecord]:
-    """Read LXMERT's records, one at a time.
-
-    Args:
-        path: The file.
-        files: Paths of the images below their folder by name without suffix.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged; names file, record, field and remedy.
-        FileNotFoundError: There is no image of that name.
-    """
+    """Read LXMERT's records, one at a time."""
     for number, record in enumerate(stream_records(path, _Record, REMEDY)):
         name = image_stem(str(record.img_id))
         identity = f"img_id {record.img_id}"
@@ -66,18 +56,7 @@ def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecor
 
 
 def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterator[SourceRecord]:
-    """Read the captions of a split in Karpathy's format.
-
-    Args:
-        path: The file.
-        split: Split; "train" includes "restval".
-        folders: Folders of the images in order of priority; names are relative to the first one.
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged; names file and record.
-        FileNotFoundError: An image is in none of the folders.
-    """
+    """Read the captions of a split in Karpathy's format."""
     captioned = read_captions(path, split)
     files = caption_images(captioned, folders)
     for image in captioned:
@@ -92,15 +71,8 @@ def open_pairs(
     """Open the pairs of splits; their index is built if it does not exist or a file has changed.
 
     Args:
-        folder: Folder of the data files.
-        splits: Names of splits; "train" reads mscoco_train.json, or the split of dataset_coco.json.
         images: Folder of the images. If it is the folder `images` of the data, paths in Karpathy's
             format may begin with it, too, as for captions (`image_folders`).
-        languages: Languages of the sentences; see `language_folder`.
-
-    Raises:
-        FileNotFoundError: A data file or an image is missing.
-        UserError: A data file, an image or the index is damaged; names file and record.
     """
     folders = [language_folder(folder, language) for language in languages]
     sources = [_source(own, split) for own in folders for split in splits]
@@ -141,10 +113,6 @@ def images_by_stem(folder: Path) -> dict[str, str]:
     """Return the paths of images below a folder by name without suffix.
 
     Images are in the folder or in its direct subfolders.
-
-    Raises:
-        FileNotFoundError: The folder is missing.
-        UserError: Two images have the same name.
     """
     files: dict[str, str] = {}
     for path in image_files(folder):

@@ -96,12 +96,7 @@ class PairIndex:
         return self._meta["answer_counts"]
 
     def check(self) -> None:
-        """Check that the files belong together, in one pass over the numbers.
-
-        Raises:
-            OSError: A file is missing.
-            UserError: A file is damaged; names it.
-        """
+        """Check that the files belong together, in one pass over the numbers."""
         meta = self._meta
         names: Any = meta.get("answers")
         counts: Any = meta.get("answer_counts")
@@ -195,12 +190,7 @@ def is_index(folder: Path) -> bool:
 
 
 def _mapped(path: Path, kind: Any) -> np.ndarray:
-    """Map a file of numbers into memory; numpy does not map empty files.
-
-    Raises:
-        OSError: The file is missing.
-        UserError: It does not consist of whole numbers.
-    """
+    """Map a file of numbers into memory; numpy does not map empty files."""
     size = path.stat().st_size
     if size == 0:
         return np.empty(0, kind)

@@ -29,18 +29,7 @@ class SourceRecord(NamedTuple):
 
 
 def write_index(folder: Path, pictures: Path, records: Iterable[SourceRecord]) -> None:
-    """Build an index.
-
-    Args:
-        folder: Folder to write, which must be empty; complete when `is_index` is true.
-        pictures: Folder of the images, which `image` of the records is relative to.
-        records: Records of the data files.
-
-    Raises:
-        FileNotFoundError: An image is missing; names the record.
-        UserError: There is no pair, or an image is damaged.
-        UnwritableError: The disk is full.
-    """
+    """Build an index."""
     writer = _Writer(folder, pictures)
     for record in records:
         writer.add(record)

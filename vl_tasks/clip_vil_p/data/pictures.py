@@ -49,12 +49,7 @@ def prepare(image: Image.Image, framing: Framing) -> PreparedPicture:
 
 
 def read_prepared(path: Path, framing: Framing) -> PreparedPicture:
-    """Read an image file; see `prepare`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        DamagedPictureError: The file cannot be read as an image; names it.
-    """
+    """Read an image file; see `prepare`."""
     try:
         image = read_image(path)
     except UserError as error:
@@ -68,19 +63,7 @@ def read_pictures(
     frames: Sequence[tuple[int, int]] = (),
     remedy: str = "",
 ) -> Pictures:
-    """Read the images of pairs, each file once; see `prepare`.
-
-    Args:
-        paths: Image of each pair; all have one orientation.
-        framing: Their sizes.
-        frames: Height and width of the frame of each image, if stored sizes gave the orientation.
-        remedy: What to do about an image that does not fit its frame, for the message.
-
-    Raises:
-        FileNotFoundError: An image is missing.
-        DamagedPictureError: A file cannot be read as an image; names it.
-        UserError: An image has another frame; names it.
-    """
+    """Read the images of pairs, each file once; see `prepare`."""
     numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
     prepared = [read_prepared(path, framing) for path in numbers]
     for path, frame in zip(paths, frames, strict=bool(frames)):
@@ -103,10 +86,6 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return (height, width) of an image, turned upright as its EXIF data says.
 
     Only the header of the file is read.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: The file is not an image; names it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such picture")

@@ -26,15 +26,7 @@ class WordPieces:
     """
 
     def __init__(self, tokenizer: Tokenizer, source: str) -> None:
-        """Check a tokenizer.
-
-        Args:
-            tokenizer: Tokenizer; texts are put between [CLS] and [SEP] here, not by it.
-            source: File or name, for error messages.
-
-        Raises:
-            UserError: A mark is missing, or [PAD] is not 0.
-        """
+        """Check a tokenizer."""
         vocabulary = tokenizer.get_vocab()
         missing = [mark for mark in MARKS if mark not in vocabulary]
         if missing or vocabulary[_PAD] != 0:
@@ -58,8 +50,6 @@ class WordPieces:
         The same sentences give the same word pieces.
 
         Args:
-            sentences: Sentences.
-            size: Largest number of word pieces.
             keeps_accents: Keep accents, which BERT removes in lower case. Vowel signs of Indian
                 scripts count as accents.
         """
@@ -78,16 +68,7 @@ class WordPieces:
 
     @classmethod
     def of_bert(cls, name: str) -> "WordPieces":
-        """Load the word pieces of a BERT.
-
-        Args:
-            name: Folder of transformers, or name on Hugging Face.
-
-        Raises:
-            FileNotFoundError: A file of the folder is missing.
-            UserError: The folder is damaged, or its tokenizer is not BERT's.
-            ConnectionError: The files cannot be downloaded.
-        """
+        """Load the word pieces of a BERT."""
         loaded = load_hugging_face_tokenizer(name)
         backend = getattr(loaded, "backend_tokenizer", None)
         if backend is None:
@@ -96,12 +77,7 @@ class WordPieces:
 
     @classmethod
     def load(cls, run: Path) -> "WordPieces":
-        """Read the word pieces of a run.
-
-        Raises:
-            FileNotFoundError: The file is missing.
-            UserError: The file is damaged.
-        """
+        """Read the word pieces of a run."""
         path = run / TOKENIZER
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; name the folder of a complete run")
@@ -123,10 +99,6 @@ class WordPieces:
 
     def encode(self, texts: Sequence[str], length: int) -> np.ndarray:
         """Convert N sentences to ids.
-
-        Args:
-            texts: Sentences.
-            length: Largest number of word pieces with [CLS] and [SEP]; longer sentences are cut.
 
         Returns:
             (N, length) int32, padded with 0.

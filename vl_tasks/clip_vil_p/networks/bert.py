@@ -23,17 +23,7 @@ _REMEDY = "train the run again"
 
 
 def make_bert(config: TextConfig, pieces: int) -> "BertModel":
-    """Build a BERT without pooler.
-
-    Args:
-        config: Settings; `bert` names a model whose weights are loaded.
-        pieces: Number of word pieces.
-
-    Raises:
-        FileNotFoundError: A file of the folder is missing.
-        UserError: The folder is damaged, or not a BERT with these word pieces.
-        ConnectionError: The model cannot be downloaded.
-    """
+    """Build a BERT without pooler."""
     from transformers import BertConfig, BertModel
 
     if config.bert is None:
@@ -73,12 +63,7 @@ def save_bert_config(run: Path, bert: "BertModel") -> None:
 
 
 def bert_of_run(run: Path) -> "BertModel":
-    """Build the BERT of a run with random weights.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        UserError: The file is damaged.
-    """
+    """Build the BERT of a run with random weights."""
     from transformers import BertConfig
 
     path = run / BERT

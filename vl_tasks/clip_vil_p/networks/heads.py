@@ -20,10 +20,6 @@ class AnswerHead(_Classifier):
     """Classifier of pooled states: answers in pre-training and VQA, labels in SNLI-VE.
 
     LXMERT's `logit_fc`: two linear layers with GELU and layer norm between them.
-
-    Args:
-        hidden: Width of the pooled states.
-        classes: Number of classes.
     """
 
     def __init__(self, hidden: int, classes: int) -> None:
@@ -37,13 +33,7 @@ class AnswerHead(_Classifier):
 
 
 class LinearHead(_Classifier):
-    """Classifier of pooled states in the original multilingual VQA: dropout and a linear layer.
-
-    Args:
-        hidden: Width of the pooled states.
-        classes: Number of classes.
-        dropout: Dropout rate.
-    """
+    """Classifier of pooled states in the original multilingual VQA: dropout and a linear layer."""
 
     def __init__(self, hidden: int, classes: int, dropout: float) -> None:
         super().__init__(nn.Dropout(dropout), nn.Linear(hidden, classes))
@@ -51,12 +41,7 @@ class LinearHead(_Classifier):
 
 
 class MaskedWordHead(nn.Module):
-    """Logits over the word pieces, with the word embeddings as output weights (tied).
-
-    Args:
-        hidden: Width of the hidden states.
-        pieces: Number of word pieces.
-    """
+    """Logits over the word pieces, with the word embeddings as output weights (tied)."""
 
     def __init__(self, hidden: int, pieces: int) -> None:
         super().__init__()
@@ -66,12 +51,7 @@ class MaskedWordHead(nn.Module):
         initialise(self, hidden)
 
     def forward(self, states: Tensor, embeddings: Tensor) -> Tensor:
-        """Compute logits (M, pieces) of hidden states (M, hidden).
-
-        Args:
-            states: Hidden states of the masked words only.
-            embeddings: Word embeddings (pieces, hidden).
-        """
+        """Compute logits (M, pieces) of hidden states (M, hidden)."""
         return F.linear(self.norm(F.gelu(self.transform(states))), embeddings, self.bias)
 
 
@@ -84,12 +64,7 @@ class MatchingHead(nn.Linear):
 
 
 def initialise(module: nn.Module, hidden: int) -> None:
-    """Initialise linear layers and embeddings as BERT does: normal distribution, biases 0.
-
-    Args:
-        module: Module to initialise.
-        hidden: Width of the hidden states; see `deviation`.
-    """
+    """Initialise linear layers and embeddings as BERT does: normal distribution, biases 0."""
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             nn.init.normal_(part.weight, std=deviation(hidden))
@@ -116,16 +91,6 @@ def initialise_from_answers(
 
     As LXMERT's `load_lxmert_qa`: the hidden layer is copied, and each answer takes the output
     weights of the pre-trained answer with the same converted string; other answers get zeros.
-
-    Args:
-        head: Head to initialise.
-        classes: Answers of the head.
-        weights: State dict of the pre-trained head.
-        known: Classes of the pre-trained answers by their strings.
-        convert: Function from an answer to the form of the pre-trained answers.
-
-    Returns:
-        Number of answers that have a pre-trained counterpart.
     """
     rows = [known.get(convert(answer), -1) for answer in classes]
     index = torch.tensor(rows)

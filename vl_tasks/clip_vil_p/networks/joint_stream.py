@@ -19,8 +19,6 @@ class JointEmbedding(VisualEmbedding):
     """Embedding of visual tokens, without layer norm: that of BERT follows.
 
     Args:
-        channels: Width C of the visual tokens.
-        hidden: Width of the hidden states.
         positions: Number of rows and of columns with position embeddings; 0: one position for all
             tokens, as in the original, whose position ids are all equal to the number of tokens.
     """
@@ -49,14 +47,7 @@ class JointEmbedding(VisualEmbedding):
 
 
 class JointStream(SingleStream):
-    """Transformer over word pieces followed by visual tokens, which share BERT's layer norm.
-
-    Args:
-        bert: BERT without its pooler.
-        channels: Width C of the visual tokens.
-        positions: See `JointEmbedding`.
-        pools_means: See `SingleStream`.
-    """
+    """Transformer over word pieces followed by visual tokens, which share BERT's layer norm."""
 
     model = "multilingual"
 

@@ -34,12 +34,6 @@ class Scores(NamedTuple):
 class PretrainingNetwork(nn.Module):
     """CLIP-ViL_p with its pre-training heads.
 
-    Args:
-        trunk: Visual trunk.
-        stream: Transformer.
-        answers: Number of answers; 0 without question answering.
-        cells: Number of grid cells drawn per image in training; None uses all.
-
     Attributes:
         architecture: Properties that must match to load saved weights.
     """
@@ -98,12 +92,7 @@ class PretrainingNetwork(nn.Module):
 
 
 def total_loss(scores: Scores, counts: Mapping[str, float]) -> Tensor:
-    """Add up the mean losses of the objectives.
-
-    Args:
-        scores: Sums over the targets of a batch.
-        counts: Numbers of targets that the means are over, which may include other batches.
-    """
+    """Add up the mean losses of the objectives."""
     divisors = torch.tensor([max(counts[name], 1) for name in OBJECTIVES])
     return (scores.losses / divisors.to(scores.losses)).sum()
 

@@ -32,15 +32,7 @@ _UNUSED = re.compile(
 
 
 def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Rename the weights of a checkpoint, without those that the model does not use.
-
-    Args:
-        weights: Weights by LXMERT's names, without the prefix "module.".
-        source: File of the weights, for error messages.
-
-    Raises:
-        UserError: A name is unknown.
-    """
+    """Rename the weights of a checkpoint, without those that the model does not use."""
     renamed = {}
     for name, tensor in weights.items():
         if _UNUSED.match(name):

@@ -28,15 +28,7 @@ class States(NamedTuple):
 
 
 class VisualEmbedding(nn.Module):
-    """Embedding of grid cells for the transformer.
-
-    Args:
-        channels: Width C of the grid features.
-        hidden: Width of the hidden states.
-        positions: Number of rows and of columns with position embeddings; 0 for none.
-        dropout: Dropout rate.
-        epsilon: Term of the layer norm.
-    """
+    """Embedding of grid cells for the transformer."""
 
     def __init__(
         self, channels: int, hidden: int, positions: int, dropout: float, epsilon: float
@@ -82,12 +74,8 @@ class SingleStream(nn.Module):
     `model` is the name of the model, for messages about weights of another one.
 
     Args:
-        bert: BERT without its pooler.
-        channels: Width C of the grid features.
-        positions: Number of rows and of columns with position embeddings; 0 for none.
         faithful: No tanh in the pooler; and row 0 of the tables of positions and segments is not
             trained, which BERT uses for [CLS] and for all words (`padding_idx=0` of LXMERT).
-        pools_means: Pool the mean over the words plus the mean over the cells, instead of [CLS].
     """
 
     model = "clip-vil-p"
@@ -123,7 +111,6 @@ class SingleStream(nn.Module):
             pieces: Ids of word pieces (B, T); 0 is padding.
             grid: (B, h, w, C).
             mask: (B, h, w) bool; False in cells that are padding.
-            cells: Number of cells drawn at random from each image; None uses all.
         """
         placed, mask = self.visual.place(grid).flatten(1, 2), mask.flatten(1)
         if cells is not None and cells < placed.shape[1]:
@@ -136,9 +123,7 @@ class SingleStream(nn.Module):
         """Compute the hidden states of word pieces (B, T) and placed cells (B, N, C).
 
         Args:
-            pieces: Ids of word pieces.
             word_mask: (B, T) bool; False in padding.
-            cells: Grid features with positions.
             mask: (B, N) bool; False in padding.
         """
         joined = self.embed(pieces, cells)
@@ -169,9 +154,6 @@ def _attention(allowed: Tensor) -> tuple[str, Tensor]:
 
     Training on the CPU uses the written-out products of transformers. Those of torch compute
     bfloat16 in float32, and check for rows without a key, which takes up to three times as long.
-
-    Args:
-        allowed: Bool; False excludes a key. Each query has at least one.
     """
     kind = allowed.device.type
     if kind != "cpu" or not torch.is_grad_enabled():
@@ -189,7 +171,6 @@ def draw_cells(mask: Tensor, count: int) -> Tensor:
 
     Args:
         mask: (B, N) bool; False in cells that are padding.
-        count: At most N.
     """
     order = torch.rand(mask.shape, device=mask.device)
     return order.masked_fill(~mask, -1.0).topk(count, dim=1).indices

@@ -21,16 +21,12 @@ class Trunk(nn.Module):
             removed. `image_mean` and `image_std` normalise the images.
         faithful: Padding counts as black pixels of the image, as in CLIP-ViL; otherwise padding is
             0 after normalisation, and masked.
-        frozen_norms: Keep the statistics of batch norms in training.
         tokens: Return the class token and the patch tokens of a VisionTransformer before its last
             layer norm, as a grid with one row, if `faithful`; other towers are not affected.
 
     Attributes:
         channels: Width C of the grid features.
         frozen_norms: See above; may be changed.
-
-    Raises:
-        UserError: The class of the tower cannot be trained on images of other sizes.
     """
 
     mean: Tensor
@@ -118,7 +114,6 @@ class Trunk(nn.Module):
         The class token, if it is among the features, is omitted.
 
         Args:
-            values: Values of the features of one image, with their rows and columns.
             pixels: The image, (1, 3, H, W).
         """
         if not self._tokens or not isinstance(self.tower, ViTTower):

@@ -24,16 +24,7 @@ _CASES = {
 
 
 def german(noun: Entry, colour: Any, form: str) -> str:
-    """Return a form of a German noun phrase.
-
-    Args:
-        noun: Entry of the lexicon: gender, singular, plural, genitive of masculine and neuter ones,
-            and the accusative and dative of weak nouns ("oblique").
-        colour: Stem of a colour, for indefinite forms; None for none.
-        form: "indefinite" (ein Stuhl), "indefinite_accusative" (einen Stuhl), "indefinite_dative"
-            (einem Stuhl), "definite" (der Stuhl), "definite_genitive" (des Stuhls), "to_definite"
-            (zum Stuhl, zur Lampe) or "plural" (Stühle).
-    """
+    """Return a form of a German noun phrase."""
     gender, singular = noun["gender"], noun["singular"]
     if form in _CASES:
         case = _CASES[form]

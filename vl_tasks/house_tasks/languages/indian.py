@@ -15,14 +15,7 @@ _GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
 
 
 def hindi(noun: Entry, colour: Any, form: str) -> str:
-    """Return a form of a Hindi noun phrase, or a word that agrees with the noun.
-
-    Args:
-        noun: Entry of the lexicon.
-        colour: Entry of a colour, which precedes the noun; None for none.
-        form: A case ("direct", "oblique"), "plural" (direct case), or a word: "how_many", "seen",
-            "seen_plural" or the genitive particle "of".
-    """
+    """Return a form of a Hindi noun phrase, or a word that agrees with the noun."""
     feminine = noun["gender"] == "f"
     if form in _AGREEING:
         return _AGREEING[form][feminine]
@@ -35,11 +28,5 @@ def hindi(noun: Entry, colour: Any, form: str) -> str:
 
 
 def telugu(noun: Entry, colour: Any, form: str) -> str:
-    """Return a form of a Telugu noun phrase.
-
-    Args:
-        noun: Entry of the lexicon, with all cases.
-        colour: Synonyms of a colour, the first of which precedes the noun; None without a colour.
-        form: Case, such as "nominative", "genitive" or "plural"; "in" for rooms.
-    """
+    """Return a form of a Telugu noun phrase."""
     return noun[form] if colour is None else f"{colour[0]} {noun[form]}"

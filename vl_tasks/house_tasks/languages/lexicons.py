@@ -48,11 +48,7 @@ class Lexicon:
 
 
 def check_languages(languages: tuple[str, ...]) -> None:
-    """Check the languages of the house tasks.
-
-    Raises:
-        UserError: There is none, one occurs twice, or one has no lexicon.
-    """
+    """Check the languages of the house tasks."""
     if not languages:
         raise UserError(f"--languages: give at least one of {', '.join(LANGUAGES)}")
     for number, language in enumerate(languages):
@@ -70,9 +66,6 @@ def lexicon_of(language: str) -> Lexicon:
 
     The nouns, rooms and colours of Hindi and Telugu are those of the navigation instructions, with
     "names" for things that these call by another name, and with further nouns.
-
-    Raises:
-        UserError: The language has no lexicon.
     """
     if language not in _FILES:
         raise UserError(f"'{language}' has no lexicon; choose from {', '.join(_FILES)}")

@@ -9,14 +9,7 @@ _VOWELS = "aeiouyàâéèêëîïôùûh"
 
 
 def french(noun: Entry, colour: Any, form: str) -> str:
-    """Return a form of a French noun phrase.
-
-    Args:
-        noun: Entry of the lexicon; "aspirated" marks an initial h that prevents elision.
-        colour: Entry of a colour, which follows the noun; None for none.
-        form: "indefinite" (un lit), "definite" (le lit, l'évier), "of_definite" (du lit, de la
-            table, de l'évier), "of_plural" (de lits, d'aquariums) or "pronoun" (il, elle).
-    """
+    """Return a form of a French noun phrase."""
     feminine = noun["gender"] == "f"
     if form == "pronoun":
         return "elle" if feminine else "il"
@@ -38,8 +31,6 @@ def spanish(noun: Entry, colour: Any, form: str) -> str:
     """Return a form of a Spanish noun phrase.
 
     Args:
-        noun: Entry of the lexicon.
-        colour: Entry of a colour, which follows the noun; None for none.
         form: "indefinite" (un sofá), "definite" (el sofá), "of_definite" (del sofá, de la silla),
             "plural" (sofás) or "how_many" (cuántos, cuántas).
     """

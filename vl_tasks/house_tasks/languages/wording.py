@@ -60,14 +60,6 @@ def word_questions(
 
     The frames of a kind, and thereby the question words, are dealt out in turn to the questions
     with the same subject and answer, so that they are equally frequent for all answers.
-
-    Args:
-        language: Code of a language with a lexicon.
-        questions: Questions to word.
-        rng: Random generator of frames and synonyms.
-
-    Raises:
-        UserError: The language has no lexicon.
     """
     frames = lexicon_of(language).questions
     turns: dict[PlannedQuestion, int] = {}
@@ -95,17 +87,7 @@ def _question_text(
 def word_caption(
     language: str, things: Sequence[PlannedThing], room: str, rng: np.random.Generator
 ) -> str:
-    """Return a caption of an image as a sentence.
-
-    Args:
-        language: Code of a language with a lexicon.
-        things: At most two visible things.
-        room: English name of the room; "" if it is not visible.
-        rng: Random generator of frames and synonyms.
-
-    Raises:
-        UserError: The language has no lexicon.
-    """
+    """Return a caption of an image as a sentence."""
     lexicon = lexicon_of(language)
     shown = f"{'room ' if room else ''}{len(things)}" if things else "bare"
     frame = pick(tuple(lexicon.captions[shown]), rng)

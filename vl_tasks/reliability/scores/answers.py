@@ -31,12 +31,7 @@ class ScoredAnswers:
 def score_predictions_file(
     path: Path, questions: Sequence[Question], variant: Variant
 ) -> ScoredAnswers:
-    """Score a predictions file [{"question_id", "answer", "confidence"}].
-
-    Raises:
-        OSError: The file cannot be opened.
-        UserError: The file is damaged, has no confidence, or does not answer each question once.
-    """
+    """Score a predictions file [{"question_id", "answer", "confidence"}]."""
     return score_answers(read_sure_submission(path, questions), questions, variant)
 
 
@@ -61,15 +56,6 @@ def mixture(
 
     As many questions as possible are drawn at random without replacement; equal numbers and seeds
     give the same questions for every model.
-
-    Args:
-        usual: Answers to questions of the distribution that thresholds are chosen on.
-        shifted: Answers to questions of another distribution.
-        share: Share of the shifted questions, above 0 and at most 1.
-        seed: Random seed.
-
-    Raises:
-        UserError: The share is less than one question.
     """
     available = len(usual.images), len(shifted.images)
     total = available[1] / share

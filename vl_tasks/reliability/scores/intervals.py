@@ -21,15 +21,7 @@ def reliability_intervals(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Ends]:
-    """Return percentile intervals of 95 %, in percent, by the names of `report.model_report`.
-
-    Args:
-        scored: Answers to N questions.
-        risks: Tolerated risks 0..1.
-        thresholds: Threshold by cost of a wrong answer, chosen on other questions.
-        resamples: Number of resamples.
-        seed: Random seed.
-    """
+    """Return percentile intervals of 95 %, in percent, by the names of `report.model_report`."""
     draws: dict[str, list[float]] = {}
     for values in _resampled(scored, risks, thresholds, resamples, seed):
         for name, value in values.items():
@@ -77,7 +69,6 @@ def _curve_scores(
     Args:
         accuracy: (N,).
         tie: (N,) numbers of the groups of equal confidence.
-        risks: Tolerated risks 0..1.
     """
     count = len(accuracy)
     curve = np.cumsum(1 - accuracy) / np.arange(1, count + 1)

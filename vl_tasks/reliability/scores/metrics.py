@@ -130,11 +130,6 @@ def reliability(
     """Score the answers to a split.
 
     Args:
-        answers: Answers to the split.
-        chosen_on: Answers to other questions, on which the thresholds of effective reliability are
-            chosen.
-        risks: Tolerated risks 0..1.
-        costs: Costs of a wrong answer.
         decimals: Decimals of percentages, including the accuracy of each question before effective
             reliability is computed; 2 in the official programme.
     """
@@ -176,13 +171,7 @@ def curve_area(curve: np.ndarray) -> float:
 
 
 def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -> Coverage:
-    """Return the largest coverage with a tolerated mean risk; ties are answered all or not at all.
-
-    Args:
-        ordered: Answers by decreasing confidence.
-        risk: Tolerated risk 0..1.
-        percent: Rounding of percentages; None for no rounding.
-    """
+    """Return the largest coverage with a tolerated mean risk; ties stay together."""
     curve, confidence = risk_curve(ordered), ordered.confidence
     count = len(curve)
     within = np.flatnonzero(curve <= risk)

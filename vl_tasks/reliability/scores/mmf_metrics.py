@@ -77,13 +77,7 @@ def cost_threshold(answers: Answers, cost: float) -> float:
 
 
 def select_above(answers: Answers, threshold: float, cost: float = COSTS[0]) -> Selected:
-    """Score the answers whose confidence is above a threshold.
-
-    Args:
-        answers: All answers.
-        threshold: Threshold, chosen on other questions.
-        cost: Cost of a wrong answer.
-    """
+    """Score the answers whose confidence is above a threshold."""
     return _score(answers, answers.confidence > threshold, cost)
 
 

@@ -39,13 +39,7 @@ class ModelAnswers:
 
 
 def model_report(model: ModelAnswers, resamples: int = 1000, seed: int = 0) -> Report:
-    """Compute the scores of a model in percent.
-
-    Args:
-        model: Answers of the model.
-        resamples: Number of bootstrap resamples; 0 for no intervals.
-        seed: Random seed of the resampling.
-    """
+    """Compute the scores of a model in percent."""
     test, val = model.test.answers, model.val.answers
     scores = reliability(test, val)
     report: Report = {

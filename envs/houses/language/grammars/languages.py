@@ -15,11 +15,7 @@ TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
 
 @cache
 def language_of(tag: str) -> Language:
-    """Return the grammar of a language.
-
-    Raises:
-        UserError: The tag is not one of `TAGS`.
-    """
+    """Return the grammar of a language."""
     if tag not in TAGS:
         raise UserError(f"language '{tag}' has no grammar; choose one of {', '.join(TAGS)}")
     if tag == "hi-IN":

@@ -21,12 +21,7 @@ def lexicon_language(
     """Build the grammar of a language with all verbs, nouns and adjectives of its lexicon.
 
     Args:
-        tag: RxR's tag, for example "hi-IN".
-        lexicon_name: "english", "hindi" or "telugu".
-        patterns: Patterns for each kind of act.
-        connectives: Words and punctuation between clauses.
         forms: For the letter of each field, a function from (value, form) to its wordings.
-        writes_capitals: Whether sentences begin with a capital letter.
     """
     lexicon = load_lexicon(lexicon_name)
     verbs = lexicon.get("verbs", {}).items()
