@@ -1,21 +1,153 @@
 """Training of a frontier agent by imitation (DAgger) and reinforcement."""
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
-from clipnav.agents.acting.decisions import Draws
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.acting.decisions import Draws, sample_logits
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_network import load_follower_network
+from clipnav.agents.envdrop.follower_network import FollowerNetwork, load_follower_network
 from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
-from clipnav.agents.frontier.agent import FrontierAgent
-from clipnav.agents.frontier.loss import FrontierLoss, trained_scoring
+from clipnav.agents.frontier.agent import FrontierAgent, FrontierScoring, Options
 from clipnav.agents.frontier.settings import FrontierTrainConfig
+from clipnav.agents.layers.critic import Critic
+from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.learning.reinforcement import SampledChoices, walk_loss
+from clipnav.agents.maps.experts import Expert, guided_choices
 from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.route_walker import Stretch
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training import distributed
 from clipnav.training.streams import Stream
+
+Figures = dict[str, float]
+
+
+class FrontierLoss(FollowerNetwork):
+    """A follower and, with reinforcement, its critic, with the loss of a frontier agent.
+
+    A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
+    DistributedDataParallel. With reinforcement, both losses are those of the same walks.
+    """
+
+    def __init__(
+        self, follower: Follower, critic: Critic | None, config: FrontierTrainConfig
+    ) -> None:
+        super().__init__(follower, critic)
+        self._config = config
+
+    def forward(
+        self,
+        env: VlnVectorEnv,
+        features: DeviceFeatures,
+        geometry: MapGeometry,
+        references: ReferencePaths,
+        batch: tuple[Sequence[int], Draws, float],
+    ) -> tuple[Tensor, Figures]:
+        """Walk a batch; return the loss per episode and the figures to log.
+
+        The figures contain the share of decisions in which the follower agrees with the expert, and
+        the number of decisions of an episode.
+
+        Args:
+            batch: Indices of the episodes, random numbers of their decisions, and the probability
+                that a decision is sampled; with reinforcement, every decision is.
+        """
+        config, (episodes, draws, sampled) = self._config, batch
+        nodes, sizes = references.nodes[episodes], references.sizes[episodes]
+        reinforced = self.critic is not None
+        agent = FrontierAgent(
+            ActionScorer(self.follower, features, env.nav_world),
+            geometry,
+            env.max_episode_steps,
+            trained_scoring(config),
+            SampledDecisions(draws, 1.0 if reinforced else sampled, corrected=not reinforced),
+            Expert(env.nav_world, nodes.astype(np.int64), sizes, config.expert),
+            config.reads_instructions,
+        )
+        losses, walk, agreed, count = [], [], 0, 0
+        names = [env.episodes[episode].instr_id for episode in episodes]
+        with mixed_precision(self.follower, config):
+            for stretch in islice(agent.stretches(env, names), config.max_decisions):
+                scores, labels = agent.options.scores, agent.options.labels
+                assert labels is not None
+                shares = target_shares(agent.options, config.target_temperature)
+                losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
+                agreed += int((scores.argmax(1).cpu().numpy() == labels).sum())
+                count += len(labels)
+                if reinforced:
+                    walk.append(_sampled_choices(stretch, agent.options))
+        imitation = torch.stack(losses).sum() / len(names)
+        loss = config.imitation_weight * imitation
+        figures = {
+            "imitation": imitation.item(),
+            "agreement": agreed / count,
+            "decisions": count / len(names),
+        }
+        if self.critic is not None:
+            reinforcement, more = walk_loss(walk, self.critic, config.reinforcement)
+            loss = loss + config.reinforcement.weight * reinforcement
+            figures |= more
+        return loss, {"loss": loss.item(), **figures}
+
+
+def _sampled_choices(stretch: Stretch, options: Options) -> SampledChoices:
+    assert options.hidden is not None
+    rows, targets, rewards, _ = stretch
+    done = np.ones(len(rows), bool)  # also where the walk has ended the episode by its length
+    return SampledChoices(rows, options.scores, options.hidden, targets, done, rewards)
+
+
+class SampledDecisions:
+    """Policy of walks in training: sampled nodes, or those of the expert."""
+
+    def __init__(self, draws: Draws, share: float, corrected: bool = True) -> None:
+        self._draws, self._share, self._corrected = draws, share, corrected
+
+    def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
+        """Choose the slots (R,) of episodes (R,)."""
+        labels = options.labels
+        assert labels is not None
+        chosen = sample_logits(options.scores, self._draws.next(rows))
+        guided = self._draws.next(rows) >= self._share
+        stops = options.visited[np.arange(len(rows)), chosen] & self._corrected
+        return guided_choices(chosen, labels, guided | stops)
+
+
+def target_shares(options: Options, temperature: float) -> Tensor:
+    """Return the (R, S) float64 shares of nodes in the target: they add up to 1, or all are 0.
+
+    They are 0 if all costs are infinite.
+
+    Args:
+        temperature: Temperature of the softmax over the negative costs; 0 gives the label all of
+            it.
+    """
+    costs, labels = options.costs, options.labels
+    assert costs is not None
+    assert labels is not None
+    if not temperature:
+        return torch.from_numpy(np.arange(costs.shape[1]) == labels[:, None]).double()
+    # nan where all costs are infinite.
+    return torch.softmax(torch.from_numpy(-costs / temperature), 1).nan_to_num(0.0)
+
+
+def soft_cross_entropy(scores: Tensor, shares: Tensor) -> Tensor:
+    """Return the summed cross-entropy of scores (R, S), some minus infinity, and shares (R, S)."""
+    logs = torch.log_softmax(scores, 1).masked_fill(shares == 0, 0.0)
+    return -(shares * logs).sum()
+
+
+def trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:
+    """Return the scoring of a frontier agent that is trained with these settings."""
+    return FrontierScoring(config.metre_cost, normalised=False)
 
 
 class FrontierLearner(RecurrentLearner):

@@ -1,13 +1,64 @@
-"""Runs made from the published checkpoints of HAMT."""
+"""Runs made from the published checkpoints of HAMT.
 
+Reads the state dictionaries of `finetune_src/models/vilmodel_cmt.py: NavCMT`, also with the
+prefixes of the training programs.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from clipnav.agents.hamt.checkpoints import read_hamt
+from torch import Tensor
+
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
+from clipnav.agents.transformer.released import ENTRIES, Renaming, renamed
 from clipnav.agents.transformer.released_runs import Checkpoint, write_run
 from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.storage.errors import UserError
+
+_PARTS: tuple[Renaming, ...] = (
+    (r"^encoder\.layer\.", "text.layers."),
+    (r"^encoder\.x_layers\.(\d+)\.lang_", r"layers.\1.language.lang_"),
+    (r"^encoder\.x_layers\.", "layers."),
+    (r"^hist_embeddings\.cls_token$", "history.start"),
+    (r"^hist_embeddings\.type_embedding\.weight$", "history.type_embedding"),
+    (r"^hist_embeddings\.position_embeddings\.", "history.numbers."),
+    (r"^hist_embeddings\.pano_encoder\.layer\.", "history.layers."),
+    (r"^hist_embeddings\.pano_(?=img|ang)", "history.panorama."),
+    (r"^hist_embeddings\.(?=img|ang)", "history.view."),
+    (r"^img_embeddings\.(?=img|ang)", "observation.view."),
+    (r"\.img_linear\.", ".features."),
+    (r"\.img_layer_norm\.", ".features_norm."),
+    (r"\.ang_linear\.", ".angles."),
+    (r"\.ang_layer_norm\.", ".angles_norm."),
+    (r"^img_embeddings\.nav_type_embedding\.", "observation.types."),
+    (r"^img_embeddings\.layer_norm\.", "observation.norm."),
+    (r"^hist_embeddings\.layer_norm\.", "history.norm."),
+    (r"^next_action\.net\.0\.", "head.inner."),
+    (r"^next_action\.net\.2\.", "head.norm."),
+    (r"^next_action\.net\.4\.", "head.outer."),
+)
+
+
+def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of HAMT to those of `HistoryTransformer`."""
+    converted = renamed(weights, _PARTS, "observation.type_embedding")
+    # A table with one row, and a token with leading axes.
+    for name in ("history.start", "history.type_embedding"):
+        if name in converted:
+            converted[name] = converted[name].flatten()
+    return converted
+
+
+def read_hamt(path: str | Path) -> dict[str, Tensor]:
+    """Read and convert a released file, see `read_weights` and `convert_hamt`."""
+    weights, _ = read_weights(Path(path), entries=ENTRIES)
+    try:
+        return convert_hamt(weights)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; give a checkpoint of HAMT") from error
 
 
 def convert_hamt_run(

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.pretraining.contrastive import Contrastive, export_local_dir
 from clipnav.encoders.pretraining.house_model import build_model, readme, scale_to_unit
-from clipnav.encoders.pretraining.labelled_views import LabelledViews
 from clipnav.encoders.pretraining.learner import PretrainingLearner
 from clipnav.encoders.pretraining.settings import PretrainConfig
 from clipnav.encoders.pretraining.single_label import SingleLabel
@@ -25,7 +25,12 @@ from clipnav.encoders.pretraining.view_labels import (
     single_label_batch,
     single_label_scores,
 )
-from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler, extraction_views
+from clipnav.encoders.pretraining.view_sampler import (
+    SamplerConfig,
+    ViewSampler,
+    extraction_views,
+    tint,
+)
 from clipnav.encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import ViewFacts
@@ -37,6 +42,34 @@ from clipnav.training.run_folder import run_folder
 from clipnav.training.settings import CONFIG, to_json
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
+
+_ORDER, _AUGMENTATION = 1, 2
+
+
+class LabelledViews:
+    """Batches of the views that have labels: the first batches of a sampler, in several passes.
+
+    The first pass is the sampler's own order, without changes. The following passes have a random
+    order of the batches, and mirror and tint each view at random. Labels, and the facts that they
+    are read from, do not depend on the two; sides of objects do, so do not read them.
+    """
+
+    def __init__(self, sampler: ViewSampler, batches: int, seed: int = 0) -> None:
+        self._sampler, self._batches, self._seed = sampler, batches, seed
+
+    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Return the views of an iteration, their facts and a generator, as `ViewSampler.views`."""
+        number, position = divmod(index, self._batches)
+        if not number:
+            return self._sampler.views(index)
+        order = Stream.VIEWS.rng(self._seed, number, _ORDER)
+        images, facts, _ = self._sampler.views(int(order.permutation(self._batches)[position]))
+        rng = Stream.VIEWS.rng(self._seed, index, _AUGMENTATION)
+        mirrored = torch.from_numpy(rng.random(len(images)) < 0.5)
+        images[mirrored] = images[mirrored].flip(-1)
+        tint(images, np.zeros(len(images), bool), rng)
+        return images, facts, rng
+
 
 _SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
 

@@ -1,7 +1,14 @@
-"""LoadedSplit: the episodes of a split with their tokenizer, graphs and features."""
+"""LoadedSplit: the episodes of a split with their tokenizer, graphs and features.
 
+The ablation `shuffled` gives each episode the instruction of another path: an agent without
+instructions receives inputs that it was never trained on. Exchanged instructions keep the
+distribution of the language and remove only the relation between words and path, so whatever
+success is left does not come from the instructions.
+"""
+
+import zlib
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +17,59 @@ import numpy as np
 
 from clipnav.envs.arguments import check_text, whole_number
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.episodes import Episode, load_episodes, vocabulary_dataset
-from clipnav.envs.episodes.exchanged_words import exchange_words
+from clipnav.envs.episodes import Episode, base_language, load_episodes, vocabulary_dataset
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.sharing import SharedObjects, file_stamp
 from clipnav.envs.tokenizers import Tokenizer, cached_tokens, cached_vocabulary, load_tokenizer
 from clipnav.envs.worlds import World, WorldFiles, world_files
+from clipnav.storage.errors import UserError
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
+from clipnav.training.streams import Stream
 
 if TYPE_CHECKING:
     from clipnav.storage.features.store import Arrays
+
+
+def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
+    """Give each episode the instruction of another path in the same language.
+
+    Every instruction is used once.
+    """
+    exchanged = list(episodes)
+    languages = np.array([base_language(episode.language) for episode in episodes])
+    for language in np.unique(languages).tolist():
+        receivers = np.flatnonzero(languages == language)
+        paths = np.array([episodes[row].path_id for row in receivers.tolist()])
+        rng = Stream.EXCHANGED_WORDS.rng(seed, zlib.crc32(language.encode()))
+        try:
+            givers = receivers[_permutation_across_groups(paths, rng)]
+        except ValueError as error:
+            raise UserError(f"instructions in language '{language}': {error}") from error
+        for receiver, giver in zip(receivers.tolist(), givers.tolist(), strict=True):
+            exchanged[receiver] = replace(
+                episodes[receiver],
+                instruction=episodes[giver].instruction,
+                timed_instruction=episodes[giver].timed_instruction,
+            )
+    return exchanged
+
+
+def _permutation_across_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random permutation (N,) that maps no row to a row of the same group (N,)."""
+    count = len(groups)
+    if 2 * np.unique(groups, return_counts=True)[1].max() > count:
+        raise UserError(
+            f"more than half of the {count} instructions describe the same path, so they cannot be "
+            "exchanged; use a larger split"
+        )
+    order = rng.permutation(count)
+    while (wrong := np.flatnonzero(groups[order] == groups)).size:
+        for row in wrong.tolist():
+            other = rng.integers(count)
+            order[[row, other]] = order[[other, row]]
+    return order
+
 
 _SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
 _WORLDS: SharedObjects[NavWorld] = SharedObjects()

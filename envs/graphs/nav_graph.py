@@ -1,20 +1,156 @@
-"""NavGraph: the navigation graph of one building, with distances and shortest paths."""
+"""NavGraph: the navigation graph of one building, with distances and shortest paths.
 
+Tables of graphs are cached in `clipnav.storage.cache_dir() / "graphs"`, one file per graph. Its
+name is a digest of the connectivity file, so an outdated file is never read. All files may be
+deleted at any time.
+"""
+
+import hashlib
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipnav.connectivity import CONNECTIVITY_DIR, read_connectivity
-from clipnav.envs.graphs.graph_cache import read_tables, table_path, write_tables
-from clipnav.envs.graphs.shortest_paths import all_pairs
+from clipnav.storage import atomic_write, cache_dir
 from clipnav.storage.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
     import networkx
+
+
+def all_pairs(
+    origins: np.ndarray, targets: np.ndarray, lengths: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute geodesic distances and next hops.
+
+    The reference agents follow `networkx.all_pairs_dijkstra_path` (EnvDrop `r2r_src/env.py`).
+    Among several paths of equal length this function returns the one that networkx finds first.
+
+    Args:
+        origins: (M,) start of each directed edge, sorted; every edge appears in both directions.
+        targets: (M,) end of each directed edge, sorted among edges of the same origin.
+        lengths: (M,) edge lengths in metres, not negative.
+
+    Returns:
+        distances: (N, N) float64 metres, infinite where there is no path.
+        next_hops: (N, N) int32, the viewpoint after row i on the path to column j; i itself if i
+            is j, -1 if there is no path.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import dijkstra
+
+    # An explicit csr array keeps edges of length 0 (two viewpoints at one position) as edges.
+    graph = csr_array((lengths, (origins, targets)), shape=(size, size))
+    distances, predecessors = dijkstra(graph, directed=True, return_predecessors=True)
+    ambiguous = _ambiguous_sources(distances, origins, targets, lengths)
+    if ambiguous.size:
+        neighbours = [
+            list(zip(targets[start:stop].tolist(), lengths[start:stop].tolist(), strict=True))
+            for start, stop in zip(graph.indptr[:-1], graph.indptr[1:], strict=True)
+        ]
+        for source in ambiguous:
+            predecessors[source] = _predecessors(int(source), neighbours)
+    next_hops = _next_hops(predecessors)
+    next_hops[np.isinf(distances)] = -1
+    # The two directions of a path may differ in the last bit; the table is made symmetric.
+    return np.minimum(distances, distances.T), next_hops
+
+
+def _ambiguous_sources(
+    distances: np.ndarray, origins: np.ndarray, targets: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Sources from which some viewpoint is reached equally well, to the bit, over two edges."""
+    if not origins.size:
+        return np.array([], dtype=np.intp)
+    here = distances[:, origins]
+    by_edge = (distances[:, targets] + lengths == here) & np.isfinite(here)  # (N, M)
+    firsts = np.flatnonzero(np.diff(origins, prepend=-1))
+    ways = np.add.reduceat(by_edge, firsts, axis=1, dtype=np.int32)
+    return np.flatnonzero((ways > 1).any(axis=1))
+
+
+def _predecessors(source: int, neighbours: list[list[tuple[int, float]]]) -> np.ndarray:
+    """(N,) predecessor of each viewpoint on its path from the source; itself if it has none.
+
+    Among viewpoints at equal distance the one pushed first is settled first, and among equally
+    good predecessors the one settled first is kept, as in networkx.
+    """
+    predecessors = np.arange(len(neighbours))
+    distances, settled, counter = {source: 0.0}, set(), count()
+    queue = [(0.0, next(counter), source)]
+    while queue:
+        distance, _, viewpoint = heappop(queue)
+        if viewpoint in settled:
+            continue
+        settled.add(viewpoint)
+        for neighbour, length in neighbours[viewpoint]:
+            total = distance + length
+            if neighbour not in settled and total < distances.get(neighbour, np.inf):
+                distances[neighbour] = total
+                predecessors[neighbour] = viewpoint
+                heappush(queue, (total, next(counter), neighbour))
+    return predecessors
+
+
+def _next_hops(predecessors: np.ndarray) -> np.ndarray:
+    """(N, N) int32 first step from row to column, given the predecessor of each column."""
+    nodes = np.arange(len(predecessors), dtype=predecessors.dtype)
+    # Follow predecessors from each column until the next one would be the source itself.
+    at_source = (predecessors == nodes[:, None]) | (predecessors < 0)
+    hops = np.where(at_source, nodes, predecessors)
+    while True:
+        doubled = np.take_along_axis(hops, hops, axis=1)
+        if np.array_equal(doubled, hops):
+            return hops.astype(np.int32)
+        hops = doubled
+
+
+# Count up when the meaning of the tables changes.
+FORMAT_VERSION = 2
+_DIGEST_BYTES = 32
+
+
+def table_path(content: bytes) -> Path:
+    """Return the path of the tables computed from the content of a connectivity file."""
+    key = hashlib.sha256(b"%d\n" % FORMAT_VERSION + content).hexdigest()
+    return cache_dir() / "graphs" / f"{key}.tables"
+
+
+def read_tables(path: Path) -> dict[str, np.ndarray] | None:
+    """Read the tables of a graph; return None if the file is missing or damaged."""
+    from safetensors.numpy import load
+
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    return load(payload)
+
+
+def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
+    """Keep tables for another time; warns where the cache cannot be written."""
+    from safetensors.numpy import save
+
+    payload = save({name: np.ascontiguousarray(table) for name, table in tables.items()})
+    try:
+        with atomic_write(path) as beside:
+            beside.write_bytes(hashlib.sha256(payload).digest() + payload)
+    except OSError as error:
+        warnings.warn(
+            f"{path}: navigation graphs cannot be cached ({error}); name another folder in "
+            "CLIPNAV_CACHE",
+            stacklevel=2,
+        )
 
 
 class NavGraph:

@@ -1,24 +1,99 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.base.chosen_episodes import check_batch
-from clipnav.envs.base.infos import LazyInfo
+from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
 from clipnav.envs.base.vector_env import BatchEnv
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.graphs.nav_world import node_routes, route_moves
-from clipnav.envs.navigation.batch_observer import BatchObserver
-from clipnav.envs.navigation.infos import navigation_info, set_lazy_metrics
-from clipnav.envs.navigation.observations import Observation
-from clipnav.envs.navigation.settings import RENDER_MODES, EnvSettings
+from clipnav.envs.navigation.observations import (
+    FeatureObserver,
+    IndexObserver,
+    Observation,
+    Observer,
+)
+from clipnav.envs.navigation.settings import PICTURES, RENDER_MODES, EnvSettings
 from clipnav.envs.navigation.walks import Walks
 from clipnav.storage.errors import UserError
+
+
+class BatchObserver:
+    """Observes the instructions of a batch of agents, and what its settings choose."""
+
+    def __init__(self, split: LoadedSplit, settings: EnvSettings, num_agents: int) -> None:
+        """Prepare to observe."""
+        self._observer = _make_observer(split, settings, num_agents)
+        self._tokens = split.tokens
+        self._num_agents, self._num_words = num_agents, len(split.tokenizer)
+        self._kept = None if settings.copy else self._buffers()
+
+    def space(self) -> spaces.Dict:
+        """Return the space of one agent's observation."""
+        length = self._tokens.shape[1]
+        instruction = spaces.Box(0, self._num_words - 1, (length,), np.int32)
+        return spaces.Dict({"instruction": instruction, **self._observer.space()})
+
+    def observe(self, walks: Walks) -> Observation:
+        """Return the observations of all agents, in new arrays unless the settings reuse them."""
+        observation = self._buffers() if self._kept is None else self._kept
+        words = observation["instruction"]
+        self._tokens.take(walks.episodes, axis=0, out=words, mode="clip")
+        self._observer.observe(walks.nodes, walks.views, observation)
+        return observation
+
+    def _buffers(self) -> Observation:
+        shape = self._num_agents, self._tokens.shape[1]
+        return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
+
+
+def _make_observer(split: LoadedSplit, settings: EnvSettings, num_agents: int) -> Observer:
+    world = split.nav_world
+    if settings.observe in PICTURES:
+        # Imported here, because other observations do not require the packages of pictures.
+        from clipnav.envs.navigation.picture_observer import PictureObserver, observed_pictures
+
+        return PictureObserver(
+            world, observed_pictures(split.files, settings), settings, num_agents
+        )
+    if settings.observe == "indices":
+        return IndexObserver(world, num_agents)
+    return FeatureObserver(world, split.store, settings.angle_feature_size, num_agents)
+
+
+def navigation_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
+    """Return the info of B agents: names, distances, action masks and actions of the teacher."""
+    world, nodes = split.nav_world, walks.nodes.copy()
+    numbers = {
+        "distance_to_goal": walks.distances.copy(),
+        "teacher_action": walks.teacher_actions(),
+    }
+    makers = {
+        **split.lazy_names(walks.episodes.copy(), nodes),
+        "candidates": partial(world.candidate_ids.take, nodes, axis=0),
+        "action_mask": partial(world.valid.take, nodes, axis=0),
+    }
+    return batch_info(numbers, makers, len(nodes))
+
+
+def set_lazy_metrics(info: LazyInfo, walks: Walks, ended: np.ndarray) -> None:
+    """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
+    scored = ended[walks.has_goal[ended]]
+    if scored.size:
+        mask = np.zeros(len(walks.nodes), dtype=bool)
+        mask[scored] = True
+        record, score = walks.record(scored), walks.score
+        info["_metrics"] = mask
+        info.set_lazy("metrics", lambda: scattered(score(record), mask))
+
 
 DEFAULT_SETTINGS = EnvSettings()
 

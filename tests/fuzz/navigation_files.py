@@ -263,7 +263,7 @@ def conversations(folder: Path) -> Sample:
 
 
 def graph_cache(folder: Path) -> Sample:
-    from clipnav.envs.graphs.graph_cache import read_tables, write_tables
+    from clipnav.envs.graphs.nav_graph import read_tables, write_tables
 
     path = folder / "attic.tables"
     write_tables(path, {"positions": np.zeros((3, 3)), "edges": np.zeros((2, 4), int)})

@@ -212,7 +212,7 @@ def regions_packed(folder: Path) -> Sample:
 
 
 def glove(folder: Path) -> Sample:
-    from clipnav.vl_tasks.text.glove import read_glove
+    from clipnav.vl_tasks.text.sentences import read_glove
     from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
     words = Vocabulary(["red", "sofa", "door", "left"])

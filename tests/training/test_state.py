@@ -5,7 +5,7 @@ import pytest
 from clipnav.storage.errors import UserError
 from clipnav.training import distributed
 from clipnav.training.checkpoints import load_trainer, save_trainer
-from clipnav.training.state import Progress, restore_state, save_state
+from clipnav.training.trainer import Progress, restore_state, save_state
 from tests.training.sums import Sums, make_trainer
 
 

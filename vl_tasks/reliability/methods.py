@@ -5,16 +5,34 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.reliability.calibration import VectorScaling
 from clipnav.vl_tasks.reliability.confidence import Predictions, max_prob
 from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.selector import SCORES, Selector, selector_loss
 from clipnav.vl_tasks.reliability.settings import SelectorConfig
 from clipnav.vl_tasks.vqa.task import answer_loss
+
+
+class VectorScaling(nn.Module):
+    """A weight and a bias for the logit of each answer.
+
+    Attributes:
+        architecture: Properties that must match to load saved weights.
+    """
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(answers))
+        self.bias = nn.Parameter(torch.zeros(answers))
+        self.architecture = {"method": "calibration", "answers": str(answers)}
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the calibrated logits (B, answers)."""
+        return self.weight * logits + self.bias
+
 
 Estimator = VectorScaling | Selector
 

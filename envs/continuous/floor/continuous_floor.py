@@ -2,21 +2,188 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 
-from clipnav.envs.continuous.floor.building import Box, grid_of_boxes, grid_of_house, largest_piece
 from clipnav.envs.continuous.floor.geodesics import Geodesics
-from clipnav.envs.continuous.floor.grid import TOLERANCE, FloorGrid
-from clipnav.envs.continuous.floor.movement import move, nearest_border
+from clipnav.envs.continuous.floor.grid import (
+    CELL,
+    SAMPLES_PER_CELL,
+    SPACING,
+    TOLERANCE,
+    FloorGrid,
+    grid_of_masks,
+)
 from clipnav.envs.continuous.floor.neighbours import CellGraph, cell_graph
+from clipnav.envs.continuous.floor.ramps import Ramp
 from clipnav.envs.continuous.floor.sight import reach
+from clipnav.envs.houses.graph.clearance import clearance_map
+from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clipnav.envs.houses.building.house import House
+
+SAMPLE_SPACING = 0.0125  # metres between the tested points of a movement
+_CORRECTIONS = 6  # at most, towards the border, of an end that is not on the floor
+_MIDDLE_DEPTH = 0.02  # metres that the middle of a slide may lie outside the border
+_COLLISION_SLACK = 1e-5  # square metres; as in habitat's `collided`
+
+
+def move(
+    grid: FloorGrid, positions: np.ndarray, wanted: np.ndarray, sliding: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move agents towards places in a straight line, as far as the floor permits.
+
+    An agent whose way is blocked stops at the border. With sliding it moves to the point of the
+    floor that is nearest to the place, as habitat's navigation mesh does.
+
+    Args:
+        positions: (N, 3) positions on the floor.
+        wanted: (N, 2) places on the plan.
+
+    Returns:
+        Positions (N, 3) on the floor, and whether each agent moved less than it should (N,) bool:
+        moved^2 + 1e-5 < wanted^2.
+    """
+    start, layers = positions[:, :2], grid.layers(positions[:, 2])
+    length = np.linalg.norm(wanted - start, axis=1)
+    # The rounding errors of the lengths must not matter: all agents of a batch share the number.
+    count = max(int(length.max(initial=0.0) / SAMPLE_SPACING + 1e-6) + 1, 2)
+    share = np.arange(1, count + 1) / count
+    ways = start[:, None] + share[:, None] * (wanted - start)[:, None]  # (N, K, 2)
+    values = grid.at(ways, layers[:, None])
+    blocked = values < -TOLERANCE
+    is_blocked = blocked.any(axis=1)
+    end = wanted.copy()
+    rows = np.flatnonzero(is_blocked)
+    if len(rows):
+        first = blocked[rows].argmax(axis=1)
+        stop = _border(grid, start[rows], ways[rows], values[rows], layers[rows], first)
+        if sliding:
+            stop = _slide(grid, start[rows], wanted[rows], stop, layers[rows])
+        end[rows] = stop
+    result = np.concatenate([end, grid.height(end, layers)[:, None]], axis=1)
+    moved = ((result - positions) ** 2).sum(axis=1)
+    return result, is_blocked & (moved + _COLLISION_SLACK < length**2)
+
+
+def _border(
+    grid: FloorGrid,
+    start: np.ndarray,
+    ways: np.ndarray,
+    values: np.ndarray,
+    layers: np.ndarray,
+    first: np.ndarray,
+) -> np.ndarray:
+    """Return the points (N, 2) where ways (N, K, 2) leave the floor before sample `first` (N,)."""
+    rows = np.arange(len(first))
+    is_start = first == 0
+    before = np.maximum(first - 1, 0)
+    inner = np.where(is_start[:, None], start, ways[rows, before])
+    inner_value = np.where(is_start, grid.at(start, layers), values[rows, before])
+    inner_value = np.maximum(inner_value, 0.0)
+    outer, outer_value = ways[rows, first], values[rows, first]
+    share = inner_value / (inner_value - outer_value)
+    point = inner + share[:, None] * (outer - inner)
+    return np.where((grid.at(point, layers) >= -TOLERANCE)[:, None], point, inner)
+
+
+def nearest_border(
+    grid: FloorGrid, points: np.ndarray, layers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move points (N, 2) outside the floor down the signed distance to the border.
+
+    Returns:
+        The points (N, 2), and which of them reached the floor (N,) bool.
+    """
+    end = points.copy()
+    for _ in range(_CORRECTIONS):
+        value, gradient = grid.at_with_gradient(end, layers)
+        norm = np.linalg.norm(gradient, axis=1)
+        outside = (value < 0) & (norm > 1e-3)
+        if not outside.any():
+            break
+        step = np.where(outside, -value, 0.0) / np.maximum(norm, 1e-3)
+        end += step[:, None] * gradient
+    return end, grid.at(end, layers) >= -TOLERANCE
+
+
+def _slide(
+    grid: FloorGrid, start: np.ndarray, wanted: np.ndarray, stop: np.ndarray, layers: np.ndarray
+) -> np.ndarray:
+    """Return the points (N, 2) of the border nearest to `wanted`, or `stop` behind an obstacle."""
+    end, on_floor = nearest_border(grid, wanted, layers)
+    reached = on_floor & (grid.at((start + end) / 2, layers) > -_MIDDLE_DEPTH)
+    return np.where(reached[:, None], end, stop)
+
+
+Box = tuple[float, float, float, float]
+
+
+def grid_of_house(house: House, radius: float) -> FloorGrid:
+    """Build the floor of a house from its clearance maps and stairs."""
+    tracer = RayTracer(house.scene)
+    plan, ramps = house.plan, tuple(map(Ramp, house.plan.stairs))
+    if len(ramps) > 1:
+        raise UserError(f"{house.spec.scan}: a floor has at most two storeys")
+    masks, heights = [], []
+    for storey in range(plan.storeys):
+        clearance = clearance_map(house, tracer, storey)
+        mask = clearance.clearance > 0
+        for ramp in ramps:
+            if ramp.joins(storey):
+                mask = ramp.free(clearance.centres(), mask, storey)
+        masks.append(mask)
+        heights.append(clearance.floor)
+    return grid_of_masks(masks, np.zeros(2), heights, radius, ramps)
+
+
+def grid_of_boxes(
+    rooms: Sequence[Box], holes: Sequence[Box], height: float, radius: float
+) -> FloorGrid:
+    """Build a floor of one storey that consists of rectangles without some others.
+
+    Args:
+        rooms: Rectangles (x0, y0, x1, y1) in metres, best at multiples of `CELL`.
+        height: Height of the floor in metres.
+        radius: Radius of the agent in metres.
+    """
+    corners = np.asarray(rooms, float)
+    lower = CELL * np.floor(corners[:, :2].min(axis=0) / CELL + 1e-6)
+    shape = np.ceil((corners[:, 2:].max(axis=0) - lower) / CELL - 1e-6).astype(int)
+    indices = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    centres = lower + CELL * (indices + 0.5)
+    free = np.zeros(tuple(shape), bool)
+    for boxes, value in ((rooms, True), (holes, False)):
+        for x0, y0, x1, y1 in boxes:
+            inside = (centres >= (x0, y0)) & (centres <= (x1, y1))
+            free[inside.all(axis=-1)] = value
+    return grid_of_masks([free], lower, [height], radius)
+
+
+def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGraph]:
+    """Return a floor and its graph without the pieces that are not joined to the largest one.
+
+    Gaps between obstacles that are too narrow for a cell are blocked, too.
+    """
+    if not len(graph.positions):
+        raise UserError("the floor has no room for the agent; choose a smaller agent_radius")
+    _, labels = connected_components(graph.lengths, directed=False)
+    kept = labels == np.bincount(labels).argmax()
+    near = [ndimage.binary_dilation(layer, np.ones((3, 3))) for layer in graph.kept_cells(kept)]
+    near = np.stack(near).repeat(SAMPLES_PER_CELL, axis=1).repeat(SAMPLES_PER_CELL, axis=2)
+    distance = np.where(near, grid.distance, np.minimum(grid.distance, -SPACING / 2))
+    grid = replace(grid, distance=distance)
+    return grid, graph if kept.all() else cell_graph(grid)
+
 
 RADIUS = 0.1  # metres, of habitat's default agent
 

@@ -11,22 +11,236 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clipnav.envs.houses.graph.clearance import clearance_map
+from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap, clearance_map
 from clipnav.envs.houses.graph.ground import (
+    PATH_CLEARANCE,
     WALKING_CLEARANCE,
     GraphRule,
     Ground,
     see_each_other,
     visibility,
 )
-from clipnav.envs.houses.graph.repair import join_components, thin
-from clipnav.envs.houses.graph.standing_points import choose_points
 from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
+
+STANDING_CLEARANCE = 0.25  # metres around a viewpoint
+DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
+STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
+VIEWPOINT_TAG = 11
+
+
+def choose_points(
+    plan: FloorPlan, floor: ClearanceMap, rule: GraphRule, storey: int, seed: int
+) -> np.ndarray:
+    """Choose the viewpoints of a storey.
+
+    Positions in front of stairs and on both sides of every passage have priority. Open positions
+    follow, at a spacing that limits the number of viewpoints and thus of panoramas to encode.
+
+    Returns:
+        (N, 2) metres, rounded to millimetres.
+    """
+    from scipy import ndimage
+
+    labels = np.zeros(floor.clearance.shape, int)
+    ndimage.label(floor.clearance > PATH_CLEARANCE, output=labels)
+    main = np.bincount(labels[labels > 0]).argmax()
+    standing = (labels == main) & (floor.clearance > STANDING_CLEARANCE)
+    spots, clearance = floor.centres()[standing], floor.clearance[standing]
+    rooms = np.array([plan.room_at(x, y, floor.floor) for x, y in spots])
+    rng = np.random.default_rng([seed, VIEWPOINT_TAG] + [storey] * (storey > 0))
+    # Clearance above 0.8 m adds no preference, and noise breaks up the rows that straight walls
+    # would give.
+    preference = np.minimum(clearance, 0.8) + rng.uniform(0, 0.15, len(spots))
+    wanted = _stair_steps(plan, storey) + _doorsteps(plan, storey)
+    doorsteps = [spot for want in wanted for spot in _nearest(plan, floor, want, spots, rooms)]
+    chosen: list[int] = []
+    for spacing in np.arange(rule.closest, rule.closest + 1.3, 0.1):
+        chosen = _fill(spots, rooms, preference, doorsteps, spacing)
+        if len(chosen) <= rule.most_viewpoints:
+            break
+    return np.round(spots[chosen], 3)
+
+
+def _stair_steps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
+    """Return points (2,) in front of the foot and the head of stairs."""
+    return [
+        np.array(flight.end(upper, STAIR_STEP)[:2])
+        for flight in plan.stairs
+        for upper in (False, True)
+        if flight.storey + upper == storey
+    ]
+
+
+def _doorsteps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
+    """Return points (2,) on both sides of every passage between rooms."""
+    doorsteps = []
+    for opening in plan.openings:
+        if not opening.is_passage or -1 in opening.rooms or opening.storey != storey:
+            continue
+        if any(plan.rooms[index].kind == STAIRWELL for index in opening.rooms):
+            continue
+        normal = np.array([0.0, 1.0] if opening.axis == "x" else [1.0, 0.0])
+        doorsteps += [opening.centre + side * DOORSTEP * normal for side in (-1, 1)]
+    return doorsteps
+
+
+def _nearest(
+    plan: FloorPlan, floor: ClearanceMap, wanted: np.ndarray, spots: np.ndarray, rooms: np.ndarray
+) -> list[int]:
+    """Return the index of the nearest spot of the same room to a wanted point, if within 0.6 m."""
+    room = plan.room_at(float(wanted[0]), float(wanted[1]), floor.floor)
+    distance = np.where(rooms == room, np.linalg.norm(spots - wanted, axis=1), np.inf)
+    return [int(distance.argmin())] if distance.min() < 0.6 else []
+
+
+def _fill(
+    spots: np.ndarray,
+    rooms: np.ndarray,
+    preference: np.ndarray,
+    doorsteps: list[int],
+    spacing: float,
+) -> list[int]:
+    """Pick spots greedily: doorsteps, one in every room, then by preference, `spacing` m apart.
+
+    Viewpoints on both sides of a wall may be closer, because they do not see each other.
+    """
+    chosen: list[int] = []
+    in_room = np.full(len(spots), np.inf)  # metres to the nearest chosen spot of the same room
+    anywhere = np.full(len(spots), np.inf)  # metres to the nearest chosen spot
+
+    def choose(spot: int) -> None:
+        chosen.append(spot)
+        away = np.linalg.norm(spots - spots[spot], axis=1)
+        np.minimum(anywhere, away, out=anywhere)
+        np.minimum(in_room, np.where(rooms == rooms[spot], away, np.inf), out=in_room)
+
+    def is_free(distance: float) -> np.ndarray:
+        return (in_room > distance) & (anywhere > 0.65 * distance)
+
+    for spot in doorsteps:
+        if is_free(min(0.8 * spacing, 1.4))[spot]:
+            choose(spot)
+    for room in np.unique(rooms[rooms >= 0]):
+        if room not in rooms[chosen]:
+            choose(int(np.where(rooms == room, preference, -1).argmax()))
+    while is_free(spacing).any():
+        choose(int(np.where(is_free(spacing), preference, -1).argmax()))
+    return chosen
+
+
+CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
+
+
+def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
+    """Add viewpoints along the shortest walks between components until the graph is connected.
+
+    If edges cannot follow a walk, the viewpoint at its start is dropped.
+
+    Args:
+        points: (N, 2) metres.
+
+    Returns:
+        (N + M, 2) metres. Components that no walk reaches stay unconnected.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    for _ in range(len(points)):
+        count, labels = connected_components(ground.edges(points))
+        main = np.bincount(labels).argmax()
+        walk = _walk_between(points[labels == main], points[labels != main], ground.floor)
+        if count == 1 or walk is None:
+            break
+        steps = _steps_along(walk, ground)
+        if not len(steps):
+            points = points[np.linalg.norm(points - walk[0], axis=1) > 0]
+            continue
+        points = np.concatenate([points, steps])
+    return points
+
+
+def thin(points: np.ndarray, ground: Ground) -> np.ndarray:
+    """Drop viewpoints (N, 2) that are close to another one and not needed for connectivity."""
+    from scipy.sparse.csgraph import connected_components
+
+    edges = ground.edges(points)
+    kept = np.ones(len(points), bool)
+    for i in range(len(points)):
+        beside = np.linalg.norm(points - points[i], axis=1) < CROWDED
+        others = kept.copy()
+        others[i] = False
+        if (edges[i] & beside & kept).any():
+            before, _ = connected_components(edges[kept][:, kept])
+            after, _ = connected_components(edges[others][:, others])
+            kept = others if after == before else kept
+    return points[kept]
+
+
+def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap):
+    """Return the shortest walk (S, 2) in metres from any source to any target point, or None.
+
+    Narrow positions cost more, so that walks pass through the middle of doors.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import dijkstra
+
+    if not len(targets):
+        return None
+    walkable = floor.clearance > PATH_CLEARANCE
+    number = np.full(walkable.shape, -1)
+    number[walkable] = np.arange(walkable.sum())
+    cost = 1 + 0.5 / np.maximum(floor.clearance, CELL)
+    rows, columns, weights = [], [], []
+    for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
+        shifted = np.roll(number, (-dx, -dy), axis=(0, 1))
+        linked = (number >= 0) & (shifted >= 0)
+        rows.append(number[linked])
+        columns.append(shifted[linked])
+        weights.append(cost[linked] * np.hypot(dx, dy))
+    cells = int(walkable.sum())
+    links = coo_array(
+        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), (cells, cells)
+    )
+    start = number[floor.cells(sources)]
+    distance, before, _ = dijkstra(
+        links.tocsr(),
+        directed=False,
+        indices=start[start >= 0],
+        return_predecessors=True,
+        min_only=True,
+    )
+    ends = number[floor.cells(targets)]
+    ends = ends[ends >= 0]
+    if not len(ends) or not np.isfinite(distance[ends]).any():
+        return None
+    cell = int(ends[distance[ends].argmin()])
+    walk = []
+    while cell >= 0:
+        walk.append(cell)
+        cell = int(before[cell])
+    return np.round(floor.centres()[walkable][walk], 3)
+
+
+def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
+    """Reduce a walk (S, 2) to inner points (M, 2) that edges join, greedily the farthest ones."""
+    steps, here, reach = [], 0, 0.8 * ground.rule.longest_edge
+    while here < len(walk) - 1:
+        ahead = np.arange(here + 1, len(walk))
+        ahead = ahead[np.linalg.norm(walk[ahead] - walk[here], axis=1) <= reach]
+        seen = ground.sees(np.repeat(walk[None, here], len(ahead), axis=0), walk[ahead])
+        clear = [ground.floor.along(walk[here], walk[k]) >= WALKING_CLEARANCE for k in ahead]
+        reachable = ahead[seen & np.array(clear, bool)]
+        if not len(reachable):
+            return np.zeros((0, 2))
+        here = int(reachable[-1])
+        steps.append(walk[here])
+    return np.array(steps[:-1]).reshape(-1, 2)
+
 
 LONGEST_EDGE = 4.5  # metres
 # Few viewpoints, which are cheap to render and to encode.

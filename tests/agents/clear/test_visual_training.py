@@ -10,9 +10,13 @@ from clipnav.agents.clear.objects import OBJECTS_FILE
 from clipnav.agents.clear.pair_files import PathPair
 from clipnav.agents.clear.settings import parse_visual
 from clipnav.agents.clear.training import make_trainer, train
-from clipnav.agents.clear.visual_data import PairedPathBatches, PairedPaths
 from clipnav.agents.clear.visual_network import VisualRepresentation
-from clipnav.agents.clear.visual_training import VisualLearner, view_retrieval
+from clipnav.agents.clear.visual_training import (
+    PairedPathBatches,
+    PairedPaths,
+    VisualLearner,
+    view_retrieval,
+)
 from clipnav.agents.layers.visual import FeatureScale
 from clipnav.storage.features.store import store_of_arrays
 from clipnav.training.checkpoints import RESULTS

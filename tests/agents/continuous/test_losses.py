@@ -6,7 +6,7 @@ import torch
 
 from clipnav.agents.continuous.demonstrations import Demonstration
 from clipnav.agents.continuous.layers import Output
-from clipnav.agents.continuous.losses import imitation_loss, make_batch, progress_loss
+from clipnav.agents.continuous.training import imitation_loss, make_batch, progress_loss
 
 
 def walk(labels, progress):

@@ -8,7 +8,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.duet.agent import MapAgent, greedy
-from clipnav.agents.duet.checkpoints import convert_duet
+from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.network_settings import MapTransformerConfig

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clipnav.agents.duet.checkpoints import convert_duet, network_weights, read_duet
+from clipnav.agents.duet.conversion import convert_duet, network_weights, read_duet
 from clipnav.agents.transformer.released import load_strictly
 
 

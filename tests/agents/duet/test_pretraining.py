@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.duet.checkpoints import _PRETRAINING_ONLY, convert_duet, network_weights
+from clipnav.agents.duet.conversion import _PRETRAINING_ONLY, convert_duet, network_weights
 from clipnav.agents.duet.memory import PanoramaMemory
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, ViewInputs
 from clipnav.agents.duet.network_settings import MapTransformerConfig

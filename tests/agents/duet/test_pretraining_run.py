@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from clipnav.agents.duet.losses import PathBatch
-from clipnav.agents.duet.masking import NOT_MASKED, choose, mask_id, mask_words
-from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
+from clipnav.agents.duet.pretraining_learner import (
+    NOT_MASKED,
+    PretrainingLearner,
+    choose,
+    mask_id,
+    mask_words,
+    pretrain,
+)
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.duet.sources import GeneratedPaths, SplitPaths
 from clipnav.agents.experiments.runs import load_run

@@ -9,8 +9,7 @@ import torch
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
-from clipnav.agents.frontier.learner import FrontierLearner
-from clipnav.agents.frontier.loss import SampledDecisions
+from clipnav.agents.frontier.learner import FrontierLearner, SampledDecisions
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.route_walker import RouteWalker

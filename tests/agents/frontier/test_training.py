@@ -13,8 +13,12 @@ from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
-from clipnav.agents.frontier.learner import FrontierLearner
-from clipnav.agents.frontier.loss import SampledDecisions, soft_cross_entropy, target_shares
+from clipnav.agents.frontier.learner import (
+    FrontierLearner,
+    SampledDecisions,
+    soft_cross_entropy,
+    target_shares,
+)
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.experts import NO_TARGET, first_best
 from clipnav.agents.settings import ReinforcementConfig, read_agent_config

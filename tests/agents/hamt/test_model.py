@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from clipnav.agents.hamt.checkpoints import convert_hamt, read_hamt
+from clipnav.agents.hamt.conversion import convert_hamt, read_hamt
 from clipnav.agents.hamt.encoders import StepInputs, ViewInputs
 from clipnav.agents.hamt.model import History, HistoryTransformer
 from clipnav.agents.hamt.settings import HistoryTransformerConfig, history_preset

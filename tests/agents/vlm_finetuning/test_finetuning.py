@@ -19,8 +19,7 @@ from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
 from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
-from clipnav.agents.vlm_finetuning.learner import vlm_trainer
-from clipnav.agents.vlm_finetuning.records import model_inputs, read_records
+from clipnav.agents.vlm_finetuning.learner import model_inputs, read_records, vlm_trainer
 from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.pictures.world_pictures import shared_pictures

@@ -16,8 +16,7 @@ from clipnav.agents.maps.known_maps import START
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import MOST_PLACES, camera_settings
 from clipnav.agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
-from clipnav.agents.waypoints.map_env import MapWaypointEnv
-from clipnav.agents.waypoints.place_maps import SAME_PLACE, PlaceMaps
+from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, PlaceMaps
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings

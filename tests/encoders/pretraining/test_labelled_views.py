@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.encoders.pretraining.labelled_views import LabelledViews
+from clipnav.encoders.pretraining.command import LabelledViews
 from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures

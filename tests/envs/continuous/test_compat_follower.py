@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.compat_follower import CompatFollower
 from clipnav.envs.continuous.coordinates import from_habitat
-from clipnav.envs.continuous.experts import reference_walks
+from clipnav.envs.continuous.experts import CompatFollower, reference_walks
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, STOP
 

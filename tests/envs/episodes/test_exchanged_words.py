@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from clipnav.envs.episodes import Episode, TimedWord, base_language, load_episodes
-from clipnav.envs.episodes.exchanged_words import exchange_words
+from clipnav.envs.episodes.splits import exchange_words
 from clipnav.envs.worlds import world_files
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from clipnav.envs.graphs.candidates import candidate_table, start_views
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.mattersim.angles import snapped
+from clipnav.envs.mattersim.engine import snapped
 
 
 def golden(shared, name):

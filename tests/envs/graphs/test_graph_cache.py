@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.graphs import nav_graph
-from clipnav.envs.graphs.graph_cache import read_tables, table_path, write_tables
-from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_graph import NavGraph, read_tables, table_path, write_tables
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipnav.envs.graphs.shortest_paths import all_pairs
+from clipnav.envs.graphs.nav_graph import all_pairs
 
 
 def edges_of(adjacency):

@@ -23,9 +23,8 @@ from clipnav.envs.houses.materials.style import make_style
 from clipnav.envs.houses.materials.textures import SURFACES, make_textures
 from clipnav.envs.houses.meshes.geometry import Material
 from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
-from clipnav.envs.houses.shell.assembly import assemble
-from clipnav.envs.houses.shell.facade import build_facade
-from clipnav.envs.houses.shell.fine_floor import lay_floor
+from clipnav.envs.houses.shell.assembly import assemble, lay_floor
+from clipnav.envs.houses.shell.structure import build_facade
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 SPEC = HouseSpec(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipnav.envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
+from clipnav.envs.mattersim.engine import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
 
 STEP = math.pi / 6
 

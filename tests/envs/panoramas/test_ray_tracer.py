@@ -9,8 +9,7 @@ from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
 from clipnav.envs.panoramas.cameras import direction
 from clipnav.envs.panoramas.panorama import render_panorama
-from clipnav.envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer
-from clipnav.envs.panoramas.texture_atlas import TextureAtlas
+from clipnav.envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer, TextureAtlas
 
 PLAIN = np.full((4, 4, 3), 255, np.uint8)
 QUARTERS = np.zeros((64, 64, 3), np.uint8)

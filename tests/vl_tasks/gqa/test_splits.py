@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from clipnav.vl_tasks.gqa.splits import read_scored_split, read_split, read_submitted
+from clipnav.vl_tasks.gqa.task import read_scored_split, read_split, read_submitted
 
 
 @pytest.fixture

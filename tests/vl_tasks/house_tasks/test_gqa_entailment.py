@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.vl_tasks.house_tasks.gqa_entailment import entailed_keys, equivalent_keys
+from clipnav.vl_tasks.house_tasks.gqa_files import entailed_keys, equivalent_keys
 from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
 
 

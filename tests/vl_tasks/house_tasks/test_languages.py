@@ -18,13 +18,15 @@ from clipnav.vl_tasks.house_tasks.captions import largest_things
 from clipnav.vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
 from clipnav.vl_tasks.house_tasks.language_files import write_language
-from clipnav.vl_tasks.house_tasks.languages.german import german
-from clipnav.vl_tasks.house_tasks.languages.indian import hindi, telugu
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
-from clipnav.vl_tasks.house_tasks.languages.romance import french, spanish
 from clipnav.vl_tasks.house_tasks.languages.wording import (
     PlannedQuestion,
     PlannedThing,
+    french,
+    german,
+    hindi,
+    spanish,
+    telugu,
     word_caption,
     word_questions,
 )

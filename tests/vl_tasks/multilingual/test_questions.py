@@ -10,9 +10,8 @@ import pytest
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
-from clipnav.vl_tasks.multilingual.scores import score_languages
 from clipnav.vl_tasks.multilingual.settings import VQA_PRESETS as MULTILINGUAL_VQA
-from clipnav.vl_tasks.multilingual.task import MultilingualTask
+from clipnav.vl_tasks.multilingual.task import MultilingualTask, score_languages
 from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
 from clipnav.vl_tasks.subsets import is_held_out
 

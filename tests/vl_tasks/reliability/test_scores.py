@@ -3,13 +3,13 @@ import pytest
 
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.scores.answers import ScoredAnswers, mixture, score_answers
-from clipnav.vl_tasks.reliability.scores.intervals import reliability_intervals
 from clipnav.vl_tasks.reliability.scores.metrics import Answers
 from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
     curve_points,
     effective_rows,
     model_report,
+    reliability_intervals,
     table_rows,
 )
 

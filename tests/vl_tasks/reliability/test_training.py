@@ -9,12 +9,11 @@ import torch
 
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
-from clipnav.vl_tasks.reliability.learning import SelectionLearner
 from clipnav.vl_tasks.reliability.methods import build_estimator
 from clipnav.vl_tasks.reliability.scores.metrics import coverage_at, ties_averaged_auc
 from clipnav.vl_tasks.reliability.settings import SelectorConfig
 from clipnav.vl_tasks.reliability.task import split_name
-from clipnav.vl_tasks.reliability.training import _thresholds
+from clipnav.vl_tasks.reliability.training import SelectionLearner, _thresholds
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 

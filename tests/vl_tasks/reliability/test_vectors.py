@@ -14,8 +14,7 @@ from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability import outputs as outputs_module
-from clipnav.vl_tasks.reliability.outputs import compute_outputs, outputs_of
-from clipnav.vl_tasks.reliability.vectors import join_stream
+from clipnav.vl_tasks.reliability.outputs import compute_outputs, join_stream, outputs_of
 from clipnav.vl_tasks.settings.networks import McanConfig, PythiaConfig
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 from tests.windows_files import windows_files

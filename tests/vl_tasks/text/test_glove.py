@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.vl_tasks.text.glove import read_glove
+from clipnav.vl_tasks.text.sentences import read_glove
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 WORDS = Vocabulary(["sofa", "red", ". . ."])

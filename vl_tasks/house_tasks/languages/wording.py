@@ -9,10 +9,127 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipnav.envs.houses.views.captions import pick
-from clipnav.vl_tasks.house_tasks.languages.german import german
-from clipnav.vl_tasks.house_tasks.languages.indian import hindi, telugu
 from clipnav.vl_tasks.house_tasks.languages.lexicons import Entry, lexicon_of
-from clipnav.vl_tasks.house_tasks.languages.romance import french, spanish
+
+_VOWELS = "aeiouyàâéèêëîïôùûh"
+
+
+def french(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a French noun phrase."""
+    feminine = noun["gender"] == "f"
+    if form == "pronoun":
+        return "elle" if feminine else "il"
+    if form == "of_plural":
+        return ("d'" if _elides(noun) else "de ") + noun["plural"]
+    phrase = _coloured(noun, colour)
+    if form == "indefinite":
+        return f"{'une' if feminine else 'un'} {phrase}"
+    if form == "definite":
+        return f"l'{phrase}" if _elides(noun) else f"{'la' if feminine else 'le'} {phrase}"
+    if form == "of_definite":
+        if _elides(noun):
+            return f"de l'{phrase}"
+        return f"{'de la' if feminine else 'du'} {phrase}"
+    raise ValueError(f"no form {form!r} of French nouns")
+
+
+def spanish(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Spanish noun phrase.
+
+    Args:
+        form: "indefinite" (un sofá), "definite" (el sofá), "of_definite" (del sofá, de la silla),
+            "plural" (sofás) or "how_many" (cuántos, cuántas).
+    """
+    feminine = noun["gender"] == "f"
+    forms: dict[str, Callable[[], str]] = {
+        "indefinite": lambda: f"{'una' if feminine else 'un'} {_coloured(noun, colour)}",
+        "definite": lambda: f"{'la' if feminine else 'el'} {_coloured(noun, colour)}",
+        "of_definite": lambda: f"{'de la' if feminine else 'del'} {_coloured(noun, colour)}",
+        "plural": lambda: noun["plural"],
+        "how_many": lambda: "cuántas" if feminine else "cuántos",
+    }
+    return forms[form]()
+
+
+def _coloured(noun: Entry, colour: Any) -> str:
+    return noun["singular"] if colour is None else f"{noun['singular']} {colour[noun['gender']]}"
+
+
+def _elides(noun: Entry) -> bool:
+    """Return whether articles are elided before a French noun."""
+    return noun["singular"][0].lower() in _VOWELS and not noun.get("aspirated", False)
+
+
+# Words that agree with a Hindi noun, masculine and feminine.
+_AGREEING = {
+    "how_many": ("कितने", "कितनी"),
+    "seen": ("दिख रहा", "दिख रही"),
+    "seen_plural": ("दिख रहे", "दिख रही"),
+    "of": ("का", "की"),
+}
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
+
+
+def hindi(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Hindi noun phrase, or a word that agrees with the noun."""
+    feminine = noun["gender"] == "f"
+    if form in _AGREEING:
+        return _AGREEING[form][feminine]
+    # Only the masculine singular in the direct case has the ending -ā.
+    ending = "f" if feminine else "m" if form == "direct" else "m_oblique"
+    words = [noun["of"], _GENITIVE[ending]] if "of" in noun else []
+    if colour is not None:
+        words.append(colour[ending])
+    return " ".join([*words, noun[form]])
+
+
+def telugu(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Telugu noun phrase."""
+    return noun[form] if colour is None else f"{colour[0]} {noun[form]}"
+
+
+_DEFINITE = {"m": "der", "f": "die", "n": "das"}
+_INDEFINITE = {
+    "nominative": {"m": "ein", "f": "eine", "n": "ein"},
+    "accusative": {"m": "einen", "f": "eine", "n": "ein"},
+    "dative": {"m": "einem", "f": "einer", "n": "einem"},
+}
+# Endings of adjectives after the indefinite article.
+_ENDINGS = {
+    "nominative": {"m": "er", "f": "e", "n": "es"},
+    "accusative": {"m": "en", "f": "e", "n": "es"},
+    "dative": {"m": "en", "f": "en", "n": "en"},
+}
+_CASES = {
+    "indefinite": "nominative",
+    "indefinite_accusative": "accusative",
+    "indefinite_dative": "dative",
+}
+
+
+def german(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a German noun phrase."""
+    gender, singular = noun["gender"], noun["singular"]
+    if form in _CASES:
+        case = _CASES[form]
+        words = [_INDEFINITE[case][gender]]
+        if colour is not None:
+            words.append(colour + _ENDINGS[case][gender])
+        return " ".join([*words, singular if case == "nominative" else _oblique(noun)])
+    if form == "definite":
+        return f"{_DEFINITE[gender]} {singular}"
+    if form == "definite_genitive":
+        return f"der {singular}" if gender == "f" else f"des {noun['genitive']}"
+    if form == "to_definite":
+        return f"{'zur' if gender == 'f' else 'zum'} {_oblique(noun)}"
+    if form == "plural":
+        return noun["plural"]
+    raise ValueError(f"no form {form!r} of German nouns")
+
+
+def _oblique(noun: Entry) -> str:
+    return noun.get("oblique", noun["singular"])
+
 
 _FIELD = re.compile(r"\{(\w+)\.(\w+)\}")
 _FORMS: dict[str, Callable[[Entry, Any, str], str]] = {

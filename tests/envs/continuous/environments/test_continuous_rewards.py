@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.environments.rewards import RunningDtw, progress_rewards, step_rewards
+from clipnav.envs.continuous.environments.vector_env import (
+    RunningDtw,
+    progress_rewards,
+    step_rewards,
+)
 from clipnav.envs.continuous.measures import Walk, measure_walk
 from clipnav.envs.continuous.settings import task_settings
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.continuous.floor import ContinuousFloor
-from clipnav.envs.continuous.floor.building import grid_of_boxes, largest_piece
+from clipnav.envs.continuous.floor.continuous_floor import grid_of_boxes, largest_piece
 from clipnav.envs.continuous.floor.neighbours import cell_graph
 from clipnav.envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
 

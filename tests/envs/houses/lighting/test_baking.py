@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from clipnav.envs.houses.lighting.baking import bake
+from clipnav.envs.houses.lighting.baking import Surfels, bake
 from clipnav.envs.houses.lighting.lights import Light
-from clipnav.envs.houses.lighting.surfels import Surfels
 from clipnav.envs.houses.meshes.geometry import Material, box, quad
 from clipnav.envs.houses.meshes.scene import Scene
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
