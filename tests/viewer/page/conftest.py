@@ -147,6 +147,19 @@ def moving_page(new_page):
     return new_page(reduced_motion="no-preference")
 
 
+@pytest.fixture
+def serve_traces(make_library, grey, tmp_path):
+    """Serves all episodes of the training split and further traces, by default without pictures."""
+
+    def serve(*traces, has_pictures=False, follow=None):
+        library = make_library()
+        library.add(traces)
+        drawn = DrawnPictures(grey, lambda scan: tmp_path / scan)
+        return served(library, drawn if has_pictures else NoPictures("none"), tmp_path, follow)
+
+    return serve
+
+
 def _opened(page, url, episode="train/100_0", **places):
     fields = {"episode": episode, "a": "teacher", **places}
     page.goto(url + "#" + "&".join(f"{name}={value}" for name, value in fields.items()))

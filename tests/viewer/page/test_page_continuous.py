@@ -49,21 +49,39 @@ def press(page, key, steps):
     page.locator("[data-state=still] figcaption", has_text=text).wait_for()
 
 
-def test_a_walk_is_shown_on_the_plan(page, url, expert_trace):
+def test_a_walk_is_shown_and_exported(page, url, library, pictures, expert_trace, tmp_path):
     open_walk(page, url, a="expert", step=20)
     line = page.locator("polyline.walked.one:not(.ahead)").get_attribute("points")
     assert len(line.split()) == 21
     assert page.locator("figcaption").inner_text().startswith("expert")
     motion = expert_trace.steps[20].motion
     assert motion in page.locator("tr[aria-current=step]").inner_text()
-    label = page.locator("canvas").first.get_attribute("aria-label")
-    assert label.startswith("Panorama of position ")
+    canvas = page.locator("canvas").first
+    assert canvas.get_attribute("aria-label").startswith("Panorama of position ")
     assert page.locator(".marker").count() == 0
+    # Arrow keys look around while an agent walks.
+    before = canvas.get_attribute("data-heading")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "(before) => document.querySelector('canvas').dataset.heading !== before", arg=before
+    )
+    assert page.locator("#step-text").inner_text().startswith("step 20 of")
+    path = tmp_path / "episode.html"
+    export_page(path, library, pictures, [KEY], width=1024)
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-state=still] canvas[data-picture]")
+    page.keyboard.press("]")
+    page.locator("[data-state=still] figcaption", has_text="step 1 of").wait_for()
 
 
 def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
-    open_walk(page, url, a="expert")
-    page.locator("#walk").click()
+    open_walk(page, url, a="expert", step=5)
+    page.locator("#walk", has_text="Take over here").click()
+    page.locator("[data-state=still] figcaption", has_text="after 5 steps").wait_for()
+    page.locator("#leave").click()
+    page.locator("#walk", has_text="Continue your walk").click()
+    page.locator("#restart", has_text="Start over").click()
     page.locator("[data-state=still] figcaption", has_text="after 0 steps").wait_for()
     heading = float(page.locator("canvas").first.get_attribute("data-heading"))
     assert announced(page) == "Step 0."
@@ -71,6 +89,8 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     assert announced(page) == "Step 1, right."
     turned = float(page.locator("canvas").first.get_attribute("data-heading"))
     assert (turned - heading) % 360 == pytest.approx(15, abs=0.2)
+    page.reload()
+    page.locator("[data-state=still] figcaption", has_text="after 1 step").wait_for()
     press(page, "ArrowLeft", 2)
     for step in range(3, 60):
         press(page, "ArrowUp", step)
@@ -84,33 +104,3 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     page.locator("#walk-status", has_text="You have stopped").wait_for()
     assert "forward, collides, stops here, " in announced(page)
     assert "you,-continuous" in page.locator("#walk-status .file").inner_text()
-
-
-def test_a_person_takes_over_from_an_agent_and_reloads(page, url):
-    open_walk(page, url, a="expert", step=5)
-    page.locator("#walk", has_text="Take over here").click()
-    page.locator("[data-state=still] figcaption", has_text="after 5 steps").wait_for()
-    press(page, "ArrowLeft", 6)
-    page.reload()
-    page.locator("[data-state=still] figcaption", has_text="after 6 steps").wait_for()
-
-
-def test_arrow_keys_look_around_when_an_agent_walks(page, url):
-    open_walk(page, url, a="expert")
-    canvas = page.locator("canvas").first
-    before = canvas.get_attribute("data-heading")
-    canvas.focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "(before) => document.querySelector('canvas').dataset.heading !== before", arg=before
-    )
-    assert page.locator("#step-text").inner_text().startswith(("at the start", "step 0"))
-
-
-def test_an_exported_page_plays_without_a_server(page, library, pictures, tmp_path):
-    path = tmp_path / "episode.html"
-    export_page(path, library, pictures, [KEY], width=1024)
-    page.goto(path.as_uri())
-    page.wait_for_selector("[data-state=still] canvas[data-picture]")
-    page.keyboard.press("]")
-    page.locator("[data-state=still] figcaption", has_text="step 1 of").wait_for()

@@ -2,22 +2,15 @@
 
 import msgspec
 
+from clipnav.viewer.scene.scenes import scene
 
-def test_an_exported_page_needs_no_server(page, exported, metric):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+
+def test_an_exported_page_needs_no_server(moving_page, exported, traces, metric):
+    page, requests = moving_page, []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(exported())
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
-    page.locator("#step").press("End")
-    assert metric(page, "SR") == "yes"
     assert not page.locator("#walk").is_visible()
-    assert [url for url in asked if url.startswith("http")] == []
-
-
-def test_an_exported_page_plays_and_has_shortcuts(moving_page, exported, traces):
-    page = moving_page
-    page.goto(exported())
-    page.wait_for_selector("[data-state=still] canvas[data-picture]")
     assert page.locator(".steps tbody tr").count() == len(traces[0].steps)
     page.keyboard.press("]")
     page.wait_for_selector(f"[data-state=still] [data-picture='attic/{traces[0].walked[1]}']")
@@ -32,9 +25,18 @@ def test_an_exported_page_plays_and_has_shortcuts(moving_page, exported, traces)
     assert page.locator("#speed").input_value() == "2"
     page.locator("#agent-b").select_option("wanderer")
     page.wait_for_selector(".view.two[data-state=still]")
+    page.locator("#step").press("End")
+    assert metric(page, "SR") == "yes"
+    assert [url for url in requests if url.startswith("http")] == []
 
 
-def test_the_map_replaces_missing_pictures(page, exported, traces):
+def test_the_map_replaces_missing_pictures(page, exported, traces, monkeypatch):
+    def two_storeys(graph, world):
+        shown = scene(graph, world)
+        for place in shown["viewpoints"].values():
+            place[3] = int(place[0] > 2)
+        return {**shown, "storeys": 2}
+
     page.goto(exported("No skyboxes here."))
     page.wait_for_selector(".map .reference")
     assert page.locator("#notice").inner_text() == "No skyboxes here."
@@ -53,17 +55,31 @@ def test_the_map_replaces_missing_pictures(page, exported, traces):
         mark.press("Enter")
         assert page.locator("#step-text").inner_text().startswith(f"step {number + 1} ")
     assert "stops here" in page.locator(".caption").inner_text()
-
-
-def test_agents_move_on_a_map_without_pictures(moving_page, exported):
-    page = moving_page
+    monkeypatch.setattr("clipnav.viewer.site.export.scene", two_storeys)
     page.goto(exported("No skyboxes here."))
-    body = page.locator(".agent").first
-    body.wait_for()
-    before = body.get_attribute("transform")
-    page.evaluate("window.seen = new Set()")
+    for storey in "101":
+        page.locator("#storeys button", has_text=storey).press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == storey
+        assert page.locator("#storeys [aria-pressed=true]").inner_text() == storey
+
+
+def test_agents_move_on_a_map_beside_a_long_instruction(
+    moving_page, exported, make_library, traces
+):
+    page, library = moving_page, make_library()
+    words = tuple(f"{word} " for word in "walk past the red sofa and then on".split() * 12)
+    changes = {"instruction": "".join(words), "words": words, "agent": "me"}
+    library.add([msgspec.structs.replace(traces[14], **changes)])
+    page.goto(exported("No skyboxes here.", library=library) + "#a=me")
+    page.locator(".instruction .word").nth(95).wait_for()
+    assert page.evaluate(
+        "(({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight)"
+        "(document.getElementById('instructions'))"
+    )
+    before = page.locator(".agent").first.get_attribute("transform")
     page.evaluate(
         """() => {
+          window.seen = new Set();
           const note = () => {
             window.seen.add(document.querySelector(".agent").getAttribute("transform"));
             requestAnimationFrame(note);
@@ -74,17 +90,3 @@ def test_agents_move_on_a_map_without_pictures(moving_page, exported):
     page.keyboard.press("]")
     page.wait_for_function("() => window.seen.size > 4")
     assert before in page.evaluate("[...window.seen]")
-
-
-def test_a_long_instruction_is_whole_without_pictures(page, exported, make_library, traces):
-    library = make_library()
-    words = tuple(f"{word} " for word in "walk past the red sofa and then on".split() * 12)
-    library.add(
-        [msgspec.structs.replace(traces[14], instruction="".join(words), words=words, agent="me")]
-    )
-    page.goto(exported("No skyboxes here.", library=library) + "#a=me")
-    page.locator(".instruction .word").nth(95).wait_for()
-    assert page.evaluate(
-        "(({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight)"
-        "(document.getElementById('instructions'))"
-    )

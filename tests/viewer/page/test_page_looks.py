@@ -1,13 +1,11 @@
 """How the page looks: sizes, themes, contrast, keyboard."""
 
 import re
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
 import pytest
-
-from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.scene.scenes import scene
 
 # Texts with their colours, and the colours of all that may lie behind them, from the inside out.
 TEXTS = """() => {
@@ -38,32 +36,105 @@ TEXTS = """() => {
 }"""
 
 
-def test_fits_a_phone(page, url, opened):
-    page.set_viewport_size({"width": 390, "height": 844})
-    opened(page, url)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.locator("#open-list").click()
-    box = page.locator("#list").bounding_box()
-    assert box["x"] == 0
-    assert box["width"] <= 390
+LONG = 'follower with a very long name, <b>beam search</b> & "quotes" of run/number/0123456789'
 
 
-def test_a_long_word_fits_a_phone(page, make_library, traces, serve, tmp_path, opened):
+def boxes(page, selector):
+    return [one.bounding_box() for one in page.locator(selector).all()]
+
+
+def test_long_names_fit_all_windows(page, traces, serve_traces, opened):
+    last = traces[0].steps[-1]
+    one_candidate = msgspec.structs.replace(last, candidates=last.candidates[:1])
+    short = msgspec.structs.replace(traces[0], agent="short", steps=(one_candidate,))
+    named = msgspec.structs.replace(traces[0], agent=LONG)
+    with serve_traces(named, short, has_pictures=True) as url:
+        opened(page, url, a="short")
+        assert "1 candidate," in page.locator("#live").inner_text()
+        opened(page, url, b=quote(LONG))
+        for width, height in ((390, 844), (720, 450), (844, 390), (900, 844), (1280, 800)):
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            selects = boxes(page, ".agents select")
+            assert all(box["x"] + box["width"] <= width for box in selects)
+            # The legends of the two charts are whole.
+            assert page.locator(".charts svg").count() == 2
+            cut = page.evaluate(
+                """() => [...document.querySelectorAll(".charts text")]
+                  .filter((one) => one.getBoundingClientRect().right
+                    > one.closest("svg").getBoundingClientRect().right)
+                  .map((one) => one.textContent)"""
+            )
+            assert cut == []
+            first, second = boxes(page, ".view")
+            if width == 390:
+                assert first["x"] == second["x"]
+            elif height == 450:
+                assert first["y"] == second["y"]
+                assert first["height"] >= 200
+        first, second = page.evaluate(
+            """() => [...document.querySelectorAll(".metrics thead th")].map((head) => {
+              const range = new Range();
+              range.selectNodeContents(head);
+              const { left, right } = range.getBoundingClientRect();
+              return { left, right };
+            })"""
+        )
+        assert second["left"] - first["right"] >= 8
+        # Markers are above the scale of the attention.
+        assert page.evaluate(
+            """() => {
+              const scale = document.querySelector(".scale");
+              const order = scale.compareDocumentPosition(document.querySelector("svg.markers"));
+              return (order & Node.DOCUMENT_POSITION_FOLLOWING) > 0;
+            }"""
+        )
+
+
+def test_no_text_is_cut(page, traces, serve_traces):
+    words = tuple(f"{word} " for word in "walk past the red sofa and then on".split() * 10)
+    changes = {"agent": "me", "instruction": "".join(words), "words": words}
+    with serve_traces(msgspec.structs.replace(traces[14], **changes)) as url:
+        page.goto(url + "#episode=train/100_0&a=me")
+        page.locator(".instruction .word").nth(79).wait_for()
+        for width, height in ((1280, 800), (1920, 1080), (2560, 1440)):
+            page.set_viewport_size({"width": width, "height": height})
+            cut = page.evaluate(
+                """() => [...document.querySelectorAll(".side *, #instructions, .bar *, .player *")]
+                  .filter((one) => one instanceof HTMLElement && !one.closest(".visually-hidden"))
+                  .filter((one) => getComputedStyle(one).display !== "inline")
+                  .filter((one) => one.scrollHeight > one.clientHeight + 1
+                    || one.scrollWidth > one.clientWidth + 1)
+                  .map((one) => `${one.tagName} ${one.id} ${one.className}`)"""
+            )
+            assert cut == []
+            sides = page.evaluate("[innerWidth, document.querySelector('.side').clientWidth]")
+            assert sides[1] / sides[0] > 0.24
+
+
+def test_long_words_and_the_list_fit_a_phone(page, traces, serve_traces):
     word = "word" * 100
     even = msgspec.structs.replace(traces[0].steps[0], word_attention=(1 / 3,) * 3, action=None)
     change = {"instruction": word, "words": (word,), "instr_id": "long", "steps": (even,)}
-    library = make_library()
-    library.add([msgspec.structs.replace(traces[0], **change)])
     page.set_viewport_size({"width": 390, "height": 844})
-    with serve(library, NoPictures("none"), tmp_path) as url:
+    with serve_traces(msgspec.structs.replace(traces[0], **change)) as url:
         page.goto(f"{url}#episode=train/long")
         page.locator(".instruction .word").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         # All words have the same attention, so none has the most.
         assert page.locator(".instruction .most").count() == 0
+        page.locator("#open-list").click()
+        box = page.locator("#list").bounding_box()
+        assert box["x"] == 0
+        assert box["width"] <= 390
+        assert page.locator("#sort").bounding_box()["width"] > 150
 
 
-def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opened):
+def focused(page):
+    return page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+
+def test_the_keyboard_reaches_all_controls(page, url, traces, opened):
     opened(page, url)
     reached = set()
     for _ in range(30):
@@ -76,17 +147,8 @@ def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opene
                 }"""
             )
         )
-    assert {
-        "open-list",
-        "agent-a",
-        "agent-b",
-        "walk",
-        "custom",
-        "play",
-        "step",
-        "canvas",
-    } <= reached
-    assert "marker" in reached
+    controls = "open-list agent-a agent-b walk custom play step canvas marker"
+    assert set(controls.split()) <= reached
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, textarea, [role]")]
           .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim()
@@ -94,14 +156,7 @@ def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opene
           .map((one) => one.outerHTML.slice(0, 80))"""
     )
     assert nameless == []
-
-
-def focused(page):
-    return page.evaluate("document.activeElement.getAttribute('aria-label')")
-
-
-def test_the_focus_stays_with_the_marks(page, url, traces, opened):
-    opened(page, url)
+    # The focus stays with the marks.
     page.locator(".marker.chosen").focus()
     for step in traces[0].steps[1:-1]:
         page.keyboard.press("Enter")
@@ -113,29 +168,16 @@ def test_the_focus_stays_with_the_marks(page, url, traces, opened):
     page.locator(".marker[data-candidate='1']").focus()
     page.keyboard.press("[")
     assert focused(page).startswith("Candidate 1,")
-
-
-def test_the_focus_stays_in_the_table_of_steps(page, url, opened):
-    opened(page, url)
-    for step in (2, 1):
-        page.locator("#steps button").nth(step).press("Enter")
-        page.locator(f"#steps tr[aria-current] button >> text={step}").wait_for()
-        assert focused(page) == f"Step {step}"
-
-
-def test_the_focus_stays_with_the_storeys(page, exported, monkeypatch):
-    def two_storeys(graph, world):
-        shown = scene(graph, world)
-        for place in shown["viewpoints"].values():
-            place[3] = int(place[0] > 2)
-        return {**shown, "storeys": 2}
-
-    monkeypatch.setattr("clipnav.viewer.site.export.scene", two_storeys)
-    page.goto(exported("No skyboxes here."))
-    for storey in "101":
-        page.locator("#storeys button", has_text=storey).press("Enter")
-        assert page.evaluate("document.activeElement.textContent") == storey
-        assert page.locator("#storeys [aria-pressed=true]").inner_text() == storey
+    # All keys are listed.
+    page.keyboard.press("e")
+    page.locator("#help").focus()
+    page.keyboard.press("?")
+    assert page.locator("#help-dialog").is_visible()
+    listed = set(page.locator("#help-dialog kbd").all_inner_texts())
+    assert set("[]p<>lade?sn") | {"1", "9", "Esc", "0", "+"} <= listed
+    page.keyboard.press("Escape")
+    page.locator("#help-dialog").wait_for(state="hidden")
+    assert page.locator("#list").is_visible()
 
 
 def luminance(colour):
@@ -214,67 +256,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(page, url, opened):
     assert page.locator("#theme").get_attribute("aria-pressed") == "false"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (2560, 1440)])
-def test_no_text_is_cut(new_page, make_library, traces, serve, tmp_path, width, height):
-    library = make_library()
-    words = tuple(f"{word} " for word in "walk past the red sofa and then on".split() * 10)
-    long = msgspec.structs.replace(traces[14], instruction="".join(words), words=words, agent="me")
-    library.add([long])
-    page = new_page(width, height, reduced_motion="reduce")
-    with serve(library, NoPictures("No skyboxes here."), tmp_path) as url:
-        page.goto(url + "#episode=train/100_0&a=me")
-        page.locator(".instruction .word").nth(79).wait_for()
-        cut = page.evaluate(
-            """() => [...document.querySelectorAll(".side *, #instructions, .bar *, .player *")]
-              .filter((one) => one instanceof HTMLElement && !one.closest(".visually-hidden"))
-              .filter((one) => getComputedStyle(one).display !== "inline")
-              .filter((one) => one.scrollHeight > one.clientHeight + 1
-                || one.scrollWidth > one.clientWidth + 1)
-              .map((one) => `${one.tagName} ${one.id} ${one.className}`)"""
-        )
-        assert cut == []
-        sides = page.evaluate("[innerWidth, document.querySelector('.side').clientWidth]")
-        assert sides[1] / sides[0] > 0.24
-
-
-def test_wide_screens_show_all_of_an_episode_at_once(new_page, url, opened):
-    page = new_page(1920, 1080, reduced_motion="reduce")
-    opened(page, url)
-    sizes = page.evaluate(
-        "(({ scrollHeight, clientHeight }) => [scrollHeight, clientHeight])"
-        "(document.querySelector('.side'))"
-    )
-    assert sizes[0] <= sizes[1]
-    assert page.locator(".steps tbody tr").last.is_visible()
-
-
-def test_forced_colours_show_attention_by_lines_below_the_words(page, url, opened):
-    page.emulate_media(forced_colors="active")
-    opened(page, url, step=1)
-    lines = page.evaluate(
-        "[...document.querySelectorAll('.instruction .word')].map((word) => "
-        "[getComputedStyle(word).backgroundImage, getComputedStyle(word).backgroundSize, "
-        "word.style.getPropertyValue('--shade') || '0%'])"
-    )
-    assert {image.partition("(")[0] for image, _, _ in lines} == {"linear-gradient"}
-    assert all(size == f"{shade} 3px" for _, size, shade in lines)
-    assert {shade for *_, shade in lines} == {"0%", "100%"}
-
-
-def test_all_keys_are_listed(page, url, opened):
-    opened(page, url)
-    page.keyboard.press("e")
-    page.locator("#help").focus()
-    page.keyboard.press("?")
-    assert page.locator("#help-dialog").is_visible()
-    listed = set(page.locator("#help-dialog kbd").all_inner_texts())
-    assert set("[]p<>lade?sn") | {"1", "9", "Esc", "0", "+"} <= listed
-    page.keyboard.press("Escape")
-    page.locator("#help-dialog").wait_for(state="hidden")
-    assert page.locator("#list").is_visible()
-
-
-def test_focus_outlines_and_markers_have_contrast(page, url, opened):
+def test_focus_and_attention_can_be_seen(page, url, opened):
     opened(page, url)
     style = "([kind, what]) => getComputedStyle(document.querySelector(kind))[what]"
     behind = [
@@ -292,3 +274,14 @@ def test_focus_outlines_and_markers_have_contrast(page, url, opened):
         for what in ("fill", "stroke")
     )
     assert contrast(disc, ring) >= 3
+    # Forced colours show attention by lines below the words.
+    page.emulate_media(forced_colors="active")
+    opened(page, url, step=1)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('.instruction .word')].map((word) => "
+        "[getComputedStyle(word).backgroundImage, getComputedStyle(word).backgroundSize, "
+        "word.style.getPropertyValue('--shade') || '0%'])"
+    )
+    assert {image.partition("(")[0] for image, _, _ in lines} == {"linear-gradient"}
+    assert all(size == f"{shade} 3px" for _, size, shade in lines)
+    assert {shade for *_, shade in lines} == {"0%", "100%"}

@@ -76,7 +76,7 @@ def test_a_person_clicks_three_candidates_and_stops(
     assert f"NE {scores['nav_error']:.1f} m" in row.text_content()
 
 
-def test_a_person_who_looks_back_does_not_walk(page, url, opened, standing_at):
+def test_a_person_who_looks_back_does_not_walk(page, url, traces, opened, standing_at):
     walk(page, opened, url)
     page.keyboard.press("1")
     after(page, 1)
@@ -97,21 +97,16 @@ def test_a_person_who_looks_back_does_not_walk(page, url, opened, standing_at):
     page.locator("#stop", has_text="Stop here").wait_for()
     assert standing_at(page) == there
     assert [order for order in orders if "/api/act" in order] == []
-
-
-def test_a_person_takes_over_where_the_agent_stands(page, url, traces, opened, standing_at):
+    # A person takes over where an agent stands.
     opened(page, url, step=1)
-    assert page.locator("#walk").inner_text() == "Take over here"
-    page.locator("#walk").click()
+    page.locator("#walk", has_text="Take over here").click()
     after(page, 1)
     assert standing_at(page) == traces[0].walked[1]
     page.locator("#leave").click()
     page.locator("#walk", has_text="Continue your walk").wait_for()
 
 
-@pytest.mark.parametrize("reduced", [True, False])
-def test_a_double_click_moves_once(new_page, url, opened, reduced):
-    page = new_page(reduced_motion="reduce" if reduced else "no-preference")
+def test_a_double_click_moves_once(page, url, opened):
     walk(page, opened, url)
     orders = []
     page.on("request", lambda request: orders.append(request.url))
@@ -143,24 +138,10 @@ def test_a_walk_outlives_reload_and_server(page, start_server, opened, standing_
         after(page, 2)
 
 
-@pytest.mark.parametrize("agents", [{"a": "wanderer"}, {"a": "wanderer", "b": "teacher"}])
-def test_a_walk_is_compared_with_the_chosen_agent_after_a_reload(page, url, opened, agents):
-    opened(page, url, **agents)
+def test_a_walk_is_resumed_and_compared_with_the_chosen_agent(page, url, opened):
+    opened(page, url, episode="train/103_1", a="wanderer", b="teacher")
     page.locator("#walk").click()
     after(page, 0)
-    page.keyboard.press("1")
-    after(page, 1)
-    page.reload()
-    after(page, 1)
-    chosen = [page.locator(f"#agent-{name}").input_value() for name in "ab"]
-    assert chosen == ["wanderer", agents.get("b", "")]
-    page.keyboard.press("s")
-    page.locator("#walk-status", has_text="wanderer:").wait_for()
-    assert page.locator(".metrics thead th").all_inner_texts() == ["you", "wanderer"]
-
-
-def test_a_second_click_resumes_a_walk(page, url, opened):
-    walk(page, opened, url)
     page.keyboard.press("1")
     after(page, 1)
     page.locator("#leave").click()
@@ -169,28 +150,31 @@ def test_a_second_click_resumes_a_walk(page, url, opened):
     page.locator("#restart", has_text="Start over").click()
     after(page, 0)
     assert page.locator("#restart").is_hidden()
-
-
-def test_one_episode_follows_the_other(page, url, opened, library):
-    first, second, third = library.keys()[-2:] + library.keys()[:1]
-    walk(page, opened, url, episode=first)
+    page.keyboard.press("1")
+    after(page, 1)
+    page.reload()
+    after(page, 1)
+    chosen = [page.locator(f"#agent-{name}").input_value() for name in "ab"]
+    assert chosen == ["wanderer", "teacher"]
     page.keyboard.press("s")
-    page.locator("#walk-status", has_text="You have stopped.").wait_for()
-    page.locator("#next-episode").click()
-    page.locator("#title", has_text=second.split("/")[1]).wait_for()
-    after(page, 0)
-    page.keyboard.press("s")
-    page.locator("#walk-status", has_text="You have stopped.").wait_for()
-    page.keyboard.press("n")
-    page.locator("#title", has_text=third.split("/")[1]).wait_for()
-    page.locator("#restart").wait_for(state="hidden")
+    page.locator("#walk-status", has_text="wanderer:").wait_for()
+    assert page.locator(".metrics thead th").all_inner_texts() == ["you", "wanderer"]
 
 
 @pytest.mark.usefixtures("interception")
-def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, opened):
+def test_late_steps_belong_to_their_walk(page, url, opened):
     walk(page, opened, url)
     held = []
-    page.route("**/api/act", lambda route: held.append(route), times=1)
+    page.route("**/api/act", lambda route: held.append(route), times=2)
+    with page.expect_request("**/api/act"):
+        page.keyboard.press("1")
+    # A path that is shown during a step does not hide the step.
+    page.locator("#show-path").check()
+    page.locator(".reference").wait_for(state="attached")
+    held[0].continue_()
+    after(page, 1)
+    page.locator("#show-path").uncheck()
+    assert page.locator(".reference").count() == 0
     with page.expect_request("**/api/act"):
         page.keyboard.press("1")
     page.goto(url + "#episode=train/101_0&a=teacher")
@@ -198,35 +182,18 @@ def test_a_late_step_does_not_change_the_walk_of_another_episode(page, url, open
     page.locator("#walk").click()
     page.locator("#walk-bar").wait_for()
     with page.expect_response("**/api/act"):
-        held[0].continue_()
+        held[1].continue_()
     page.keyboard.press("1")
     after(page, 1)
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
 @pytest.mark.usefixtures("interception")
-def test_a_path_that_is_shown_during_a_step_does_not_hide_the_step(page, url, opened):
-    walk(page, opened, url)
-    held = []
-    page.route("**/api/act", lambda route: held.append(route))
-    with page.expect_request("**/api/act"):
-        page.keyboard.press("1")
-    page.locator("#show-path").check()
-    page.locator(".reference").wait_for(state="attached")
-    held[0].continue_()
-    after(page, 1)
-    page.locator("#back").click()
-    page.locator("#show-path").uncheck()
-    page.locator("#step-text", has_text="step 0 of 1").wait_for()
-    assert page.locator(".reference").count() == 0
-
-
-@pytest.mark.usefixtures("interception")
-def test_the_next_episode_does_not_wait_for_the_outcome_of_the_last_one(page, url, opened, library):
-    first, second = library.keys()[-2:]
+def test_one_episode_follows_the_other_without_waiting_for_the_outcome(page, url, opened, library):
+    first, second, third = library.keys()[-2:] + library.keys()[:1]
     walk(page, opened, url, episode=first)
     held = []
-    page.route("**/api/episodes?*", lambda route: held.append(route))
+    page.route("**/api/episodes?*", lambda route: held.append(route), times=1)
     with page.expect_request("**/api/episodes?*"):
         page.keyboard.press("s")
     page.keyboard.press("n")
@@ -240,9 +207,14 @@ def test_the_next_episode_does_not_wait_for_the_outcome_of_the_last_one(page, ur
     after(page, 2)
     assert page.locator("#title").inner_text() == f"Episode {second.split('/')[1]} in attic"
     assert "You are walking." in page.locator("#walk-status").inner_text()
+    page.keyboard.press("s")
+    page.locator("#walk-status", has_text="You have stopped.").wait_for()
+    page.locator("#next-episode").click()
+    page.locator("#title", has_text=third.split("/")[1]).wait_for()
+    after(page, 0)
 
 
-def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
+def test_walks_that_cannot_be_saved_or_are_gone_are_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
     page.keyboard.press("1")
@@ -253,12 +225,6 @@ def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, er
     page.keyboard.press("1")
     after(page, 1)
     assert "507" in errors.pop()
-
-
-def test_a_notice_shows_the_name_of_a_file_as_it_is(page, url, opened, tmp_path, errors):
-    walk(page, opened, url)
-    page.keyboard.press("1")
-    after(page, 1)
     (path,) = (tmp_path / "traces").rglob("*.walking")
     path.unlink()
     page.keyboard.press("1")
