@@ -8,7 +8,7 @@ LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
 FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
-.PHONY: install names demo results test run-tests test-lowest docs lint style types format clean
+.PHONY: install names demo results test test-long run-tests test-lowest docs lint style types format clean
 
 install: $(INSTALLED) names
 
@@ -40,11 +40,17 @@ results: install
 test: style
 	@$(MAKE) --no-print-directory --jobs=2 run-tests types
 
+# All tests, with more kills and damaged files; `make test` leaves out those that are marked "long".
+test-long: style
+	@CLIPNAV_KILLS=2 CLIPNAV_FUZZ=40 \
+	  $(MAKE) --no-print-directory --jobs=2 run-tests types SELECTION=
+
 # A process per core, at most four, with one thread each; a file's tests stay in one process, and the
 # longest files come first. A process that hangs or crashes ends the run, which names its test.
+SELECTION = -m "not long"
 run-tests: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-	  --no-loadscope-reorder --max-worker-restart=0
+	  --no-loadscope-reorder --max-worker-restart=0 $(SELECTION)
 
 # The tests with the lowest versions that pyproject.toml admits, which uv finds; torch from PyPI, so
 # that this takes about 7 GB. PYTEST=tests/storage chooses tests.

@@ -23,6 +23,12 @@ COUNT = int(os.environ.get("CLIPNAV_FUZZ", "8"))
 SECONDS = 60  # timeout of a reader
 SETUP_SECONDS = 600  # timeout of writing a sample, which imports what its reader requires
 TABLE = runpy.run_path(str(HERE))
+# Those that start a process for each file, or whose sample takes long to write.
+LONG = {*TABLE["SLOW"], "pretrained_trunk"}
+NAMES = [
+    pytest.param(name, marks=pytest.mark.long) if name in LONG else name
+    for name in TABLE["READERS"]
+]
 
 
 class ReadingProcess:
@@ -75,7 +81,7 @@ def reading_process(tmp_path_factory):
     process.close()
 
 
-@pytest.mark.parametrize("name", TABLE["READERS"])
+@pytest.mark.parametrize("name", NAMES)
 def test_damage_is_read_or_refused(name, reading_process, damaged_versions):
     path = reading_process.sample(name)
     intact = path.read_bytes()

@@ -77,6 +77,7 @@ def digest(value: Any) -> str:
     return repr(value)
 
 
+QUICK = ["--threads", "1", "--iterations", "24", "--evaluate-every", "4"]
 RUN: dict[str, Any] = {"state": run_state, "resumes": True}
 
 
@@ -91,15 +92,8 @@ def pretraining_flags(shapes: Path) -> list[str]:
     flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
     flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
     flags += ["--threads", "1", "--iterations", "12", "--evaluate-every", "3"]
-    return [
-        *flags,
-        "--text.hidden-size",
-        "16",
-        "--text.layers",
-        "1",
-        "--text.feed-forward-size",
-        "24",
-    ]
+    flags += ["--text.hidden-size", "16", "--text.layers", "1", "--text.feed-forward-size", "24"]
+    return flags
 
 
 @dataclass(frozen=True)
@@ -122,29 +116,14 @@ def in_run(*words: str) -> Callable[[Path], list[str]]:
     return lambda output: [*words, "--output", str(output / "run")]
 
 
-def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
-    """Return the trainings of the vision-and-language tasks by name, with flags for a short run."""
-    task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *quick]
+def task_commands(data: TaskData) -> dict[str, Command]:
+    """Return the trainings of the vision-and-language tasks by name."""
+    task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *QUICK]
     task += ["--optimiser.warmup", "5"]
-    mcan = [
-        *task,
-        "--batch-size",
-        "8",
-        "--mcan.hidden-size",
-        "32",
-        "--mcan.feed-forward-size",
-        "48",
-    ]
-    mcan += ["--mcan.layers", "1"]
-    tuned = [
-        *task,
-        "--batch-size",
-        "4",
-        "--model",
-        "clip-vil-p",
-        "--start-from",
-        str(data.pretrained),
-    ]
+    mcan = [*task, "--batch-size", "8", "--mcan.hidden-size", "32", "--mcan.layers", "1"]
+    mcan += ["--mcan.feed-forward-size", "48"]
+    tuned = [*task, "--batch-size", "4", "--model", "clip-vil-p"]
+    tuned += ["--start-from", str(data.pretrained)]
     return {
         "vqa": Command(
             SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **RUN
@@ -159,18 +138,16 @@ def task_commands(data: TaskData, quick: list[str]) -> dict[str, Command]:
     }
 
 
-def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Command]:
-    """Return all commands by name.
+def commands(world: Path, download: list[str]) -> dict[str, Command]:
+    """Return the other commands by name.
 
     Args:
         world: Folder of a tiny world.
-        data: Data of the vision-and-language tasks.
         download: URL and SHA-256 of a file.
     """
-    small = ["--threads", "1", "--iterations", "24", "--evaluate-every", "4"]
     tiny = ["--world", "matterport", "--data-dir", str(world)]
     tiny += ["--features", str(world / "features.safetensors"), "--batch-size", "4"]
-    tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
+    tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *QUICK]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
     picture = ["--panorama-width", "128", "--workers", "1", "--precision", "fp32"]
@@ -206,7 +183,6 @@ def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Comm
     return {
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **RUN),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **RUN),
-        **task_commands(data, small),
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),

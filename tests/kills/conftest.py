@@ -3,12 +3,13 @@
 import hashlib
 import threading
 import time
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
-from tests.kills.commands import SCRIPTS, TaskData, commands, pretraining_flags
+from tests.kills.commands import SCRIPTS, TaskData, commands, pretraining_flags, task_commands
 from tests.vl_tasks.conftest import write_gqa_shapes, write_shapes
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -56,12 +57,17 @@ def write_data(folder, launcher):
 
 @pytest.fixture(scope="session")
 def long_commands(tmp_path_factory, tiny_world, launcher):
-    data = write_data(tmp_path_factory.mktemp("data"), launcher)
+    """Function from a name to the command; the data of the tasks is written when needed."""
+
+    @cache
+    def data():
+        return write_data(tmp_path_factory.mktemp("data"), launcher)
+
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowSite) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/file.bin"
-        sha256 = hashlib.sha256(CONTENT).hexdigest()
-        yield commands(tiny_world, data, [address, sha256])
+        own = commands(tiny_world, [address, hashlib.sha256(CONTENT).hexdigest()])
+        yield lambda name: own[name] if name in own else task_commands(data())[name]
         server.shutdown()
         thread.join()

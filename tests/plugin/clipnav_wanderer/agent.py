@@ -8,8 +8,6 @@ from clipnav.envs.navigation.device_features import DeviceFeatures
 
 
 class Wanderer(nn.Module):
-    """Scores of actions from words (B, L) and candidates (B, K, D)."""
-
     def __init__(self, config, env):
         super().__init__()
         width, size = DeviceFeatures(env).width, config.hidden_size
@@ -18,7 +16,7 @@ class Wanderer(nn.Module):
         self.look, self.stop = nn.Linear(width, size), nn.Linear(size, 1)
 
     def scores(self, features, observation, live):
-        """Return the scores (N, K) of the actions of live rows."""
+        """Return the scores (N, K) of actions from words (N, L) and candidates (N, K, D)."""
         words = torch.from_numpy(observation["instruction"][live]).long()
         read = self.words(words).sum(1) / (words > 0).sum(1, keepdim=True)
         view = features.gather(observation["viewpoint"][live], observation["view"][live])
@@ -44,7 +42,6 @@ class WanderingAgent:
         """Start episodes; there is no memory."""
 
     def act(self, observation, info, live):
-        """Return the actions of live rows."""
         scores = self.network.scores(self.features, observation, live)
         if not self.teacher_forced:
             return scores.argmax(1).numpy()
@@ -54,19 +51,14 @@ class WanderingAgent:
 
 
 class WandererLearner(EpisodeLearner):
-    """Learns by imitation."""
-
     @staticmethod
     def make_network(config, env, tokenizer=None):
-        """Build the untrained network."""
         return Wanderer(config, env)
 
     def agent(self, split):
-        """Return the greedy agent on a split."""
         return WanderingAgent(self.network, DeviceFeatures(self.evaluation_envs[split]))
 
 
 def load(run, split, config):
-    """Return the environment of a split and the agent of a run."""
     env, network = load_network(run, split, config, Wanderer)
     return env, WanderingAgent(network, DeviceFeatures(env))
