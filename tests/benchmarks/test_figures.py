@@ -1,0 +1,109 @@
+"""Every benchmark runs with little data and reports its figures."""
+
+import json
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.launching import ROOT
+
+
+class Case(NamedTuple):
+    """Arguments of a benchmark, and the names of some of its figures."""
+
+    arguments: str
+    figures: tuple[str, ...]
+
+
+SAMPLE = ("environment", "store", "training")  # the others run in `make test-long`
+SMALL_WORLD = "--data-dir {world}"
+CASES = {
+    "captioning": Case(
+        "", ("reward of 60 captions: clipnav", "5 beams, 9 cells: recomputed prefixes")
+    ),
+    "continuous": Case(
+        "--batch-sizes 1",
+        ("movement with sliding, batch 1", "environment without pictures, batch 1", "expert"),
+    ),
+    "encoding": Case(
+        "--threads 1", ("house_clip: bf16", "whole extraction of house_00: rendering")
+    ),
+    "environment": Case(
+        f"{SMALL_WORLD} --batch-sizes 8",
+        ("features, batch 8, copied: multiple of the baseline", "indices, batch 8, reused"),
+    ),
+    "known_maps": Case("", ("baseline", "KnownMaps / baseline", "KnownMaps with the spl expert")),
+    "language_models": Case("", ("decision, words only",)),
+    "map_agent": Case("--batch-size 6", ()),
+    "page_server": Case("", ("request relative to echo", "5 simultaneous connections")),
+    "panoramas": Case("", ("1024 x 512", "peak memory")),
+    "pictures": Case(
+        f"{SMALL_WORLD} --split train",
+        ("candidate_rgb, 224 x 224, panoramas on disk", "decoded panoramas in memory"),
+    ),
+    "scoring": Case("", ("R2R size (60): baseline", "RxR size (60): memory of score_paths")),
+    "simulator": Case("", ("turning, discretised, batch 64", "first sweep over 36 views")),
+    "speaking": Case(
+        SMALL_WORLD,
+        (
+            "speaker step, batch 4: share of the baseline",
+            "iteration with back-translation, batch 4, baseline",
+        ),
+    ),
+    "store": Case("", ("64 viewpoints, store, float16", "64 viewpoints, HDF5 by keys, open file")),
+    "training": Case(
+        SMALL_WORLD,
+        (
+            "iteration, batch 4, published setting: multiple of the bound",
+            "iteration, batch 2, default setting, baseline",
+            "instructions evaluated, baseline",
+        ),
+    ),
+    "vl_pretraining": Case("", ("step, baseline beside fp32", "memory, bf16", "fp32 / baseline")),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tiny_world, marked_skybox, tmp_path_factory):
+    """The small world, with skyboxes."""
+    world = shutil.copytree(tiny_world, tmp_path_factory.mktemp("world") / "world")
+    faces = Image.fromarray(marked_skybox(np.eye(3), 16))
+    for scan, count in (("attic", 9), ("barn", 6)):
+        folder = world / "matterport" / "v1" / "scans" / scan / "matterport_skybox_images"
+        folder.mkdir(parents=True)
+        for number in range(count):
+            faces.save(folder / f"{scan[0]}{number}_skybox_small.jpg")
+    return world
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.long) for name in CASES],
+)
+def test_a_benchmark_reports_its_figures(name, world, launcher, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    path, log = tmp_path / "figures.json", tmp_path / "log.txt"
+    words = CASES[name].arguments.format(world=world).split()
+    environment = {"CLIPNAV_CACHE": tmp_path / "cache"} if name == "pictures" else {}
+    words = ["--quick", "--json", str(path), *words]
+    process = launcher.start(ROOT / "benchmarks" / f"{name}.py", words, environment, log)
+    assert launcher.wait(process) == 0, log.read_text()
+    (line,) = (line for line in log.read_text().splitlines() if line.startswith('{"benchmark'))
+    result = json.loads(line)
+    assert result["benchmark"] == name
+    assert json.loads(path.read_text("utf-8")) == result
+    figures = result["figures"]
+    assert set(CASES[name].figures) <= figures.keys()
+    assert all(figure["value"] is not None for figure in figures.values())
+
+
+def test_every_benchmark_is_tested():
+    commands = {
+        path.stem
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if "__main__" in path.read_text("utf-8")
+    }
+    assert commands == CASES.keys()
