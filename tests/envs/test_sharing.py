@@ -6,12 +6,10 @@ import weakref
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
 
 import clipnav.envs  # noqa: F401  (registers the environments)
 from clipnav.envs.episodes import annotations
 from clipnav.envs.episodes.splits import load_split
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.sharing import SharedObjects, file_stamp
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
@@ -60,14 +58,6 @@ def test_environments_read_each_file_once(tiny_arguments, monkeypatch):
     assert files[1:] == ["R2R_val_unseen.json", "R2R_train.json"]
 
 
-def test_splits_share_graphs_and_features(tiny_arguments):
-    train, rxr = load_split("r2r", **tiny_arguments), load_split("rxr", **tiny_arguments)
-    unseen = load_split("r2r", "val_unseen", **tiny_arguments)
-    assert train.nav_world is rxr.nav_world
-    assert train.nav_world is not unseen.nav_world
-    assert train.store is rxr.store is unseen.store
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -82,18 +72,6 @@ def test_other_arguments_load_another_split(tiny_arguments, change):
     first = load_split(**tiny_arguments)
     assert load_split(**tiny_arguments) is first
     assert load_split(**{**tiny_arguments, **change}) is not first
-
-
-def test_splits_differ_by_tokenizer_and_store(tiny_arguments):
-    first = load_split(**tiny_arguments)
-    tokenizer = first.tokenizer
-    with_own = load_split(**tiny_arguments, tokenizer=tokenizer)
-    assert with_own is not first
-    assert load_split(**tiny_arguments, tokenizer=tokenizer) is with_own
-    stores = [open_store(tiny_arguments["features"]) for _ in range(2)]
-    splits = [load_split(**{**tiny_arguments, "features": store}) for store in stores]
-    assert [split.store for split in splits] == stores
-    assert load_split(**{**tiny_arguments, "features": stores[0]}) is splits[0]
 
 
 @pytest.mark.parametrize("name", ["annotations", "graph", "features", "vocabulary"])
@@ -153,17 +131,3 @@ def test_shared_objects_cannot_be_changed(tiny_arguments):
             array[...] = array
     with pytest.raises(dataclasses.FrozenInstanceError):
         split.dataset = "rxr"
-
-
-def test_environments_that_share_a_split_do_not_disturb_each_other(make_env):
-    alone = make_env(3)
-    alone.reset(seed=5)
-    expected = [alone.step(alone.teacher_actions()) for _ in range(12)]
-    first, second = make_env(3), make_env(5, reward="ndtw")
-    assert isinstance(first, VlnVectorEnv)
-    assert first.split is second.split
-    first.reset(seed=5)
-    second.reset(seed=8)
-    for step in expected:
-        second.step(np.ones(5, dtype=int))
-        assert data_equivalence(first.step(first.teacher_actions()), step)

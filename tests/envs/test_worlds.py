@@ -7,22 +7,6 @@ from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.envs.worlds import world_files
 
 
-def test_matterport_is_located_below_the_data_folder(tiny_world):
-    files = world_files("matterport", str(tiny_world))
-    assert files.connectivity_dir == tiny_world / "matterport" / "connectivity"
-    assert files.features is None
-    assert files.annotations("r2r", "train") == tiny_world / "r2r" / "R2R_train.json"
-    assert files.annotations("rxr", "train") == tiny_world / "rxr" / "rxr_train_guide.jsonl"
-
-
-def test_compressed_rxr_is_found(tmp_path):
-    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
-    (tmp_path / "rxr").mkdir()
-    path = tmp_path / "rxr" / "rxr_train_guide.jsonl.gz"
-    path.write_bytes(b"")
-    assert world_files("matterport", tmp_path).annotations("rxr", "train") == path
-
-
 def test_test_splits_of_rxr_are_found_under_their_public_names(tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     (tmp_path / "rxr").mkdir()

@@ -1,6 +1,5 @@
 """Chat templates are rendered as by transformers, within limits on time and memory."""
 
-import gc
 import sys
 
 import pytest
@@ -48,34 +47,21 @@ def test_a_template_gives_the_tokens_of_transformers(template):
     [
         (
             "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-            "no end within 2 s",
+            "no end within 1 s",
         ),
         pytest.param("{{ ('a' * 1000000000) | length }}", "MemoryError", marks=LINUX),
-        pytest.param("{{ '%999999999d' % 1 }}", "MemoryError", marks=LINUX),
         ("{{ 'a' * 5000000 }}", "a text of more than 4194304 characters"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
         ("{{ raise_exception('\x1b[2Jno\nsystem') }}", r"\\x1b\[2Jno system"),
-        ("{{ messages.x.y }}", "no attribute"),
-        ("{% for %}", "Expected an expression"),
         ("{{ messages[0].__class__.__mro__ }}", "unsafe|undefined|access"),
     ],
 )
 def test_a_template_that_fails_or_exceeds_a_limit_is_reported_in_one_line(
     template, problem, monkeypatch
 ):
-    monkeypatch.setattr(chat_templates, "_SECONDS", 2.0 if problem.startswith("no end") else 60.0)
+    monkeypatch.setattr(chat_templates, "_SECONDS", 1.0 if problem.startswith("no end") else 60.0)
     with pytest.raises(
         UserError, match=rf"^model: its chat template fails \(.*({problem})"
     ) as caught:
         make(template).apply(CONVERSATIONS)
     assert str(caught.value).isprintable()
-
-
-def test_the_process_ends_with_its_template():
-    one = make(WORDS_TEMPLATE)
-    one.apply(CONVERSATIONS, padding=True)
-    assert one._process is not None
-    process = one._process
-    del one
-    gc.collect()
-    assert process.returncode is not None

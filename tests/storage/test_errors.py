@@ -7,17 +7,12 @@ from clipnav.storage.errors import (
     NoEffectError,
     UnknownNameError,
     UserError,
-    counted,
     in_one_line,
     short_names,
     shortened,
 )
 from clipnav.storage.pictures import PictureError
 from clipnav.storage.records import RecordError
-
-
-def test_nouns_of_counts_are_singular_for_one_only():
-    assert [counted(number, "walk") for number in (0, 1, 2)] == ["0 walks", "1 walk", "2 walks"]
 
 
 def test_shortened_values_are_one_short_line():
@@ -43,22 +38,10 @@ def test_the_type_of_an_error_precedes_a_text_that_says_nothing_alone(error, lin
     assert in_one_line(error) == line
 
 
-def test_errors_are_described_in_one_line():
-    assert len(in_one_line(ValueError("x " * 1000))) == 240
-
-
 def test_short_names_are_the_shortest_distinct_ends():
     paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
     names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
     assert list(short_names(paths).values()) == names
-
-
-@pytest.mark.parametrize("kind", [ValueError, KeyError])
-def test_an_unknown_name_is_a_wrong_value_and_a_missing_key(kind: type[Exception]) -> None:
-    with pytest.raises(kind) as raised:
-        raise UnknownNameError("no scan 'x'")
-    assert isinstance(raised.value, UserError)
-    assert str(raised.value) == "no scan 'x'"
 
 
 @pytest.mark.parametrize(

@@ -35,20 +35,13 @@ def test_compressed_and_plain_files_are_read(tmp_path, pack):
 @pytest.mark.parametrize("start", [b"", b"[", b'{"path_id": 1}\n'])
 def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path, start):
     path = tmp_path / "bomb.jsonl.gz"
-    write_bomb(path, 200, start)
+    write_bomb(path, 60, start)
     tracemalloc.start()
     with pytest.raises(ExpansionError, match=r"bomb\.jsonl\.gz: expands to more than 19,.*gunzip"):
         read_records(path, Item, "fetch it again")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8 * ALWAYS_ALLOWED
-
-
-def test_small_files_may_expand_by_any_factor(tmp_path):
-    path = tmp_path / "items.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"path_id": 1}\n' * 100_000))
-    assert path.stat().st_size < 1_500_000 / 100
-    assert len(read_records(path, Item, "")) == 100_000
+    assert peak < 2 * ALWAYS_ALLOWED
 
 
 def test_files_above_the_limit_are_refused_before_reading(tmp_path):

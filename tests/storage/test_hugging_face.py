@@ -14,7 +14,6 @@ from clipnav.storage.hugging_face import (
     load_text_model,
     reading,
 )
-from clipnav.storage.json_files import read_json_object
 
 
 @pytest.fixture(scope="module")
@@ -144,18 +143,3 @@ def test_a_file_or_an_empty_folder_is_refused(tmp_path: Path):
         FileNotFoundError, match=r"empty/config\.json: missing; write the folder again"
     ):
         load_text_model(str(tmp_path / "empty"))
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("{", "not valid JSON"),
-        ("[]", "not a JSON object"),
-        ("[" * 100_000, r"not valid JSON \(nested deeper"),
-    ],
-)
-def test_json_that_is_not_an_object_is_refused(text: str, problem: str, tmp_path: Path):
-    path = tmp_path / "config.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=rf"config\.json: {problem}.*; try again"):
-        read_json_object(path, "try again")

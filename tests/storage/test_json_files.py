@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from clipnav.storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json, write_json
+from clipnav.storage.json_files import MOST_DEPTH, read_bytes, read_json
 
 
 @pytest.fixture
@@ -25,10 +25,6 @@ def nested(depth):
 )
 def test_strict_documents_are_read(read, text):
     assert read(text) == json.loads(text)
-
-
-def test_the_byte_order_mark_of_windows_editors_is_skipped(read):
-    assert read(b'\xef\xbb\xbf{"a": "\xc3\xa9"}') == {"a": "\u00e9"}
 
 
 def test_nesting_depth_is_limited(read):
@@ -70,11 +66,6 @@ def test_nan_and_infinity_are_accepted_with_allow_nan(read):
     assert (low, high, none != none) == (float("-inf"), float("inf"), True)
 
 
-def test_errors_name_the_source_of_a_part():
-    with pytest.raises(ValueError, match=r"^log, line 3: not valid JSON .*; drop it$"):
-        parse_json(b"{", "log, line 3", "drop it")
-
-
 def test_large_files_are_refused_before_reading(tmp_path):
     path = tmp_path / "sparse.json"
     with path.open("wb") as file:
@@ -85,9 +76,3 @@ def test_large_files_are_refused_before_reading(tmp_path):
     assert read_bytes(path, "mend it", 5) == b"12345"
     with pytest.raises(ValueError, match="larger than 4 bytes"):
         read_bytes(path, "mend it", 4)
-
-
-def test_documents_are_written_in_one_line(tmp_path):
-    write_json(tmp_path / "one.json", {"word": "नमस्ते", "numbers": [1, 2]})
-    text = (tmp_path / "one.json").read_text("utf-8")
-    assert text == '{"word":"नमस्ते","numbers":[1,2]}\n'

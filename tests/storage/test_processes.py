@@ -54,7 +54,7 @@ def test_jobs_that_end_with_a_failed_one_are_yielded_and_start_no_others(tmp_pat
     def consume():
         for job, _ in run_jobs(do, jobs, 2, "does jobs"):
             yielded.append(job)
-            time.sleep(0.7)  # until all running jobs have ended
+            time.sleep(0.4)  # until all running jobs have ended
 
     with pytest.raises(ValueError, match=r"wrong\.2 is wrong"):
         consume()
@@ -122,7 +122,7 @@ def test_workers_ignore_ctrl_c_where_signals_cannot_be_blocked(monkeypatch):
 
 def fail_while_another_job_runs(started):
     """Start two jobs and fail as soon as the first is done."""
-    for _ in run_jobs(wait, [0.5, 2.5], 2, "waits"):
+    for _ in run_jobs(wait, [0.2, 1.2], 2, "waits"):
         started.touch()
         raise ValueError("stopped")
 

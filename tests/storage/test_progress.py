@@ -47,11 +47,6 @@ def test_there_is_one_line_per_minute_and_one_at_the_end(clock):
     ]
 
 
-def test_a_short_operation_prints_its_last_line_only(clock):
-    assert run(clock, 1) == ["built: 100%, 10/10 houses, 00:10 elapsed"]
-    assert run(clock, 1, leave=False) == []
-
-
 def test_the_remaining_time_ignores_the_work_of_an_earlier_run(clock):
     file = io.StringIO()
     lines = ProgressLines(
@@ -68,14 +63,6 @@ def test_counts_without_a_total_have_neither_share_nor_remaining_time(clock):
     with ProgressLines(desc="a.zip", unit="B", unit_scale=True, file=file, clock=clock) as lines:
         lines.update(1_500_000)
     assert file.getvalue() == "a.zip: 1.50M B, 00:00 elapsed\n"
-
-
-def test_iteration_yields_and_counts_all_items(clock):
-    file = io.StringIO()
-    lines = ProgressLines(range(3), desc="film", unit="frames", file=file, clock=clock)
-    assert list(lines) == [0, 1, 2]
-    lines.close()
-    assert file.getvalue() == "film: 100%, 3/3 frames, 00:00 elapsed\n"
 
 
 def test_an_error_ends_the_lines_with_the_current_count(clock):
@@ -98,13 +85,6 @@ def test_a_bar_on_a_terminal_stays_on_one_line(unit):
     assert file.getvalue().count("\n") == 1
     assert file.getvalue().count("\r") > 3
     assert "100%" in file.getvalue()
-
-
-def test_without_a_terminal_there_are_no_carriage_returns(capsys):
-    assert list(progress_bar(range(3), desc="built", unit="houses")) == [0, 1, 2]
-    printed = capsys.readouterr().err
-    assert "\r" not in printed
-    assert printed.startswith("built: 100%, 3/3 houses")
 
 
 @pytest.mark.parametrize("file", [io.StringIO(), Terminal()])

@@ -3,7 +3,6 @@ import threading
 
 import pytest
 
-from clipnav.storage.hugging_face import check_folder
 from clipnav.storage.reachability import is_reachable
 
 
@@ -36,13 +35,3 @@ def test_the_proxy_is_checked_instead_of_the_host(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
         assert is_reachable("https://nowhere.invalid", 5)
-
-
-def test_models_that_cannot_be_reached_are_not_requested(tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("clipnav.storage.hugging_face.is_reachable", lambda address: False)
-    with pytest.raises(ConnectionError, match="some/bert: neither a folder nor downloaded"):
-        check_folder("some/bert")
-    (tmp_path / "models--some--bert/snapshots/1").mkdir(parents=True)
-    (tmp_path / "models--some--bert/snapshots/1/config.json").touch()
-    check_folder("some/bert")

@@ -28,13 +28,6 @@ def test_records_are_read_across_chunks(tmp_path, monkeypatch, chunk, pack):
     ]
 
 
-def test_numbers_that_a_chunk_divides_are_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("clipnav.storage.records._CHUNK", 3)
-    path = tmp_path / "numbers.json"
-    path.write_text("[123456, 7, 89]")
-    assert list(stream_records(path, int, "")) == [123456, 7, 89]
-
-
 def test_only_a_part_of_the_file_is_in_memory(tmp_path):
     path = tmp_path / "records.json"
     path.write_text(json.dumps([{"image": "x" * 1000, "number": k} for k in range(4000)]))

@@ -134,7 +134,7 @@ def fuzzed(tiny_world, tmp_path_factory):
     return folder
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(damage=st.lists(damages(), min_size=1, max_size=3), packed=st.booleans())
 @pytest.mark.parametrize("name", ["r2r/R2R_train.json", "rxr/rxr_train_guide.jsonl"])
 def test_damaged_bytes_are_read_or_refused(tiny_world, fuzzed, name, damage, packed):
@@ -157,7 +157,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(number=st.integers(0, 13), value=values, data=st.data())
 def test_any_value_in_any_field_is_read_or_refused(tiny_world, fuzzed, number, value, data):
     text = (tiny_world / "rxr" / "rxr_train_guide.jsonl").read_text(encoding="utf-8")

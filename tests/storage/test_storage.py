@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import io
 import os
 import shutil
@@ -19,7 +18,6 @@ from clipnav.storage import (
     UnwritableError,
     atomic_write,
     cache_dir,
-    file_sha256,
     remove_unfinished,
     temporary_path,
     write_text,
@@ -243,35 +241,6 @@ def test_other_errors_are_not_converted(tmp_path):
     for error in (ValueError("wrong"), FileNotFoundError(2, "No such file", "another")):
         with pytest.raises(type(error)), atomic_write(tmp_path / "a"):
             raise error
-
-
-def test_text_is_utf_8(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "सीढ़ी\n")
-    assert (tmp_path / "a.txt").read_bytes().decode("utf-8") == "सीढ़ी\n"
-
-
-def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError) as caught:
-        write_text(tmp_path, "x")
-    assert caught.value.filename == str(tmp_path)
-
-
-def test_a_missing_folder_is_created(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "too" / "text.txt"
-    write_text(path, "here")
-    assert path.read_text(encoding="utf-8") == "here"
-
-
-def test_file_sha256_is_the_digest_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
-
-
-def test_the_cache_folder_can_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    assert cache_dir() == tmp_path
-    monkeypatch.delenv("CLIPNAV_CACHE")
-    assert cache_dir() == Path.home() / ".cache" / "clipnav"
 
 
 def test_without_a_home_folder_the_cache_needs_a_name(tmp_path, monkeypatch):

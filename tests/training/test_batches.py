@@ -43,12 +43,6 @@ def test_buckets_save_padding(lengths):
     assert padding(order(lengths, bucket=12)) < 0.3 * padding(order(lengths, bucket=1))
 
 
-def test_fewer_episodes_than_a_batch_make_one_batch():
-    batches = order(np.array([5, 6, 7]))
-    assert sorted(batches.batch(0)) == ["0", "1", "2"]
-    assert batches.batches_per_epoch == 1
-
-
 def test_batches_are_multiples_of_a_group():
     names = ["a", "b", "c", "d", "e", "f", "g"]
     few = BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=2)

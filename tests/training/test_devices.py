@@ -5,11 +5,6 @@ import pytest
 from clipnav.training.devices import check_device
 
 
-def test_the_cpu_is_supported():
-    check_device("cpu")
-    check_device("cpu:0")
-
-
 @pytest.mark.parametrize(
     ("device", "problem"),
     [

@@ -45,12 +45,6 @@ def test_an_empty_folder_and_one_with_logs_or_folders_are_used(tmp_path):
     assert (tmp_path / "train.log").exists()
 
 
-def test_the_folder_of_a_run_that_saved_nothing_is_used_again(tmp_path):
-    make_trainer(tmp_path).close()
-    (tmp_path / "notes").touch()
-    make_trainer(tmp_path).close()
-
-
 def test_a_run_that_starts_during_the_check_counts_as_a_run(tmp_path, monkeypatch):
     def start_another(folder):
         (tmp_path / CONFIG).write_text(json.dumps({"output": None, "resume": None}))

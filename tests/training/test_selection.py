@@ -41,16 +41,6 @@ def test_without_selection_a_resumed_run_saves_the_weights_of_its_state(tmp_path
     assert model_metadata(first.run)["iteration"] == "1"
 
 
-def test_a_run_with_other_metadata_is_refused(tmp_path):
-    first = make_trainer(tmp_path / "run")
-    first.save()
-    first.close()
-    learner = Sums()
-    learner.metadata = {"words": "three"}
-    with pytest.raises(ValueError, match=r"trained with words two, but here it is three"):
-        make_trainer(None, learner, resume=first.run)
-
-
 @pytest.mark.parametrize("iteration", [5, 10, 20])
 def test_a_run_that_an_evaluation_ended_resumes_with_it(tmp_path, check_same_run, iteration):
     whole = make_trainer(tmp_path / "whole")
@@ -96,18 +86,6 @@ def test_ranks_meet_after_the_last_evaluation_of_a_resumed_run_is_made_up_for(tm
     make_trainer(None, resume=first.run, group=Watched(), iterations=5).train()
     assert saved[0] == 0
     assert saved[-1] == 2  # the iteration and the score of the best weights
-
-
-def test_a_state_without_the_newest_field_is_resumed(tmp_path):
-    first = make_trainer(tmp_path / "run")
-    first.save()
-    first.close()
-    state = load_trainer(first.run)
-    del state["is_due"]
-    torch.save(state, first.run / TRAINER)
-    second = make_trainer(None, resume=first.run)
-    second.close()
-    assert second.iteration == 0
 
 
 @pytest.mark.parametrize(("file", "best"), [(TRAINER, 5), (MODEL, 10)])

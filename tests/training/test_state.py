@@ -4,7 +4,7 @@ import pytest
 
 from clipnav.storage.errors import UserError
 from clipnav.training import distributed
-from clipnav.training.checkpoints import load_trainer, save_trainer
+from clipnav.training.checkpoints import load_trainer
 from clipnav.training.trainer import Progress, restore_state, save_state
 from tests.training.sums import Sums, make_trainer
 
@@ -57,11 +57,3 @@ def test_a_state_is_refused_by_a_learner_with_other_metadata(tmp_path):
         UserError, match=r"trainer\.pt: trained with words two, but here it is three"
     ):
         restore_state(tmp_path, learner)
-
-
-def test_a_state_of_an_earlier_version_is_accepted(tmp_path, train):
-    run = train(1, tmp_path / "run")
-    state = load_trainer(run)
-    save_trainer(run, {k: v for k, v in state.items() if k not in {"metadata", "processes"}})
-    train(2, resume=run, iterations=40)
-    assert load_trainer(run)["processes"] == 2

@@ -34,13 +34,6 @@ def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
     check_same_run(whole, second)
 
 
-def test_the_last_line_of_progress_has_the_last_loss(tmp_path, capsys):
-    trainer = make_trainer(tmp_path / "run", iterations=100)
-    trainer.train()
-    assert 100 in [one["iteration"] for one in read_log(trainer.run) if one["kind"] == "train"]
-    assert re.search(r"100%, 100 it, .* loss \d+\.\d{3}, ", capsys.readouterr().err)
-
-
 def test_the_shown_rate_is_not_that_of_the_machine_before(tmp_path, capsys):
     first = make_trainer(tmp_path / "run")
     first.train()
@@ -69,16 +62,6 @@ def test_a_run_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
     with pytest.raises(ValueError, match=r"--iterations 19: .* already has 20 iterations"):
         make_trainer(None, resume=first.run, iterations=19)
     assert read_config(first.run, Config).iterations == 20
-
-
-def test_a_finished_run_says_how_to_train_it_further(tmp_path, capsys):
-    first = make_trainer(tmp_path / "run")
-    first.train()
-    first.close()
-    assert "larger" not in capsys.readouterr().err
-    make_trainer(None, resume=first.run).train()
-    hint = "20 iterations; resume it with a larger --iterations to train it further"
-    assert f"{first.run} is trained to its end, {hint}" in capsys.readouterr().err
 
 
 def test_the_best_weights_are_saved_and_logged(tmp_path):
@@ -199,17 +182,6 @@ def test_minutes_end_a_run_instead_of_iterations(tmp_path):
     trainer.train()
     assert trainer.iteration == 2
     assert trainer.progress == 1
-
-
-def test_a_resumed_run_with_minutes_uses_the_remaining_time(tmp_path):
-    first = make_trainer(tmp_path / "run", minutes=1.0)
-    first.seconds = 45.0
-    first.save()
-    first.close()
-    second = make_trainer(None, resume=first.run, minutes=1.0)
-    second.close()
-    assert second.seconds == 45.0
-    assert second.progress == 0.75
 
 
 @pytest.mark.parametrize("minutes", [None, 1.0])

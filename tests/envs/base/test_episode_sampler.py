@@ -11,18 +11,6 @@ def draws(sampler, agents, count):
     return np.stack([sampler.draw(np.array(agents)) for _ in range(count)])
 
 
-def test_each_agent_draws_like_a_single_agent_with_its_seed():
-    many = EpisodeSampler(IDS, 3, shuffle=True)
-    many.seed(5)
-    drawn = draws(many, [0, 1, 2], 20)
-    for agent in range(3):
-        single = EpisodeSampler(IDS, 1, shuffle=True)
-        single.seed(5 + agent)
-        np.testing.assert_array_equal(draws(single, [0], 20)[:, 0], drawn[:, agent])
-    assert (drawn[:, 0] != drawn[:, 1]).any()
-    assert set(np.unique(drawn)) == set(range(10))
-
-
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_episodes_that_occur_twice_leave_out_no_other(shuffle):
     sampler = EpisodeSampler([*IDS[:3], *IDS], 1, shuffle)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from clipnav.envs.base.infos import LazyInfo, masked, scattered
+from clipnav.envs.base.infos import LazyInfo, scattered
 
 
 @pytest.fixture
@@ -66,18 +66,6 @@ def test_every_way_to_copy_it_gives_a_complete_dictionary(info, look):
     assert whole == WHOLE
 
 
-def test_length_and_equality_include_lazy_entries(info, made):
-    assert len(info) == 3
-    assert info == WHOLE
-    assert made == ["b", "c"]
-    assert info != {"a": "A"}
-
-
-def test_inequality_includes_lazy_entries(info):
-    assert not info != WHOLE
-    assert info != {"a": "A"}
-
-
 def test_entries_can_be_changed_and_removed(info, made):
     info["b"] = 1
     assert info["b"] == 1
@@ -93,14 +81,6 @@ def test_entries_can_be_changed_and_removed(info, made):
     assert list(info) == list("adefg")
     info.clear()
     assert info == {}
-
-
-def test_each_entry_has_its_own_mask():
-    mask = np.array([True, False, True])
-    entries = masked({"x": 1, "y": 2}, mask)
-    assert list(entries) == ["x", "y", "_x", "_y"]
-    entries["_x"][:] = False
-    assert entries["_y"].tolist() == mask.tolist() == [True, False, True]
 
 
 def test_values_are_scattered_over_all_agents():

@@ -30,15 +30,6 @@ class Plain:
 POSITIONS = np.array([[1.0, 1.0, 0], [2.0, 5.0, 0], [3.0, 3.0, 0], [6.0, 2.0, 0], [7.0, 5.0, 0]])
 
 
-def test_a_simulator_equals_itself():
-    result = compare_simulators("room", Plain(), Plain(), POSITIONS, 30)
-    assert (result.scan, result.views, result.pairs) == ("room", 20, 30)
-    assert result.psnr == np.inf
-    assert result.depth_error == result.sky_share == result.unreachable == 0
-    assert result.depth_share == 1
-    assert result.distance_error == result.largest_distance_error == 0
-
-
 def test_known_differences_are_measured():
     other = Plain(shade=110, depth=2.008, scale=1.02, sky=True)
     result = compare_simulators("room", Plain(), other, POSITIONS, 30)

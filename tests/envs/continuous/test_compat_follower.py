@@ -69,14 +69,6 @@ def test_actions_equal_the_original_rule(settings, is_level):
     assert seen == {FORWARD, LEFT, RIGHT}
 
 
-def test_one_turn_off_is_good_enough():
-    sideways = OneCorner(np.array([np.sin(0.3), np.cos(0.3), 0.0]))
-    turn = np.radians(15)
-    headings = [0.3 + turn, 0.3 - turn, 0.3 + turn + 1e-3, 0.3 - turn - 1e-3, 0.3 + np.pi]
-    expected = [FORWARD, FORWARD, LEFT, RIGHT, LEFT]
-    assert [action(sideways, heading=heading) for heading in headings] == expected
-
-
 def test_stops_within_the_radius_and_walks_on_without_a_way():
     ahead = np.array([0.0, 1.0, 0.0])
     assert [action(OneCorner(ahead, d)) for d in (0.499, 0.5, 0.501)] == [STOP, STOP, FORWARD]

@@ -42,13 +42,6 @@ def test_conversion_and_back():
         np.testing.assert_allclose(rotation_to_heading(rotations), headings, atol=1e-9)
 
 
-def test_yaw_is_in_the_range_of_atan2():
-    headings = np.array([0.0, np.pi, -np.pi, 3 * np.pi, 1.5 * np.pi])
-    np.testing.assert_allclose(
-        heading_to_yaw(headings), [0, np.pi, np.pi, np.pi, np.pi / 2], atol=1e-9
-    )
-
-
 def test_a_tilt_does_not_change_the_heading():
     heading, tilt = 1.1, 0.4
     _, y, _, w = heading_to_rotation(heading)

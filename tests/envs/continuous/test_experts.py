@@ -73,25 +73,6 @@ def test_turns_towards_a_goal_in_sight(room, degrees, turns):
     assert first_turns(room, (2, 0.5, 0), np.radians(degrees), (2, 2.5, 0)) == turns
 
 
-def test_one_turn_is_not_worth_its_cost_for_a_small_angle(room):
-    # 1 - cos(8 degrees) costs 0.0097 of the step, one turn costs 0.0125.
-    assert first_turns(room, (2, 0.5, 0), np.radians(8), (2, 2.5, 0)) == 0
-    assert first_turns(room, (2, 0.5, 0), np.radians(11), (2, 2.5, 0)) == 1
-
-
-def test_half_a_turn_has_six_steps_of_thirty_degrees(room):
-    assert first_turns(room, (2, 0.5, 0), np.pi, (2, 2.5, 0), RXR_CE) == 6
-
-
-def test_next_actions_and_stop(room):
-    follower = GreedyFollower(4, R2R_CE)
-    positions = np.array([[2, 0.5, 0], [2, 0.5, 0], [2, 0.5, 0], [2, 2.05, 0]], float)
-    headings = np.radians([0.0, 40.0, -40.0, 0.0])
-    goals = np.tile([2.0, 2.5, 0.0], (4, 1))
-    actions = follower.next_actions(room, positions, headings, goals)
-    assert actions.tolist() == [FORWARD, LEFT, RIGHT, STOP]
-
-
 def test_an_unreachable_goal_ends_in_stop():
     floor = ContinuousFloor.of_boxes([(0, 0, 2, 2), (3, 0, 5, 2)])
     nodes = np.array([[1.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
@@ -113,19 +94,6 @@ def test_a_thrashing_follower_carries_out_a_whole_primitive(room):
     ]
     assert actions[:THRASHING] == [LEFT, RIGHT] * (THRASHING // 2)
     assert actions[THRASHING : THRASHING + 4] == [LEFT, LEFT, LEFT, FORWARD]
-
-
-def test_teachers_of_path_and_goal():
-    floor = ContinuousFloor.of_boxes([(0, 0, 6, 6)])
-    nodes = np.array([[1.0, 1.0, 0.0], [1.0, 5.0, 0.0], [5.0, 5.0, 0.0]])
-    path, goal = (
-        reference_walks(floor, [nodes], np.zeros(1), R2R_CE, kind)[0] for kind in ("path", "goal")
-    )
-    assert path.worst_miss < 0.5 < goal.worst_miss
-    assert walk_length(path.positions) > walk_length(goal.positions) + 1.0
-    assert path.actions[-1] == STOP
-    assert STOP not in path.actions[:-1]
-    assert len(path.positions) == (path.actions == FORWARD).sum() + 1
 
 
 def test_the_teacher_serves_agents_on_several_floors():

@@ -137,9 +137,9 @@ def test_a_damaged_configuration_is_refused(scenes):
         folder_files(scenes)("loft")
 
 
-@pytest.mark.parametrize("env_id", ["R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0"])
-def test_passes_the_checker_of_gymnasium(arguments, env_id):
-    check_env(gym.make(env_id, **arguments).unwrapped, skip_render_check=True)
+def test_passes_the_checker_of_gymnasium(arguments):
+    env = gym.make("R2R-CE-CLIP-v0", **arguments, render_mode="rgb_array")
+    check_env(env.unwrapped)
 
 
 def test_spaces_and_infos_equal_those_of_the_other_backend(arguments, make_box_env):
@@ -153,14 +153,6 @@ def test_spaces_and_infos_equal_those_of_the_other_backend(arguments, make_box_e
             assert space == other.single_observation_space[name]
     assert results[0][4].keys() == results[1][4].keys()
     assert mine.single_action_space == other.single_action_space
-
-
-def test_frames_are_rendered(arguments):
-    env = make_continuous_env(**arguments, render_mode="rgb_array")
-    env.reset(seed=0, options={"episode_id": "102_1"})
-    frame = env.render()
-    assert frame.shape == (640, 960, 3)
-    assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_teacher_reaches_the_goal(arguments):

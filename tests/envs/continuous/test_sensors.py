@@ -31,13 +31,6 @@ def test_pose_sensors_equal_those_of_habitat(make_box_env):
     assert env.simulator.draws == []
 
 
-def test_pose_and_pictures_can_be_observed_together(make_box_env):
-    env = make_box_env(1, observe=("heading", "depth"))
-    observation, _ = env.reset(seed=0)
-    assert env.observation_space.contains(observation)
-    assert env.simulator.draws == [(1, ("depth",))]
-
-
 @pytest.mark.parametrize("ends", [(0.0, 10.0), (0.5, 5.0), (0.1, 2.2), (0.05, 1.6)])
 def test_scaled_depth_ends_at_one(ends):
     settings = replace(R2R_CE, min_depth=ends[0], max_depth=ends[1])

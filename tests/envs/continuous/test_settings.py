@@ -41,11 +41,6 @@ def test_actions_have_the_indices_of_vlnce():
     assert (R2R_CE.turns_per_circle, RXR_CE.turns_per_circle) == (24, 12)
 
 
-def test_settings_of_a_task_can_be_changed():
-    settings = task_settings("rxr", turn_angle=15, observe=["depth"])
-    assert settings == dataclasses.replace(RXR_CE, turn_angle=15, observe=("depth",))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

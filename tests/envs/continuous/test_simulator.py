@@ -2,8 +2,6 @@
 
 import pytest
 
-from clipnav.envs.continuous.environments.single_env import ContinuousEnv
-from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.habitat_simulator import HabitatSimulator
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import R2R_CE, RXR_CE, task_settings
@@ -45,13 +43,6 @@ def test_a_simulator_with_another_camera_is_refused_if_a_picture_is_drawn(name, 
         check_simulator(simulator, task_settings("r2r", observe=unseen))
     with pytest.raises(ValueError, match=f"^{name} is .* in the simulator and .*; pass the same"):
         check_simulator(simulator, task_settings("r2r", **uses))
-
-
-def test_environments_check_their_simulator(box_split):
-    simulator = HouseSimulator(RXR_CE)
-    for make in (ContinuousEnv, ContinuousVectorEnv):
-        with pytest.raises(ValueError, match=r"agent_radius is 0\.18 in the simulator and 0\.1 in"):
-            make(box_split, simulator)
 
 
 @pytest.mark.parametrize("settings", [None, {"agent_radius": 0.5}])

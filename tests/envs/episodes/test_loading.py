@@ -3,7 +3,6 @@ import json
 import math
 import re
 
-import gymnasium as gym
 import pytest
 
 import clipnav.envs  # noqa: F401  (registers the environments)
@@ -21,10 +20,6 @@ def test_r2r_gives_one_episode_per_instruction(files):
     assert (first.scan, first.path_id, first.heading, first.language) == ("attic", 100, 0.0, "en")
     assert first.instruction == "Walk past the red sofa, then stop near the door."
     assert first.has_goal
-
-
-def test_goals_of_the_test_split_are_secret(files):
-    assert [e.has_goal for e in load_episodes("r2r", "test", files)] == [False] * 4
 
 
 def test_rxr_gives_one_episode_per_line_and_filters_languages(files):
@@ -101,33 +96,6 @@ def test_generated_instructions_require_no_annotator(own_files, guide):
     assert {e.annotator_id for e in episodes} == {None}
 
 
-@pytest.fixture
-def own_r4r(own_world):
-    """The tiny world with a copy of its R2R file as R4R."""
-    (own_world / "r4r").mkdir()
-    records = json.loads((own_world / "r2r" / "R2R_train.json").read_text())
-    for record in records:
-        record["shortest_path"] = record["path"]
-    (own_world / "r4r" / "R4R_train.json").write_text(json.dumps(records))
-    return own_world
-
-
-def test_r4r_has_the_format_of_r2r(own_r4r, own_files):
-    assert load_episodes("r4r", "train", own_files) == load_episodes("r2r", "train", own_files)
-
-
-@pytest.mark.parametrize(("name", "length"), [("RxR", 160), ("R4R", 160)])
-def test_environments_of_rxr_and_r4r_have_their_default_lengths(own_r4r, name, length):
-    arguments = {"world": "matterport", "data_dir": str(own_r4r), "features": "none"}
-    env = gym.make_vec(f"{name}-CLIP-v0", 3, **arguments)
-    observation, _ = env.reset(seed=1)
-    assert observation["instruction"].shape == (3, length)
-    single = gym.make(f"{name}-CLIP-v0", **arguments)
-    assert single.reset(seed=1)[0]["instruction"].shape == (length,)
-    assert single.spec is not None
-    assert single.spec.max_episode_steps == 35
-
-
 def damaged(**changes):
     def apply(record):
         for name, value in changes.items():
@@ -144,25 +112,15 @@ def damaged(**changes):
     [
         (damaged(scan="cellar"), r"\(path_id 101\): field 'scan': 'cellar' has no .*connectivity"),
         (damaged(scan="../attic"), "field 'scan': '../attic' has no navigation graph"),
-        (damaged(scan=3), r"\(path_id 101\): field 'scan': expected str, got int"),
         (damaged(path=["a0", "z9"]), "field 'path': scan 'attic' has no viewpoint 'z9'"),
         (damaged(path=["a7", "a9"]), "field 'path': scan 'attic' has no viewpoint 'a9'"),
         (damaged(path=["a0", "a10", "a1"]), "field 'path': 'a0' and 'a10' are not connected"),
         (damaged(path=["a0"]), "field 'path' contains only the start"),
-        (damaged(path=[]), "field 'path': expected array of length >= 1"),
         (damaged(path=["a0", 1]), r"field 'path\[1\]': expected str, got int"),
-        (damaged(path=["a0", ""]), r"field 'path\[1\]': expected str of length >= 1"),
-        (damaged(path="a0"), "field 'path': expected array, got str"),
         (damaged(path=None), "field 'path' is missing"),
         (damaged(heading=math.nan), "not valid JSON"),
         (damaged(heading="north"), "field 'heading': expected float, got str"),
-        (damaged(heading=True), "field 'heading': expected float, got bool"),
         (damaged(instructions=["Go.", " "]), "field 'instructions': instruction 1 is blank"),
-        (damaged(instructions=[]), "field 'instructions': expected array of length >= 1"),
-        (damaged(instructions=[3]), r"field 'instructions\[0\]': expected str, got int"),
-        (damaged(instructions=None), "field 'instructions' is missing"),
-        (damaged(path_id="101"), "field 'path_id': expected int, got str"),
-        (damaged(path_id=-1), "field 'path_id': expected int >= 0"),
         (damaged(path_id=2**70), "field 'path_id': "),
         (damaged(path_id=100), "episode 100_0 occurs twice"),
     ],
@@ -182,8 +140,6 @@ def test_errors_name_the_damaged_record(own_world, own_files, damage, message):
     [
         ({"language": ""}, "field 'language': expected str of length >= 1"),
         ({"instruction": " \n"}, "field 'instruction' is blank"),
-        ({"instruction": None}, "field 'instruction': expected str, got null"),
-        ({"annotator_id": "Ann"}, "field 'annotator_id': expected int | null, got str"),
         ({"edit_distance": "far"}, "field 'edit_distance': expected float | null, got str"),
         ({"instruction_id": 1000}, "episode 1000 occurs twice"),
         ({"scan": "barn"}, "field 'path': scan 'barn' has no viewpoint 'a0'"),

@@ -4,14 +4,10 @@ from itertools import pairwise
 import networkx
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.r4r import join_paths, write_r4r
-from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.navigation.settings import EnvSettings
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.worlds import world_files
 
 
@@ -59,19 +55,6 @@ def test_the_file_loads_as_a_dataset(own_files):
     joined = join_paths("train", own_files)
     assert json.loads(path.read_text()) == joined
     assert len(load_episodes("r4r", "train", own_files)) == 4 * len(joined)
-
-
-def test_own_records_need_no_length(own_world, own_files):
-    path = own_world / "r2r" / "R2R_train.json"
-    records = json.loads(path.read_text())
-    for record in records:
-        del record["distance"]
-    path.write_text(json.dumps(records))
-    graph = NavGraph.load("attic", own_files.connectivity_dir)
-    joined = json.loads(write_r4r("train", own_files).read_text())
-    assert len(joined) > 5
-    for record in joined:
-        assert record["distance"] == pytest.approx(graph.path_length(record["path"]))
 
 
 def test_errors_name_the_damaged_record_of_r2r(own_world, own_files):
@@ -132,24 +115,6 @@ def test_the_built_in_houses_have_joined_paths():
             f"{one.instruction} {other.instruction}" for one in first for other in second
         ]
         assert joined[0].heading == first[0].heading
-
-
-def test_the_vocabulary_of_the_houses_is_that_of_their_r2r():
-    r2r, r4r = (load_split(dataset, "val_seen") for dataset in ("r2r", "r4r"))
-    assert r4r.tokenizer == r2r.tokenizer
-    # No joined instruction of 160 tokens is cut.
-    assert (r4r.tokens[:, -1] == 0).all()
-
-
-def test_a_teacher_follows_joined_paths():
-    settings = EnvSettings(teacher="reference", shuffle=False, observe="indices")
-    env = VlnVectorEnv(load_split("r4r", "val_seen"), 4, settings, AutoresetMode.DISABLED)
-    env.reset(seed=0)
-    for _ in range(env.max_episode_steps):
-        *_, terminated, _, _ = env.step(env.teacher_actions())
-    assert terminated.all()
-    assert env.metrics()["ndtw"] == pytest.approx(np.ones(4))
-    assert [tuple(path) for path in env.paths()] == [e.path for e in env.current_episodes()]
 
 
 def test_splits_with_secret_ends_cannot_be_joined(own_files):

@@ -119,11 +119,6 @@ def test_neighbours_in_one_direction_keep_the_order_of_the_file():
     assert table.targets.tolist() == [[1, 2], [2, 0], [0, 1]]
 
 
-def test_episodes_begin_along_the_nearest_heading_halves_up():
-    headings = np.deg2rad([0, 14.9, 15, 45, 345, 344, -20, 359])
-    assert start_views(headings).tolist() == [12, 12, 13, 14, 12, 23, 23, 12]
-
-
 def test_start_views_equal_the_simulator_in_every_multiple_of_half_a_step():
     # Large multiples of the double half step fall on either side of it, by rounding.
     headings = np.arange(-60, 60) * (np.pi / 12)

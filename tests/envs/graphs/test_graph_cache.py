@@ -67,13 +67,6 @@ def test_another_content_is_another_graph(cache, connectivity, forgetful):
     assert before.geodesic("a0", "a1") != after.geodesic("a0", "a1")
 
 
-def test_the_same_content_elsewhere_is_the_same_graph(cache, connectivity, forgetful, tmp_path):
-    NavGraph.load("attic", connectivity)
-    shutil.copytree(connectivity, tmp_path / "elsewhere")
-    NavGraph.load("attic", tmp_path / "elsewhere")
-    assert len(forgetful) == 1
-
-
 @pytest.mark.parametrize("damage", ["emptied", "cut", "flipped", "folder"])
 def test_damage_is_repaired(cache, connectivity, forgetful, damage):
     whole = NavGraph.load("attic", connectivity)
@@ -93,15 +86,8 @@ def test_damage_is_repaired(cache, connectivity, forgetful, damage):
     assert len(forgetful) == 2
 
 
-def test_a_damaged_graph_is_refused_though_a_good_one_was_cached(cache, connectivity, forgetful):
-    NavGraph.load("attic", connectivity)
-    (connectivity / "attic_connectivity.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"attic_connectivity\.json"):
-        NavGraph.load("attic", connectivity)
-
-
 def write_many(path, value):
-    for _ in range(50):
+    for _ in range(15):
         write_tables(path, {"table": np.full(10_000, value)})
 
 

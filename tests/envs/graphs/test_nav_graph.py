@@ -42,26 +42,6 @@ def test_distances_and_paths_are_those_of_networkx(connectivity):
         assert (graph.distances == graph.distances.T).all()
 
 
-def test_edges_are_as_long_as_straight_lines(connectivity):
-    graph = NavGraph.load("barn", connectivity)
-    for a, b, data in graph.to_networkx().edges(data=True):
-        ends = graph.positions[[graph.index(a), graph.index(b)]]
-        assert data["weight"] == pytest.approx(np.linalg.norm(ends[0] - ends[1]))
-        assert graph.geodesic(a, b) <= data["weight"]
-
-
-def test_two_viewpoints_at_one_place_are_neighbours_at_no_distance():
-    records = [
-        {"image_id": name, "pose": np.eye(4).ravel().tolist(), "included": True, "height": 1.5}
-        for name in "pq"
-    ]
-    records[0]["unobstructed"] = [False, True]
-    records[1]["unobstructed"] = [True, False]
-    graph = NavGraph("twins", records)
-    assert graph.geodesic("p", "q") == 0
-    assert graph.shortest_path("p", "q") == ["p", "q"]
-
-
 def test_no_path_to_an_isolated_viewpoint(connectivity):
     graph = NavGraph.load("attic", connectivity)
     assert graph.geodesic("a0", "a10") == np.inf

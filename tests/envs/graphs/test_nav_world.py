@@ -70,15 +70,6 @@ def test_distances_and_teachers_agree_with_the_graphs(world):
                     assert world.targets[node, action] == nodes[graph.next_hop(start, goal)]
 
 
-def test_where_there_is_no_way_the_teacher_stays():
-    # x and z are neighbours; y, between them in the file, is joined to neither.
-    places = {"x": (0, 0), "y": (2, 0), "z": (4, 0)}
-    world = NavWorld([NavGraph("scan", connectivity_records(places, ["xz"]))])
-    nodes = np.array([world.node("scan", name) for name in "xyz"])
-    actions = world.teacher_action(nodes[:, None], nodes[None])
-    assert actions.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
-
-
 def test_teachers_choose_among_more_than_255_candidates():
     places = {f"v{i}": (i % 17, i // 17) for i in range(280)}
     records = connectivity_records(places, [("v0", name) for name in places if name != "v0"])

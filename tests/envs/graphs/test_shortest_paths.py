@@ -43,7 +43,7 @@ def assert_same_paths(adjacency, positions):
     kept=st.floats(0.5, 1.0),
     seed=st.integers(0, 2**31),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_ties_on_lattices_are_those_of_networkx(columns, rows, kept, seed):
     # On a lattice most ways are as long as others; some edges are missing, and the order varies.
     rng = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def test_ties_on_lattices_are_those_of_networkx(columns, rows, kept, seed):
 
 
 @given(size=st.integers(1, 14), density=st.floats(0.1, 0.9), seed=st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_paths_on_random_graphs_are_those_of_networkx(size, density, seed):
     rng = np.random.default_rng(seed)
     edges = np.triu(rng.random((size, size)) < density, 1)

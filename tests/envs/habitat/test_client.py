@@ -3,8 +3,6 @@
 import errno
 import logging
 import os
-import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -87,18 +85,6 @@ def test_pictures_without_room_in_shared_memory_pass_through_a_file(
     with pytest.raises(OSError, match="No space left"):
         draw(server, scene)
     assert not any(shared.iterdir())
-
-
-def test_a_process_that_is_killed_is_started_again(server, scene, caplog):
-    expected = draw(server, scene)
-    for restarts in (1, 2):
-        child = server._process._child
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        with caplog.at_level(logging.WARNING):
-            np.testing.assert_array_equal(draw(server, scene), expected)
-        assert server.restarts == restarts
-    assert "signal SIGKILL, without a message" in caplog.text
 
 
 def test_a_process_that_ends_again_is_an_error_with_the_reason(server, scene):
@@ -194,13 +180,6 @@ def test_infinite_and_unknown_numbers_are_exact(stub):
     assert server.call("distances", numbers=numbers) == numbers
 
 
-def test_copies_start_processes_of_their_own(server, scene):
-    expected = draw(server, scene)
-    with pickle.loads(pickle.dumps(server)) as copy:
-        np.testing.assert_array_equal(draw(copy, scene), expected)
-        assert copy._process._child.pid != server._process._child.pid
-
-
 # In a process of its own, as a fork of the tests' process would inherit locks that threads hold.
 FORKED = """
 import os, sys
@@ -236,16 +215,6 @@ def test_a_forked_process_starts_its_own_and_leaves_the_other_one(habitat_python
     run_program(FORKED, habitat_python, scene)
 
 
-def test_closing_ends_the_process(habitat_python, scene):
-    server = HabitatServer(habitat_python, gpu_device_id=-1)
-    draw(server, scene)
-    process = server._process
-    server.close()
-    assert process._child.poll() is not None
-    assert draw(server, scene).shape == (1, 8, 8, 3)
-    server.close()
-
-
 @pytest.fixture
 def temporary(monkeypatch):
     """Empty folder of temporary files, whose path is short enough for a socket."""
@@ -270,13 +239,4 @@ assert child.exitcode == 0
 
 def test_a_worker_that_does_not_close_its_server_leaves_no_files(habitat_python, scene, temporary):
     run_program(WORKER, habitat_python, scene, TMPDIR=str(temporary))
-    assert list(temporary.iterdir()) == []
-
-
-def test_a_python_that_is_no_program_leaves_no_files(tmp_path, temporary):
-    python = tmp_path / "python"
-    python.write_bytes(b"\x7fELF of another processor")
-    python.chmod(0o755)
-    with pytest.raises(OSError, match="Exec format error"):
-        HabitatServer(python).call("versions")
     assert list(temporary.iterdir()) == []

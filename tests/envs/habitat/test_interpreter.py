@@ -42,17 +42,6 @@ def test_without_conda_the_name_is_refused(monkeypatch):
         habitat_python("habitat")
 
 
-def test_a_file_that_cannot_run_is_refused(tmp_path):
-    (tmp_path / "python").touch(0o644)
-    with pytest.raises(FileNotFoundError, match="python: neither a Python interpreter"):
-        habitat_python(tmp_path / "python")
-
-
-def test_interpreters_in_the_current_folder_can_be_named(environment, monkeypatch):
-    monkeypatch.chdir(environment / "bin")
-    assert habitat_python("python") == environment / "bin" / "python"
-
-
 def test_a_folder_without_python_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="bin/python: this environment has no Python"):
         habitat_python(tmp_path)

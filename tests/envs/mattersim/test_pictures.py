@@ -114,17 +114,6 @@ def test_preloading_reads_all_skyboxes_at_initialisation(simulator, scans):
     assert sim.getState()[0].rgb.any()
 
 
-def test_a_closed_simulator_renders_again(simulator, scans):
-    sim = with_pictures(simulator(), scans)
-    sim.newEpisode(["attic"], ["a4"], [0], [0])
-    before = sim.getState()[0].rgb
-    sim.close()
-    sim.setCameraResolution(20, 20)
-    sim.newEpisode(["attic"], ["a4"], [0], [0])
-    assert before.shape == (30, 40, 3)
-    assert sim.getState()[0].rgb.shape == (20, 20, 3)
-
-
 def test_version_01_finds_skyboxes_below_its_dataset_folder(simulator, old_simulator, scans):
     old = with_pictures(old_simulator(), scans, folder="")
     new = with_pictures(simulator(), scans)

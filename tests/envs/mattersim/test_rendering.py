@@ -132,21 +132,6 @@ def test_recently_used_skyboxes_are_cached(attic: Path, tiny_world: Path):
         renderer.render("attic", "a1", 0.3, 0.1)
 
 
-def test_preloading_keeps_every_skybox(attic: Path, tiny_world: Path, tmp_path: Path):
-    graphs = tmp_path / "graphs"
-    graphs.mkdir()
-    name = "attic_connectivity.json"
-    (graphs / name).write_bytes((tiny_world / "matterport/connectivity" / name).read_bytes())
-    (graphs / "scans.txt").write_text("attic\n")
-    renderer = Renderer(attic, 32, 24, 1.0, False, True, 1, graphs)
-    lazy = make(attic, tiny_world)
-    expected = [lazy.render("attic", f"a{i}", 1.0, 0.0)[0] for i in range(11)]
-    for path in attic.rglob("*.jpg"):
-        path.unlink()
-    for i, frame in enumerate(expected):
-        assert np.array_equal(renderer.render("attic", f"a{i}", 1.0, 0.0)[0], frame)
-
-
 def test_errors_name_the_skybox_that_cannot_be_opened(attic: Path, tiny_world: Path):
     path = attic / "attic" / "matterport_skybox_images" / "a3_skybox_small.jpg"
     path.write_bytes(path.read_bytes()[:800])
@@ -158,13 +143,3 @@ def test_errors_name_the_skybox_that_cannot_be_opened(attic: Path, tiny_world: P
     message = r"^MatterSim: Could not open skybox depth files at: .*a4_skybox_depth_small.png"
     with pytest.raises(ValueError, match=message):
         make(attic, tiny_world, depth=True).render("attic", "a4", 0.0, 0.0)
-
-
-def test_without_a_cache_skyboxes_are_read_again(attic: Path, tiny_world: Path):
-    renderer = make(attic, tiny_world, cache_size=0)
-    first, _ = renderer.render("attic", "a0", 0.3, 0.1)
-    renderer.render("attic", "a1", 0.3, 0.1)
-    assert np.array_equal(renderer.render("attic", "a0", 0.3, 0.1)[0], first)
-    (attic / "attic" / "matterport_skybox_images" / "a1_skybox_small.jpg").unlink()
-    with pytest.raises(ValueError, match="Could not open"):
-        renderer.render("attic", "a1", 0.3, 0.1)

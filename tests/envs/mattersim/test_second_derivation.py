@@ -81,7 +81,7 @@ def offset(row):
     return math.sqrt(row[1] * row[1] + row[2] * row[2])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     graphs(),
     angles,
@@ -169,7 +169,7 @@ starts = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data(), cameras, st.booleans(), st.booleans(), st.integers(1, 3))
 def test_walks_of_a_batch_equal_a_second_derivation(
     tiny_graphs, data, camera, discretized, restricted, size

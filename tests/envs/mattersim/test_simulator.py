@@ -31,14 +31,6 @@ def facing_a_neighbour(simulator, environments=1):
         simulator.makeAction([0] * environments, [1] * environments, [0] * environments)
 
 
-def test_errors_name_the_invalid_index_and_its_environment(simulator):
-    sim = simulator(batch_size=2)
-    sim.newEpisode(["attic"] * 2, ["a4"] * 2, [0, 0], [0, 0])
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        sim.makeAction([0, 9], [0, 0], [0, 0])
-    assert str(caught.value) == "MatterSim: Invalid action index: 9 in environment 1 of 2"
-
-
 def test_actions_before_the_first_episode_are_refused(simulator):
     sim = simulator()
     with pytest.raises(RuntimeError, match=r"^MatterSim: newEpisode must be called before m"):
@@ -105,14 +97,6 @@ def test_refused_actions_change_nothing(simulator, discretized, arguments, error
     with pytest.raises(error):
         sim.makeAction(*arguments)
     assert [facts(state) for state in sim.getState()] == before
-
-
-def test_the_error_about_an_unlisted_scan_has_a_note(simulator):
-    with pytest.raises(IndexError) as caught:
-        simulator().newEpisode(["nowhere"], ["a4"], [0], [0])
-    assert str(caught.value) == "map::at"
-    assert "nowhere" in caught.value.__notes__[0]
-    assert "scans.txt" in caught.value.__notes__[0]
 
 
 def test_errors_name_the_missing_file(simulator, tmp_path):
@@ -184,18 +168,6 @@ def test_states_and_viewpoints_are_read_only(simulator):
     assert isinstance(state.location, ViewPoint)
 
 
-def test_actions_move_before_turning_and_count_as_steps(simulator):
-    sim = simulator(discretized=False)
-    facing_a_neighbour(sim)
-    (state,) = sim.getState()
-    target, heading, step = state.navigableLocations[1], state.heading, state.step
-    sim.makeAction([1], [0.25], [-0.125])
-    assert state.location.viewpointId == target.viewpointId
-    assert (state.heading, state.elevation) == (heading + 0.25, -0.125)
-    sim.makeAction([0], [0], [0])
-    assert state.step == step + 2
-
-
 def test_elevation_limits_hold_only_for_continuous_angles(simulator):
     sim = simulator(discretized=False)
     assert sim.setElevationLimits(-0.2, 0.1) is True
@@ -212,13 +184,6 @@ def test_elevation_limits_hold_only_for_continuous_angles(simulator):
     snapping.setElevationLimits(-0.2, 0.1)
     snapping.newEpisode(["attic"], ["a4"], [0], [1.0])
     assert snapping.getState()[0].elevation == math.pi / 6
-
-
-def test_continuous_angles_leave_the_view_index_at_0(simulator):
-    sim = simulator(discretized=False)
-    sim.newEpisode(["attic"], ["a4"], [2.0], [0.3])
-    sim.makeAction([0], [0.7], [0.0])
-    assert sim.getState()[0].viewIndex == 0
 
 
 def test_random_episodes_start_at_included_viewpoints(simulator):

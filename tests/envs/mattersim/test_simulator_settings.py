@@ -1,6 +1,5 @@
 """Version 0.2: settings of simulators, which are independent of each other."""
 
-import json
 import math
 import subprocess
 import sys
@@ -58,47 +57,6 @@ def test_restricted_navigation_keeps_visible_neighbours(simulator):
     assert seen == everywhere
 
 
-@pytest.fixture
-def other_attic(tmp_path):
-    """Folder with another building named `attic`, where z1 is 3 m north of z0."""
-    records = [
-        {
-            "image_id": f"z{i}",
-            "pose": [1, 0, 0, 0, 0, 1, 0, 3 * i, 0, 0, 1, 1, 0, 0, 0, 1],
-            "included": True,
-            "visible": [True, True],
-            "unobstructed": [i == 1, i == 0],
-            "height": 1.0,
-        }
-        for i in range(2)
-    ]
-    (tmp_path / "attic_connectivity.json").write_text(json.dumps(records))
-    (tmp_path / "scans.txt").write_text("attic\n")
-    return str(tmp_path)
-
-
-def test_simulators_share_neither_graphs_nor_settings(simulator, other_attic):
-    first, second = simulator(), simulator(graphs=other_attic, discretized=False)
-    first.newEpisode(*START)
-    second.newEpisode(["attic"], ["z0"], [0.1], [0])
-    assert first.getState()[0].location.viewpointId == "a4"
-    assert [v.viewpointId for v in second.getState()[0].navigableLocations] == ["z0", "z1"]
-    assert (first.getState()[0].viewIndex, second.getState()[0].heading) == (12, 0.1)
-
-
-def test_simulators_do_not_share_seeds(simulator):
-    drawn = []
-    for seed in (3, 4, 3):
-        sim = simulator()
-        sim.setSeed(seed)
-        walk = []
-        for _ in range(6):
-            sim.newRandomEpisode(["attic"])
-            walk.append(sim.getState()[0].location.viewpointId)
-        drawn.append(walk)
-    assert drawn[0] == drawn[2] != drawn[1]
-
-
 def test_settings_can_change_after_close(simulator):
     sim = simulator()
     sim.newEpisode(*START)
@@ -113,13 +71,6 @@ def test_settings_can_change_after_close(simulator):
     states = sim.getState()
     assert [state.heading for state in states] == [0.1, 0.2]
     assert (kept.scanId, kept.viewIndex) == ("attic", 12)
-
-
-def test_a_second_initialisation_does_nothing(simulator):
-    sim = simulator(batch_size=2)
-    sim.initialize()
-    sim.initialize()
-    assert len(sim.getState()) == 2
 
 
 @pytest.mark.parametrize(

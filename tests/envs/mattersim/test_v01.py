@@ -50,13 +50,6 @@ def test_a_viewpoint_has_its_position_as_a_list(old_simulator):
     assert sim.getState().location.point[0] != math.inf
 
 
-def test_without_rendering_there_is_no_image(old_simulator):
-    sim = old_simulator()
-    sim.newEpisode("attic", "a4", 0, 0)
-    state = sim.getState()
-    assert state.rgb is None
-
-
 def test_before_the_first_episode_there_is_a_state_and_actions_are_refused(old_simulator):
     sim = old_simulator()
     assert facts(sim.getState()) == ("", 0, None, 0.0, 0.0, 0, [], None)
@@ -125,24 +118,3 @@ def test_an_empty_viewpoint_draws_a_random_one(old_simulator):
     sims[0].setSeed(1)  # the default seed
     sims[0].newEpisode("attic", "", 0.0, 0.0)
     assert sims[0].getState().location.viewpointId == walks[0][0]
-
-
-def test_settings_can_change_after_close(old_simulator):
-    sim = old_simulator()
-    sim.newEpisode("attic", "a4", 0.1, 0)
-    sim.setDiscretizedViewingAngles(False)
-    sim.setRenderingEnabled(True)
-    sim.newEpisode("attic", "a4", 0.1, 0)
-    assert (sim.getState().heading, sim.getState().rgb) == (0.0, None)
-    sim.close()
-    sim.setDiscretizedViewingAngles(False)
-    sim.newEpisode("attic", "a4", 0.1, 0)
-    assert sim.getState().heading == 0.1
-
-
-def test_elevation_limits_apply(old_simulator):
-    sim = old_simulator(discretized=False)
-    assert sim.setElevationLimits(-0.2, 0.1) is True
-    assert sim.setElevationLimits(0.1, 0.2) is False
-    sim.newEpisode("attic", "a4", 0.0, 0.7)
-    assert sim.getState().elevation == 0.1

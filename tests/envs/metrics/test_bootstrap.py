@@ -4,7 +4,6 @@ from scipy import stats
 
 from clipnav.envs.metrics import (
     bootstrap_interval,
-    bootstrap_intervals,
     paired_difference,
     paired_gains,
 )
@@ -60,22 +59,6 @@ def test_larger_clusters_weigh_more():
     values, clusters = [1.0, 1.0, 1.0, 0.0], "aaab"
     assert bootstrap_interval(values, clusters=clusters) == (0.75, 0.0, 1.0)
     assert bootstrap_interval(values, clusters=clusters, confidence=0.2) == (0.75, 0.75, 0.75)
-
-
-def test_seed_decides():
-    values = np.random.default_rng(3).random(50)
-    assert bootstrap_interval(values, 7) == bootstrap_interval(values, 7)
-    assert bootstrap_interval(values, 7) != bootstrap_interval(values, 8)
-
-
-def test_metrics_together_are_as_alone():
-    rng = np.random.default_rng(5)
-    columns = {"SR": rng.random(80).round(), "NE": rng.random(80) * 9}
-    clusters = rng.integers(20, size=80).tolist()
-    together = bootstrap_intervals(columns, 3, clusters=clusters)
-    for name, column in columns.items():
-        alone = bootstrap_interval(column, 3, clusters=clusters)
-        assert together[name] == pytest.approx(alone)
 
 
 def test_a_pair_is_surer_than_its_parts():

@@ -1,6 +1,5 @@
 import functools
 import gzip
-import itertools
 import json
 
 import numpy as np
@@ -69,12 +68,6 @@ def test_the_two_spl_differ_where_the_reference_is_a_detour(attic):
     assert scores["ndtw"] == scores["sdtw"] == scores["cls"] == 1.0
 
 
-def test_success_is_strictly_within_the_threshold(attic):
-    gap = attic.geodesic("a0", "a1")
-    assert score_path(attic, ["a0"], ["a0", "a1"], threshold=gap)["success"] == 0
-    assert score_path(attic, ["a0"], ["a0", "a1"], threshold=gap + 1e-9)["success"] == 1
-
-
 def all_warpings(rows, columns):
     """Every monotone alignment of two sequences, as lists of index pairs."""
     if rows == 1 or columns == 1:
@@ -133,11 +126,6 @@ def test_the_name_of_a_scan_is_no_graph(graphs):
         score_path(graphs, ["a0"], ["a0"])
 
 
-def test_the_shortest_path_starts_where_the_reference_does(attic):
-    scores = score_path(attic, ["a4"], ["a0", "a1", "a4"])
-    assert scores["shortest_path_length"] == attic.geodesic("a0", "a4")
-
-
 @functools.cache
 def forward_viewpoint(graph, viewpoint, heading):
     """MatterSim's first navigable location when looking level along a heading; None if none."""
@@ -192,9 +180,3 @@ def test_baselines_of_r2r_have_the_published_scores(shared, split):
     exact = 1e-9 if split == "val_seen" else 5e-4
     figures = mean["TL"], mean["NE"], mean["SR"], mean["OSR"]
     assert figures == pytest.approx(expected, abs=exact)
-
-
-def test_all_orders_of_a_short_detour_lose_ndtw(attic):
-    reference = ["a0", "a1", "a2"]
-    for middle in itertools.permutations(["a1", "a4"]):
-        assert score_path(attic, ["a0", *middle, "a2"], reference)["ndtw"] < 1

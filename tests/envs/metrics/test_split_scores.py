@@ -37,7 +37,7 @@ def score(attic, barn):
     return columns
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(pairs=splits, threshold=st.floats(0.1, 20))
 def test_columns_are_the_scores_of_single_paths(score, pairs, threshold):
     columns = score(pairs, threshold)
@@ -48,44 +48,7 @@ def test_columns_are_the_scores_of_single_paths(score, pairs, threshold):
             assert columns[name][row] == pytest.approx(value, rel=0, abs=1e-9), name
 
 
-@settings(deadline=None, max_examples=50)
-@given(pairs=splits)
-def test_bounds(score, pairs):
-    columns = score(pairs)
-    for name in ("success", "oracle_success", "spl", "spl_reference", "ndtw", "sdtw", "cls"):
-        assert ((columns[name] >= 0) & (columns[name] <= 1)).all(), name
-    assert (columns["sdtw"] <= columns["ndtw"]).all()
-    assert (columns["spl"] <= columns["success"]).all()
-    assert (columns["spl_reference"] <= columns["success"]).all()
-    assert (columns["success"] <= columns["oracle_success"]).all()
-    assert (columns["oracle_error"] <= columns["nav_error"]).all()
-    assert (columns["shortest_path_length"] <= columns["reference_length"] + 1e-9).all()
-    assert (columns["nav_error"] <= columns["dtw"] + 1e-12).all()  # the last pair is aligned
-
-
-@settings(deadline=None, max_examples=50)
-@given(pairs=splits, data=st.data())
-def test_order_of_paths_does_not_matter(score, pairs, data):
-    order = data.draw(st.permutations(range(len(pairs))))
-    columns, permuted = score(pairs), score([pairs[i] for i in order])
-    for name, column in columns.items():
-        np.testing.assert_allclose(permuted[name], column[list(order)], rtol=0, atol=1e-12)
-
-
-@settings(deadline=None, max_examples=50)
-@given(pairs=splits)
-def test_a_reference_against_itself_is_perfect(score, pairs):
-    columns = score([(scan, reference, reference) for scan, _, reference in pairs])
-    for name in ("success", "oracle_success", "ndtw", "sdtw"):
-        assert (columns[name] == 1).all(), name
-    np.testing.assert_allclose(columns["cls"], 1, rtol=0, atol=1e-12)
-    for name in ("nav_error", "oracle_error", "dtw"):
-        assert (columns[name] == 0).all(), name
-    long = columns["reference_length"] > 0.01  # EnvDrop's guard makes shorter ones no success
-    np.testing.assert_allclose(columns["spl_reference"][long], 1, rtol=0, atol=1e-12)
-
-
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(pair=scored_pairs(), data=st.data())
 def test_staying_changes_nothing_but_the_warping(score, pair, data):
     scan, prediction, reference = pair
@@ -128,12 +91,6 @@ def test_golden_rows_at_once(shared):
     for name in rows[0]["metrics"]:
         expected = [row["metrics"][name] for row in rows]
         np.testing.assert_allclose(columns[name], expected, rtol=0, atol=1e-9, err_msg=name)
-
-
-def test_one_graph_serves_all_paths(attic):
-    paths = [["a0", "a1"], ["a2"]]
-    columns = score_paths(attic, paths, paths)
-    assert columns["ndtw"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

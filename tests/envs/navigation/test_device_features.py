@@ -49,17 +49,6 @@ def test_gathered_features_equal_those_of_the_environment(twins, seed, steps):
         np.testing.assert_array_equal(indices[name], observation[name])
 
 
-def test_gathers_subsets_of_rows_and_candidates(twins):
-    features = DeviceFeatures(twins[1])
-    nodes, views = np.array([3, 8, 0]), np.array([30, 5, 12])
-    every = features.gather(nodes, views)
-    some = features.gather(torch.tensor([8]), torch.tensor([5]), num_candidates=3)
-    assert torch.equal(some.panorama, every.panorama[1:2])
-    assert torch.equal(some.candidates, every.candidates[1:2, :3])
-    assert torch.equal(some.mask, every.mask[1:2, :3])
-    assert torch.equal(some.distances, every.distances[1:2, :3])
-
-
 def test_distances_are_the_lengths_of_edges(twins):
     world = twins[1].nav_world
     nodes = np.arange(len(world))
@@ -82,30 +71,6 @@ def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
     nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
     expected = DeviceFeatures(twins[1]).gather(nodes, views)
     assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
-
-
-def test_without_features_only_angles_are_gathered(tiny_arguments, twins):
-    blind = make_vln_vector_env(2, **{**tiny_arguments, "features": "none"}, observe="indices")
-    nodes, views = np.array([1, 4]), np.array([7, 20])
-    seen = DeviceFeatures(blind).gather(nodes, views)
-    whole = DeviceFeatures(twins[1]).gather(nodes, views)
-    assert torch.equal(seen.panorama, whole.panorama[..., 8:])
-    assert torch.equal(seen.candidates, whole.candidates[..., 8:])
-
-
-def test_index_observations_match_the_world(twins):
-    slim = twins[1]
-    observation, info = slim.reset(seed=2)
-    assert slim.observation_space.contains(observation)
-    world = slim.nav_world
-    names = world.viewpoint_ids[observation["viewpoint"]]
-    assert names.tolist() == info["viewpoint"].tolist()
-    turns = observation["view"] % 12 * np.pi / 6
-    np.testing.assert_allclose(observation["heading"][:, 0], turns, atol=1e-6)
-    before = observation["candidate_view"]
-    actions = np.array([np.flatnonzero(row)[-1] for row in observation["action_mask"]])
-    observation, *_ = slim.step(actions)
-    np.testing.assert_array_equal(observation["view"], before[np.arange(5), actions])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")

@@ -13,7 +13,6 @@ from gymnasium.vector import AutoresetMode
 import clipnav.envs
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.episodes.splits import load_split
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.vln_env import VlnEnv
@@ -31,13 +30,6 @@ def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
     for _ in range(40):
         actions = built.teacher_actions()
         assert data_equivalence(made.step(actions), built.step(actions))
-
-
-def test_make_equals_an_environment_over_the_loaded_split(tiny_arguments):
-    made = gym.make("R2R-CLIP-v0", **tiny_arguments)
-    built = VlnEnv(load_split("r2r", **tiny_arguments))
-    assert data_equivalence(made.reset(seed=3), built.reset(seed=3))
-    assert data_equivalence(made.step(1), built.step(1))
 
 
 def test_one_split_serves_several_environments_and_other_episodes(make_env):
@@ -69,18 +61,6 @@ def test_built_episodes_that_cannot_be_walked_are_refused(make_env, changes, pro
         VlnVectorEnv(dataclasses.replace(env.split, episodes=episodes), 1, env.settings)
 
 
-def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
-    with pytest.raises(TypeError, match=r"^VlnVectorEnv\(\) got an .* 'langage'; .*'language'"):
-        make_vln_vector_env(2, **tiny_arguments, langage="en")
-
-
-@pytest.mark.parametrize("env_id", ["R2R-CLIP-v0", "R2R-CE-CLIP-v0"])
-def test_an_unknown_argument_is_reported_in_python_s_words(env_id):
-    """GymEnv of torchrl leaves out its argument `frameskip` if an error contains them."""
-    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
-        gym.make(env_id, frameskip=1)
-
-
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 def test_a_dataset_that_is_not_that_of_the_id_is_refused(make, tiny_arguments):
     assert make("RxR-CLIP-v0", dataset="rxr", **tiny_arguments).unwrapped is not None
@@ -89,20 +69,6 @@ def test_a_dataset_that_is_not_that_of_the_id_is_refused(make, tiny_arguments):
             UserError, match=rf"dataset 'rxr' .* make '{task}' instead of '{env_id}'"
         ):
             make(env_id, dataset="rxr")
-
-
-def test_gymnasium_collects_frames_of_an_environment_that_renders_arrays(tiny_arguments):
-    env = gym.make("R2R-CLIP-v0", render_mode="rgb_array_list", **tiny_arguments)
-    env.reset(seed=0)
-    env.step(1)
-    assert len(env.render()) == 2
-
-
-def test_settings_refuse_values_out_of_range():
-    with pytest.raises(ValueError, match="max_episode_steps is 0"):
-        EnvSettings(max_episode_steps=0)
-    with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
-        EnvSettings(teacher="oracle")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", [EnvSettings, ContinuousSettings])
@@ -188,10 +154,3 @@ def test_docstrings_have_the_headings_of_gymnasium_and_list_all_arguments(env):
     for name, value in listed.items():
         default = defaults[name]
         assert value == (f'"{default}"' if isinstance(default, str) else str(default))
-
-
-@pytest.mark.parametrize("name", ["split", "language"])
-def test_several_names_of_a_split_or_language_are_refused(tiny_arguments, name):
-    arguments = {**tiny_arguments, name: ["hi", "en"]}
-    with pytest.raises(ValueError, match=rf"{name} is \['hi', 'en'\], but must be one string"):
-        make_vln_vector_env(1, dataset="rxr", **arguments)

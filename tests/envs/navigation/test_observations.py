@@ -39,15 +39,6 @@ def test_panorama_angles_are_those_of_envdrop(shared):
         )
 
 
-def test_angle_features_repeat():
-    feature = angle_feature(np.array([0.3, -1.0]), np.array([0.1, 0.2]), 12)
-    assert feature.shape == (2, 12)
-    assert feature.dtype == np.float32
-    assert feature[0, :4] == pytest.approx([np.sin(0.3), np.cos(0.3), np.sin(0.1), np.cos(0.1)])
-    np.testing.assert_array_equal(feature[:, 4:8], feature[:, :4])
-    np.testing.assert_array_equal(feature[:, 8:], feature[:, :4])
-
-
 def test_panorama_contains_views_and_relative_directions(world, store):
     assert FeatureObserver(world, store, 8, 7).width == 16
     nodes = np.array([0, 15, 3, 3, 3, 3, 3])
@@ -84,14 +75,6 @@ def test_candidates_contain_their_view_and_exact_direction(world, store):
                 np.testing.assert_allclose(candidates[1 + k, 8:], expected, atol=1e-6)
             assert not candidates[0].any()
             assert not candidates[1 + count :].any()
-
-
-def test_without_a_store_features_are_directions_only(world, store):
-    nodes, views = np.arange(5), np.arange(12, 17)
-    blind = observed(world, None, 4, nodes, views)
-    seeing = observed(world, store, 4, nodes, views)
-    for name in ("panorama", "candidates"):
-        np.testing.assert_array_equal(blind[name], seeing[name][..., 8:])
 
 
 def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):

@@ -1,16 +1,13 @@
 import json
-import pickle
-import warnings
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
 from PIL import Image
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.navigation.making import make_vln_env, make_vln_vector_env
+from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.settings import PICTURES, EnvSettings
 from clipnav.envs.panoramas.cameras import direction
 from clipnav.envs.pictures.panorama_files import NoPictureError
@@ -35,23 +32,6 @@ def other_candidates(env, agent=0):
 
 
 @pytest.mark.parametrize("observe", PICTURES)
-def test_passes_the_checkers_of_gymnasium_and_stable_baselines(arguments, observe):
-    from stable_baselines3.common.env_checker import check_env as check_for_baselines
-
-    env = gym.make("R2R-CLIP-v0", observe=observe, **arguments).unwrapped
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        check_env(env, skip_render_check=True)
-    known = "observation space maximum value is infinity"  # the distance to a candidate
-    texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
-    assert [text for text in texts if known not in text] == []
-    with warnings.catch_warnings():
-        # The checker advises against pictures smaller than 36 pixels and against their batches.
-        warnings.simplefilter("ignore")
-        check_for_baselines(env)
-
-
-@pytest.mark.parametrize("observe", PICTURES)
 def test_shapes_and_types(arguments, observe):
     env = make_vln_vector_env(3, observe=observe, **{**arguments, "image_size": (24, 32)})
     observation, _ = env.reset(seed=0)
@@ -72,15 +52,6 @@ def test_shapes_and_types(arguments, observe):
         assert observation[name].shape == (3, *shape)
         assert observation[name].dtype == (np.uint8 if name.endswith("rgb") else np.float32)
     assert observation in env.observation_space
-
-
-def test_the_egocentric_picture_is_level_and_shows_the_agents_heading(arguments):
-    env = make_vln_vector_env(4, observe="rgb", **arguments)
-    observation, _ = env.reset(seed=1)
-    for _ in range(6):
-        shown, headings = centre(observation["rgb"]), observation["heading"][:, 0]
-        assert ((shown * direction(headings, 0.0)).sum(-1) > np.cos(0.02)).all()
-        observation, *_ = env.step(env.teacher_actions())
 
 
 def test_depth_is_planar_and_clipped(arguments):
@@ -131,48 +102,6 @@ def test_the_panorama_has_the_36_views_in_their_order(arguments):
     assert ((centre(observation["panorama_rgb"][0]) * ways).sum(-1) > np.cos(0.02)).all()
 
 
-@pytest.mark.parametrize("observe", PICTURES)
-def test_agents_of_a_batch_see_what_single_agents_see(arguments, observe):
-    batch = make_vln_vector_env(3, observe=observe, autoreset_mode="Disabled", **arguments)
-    singles = [make_vln_env(observe=observe, **arguments) for _ in range(3)]
-    observation, _ = batch.reset(seed=4)
-    alone = [env.reset(seed=4 + number)[0] for number, env in enumerate(singles)]
-    for _ in range(4):
-        for agent, own in enumerate(alone):
-            mine = {name: array[agent] for name, array in observation.items()}
-            assert data_equivalence(mine, own)
-        actions = batch.teacher_actions()
-        ended = batch.walks.terminated.copy()
-        for agent in np.flatnonzero(~ended):
-            alone[agent] = singles[agent].step(actions[agent])[0]
-        observation, *_ = batch.step(actions)
-
-
-def test_copies_from_a_pickle_continue_equally(arguments):
-    env = make_vln_vector_env(2, observe="rgbd", **arguments)
-    env.reset(seed=8)
-    copy = pickle.loads(pickle.dumps(env))
-    for _ in range(8):
-        actions = env.teacher_actions()
-        assert data_equivalence(env.step(actions), copy.step(actions))
-    assert data_equivalence(env.reset(seed=3), copy.reset(seed=3))
-
-
-def test_processes_of_gymnasium_see_the_same(arguments):
-    def make():
-        return gym.make("R2R-CLIP-v0", observe="candidate_rgb", **arguments)
-
-    several = gym.vector.AsyncVectorEnv([make, make], context="spawn")
-    try:
-        mine = make_vln_vector_env(2, observe="candidate_rgb", **arguments)
-        assert data_equivalence(several.reset(seed=5)[0], mine.reset(seed=5)[0])
-        for _ in range(3):
-            actions = mine.teacher_actions()
-            assert data_equivalence(several.step(actions)[0], mine.step(actions)[0])
-    finally:
-        several.close()
-
-
 def test_pictures_are_drawn_when_they_are_first_observed_and_once(arguments):
     source = arguments["pictures"]
     env = make_vln_vector_env(3, observe="rgb", autoreset_mode=AutoresetMode.DISABLED, **arguments)
@@ -197,16 +126,6 @@ def test_environments_share_decoded_panoramas(arguments):
     assert len(source.drawn) == drawn
     other.reset(seed=0)
     assert len(source.drawn) == 2 * drawn
-
-
-def test_reused_arrays_hold_the_newest_pictures(arguments):
-    fresh = make_vln_vector_env(2, observe="candidate_rgb", **arguments)
-    reused = make_vln_vector_env(2, observe="candidate_rgb", copy=False, **arguments)
-    fresh.reset(seed=3)
-    reused.reset(seed=3)
-    for _ in range(6):
-        actions = fresh.teacher_actions()
-        assert data_equivalence(fresh.step(actions)[0], reused.step(actions)[0])
 
 
 def test_a_world_without_skyboxes_is_refused(tiny_arguments):

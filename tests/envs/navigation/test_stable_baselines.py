@@ -1,7 +1,5 @@
 """Environments work with stable-baselines3 and sb3-contrib without adapters of our own."""
 
-import warnings
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,23 +7,6 @@ import pytest
 import clipnav.envs  # noqa: F401  (registers the environments)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.mark.parametrize("observe", ["features", "indices"])
-def test_check_env_accepts_every_observation(tiny_arguments, observe):
-    from stable_baselines3.common.env_checker import check_env
-
-    env = gym.make("R2R-CLIP-v0", observe=observe, **tiny_arguments).unwrapped
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        check_env(env)
-    texts = [str(warning.message) for warning in caught]
-    # A matrix is flattened by MultiInputPolicy, which the checker mentions for each of them.
-    matrices = {"panorama", "candidates"} if observe == "features" else set()
-    unusual = [text for text in texts if "unconventional shape" in text]
-    assert {name for name in matrices if any(name in text for text in unusual)} == matrices
-    assert len(unusual) == len(matrices)
-    assert not [text for text in texts if "()" in text]
 
 
 def test_maskable_ppo_trains_and_takes_only_valid_actions(tiny_arguments):

@@ -1,5 +1,3 @@
-import json
-import pickle
 import shutil
 
 import gymnasium as gym
@@ -9,9 +7,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import WordTokenizer
-from tests.forking import IN_PROCESSES
 
 
 def test_observations_are_in_their_space_and_are_new_arrays(make_env):
@@ -26,112 +22,6 @@ def test_observations_are_in_their_space_and_are_new_arrays(make_env):
             for name, array in observation.items():
                 assert not np.shares_memory(array, earlier[name])
         seen.append(observation)
-
-
-def test_encoded_instructions_match_the_info(make_env):
-    env = make_env(max_instruction_length=12)
-    observation, info = env.reset(seed=1)
-    for tokens, text in zip(observation["instruction"], info["instruction"], strict=True):
-        np.testing.assert_array_equal(tokens, env.tokenizer.encode(text, 12))
-        assert tokens[-1] == 2
-    assert make_env(dataset="rxr").single_observation_space["instruction"].shape == (160,)
-    assert make_env().single_observation_space["instruction"].shape == (80,)
-
-
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize(
-    ("env_id", "ways"),
-    [
-        ("R2R-CLIP-v0", {}),
-        ("RxR-CLIP-v0", {"teacher": "reference", "reward": "ndtw", "observe": "indices"}),
-    ],
-)
-def test_equals_single_environments_step_by_step(tiny_arguments, env_id, ways, mode):
-    tiny_arguments = {**tiny_arguments, **ways}
-    many = gym.make_vec(env_id, 5, **tiny_arguments, autoreset_mode=mode.value)
-    singles = gym.make_vec(
-        env_id,
-        5,
-        vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": mode},
-        **tiny_arguments,
-    )
-    assert isinstance(many.unwrapped, VlnVectorEnv)
-    assert many.metadata["autoreset_mode"] is mode
-    assert many.observation_space == singles.observation_space
-    assert many.action_space == singles.action_space
-    rng = np.random.default_rng(0)
-    observation, info = many.reset(seed=9)
-    assert_same_reset((observation, info), singles.reset(seed=9))
-    for _ in range(80):
-        actions = np.where(rng.random(5) < 0.3, rng.integers(6, size=5), info["teacher_action"])
-        ours, theirs = many.step(actions), singles.step(actions)
-        for mine, other in zip(ours[1:4], theirs[1:4], strict=True):
-            np.testing.assert_array_equal(mine, other)
-            assert mine.dtype == other.dtype
-        assert_same_reset((ours[0], ours[4]), (theirs[0], theirs[4]))
-        info = ours[4]
-
-
-def assert_same_reset(mine, other):
-    assert data_equivalence(mine[0], other[0])
-    assert_same_infos(mine[1], other[1])
-
-
-def assert_same_infos(mine, other):
-    """Compare the entries that both have; a single environment reports metrics at every step."""
-    names = {n for n in mine if not n.startswith("_")}
-    assert names | {"metrics"} == {n for n in other if not n.startswith("_")} | {"metrics"}
-    for name in names - {"final_obs"}:
-        valid = mine[f"_{name}"]
-        assert (other[f"_{name}"] & valid == valid).all()
-        if isinstance(mine[name], dict):
-            for key, values in mine[name].items():
-                if name == "metrics" and not key.startswith("_"):
-                    np.testing.assert_allclose(values[valid], other[name][key][valid], atol=1e-12)
-            if name == "final_info":
-                assert_same_infos(mine[name], other[name])
-        else:
-            np.testing.assert_array_equal(mine[name][valid], other[name][valid])
-    if "final_obs" in mine:
-        for first, second in zip(mine["final_obs"], other["final_obs"], strict=True):
-            assert first is second is None or data_equivalence(first, second)
-
-
-def test_async_vector_environments_give_the_same_steps(tiny_arguments):
-    several = gym.make_vec("R2R-CLIP-v0", 2, **IN_PROCESSES, **tiny_arguments)
-    many = gym.make_vec("R2R-CLIP-v0", 2, **tiny_arguments)
-    try:
-        observation, info = many.reset(seed=4)
-        assert_same_reset((observation, info), several.reset(seed=4))
-        for _ in range(8):
-            ours, theirs = many.step(info["teacher_action"]), several.step(info["teacher_action"])
-            assert data_equivalence(ours[0], theirs[0])
-            info = ours[4]
-    finally:
-        several.close()
-
-
-def test_same_seed_same_episodes(make_env):
-    first, second = make_env(), make_env()
-    for _ in range(2):
-        start, other = first.reset(seed=21), second.reset(seed=21)
-        assert data_equivalence(start, other)
-        for _ in range(40):
-            actions = first.teacher_actions()
-            assert data_equivalence(first.step(actions), second.step(actions))
-    assert not data_equivalence(first.reset(seed=21)[1], first.reset()[1])
-
-
-def test_pickles_with_its_state(make_env):
-    env = make_env()
-    env.reset(seed=8)
-    env.step(env.teacher_actions())
-    copy = pickle.loads(pickle.dumps(env))
-    for _ in range(20):
-        actions = env.teacher_actions()
-        assert data_equivalence(env.step(actions), copy.step(actions))
-    assert data_equivalence(env.reset(), copy.reset())
 
 
 def test_without_autoreset_ended_agents_stay(make_env):
@@ -170,14 +60,6 @@ def test_masked_reset_restarts_only_masked_agents(make_env):
     assert not (terminated | truncated)[0]
 
 
-def test_unshuffled_episodes_come_in_the_order_of_the_file(make_env):
-    env = make_env(4, shuffle=False)
-    ids = [e.instr_id for e in env.episodes]
-    assert env.reset(seed=0)[1]["instr_id"].tolist() == ids[:4]
-    assert env.reset()[1]["instr_id"].tolist() == ids[4:8]
-    assert env.reset(seed=0)[1]["instr_id"].tolist() == ids[:4]
-
-
 def test_secret_goals_stay_secret(make_env, random_actions):
     env = make_env(2, split="test")
     observation, info = env.reset(seed=0)
@@ -190,20 +72,6 @@ def test_secret_goals_stay_secret(make_env, random_actions):
         assert not rewards.any()
         assert "metrics" not in info
     assert all(np.isnan(values).all() for values in env.metrics().values())
-
-
-def test_only_the_given_language_is_loaded(make_env):
-    env = make_env(dataset="rxr", language="hi")
-    assert {e.language for e in env.episodes} == {"hi-IN"}
-    assert "दरवाज़े" in env.tokenizer.words
-    assert "sofa" not in env.tokenizer.words
-
-
-def test_every_split_has_the_same_spaces(make_env):
-    train, unseen = make_env(), make_env(split="val_unseen")
-    assert unseen.single_action_space == train.single_action_space
-    assert unseen.single_observation_space == train.single_observation_space
-    assert list(unseen.nav_world.graphs) == ["barn"]
 
 
 def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
@@ -240,6 +108,10 @@ def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
         ({"exchanged_words": -1}, ValueError, "exchanged_words is -1"),
         ({"language": "hi"}, ValueError, r"R2R_train\.json.*'hi', only en; "),
         ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; use one"),
+        ({"language": ["hi", "en"]}, ValueError, r"\['hi', 'en'\], but must be one string"),
+        ({"observe": "sounds"}, ValueError, "observe 'sounds' is not one of features, indices"),
+        ({"teacher": "oracle"}, ValueError, "'oracle' is not one of shortest, reference"),
+        ({"reward": "money"}, ValueError, "reward 'money' is not one of distance, ndtw"),
     ],
 )
 def test_bad_arguments_are_refused(make_env, changes, error, message):
@@ -251,9 +123,10 @@ def test_bad_calls_are_refused(make_env):
     env = make_env(2)
     with pytest.raises(gym.error.ResetNeeded):
         env.step(np.array([0, 0]))
-    for ask in (env.metrics, env.teacher_actions):
+    for ask in (env.metrics, env.teacher_actions, env.action_masks):
         with pytest.raises(gym.error.ResetNeeded, match="before asking for"):
             ask()
+    env.get_attr("np_random")
     with pytest.raises(gym.error.ResetNeeded, match="all agents"):
         env.reset(options={"reset_mask": np.array([True, False])})
     env.reset(seed=0)
@@ -288,19 +161,6 @@ def test_a_store_of_another_view_order_or_without_a_viewpoint_is_refused(
         make_env(data_dir=str(world), features=str(store))
 
 
-def test_errors_name_the_missing_or_damaged_graph(make_env, tiny_world, tmp_path):
-    world = shutil.copytree(tiny_world, tmp_path / "world")
-    path = world / "matterport" / "connectivity" / "attic_connectivity.json"
-    records = json.loads(path.read_text())
-    records[2]["pose"] = records[2]["pose"][:3]
-    path.write_text(json.dumps(records))
-    with pytest.raises(ValueError, match=r"attic_connectivity\.json: record 2.*pose"):
-        make_env(data_dir=str(world))
-    path.unlink()
-    with pytest.raises(ValueError, match=r"record 0 .*'attic' has no navigation graph"):
-        make_env(data_dir=str(world))
-
-
 @pytest.mark.parametrize("observe", ["features", "indices"])
 def test_without_copies_steps_overwrite_the_same_arrays(make_env, observe):
     kept, fresh = (make_env(copy=copy, observe=observe) for copy in (False, True))
@@ -314,16 +174,108 @@ def test_without_copies_steps_overwrite_the_same_arrays(make_env, observe):
         assert all(mine[0][name] is first[name] for name in first)
 
 
-def test_final_observations_survive_the_restart_without_copies(make_env):
-    mode = AutoresetMode.SAME_STEP
-    kept, fresh = (make_env(copy=copy, autoreset_mode=mode) for copy in (False, True))
-    kept.reset(seed=6)
-    fresh.reset(seed=6)
-    mine, other = (env.step(np.zeros(4, dtype=int)) for env in (kept, fresh))
-    for first, second in zip(mine[4]["final_obs"], other[4]["final_obs"], strict=True):
-        assert data_equivalence(first, second)
+def test_infos_contain_action_masks_and_the_viewpoints_of_candidates(make_env):
+    env = make_env(4)
+    observation, info = env.reset(seed=2)
+    world = env.nav_world
+    for _ in range(20):
+        masks = info["action_mask"]
+        assert masks.dtype == bool
+        np.testing.assert_array_equal(masks, observation["action_mask"] == 1)
+        np.testing.assert_array_equal(masks, env.action_masks())
+        assert info["_action_mask"].tolist() == info["_candidates"].tolist() == [True] * 4
+        for row in range(4):
+            graph = world.graphs[info["scan"][row]]
+            moves = [name for name in info["candidates"][row] if name]
+            assert sorted(moves) == sorted(graph.neighbours(info["viewpoint"][row]))
+            assert (info["candidates"][row] != "")[1:].tolist() == masks[row, 1:].tolist()
+            assert info["candidates"][row, 0] == ""
+        last = masks.shape[1] - 1 - masks[:, ::-1].argmax(axis=1)
+        expected = info["candidates"][np.arange(4), last]
+        observation, _, terminated, truncated, info = env.step(last)
+        if (terminated | truncated).any():
+            observation, info = env.reset()
+        else:
+            assert info["viewpoint"].tolist() == expected.tolist()
 
 
-def test_an_unknown_observation_kind_is_refused(make_env):
-    with pytest.raises(ValueError, match="observe 'sounds' is not one of features, indices"):
-        make_env(observe="sounds")
+@pytest.fixture
+def pair(tiny_arguments):
+    """The same three agents as a batch and as environments in Gymnasium's own vector class."""
+    batch = gym.make_vec("R2R-CLIP-v0", 3, render_mode="rgb_array", **tiny_arguments)
+    apart = gym.make_vec("R2R-CLIP-v0", 3, "sync", render_mode="rgb_array", **tiny_arguments)
+    batch.reset(seed=4)
+    apart.reset(seed=4)
+    return batch.unwrapped, apart
+
+
+@pytest.mark.parametrize("name", ["action_masks", "render"])
+def test_methods_return_one_result_per_agent(pair, name):
+    batch, apart = (env.call(name) for env in pair)
+    assert len(batch) == len(apart) == 3
+    for mine, other in zip(batch, apart, strict=True):
+        np.testing.assert_array_equal(mine, other)
+        assert mine.dtype == other.dtype
+
+
+@pytest.mark.parametrize(
+    "name", ["episode", "action_space", "observation_space", "render_mode", "np_random"]
+)
+def test_attributes_are_those_of_single_environments(pair, name):
+    batch, apart = (env.get_attr(name) for env in pair)
+    assert len(batch) == 3
+    if name == "np_random":
+        # A batch draws many episodes at once, so its generators are ahead.
+        assert all(isinstance(value, np.random.Generator) for value in batch)
+        assert len({id(value) for value in batch}) == 3
+    else:
+        assert batch == apart
+
+
+def test_generators_that_are_set_draw_the_next_episodes(pair):
+    batch, apart = pair
+    for env in (batch, apart):
+        env.set_attr("np_random", [np.random.default_rng(seed) for seed in (7, 8, 9)])
+    ids = [env.reset()[1]["instr_id"].tolist() for env in (batch, apart)]
+    assert ids[0] == ids[1]
+    batch.set_attr("np_random", [np.random.default_rng(seed) for seed in (7, 8, 9)])
+    assert batch.reset()[1]["instr_id"].tolist() == ids[0]
+
+
+def test_the_limit_of_steps_can_be_set(make_env):
+    env = make_env(3)
+    env.set_attr("max_episode_steps", 1)
+    env.reset(seed=0)
+    *_, truncated, _ = env.step(np.ones(3, dtype=int))
+    assert truncated.all()
+    assert env.get_attr("max_episode_steps") == (1, 1, 1)
+    env.set_attr("max_episode_steps", [5, 5, 5])
+    assert env.max_episode_steps == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "error", "message"),
+    [
+        ("render_mode", None, AttributeError, "'render_mode' .* cannot be set; only max_episode"),
+        ("max_episode_steps", [4, 5, 5], ValueError, "must be the same for all agents"),
+        ("max_episode_steps", 0, ValueError, "max_episode_steps is 0"),
+        ("max_episode_steps", [4, 4], ValueError, "2 values for 3 agents"),
+        ("np_random", [1, 2, 3], ValueError, r"must be numpy\.random\.Generator"),
+        ("np_random", np.random.default_rng(0), ValueError, "different generator for each agent"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(make_env, name, values, error, message):
+    with pytest.raises(error, match=message):
+        make_env(3).set_attr(name, values)
+
+
+def test_unknown_names_are_refused_with_those_that_exist(make_env):
+    env = make_env(2)
+    known = "action_masks, action_space, episode"
+    for access in (env.call, env.get_attr):
+        with pytest.raises(AttributeError, match=f"no attribute 'gravity', only {known}.*spec$"):
+            access("gravity")
+    with pytest.raises(AttributeError, match=r"use env\.unwrapped\.nav_world of the whole batch"):
+        env.get_attr("nav_world")
+    with pytest.raises(TypeError, match=r"action_masks\(\) takes no arguments"):
+        env.call("action_masks", 1)

@@ -53,7 +53,7 @@ def random_world(rng):
     obedience=st.floats(0, 1),
     num_agents=st.integers(1, 6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_walks_stay_on_the_graph_and_match_score_path(seed, teacher, obedience, num_agents):
     rng = np.random.default_rng(seed)
     world, episodes = random_world(rng)
@@ -99,7 +99,7 @@ def check_scores(world, episodes, walks):
 
 
 @given(seed=st.integers(0, 2**31), teacher=st.sampled_from(["shortest", "reference"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_following_the_teacher_reaches_the_goal(seed, teacher):
     rng = np.random.default_rng(seed)
     world, episodes = random_world(rng)

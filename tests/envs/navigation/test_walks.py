@@ -28,16 +28,6 @@ def test_moves_follow_edges_and_face_the_candidate(make_env, random_actions):
         before = info["viewpoint"]
 
 
-def test_initial_headings_snap_to_thirty_degrees(make_env):
-    env = make_env(1, shuffle=False)
-    for episode in env.episodes[::2]:
-        observation, _ = env.reset(options={"episode_ids": [episode.instr_id]})
-        turns = observation["heading"][0, 0] / (np.pi / 6)
-        assert turns == pytest.approx(round(turns), abs=1e-5)
-        gap = (observation["heading"][0, 0] - episode.heading + np.pi) % (2 * np.pi) - np.pi
-        assert abs(gap) <= np.pi / 12 + 1e-6
-
-
 def test_masked_actions_stay_and_give_no_reward(make_env):
     env = make_env(1)
     observation, info = env.reset(options={"episode_ids": ["102_0"]})
@@ -73,28 +63,6 @@ def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
     assert seen == {0, 1, -1, 2, -2}
 
 
-def test_teacher_follows_the_shortest_path_with_perfect_scores(make_env):
-    env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
-    for start in range(0, len(env.episodes) - 2, 3):
-        episodes = env.episodes[start : start + 3]
-        _, info = env.reset(options={"episode_ids": [e.instr_id for e in episodes]})
-        assert info["instr_id"].tolist() == [e.instr_id for e in episodes]
-        scores = [None] * 3
-        for _ in range(10):
-            np.testing.assert_array_equal(info["teacher_action"], env.teacher_actions())
-            _, _, terminated, truncated, info = env.step(env.teacher_actions())
-            for i in np.flatnonzero(info.get("_metrics", np.zeros(3, dtype=bool))):
-                assert scores[i] is None, "metrics come once"
-                scores[i] = {name: v[i] for name, v in info["metrics"].items()}
-        assert terminated.all()
-        assert not truncated.any()
-        for episode, path, score in zip(episodes, env.paths(), scores, strict=True):
-            graph = env.nav_world.graphs[episode.scan]
-            assert path == graph.shortest_path(episode.path[0], episode.path[-1])
-            assert score is not None
-            assert (score["success"], score["spl"], score["nav_error"]) == (1, 1, 0)
-
-
 def test_final_metrics_equal_score_path(make_env, random_actions):
     env = make_env(8, max_episode_steps=9)
     observation, _ = env.reset(seed=11)
@@ -128,13 +96,6 @@ def test_episodes_truncate_after_their_steps(make_env):
         assert not terminated.any()
         assert step <= 3 or not rewards.any()
     assert [len(path) for path in env.paths()] == [4, 4]
-
-
-def test_stopping_at_the_last_step_terminates(make_env):
-    env = make_env(1, max_episode_steps=1)
-    env.reset(seed=0)
-    _, _, terminated, truncated, _ = env.step(np.array([0]))
-    assert (terminated[0], truncated[0]) == (True, False)
 
 
 def test_long_trajectories_are_complete(make_env, random_actions):
@@ -229,15 +190,6 @@ def test_routes_may_be_lists_and_need_a_row_per_agent(route_env):
             route_env.follow(routes, stop)
     route_env.follow([[-1], nodes, [-1]], [False, True, False])
     assert [len(path) for path in route_env.paths()] == [1, 2, 1]
-
-
-def test_routes_may_be_unsigned_integers(route_env):
-    nodes, _ = long_route(route_env, 0, 2)
-    routes = np.tile(np.array(nodes, np.uint64), (3, 1))
-    ids = [route_env.current_episodes()[0].instr_id] * 3
-    route_env.reset(options={"episode_ids": ids})
-    route_env.follow(routes, np.zeros(3, bool))
-    assert [len(path) for path in route_env.paths()] == [3, 3, 3]
 
 
 def test_routes_require_an_environment_without_autoreset(make_env):

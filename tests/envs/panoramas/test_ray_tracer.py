@@ -109,13 +109,6 @@ def test_panorama_columns_go_clockwise_from_south():
     assert panorama.depth[64, 128] == pytest.approx(3, abs=0.01)
 
 
-def test_edges_are_antialiased_but_ids_are_not():
-    panorama = render_panorama(RayTracer(two_boxes()), np.zeros(3), width=128)
-    assert set(np.unique(panorama.object_id)) == {-1, 0, 1}
-    shades = {tuple(colour) for colour in panorama.rgb.reshape(-1, 3).tolist()}
-    assert len(shades) > 3
-
-
 def test_rows_of_a_panorama_equal_those_of_the_whole():
     tracer = RayTracer(two_boxes())
     whole = render_panorama(tracer, np.zeros(3), width=128)

@@ -54,13 +54,6 @@ def test_downsized_faces_are_preferred_unless_full_is_set(tmp_path: Path, folder
     assert np.array_equal(read_skybox(tmp_path, "scan", "v", full=True), STRIP)
 
 
-def test_jpeg_is_rgb(tmp_path: Path, folder: Path):
-    red = np.zeros_like(STRIP)
-    red[..., 0] = 200
-    Image.fromarray(red).save(folder / "v_skybox_small.jpg", quality=95)
-    assert np.abs(read_skybox(tmp_path, "scan", "v").astype(int) - red).max() <= 2
-
-
 def test_errors_name_the_missing_file(tmp_path: Path, folder: Path):
     with pytest.raises(FileNotFoundError, match=r"v_skybox_small\.jpg: no skybox.*sami\.jpg"):
         skybox_files(tmp_path, "scan", "v")

@@ -41,14 +41,6 @@ def test_views_are_in_matterport_order():
         assert elevation[view] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)), abs=0.03)
 
 
-def test_columns_are_clockwise_and_rows_are_downward():
-    heading, elevation = read_marks(views36(marked_panorama(), size=65)[12])
-    assert heading[32, 64] == pytest.approx(np.deg2rad(30), abs=0.04)
-    assert heading[32, 0] == pytest.approx(np.deg2rad(-30), abs=0.04)
-    assert elevation[0, 32] == pytest.approx(np.deg2rad(30), abs=0.04)
-    assert elevation[64, 32] == pytest.approx(np.deg2rad(-30), abs=0.04)
-
-
 def test_every_pixel_has_the_direction_of_the_camera():
     views = views36(marked_panorama(), size=(48, 64), vfov=np.deg2rad(50))
     x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
@@ -69,11 +61,6 @@ def test_reduction_does_not_turn_views(size):
         right, up = np.cross(camera(x, y), (0, 0, 1)), np.array((0, 0, 1.0))
         assert abs((seen * right).sum(-1).mean()) < np.deg2rad(0.05)
         assert abs(((seen - camera(x, y)) @ up).mean()) < np.deg2rad(0.05)
-
-
-def test_no_seam_where_the_panorama_wraps():
-    panorama = np.full((HEIGHT, 2 * HEIGHT, 3), 200, np.uint8)
-    assert (views36(panorama, size=64) == 200).all()
 
 
 def test_nearest_keeps_values_and_geometry():
@@ -112,11 +99,9 @@ def test_unknown_view_is_refused():
 @pytest.mark.parametrize(
     ("width", "size", "vfov"),
     [
-        (1024, 224, np.pi / 3),
-        (1024, 128, np.pi / 3),
+        (512, 112, np.pi / 3),
         (1024, 64, np.pi / 3),  # two pixels become one, because three does not divide the rows
-        (1024, (480, 640), np.pi / 3),
-        (96, 64, np.pi / 3),
+        (512, (240, 320), np.pi / 3),
         (64, 16, np.pi / 2),
     ],
 )

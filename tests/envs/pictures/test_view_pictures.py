@@ -1,4 +1,3 @@
-import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -34,13 +33,6 @@ def test_every_pixel_has_the_direction_of_its_pose():
     assert pictures.dtype == np.uint8
     for picture, pose in zip(pictures, POSES, strict=True):
         assert ((seen(picture) * pixel_rays((48, 64), pose)).sum(-1) > np.cos(0.02)).all()
-
-
-def test_a_batch_equals_single_pictures():
-    pictures = ViewPictures(MarkedPanoramas(), 32)
-    for take in (pictures.rgb, pictures.depth):
-        alone = [take([pose])[0] for pose in POSES]
-        np.testing.assert_array_equal(take(POSES), alone)
 
 
 def test_the_36_views_are_those_of_the_panorama():
@@ -83,17 +75,6 @@ def test_larger_pictures_need_finer_panoramas(shape, width):
     assert panorama_width(shape, np.pi / 3) == width
 
 
-def test_depth_is_measured_along_the_optical_axis():
-    depth = ViewPictures(MarkedPanoramas(), (48, 64), VFOV).depth(POSES)
-    assert depth.dtype == np.float32
-    for metres, picture, pose in zip((1.3, 1.0, 1.3), depth, POSES, strict=True):
-        rays = pixel_rays((48, 64), pose)
-        along = rays @ direction(pose.heading, pose.elevation)
-        hit = rays[..., 2] < np.sin(np.pi / 3) - 0.02
-        np.testing.assert_allclose(picture[hit], (metres * along)[hit], rtol=1e-3)
-        assert np.isinf(picture[rays[..., 2] > np.sin(np.pi / 3) + 0.02]).all()
-
-
 class Room(MarkedPanoramas):
     """A box of 8 x 6 x 3 m around the camera, 1.5 m above its floor."""
 
@@ -132,12 +113,6 @@ def test_unknown_distances_stay_unknown_and_none_at_all_is_an_error():
     source.known = False
     with pytest.raises(NoPictureError, match="no distances are known"):
         ViewPictures(source, 32).depth([ViewPose("attic", "a0", 0.0)])
-
-
-def test_a_copy_from_a_pickle_draws_the_same():
-    pictures = ViewPictures(MarkedPanoramas(), 32)
-    expected = pictures.rgb(POSES)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pictures)).rgb(POSES), expected)
 
 
 FORKED = """

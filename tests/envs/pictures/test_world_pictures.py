@@ -1,7 +1,5 @@
-import copy
 import io
 import os
-import pickle
 
 import numpy as np
 import pytest
@@ -86,21 +84,6 @@ def test_a_damaged_file_is_named(tmp_path):
         pictures.rgb("barn", "b0", 64)
 
 
-def test_errors_of_the_renderer_are_reported(tmp_path):
-    def draw(scan, viewpoint, width):
-        raise FileNotFoundError("skybox of b0 is missing")
-
-    with pytest.raises(NoPictureError, match="skybox of b0 is missing"):
-        DrawnPictures(draw, lambda scan: tmp_path).jpeg("barn", "b0", 1024)
-
-
-def test_a_world_without_skyboxes_shows_only_the_map(tiny_world):
-    none = world_pictures(world_files("matterport", tiny_world))
-    assert "only the map is shown" in none.note
-    with pytest.raises(NoPictureError, match="No skyboxes"):
-        none.jpeg("barn", "b0", 1024)
-
-
 def test_panoramas_have_the_orientation_of_the_building(tiny_world, tmp_path, marked_skybox):
     folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
     folder.mkdir(parents=True)
@@ -152,22 +135,6 @@ def test_a_skybox_that_is_overwritten_is_shown(tiny_world, tmp_path, monkeypatch
 
     assert shown(200) == pytest.approx(200, abs=2)
     assert shown(90) == pytest.approx(90, abs=2)
-
-
-def test_pickled_sources_show_the_same_panoramas(tiny_world, tmp_path, monkeypatch, habitat_python):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
-    files = world_files("matterport", tiny_world)
-    folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
-    folder.mkdir(parents=True)
-    Image.fromarray(np.full((64, 384, 3), 90, np.uint8)).save(folder / "b0_skybox_small.jpg")
-    (tmp_path / "attic.glb").touch()
-    for source, place in (
-        (sources.skybox_pictures(tmp_path / "scans", files.connectivity_dir), ("barn", "b0")),
-        (sources.habitat_pictures(files, tmp_path), ("attic", "a0")),
-    ):
-        again = pickle.loads(pickle.dumps(source))
-        assert again.jpeg(*place, 1024) == source.jpeg(*place, 1024)
-    assert isinstance(copy.deepcopy(sources.house_pictures()), DrawnPictures)
 
 
 def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):

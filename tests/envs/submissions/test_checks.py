@@ -136,39 +136,6 @@ def test_missing_repeated_and_foreign_instructions_are_faults(check, whole):
     assert checked.trajectories[other["instr_id"]] == first
 
 
-def test_invalid_paths_are_faults_and_not_scored(check, whole):
-    paths = {
-        "100_0": [],
-        "100_1": ["a0", "a9"],  # excluded from navigation
-        "101_0": ["a0", "a1"],
-        "101_1": ["a6", "a2", "a10", "a10"],  # a10 has no edge
-    }
-    records = [r for r in whole if r["instr_id"] not in paths]
-    records += [{"instr_id": instr_id, "path": path} for instr_id, path in paths.items()]
-    checked = check(records)
-    assert cases_of(checked) == {
-        "empty paths": ["100_0"],
-        "paths with viewpoints that their scan lacks": ["100_1: 'a9' is not in scan attic"],
-        "paths that do not begin at the start": ["101_0: the path begins at a0 instead of a6"],
-        "paths with steps between unconnected viewpoints": ["101_1: step 2, a2 to a10"],
-    }
-    assert checked.faulty
-    assert not checked.trajectories.keys() & paths.keys()
-    assert len(checked.trajectories) == len(whole) - 4
-
-
-def test_jumps_and_turns_are_notes_and_scored(check, whole):
-    records = list(whole)
-    records[0] = {"instr_id": "100_0", "path": ["a0", "a0", "a8", "a8", "a7"]}
-    checked = check(records)
-    assert cases_of(checked) == {
-        "steps without an edge": ["100_0: step 2, a0 to a8"],
-        "paths that repeat a viewpoint, as for turns in place": ["100_0"],
-    }
-    assert not checked.faulty
-    assert checked.trajectories["100_0"] == ("a0", "a0", "a8", "a8", "a7")
-
-
 def test_instructions_that_are_not_counted_are_not_a_fault(check, whole):
     checked = check(whole[:3], counted={"100_0", "100_1"})
     assert cases_of(checked) == {"records of instructions that are not counted here": ["101_0"]}
@@ -196,10 +163,7 @@ EXTRA = {"instr_id": "9_9", "path": ["a0"]}
         (["a0", "a0"], [], "paths that repeat a viewpoint", False),
     ],
 )
-@pytest.mark.parametrize("counts_all", [True, False])
-def test_each_deviation_gives_one_finding(
-    check, whole, episodes, first, extra, kind, is_fault, counts_all
-):
+def test_each_deviation_gives_one_finding(check, whole, first, extra, kind, is_fault):
     """Check a file that is complete except for one deviation at the instruction 100_0."""
     others = whole[1:]
     if first == "same":
@@ -210,27 +174,19 @@ def test_each_deviation_gives_one_finding(
         records = others
     else:
         records = [{"instr_id": "100_0", "path": first}, *others]
-    counted = None if counts_all else {e.instr_id for e in episodes[:-1]}
-    checked = check(records, counted=counted)
-    concerns = [f for f in checked.findings if "not counted here" not in f.kind]
-    assert len(concerns) == 1
-    assert concerns[0].kind.startswith(kind)
-    assert len(concerns[0].cases) == 1
-    assert concerns[0].fault is is_fault
-    assert checked.faulty is is_fault
+    checked = check(records)
+    (finding,) = checked.findings
+    assert finding.kind.startswith(kind)
+    assert len(finding.cases) == 1
+    assert finding.fault is checked.faulty is is_fault
+    is_scored = not is_fault or first in ("same", "twice")
+    assert ("100_0" in checked.trajectories) is is_scored
 
 
 def test_findings_list_their_first_cases(check):
     text = str(check([]).findings[0])
     assert text.startswith("instructions without a path: 14 (100_0; 100_1; 101_0; 101_1; 102_0; ")
     assert text.endswith("and 9 more)")
-
-
-def test_splits_with_secret_goals_are_checked(check, files):
-    secret = load_episodes("r2r", "test", files)
-    checked = check([{"instr_id": e.instr_id, "path": [e.path[0]]} for e in secret], secret)
-    assert checked.findings == []
-    assert len(checked.trajectories) == 4
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))
@@ -254,7 +210,7 @@ values = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(records=st.lists(values, max_size=6))
 def test_every_record_of_any_json_is_scored_or_reported(check, records):
     checked = check(records)

@@ -1,7 +1,6 @@
 import json
 import math
 
-import numpy as np
 import pytest
 
 from clipnav.envs.episodes import load_episodes
@@ -52,16 +51,6 @@ def test_r2r_files_have_the_format_of_the_server(episodes, walked, files, tmp_pa
     }
     assert [item["instr_id"] for item in items] == [e.instr_id for e in episodes]
     assert [path.name for path in tmp_path.iterdir()] == ["r2r.json"]
-
-
-def test_angles_may_be_numbers_of_numpy(episodes, walked, files, tmp_path):
-    angles = np.deg2rad(np.array([30, -30], np.float32))
-    walked = {name: [(pose[0], *angles) for pose in walk] for name, walk in walked.items()}
-    write_submission(tmp_path / "r2r.json", walked, episodes, files, "r2r")
-    for item in json.loads((tmp_path / "r2r.json").read_text()):
-        assert [pose[1:] for pose in item["trajectory"]] == [angles.tolist()] * len(
-            item["trajectory"]
-        )
 
 
 def test_rxr_files_have_the_format_of_the_server(episodes_of_rxr, stroll, own_files, tmp_path):

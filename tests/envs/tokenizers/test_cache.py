@@ -106,12 +106,6 @@ def test_a_damaged_file_is_made_again(tokenizer, folder):
         assert path.read_bytes() == intact
 
 
-def test_few_instructions_are_not_cached(tokenizer, folder):
-    cached_tokens(tokenizer, TEXTS[1:], 8)
-    cached_vocabulary(TEXTS[1:])
-    assert not folder.exists()
-
-
 def test_a_cache_that_cannot_be_written_is_a_warning(tokenizer, folder):
     folder.write_text("a file instead of a folder")
     with pytest.warns(UserWarning, match="CLIPNAV_CACHE"):

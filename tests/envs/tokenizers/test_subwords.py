@@ -38,8 +38,3 @@ def test_truncated_sentences_keep_their_end_token(subwords):
     tokens = subwords.encode(SENTENCES[0], 5)
     assert len(tokens) == 5
     assert (tokens[0], tokens[-1]) == (len(subwords) - 1, 2)
-
-
-def test_equal_sentences_give_equal_tokenizers(subwords):
-    assert SubwordTokenizer.build(SENTENCES, 300) == subwords
-    assert SubwordTokenizer.build(SENTENCES[:1], 300) != subwords

@@ -1,10 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.tokenizers import WordTokenizer, load_tokenizer, split_words
+from clipnav.envs.tokenizers import WordTokenizer, split_words
 from clipnav.envs.worlds import world_files
 
 SENTENCES = ["Turn left, then stop.", "Stop!! Turn... left", "turn turn Stop"]
@@ -40,25 +38,6 @@ def test_cuts_long_sentences_but_keeps_their_end_mark():
     tokenizer = WordTokenizer.build(SENTENCES, min_count=2)
     assert tokenizer.encode("turn left stop turn", 4).tolist() == [7, 3, 6, 2]
     assert tokenizer.encode("turn left", 4).tolist() == [7, 3, 6, 2]
-
-
-def test_saves_and_loads(tmp_path):
-    tokenizer = WordTokenizer.build([*SENTENCES, "दरवाज़े दरवाज़े"], min_count=2)
-    tokenizer.save(tmp_path / "words.json")
-    assert load_tokenizer(tmp_path / "words.json") == tokenizer
-    assert [path.name for path in tmp_path.iterdir()] == ["words.json"]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"words": ["a", "b"]}', '{"words": 3}'])
-def test_refuses_files_without_a_vocabulary(tmp_path, text):
-    path = tmp_path / "bad.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"bad\.json"):
-        load_tokenizer(path)
-    words = ["<PAD>", "<UNK>", "<EOS>", "a", "a", "<BOS>"]
-    path.write_text(json.dumps({"words": words}))
-    with pytest.raises(ValueError, match="distinct"):
-        load_tokenizer(path)
 
 
 def test_r2r_has_the_published_vocabulary(shared):

@@ -24,13 +24,6 @@ def get(site, tmp_path):
     return get
 
 
-def test_a_file_is_downloaded(get, tmp_path):
-    assert get() == SHA256
-    assert get(SHA256) == SHA256
-    assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
-    assert (tmp_path / "in" / "data.bin").read_bytes() == CONTENT
-
-
 def test_a_broken_connection_is_resumed(site, get, tmp_path):
     site.cut["data.bin"] = 4_000
     assert get(SHA256) == SHA256
@@ -91,16 +84,6 @@ def test_a_wrong_checksum_leaves_no_file(site, get, tmp_path):
     with pytest.raises(DownloadError):
         get("0" * 64)
     assert (tmp_path / "in" / "data.bin").read_text() == "mine"
-
-
-def test_refusals_and_web_pages_are_errors(site, get, tmp_path):
-    with pytest.raises(DownloadError, match="responds with 404 Not Found") as refused:
-        get(name="other.bin")
-    assert not refused.value.unreachable
-    site.types["data.bin"] = "text/html; charset=utf-8"
-    with pytest.raises(DownloadError, match="sends a web page"):
-        get()
-    assert not list((tmp_path / "in").iterdir())
 
 
 def test_an_unreachable_server_is_an_error(tmp_path):

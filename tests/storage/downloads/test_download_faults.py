@@ -49,7 +49,7 @@ def test_transient_failures_are_retried(site, get, tmp_path, name):
     assert len(site.requests) == 2
 
 
-@pytest.mark.parametrize("name", TRANSIENT)
+@pytest.mark.parametrize("name", ["503", "416 at first", "reset", "garbage", "stalled"])
 def test_persistent_failures_are_one_clear_error(site, get, tmp_path, name):
     site.always = TRANSIENT[name]
     with pytest.raises(DownloadError, match="run the same command again to resume") as failed:

@@ -1,5 +1,4 @@
 import json
-import pickle
 import struct
 from pathlib import Path
 
@@ -41,31 +40,10 @@ def test_written_features_are_read_back(path: Path, views: np.ndarray):
     np.testing.assert_array_equal(taken, views[[2, 0, 2]].astype(np.float16).astype(np.float32))
 
 
-def test_taken_rows_are_copies_and_the_map_is_read_only(path: Path):
-    store = open_store(path)
-    store.take(np.array([0]))[:] = 7
-    assert not np.any(store.take(np.array([0])) == 7)
-    with pytest.raises(ValueError, match="read-only"):
-        store.views[0] = 0
-
-
 def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
     with safe_open(path, framework="numpy") as file:
         np.testing.assert_array_equal(file.get_tensor("views"), views.astype(np.float16))
         assert json.loads(file.metadata()["view_order"]) == VIEW_ORDER
-
-
-def test_iterables_and_arrays_give_equal_files(path: Path, tmp_path: Path, views: np.ndarray):
-    other = tmp_path / "other.safetensors"
-    FeatureStore.write(other, (row for row in views), KEYS, open_store(path).metadata)
-    assert other.read_bytes() == path.read_bytes()
-
-
-def test_a_store_pickles_as_its_file_paths(path: Path):
-    store = open_store(path)
-    pickled = pickle.dumps(store)
-    assert len(pickled) < 500
-    np.testing.assert_array_equal(pickle.loads(pickled).views, store.views)
 
 
 def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.ndarray):
@@ -79,11 +57,6 @@ def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.
     )
     with pytest.raises(ValueError, match=r"'top,middle,bottom'.*'bottom,middle,top"):
         open_store(other)
-
-
-def test_the_error_of_an_unknown_viewpoint_names_it_and_the_store(path: Path):
-    with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07.*all scans"):
-        open_store(path).row("house_07", "zz")
 
 
 def test_the_error_of_a_missing_file_names_the_command(tmp_path: Path):

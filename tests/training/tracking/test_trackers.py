@@ -71,16 +71,6 @@ def test_trackio_continues_the_same_run(offline):
     assert SQLiteStorage.get_logs("clipnav", name) == logged
 
 
-def test_trackio_continues_a_run_of_an_earlier_version(offline):
-    pytest.importorskip("trackio", reason="requires the extra 'trackio'")
-    (offline / "run").mkdir()
-    (tracker,) = start_trackers(["trackio"], offline / "run", 8, {})
-    tracker.write("train", 8, {"loss": 0.5})
-    tracker.close()
-    assert runs_below(offline) == [f"{offline.name}/run"]
-    assert not (offline / "run" / "trackers.json").exists()
-
-
 def test_a_missing_package_is_named_before_the_run_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"--track wandb requires.*clipnav\[wandb\]"):

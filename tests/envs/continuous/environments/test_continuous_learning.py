@@ -16,12 +16,6 @@ def make(**arguments):
     return gym.make("R2R-CE-CLIP-v0", split="val_unseen", shuffle=False, **PICTURES, **arguments)
 
 
-def test_the_checker_of_stable_baselines_accepts_the_environment():
-    from stable_baselines3.common.env_checker import check_env
-
-    check_env(make().unwrapped)
-
-
 def test_ppo_trains_on_colour_depth_and_words():
     from stable_baselines3 import PPO
 

@@ -21,19 +21,6 @@ def test_progress_rewards_are_those_of_the_waypoint_task():
     np.testing.assert_allclose(progress_rewards(BEFORE, AFTER, stop, own), [0.25, -0.25, 1, -1, -1])
 
 
-def test_a_stop_at_exactly_three_metres_is_no_success():
-    distance = np.array([3.0, 2.999])
-    rewards = progress_rewards(distance, distance, np.ones(2, bool), task_settings("r2r"))
-    np.testing.assert_allclose(rewards, [-0.05, 2.45])
-
-
-def test_distance_rewards_are_those_of_the_graph_environments():
-    stop = np.array([False, False, True, False, False])
-    settings = task_settings("r2r", reward="distance")
-    rewards = step_rewards(BEFORE, AFTER, stop, settings, None)
-    assert rewards.tolist() == [1.0, -1.0, 2.0, 0.0, 0.0]
-
-
 @pytest.mark.parametrize(("reward", "expected"), [("distance", 2.0), ("ndtw", 2.0 + 2 * 0.7)])
 def test_a_stop_is_rewarded_within_the_success_distance(reward, expected):
     settings = task_settings("r2r", reward=reward, success_distance=1.0)

@@ -1,10 +1,8 @@
 import dataclasses
-import pickle
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import clipnav.envs  # noqa: F401  (registers the environments)
@@ -42,29 +40,6 @@ def test_observations_and_infos_fit_the_spaces(make_box_env):
     assert info["rotation"].shape == (4, 4)
 
 
-def test_a_step_forward_goes_a_quarter_of_a_metre_along_the_heading(make_box_env):
-    env = make_box_env(1, shuffle=False)
-    _, info = env.reset(seed=0)
-    assert info["position"][0].tolist() == [1.0, 1.0, 0.0]
-    repeat(env, RIGHT, 6)
-    *_, info = repeat(env, FORWARD)
-    np.testing.assert_allclose(info["position"][0], [1.25, 1, 0], atol=1e-12)
-    np.testing.assert_allclose(info["habitat_position"][0], [1.25, 0, -1], atol=1e-12)
-    assert info["heading"][0] == pytest.approx(np.pi / 2)
-    assert not info["collided"][0]
-
-
-def test_turning_in_a_circle_leads_back_exactly(make_box_env):
-    env = make_box_env(4)
-    _, before = env.reset(seed=3)
-    *_, after = repeat(env, LEFT, 24)
-    np.testing.assert_array_equal(before["heading"], after["heading"])
-    np.testing.assert_array_equal(before["position"], after["position"])
-    np.testing.assert_array_equal(before["rotation"], after["rotation"])
-    assert after["steps"].tolist() == [24] * 4
-    assert [metrics["path_length"] for metrics in env.metrics()] == [0.0] * 4
-
-
 @pytest.mark.parametrize(
     ("actions", "is_on_floor"),
     [((LEFT,), True), ((RIGHT, LEFT), True), ((LOOK_UP, LOOK_DOWN), False), ((STOP,), False)],
@@ -95,15 +70,6 @@ def test_a_building_whose_starts_are_off_its_floor_is_refused(make_box_env, box_
     make_box_env(1, split=several).reset()  # one path of a building may be unreachable
 
 
-def test_walls_stop_agents_and_count_collisions(make_box_env):
-    env = make_box_env(1, shuffle=False)
-    env.reset(seed=0)
-    *_, info = repeat(env, FORWARD, 30)  # north, towards the wall at y = 3
-    assert info["collided"][0]
-    assert info["position"][0, 1] == pytest.approx(3.0, abs=0.03)
-    assert 20 <= env.metrics()[0]["collisions"] <= 23
-
-
 def test_stop_near_the_goal_is_a_success_and_gives_the_rewards_of_the_specification(make_box_env):
     env = make_box_env(2, shuffle=False)
     _, info = env.reset(seed=0)
@@ -126,25 +92,6 @@ def test_metrics_at_the_end_equal_the_measures_of_the_walk(make_box_env):
         reference = env.experts.locations(int(env._walks.episodes[agent]))
         assert metrics == measure_walk(walk, reference)
         assert metrics["success"] == 1.0
-
-
-def test_the_teacher_repeats_the_reference_walk(make_box_env):
-    env = make_box_env(4, shuffle=False)
-    _, info = env.reset(seed=0)
-    follow_teacher(env, info)
-    for agent, metrics in enumerate(env.metrics()):
-        assert metrics["ndtw"] == pytest.approx(1.0), agent
-
-
-def test_infos_of_ended_agents_contain_metrics(make_box_env):
-    env = make_box_env(4)
-    _, info = env.reset(seed=0)
-    assert "metrics" not in info
-    *_, info = env.step(np.array([STOP, FORWARD, FORWARD, STOP]))
-    assert info["_metrics"].tolist() == [True, False, False, True]
-    metrics = info["metrics"]
-    assert metrics["steps_taken"].tolist() == [1, 0, 0, 1]
-    assert metrics["_success"].tolist() == [True, False, False, True]
 
 
 def test_teacher_actions_do_not_depend_on_when_they_are_read(make_box_env):
@@ -179,29 +126,6 @@ def test_path_and_goal_teachers_differ_where_the_path_is_a_detour(make_box_env, 
     assert "teacher_action" not in env.reset(seed=0)[1]
     with pytest.raises(ValueError, match="'path' or 'goal'"):
         env.teacher_actions()
-
-
-def test_running_out_of_steps_is_no_success(make_box_env):
-    env = make_box_env(1, shuffle=False, max_episode_steps=5)
-    _, info = env.reset(seed=0)
-    for _ in range(5):
-        _, _, terminated, truncated, info = env.step(np.array([RIGHT]))
-    assert (terminated[0], truncated[0]) == (False, True)
-    assert info["metrics"]["success"][0] == 0.0
-    steps = info["steps"].copy()
-    *_, info = env.step(np.array([FORWARD]))
-    assert info["steps"].tolist() == steps.tolist()
-
-
-def test_tilting_changes_the_camera_but_not_the_heading(make_box_env):
-    env = make_box_env(1, tilt_actions=True)
-    _, before = env.reset(seed=0)
-    assert env.single_action_space.n == 6
-    *_, up = repeat(env, LOOK_UP, 2)
-    assert up["tilt"][0] == pytest.approx(np.pi / 3)
-    *_, down = repeat(env, LOOK_DOWN, 3)
-    assert down["tilt"][0] == pytest.approx(-np.pi / 6)
-    np.testing.assert_array_equal(before["heading"], down["heading"])
 
 
 def test_only_observed_sensors_of_moved_agents_are_drawn(make_box_env):
@@ -317,15 +241,6 @@ def test_secret_goals_give_no_rewards_no_metrics_and_stop(make_box_env, box_spli
     assert env.metrics()[0] == {}
 
 
-def test_an_unfinished_batch_can_be_pickled(make_box_env):
-    env = make_box_env(2)
-    env.reset(seed=0)
-    repeat(env, FORWARD, 2)
-    copy = pickle.loads(pickle.dumps(env))
-    for _ in range(5):
-        assert data_equivalence(repeat(env, LEFT)[0], repeat(copy, LEFT)[0])
-
-
 def test_actions_outside_the_space_are_refused(make_box_env):
     env = make_box_env(2)
     with pytest.raises(gym.error.ResetNeeded):
@@ -336,22 +251,3 @@ def test_actions_outside_the_space_are_refused(make_box_env):
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"not all in 0\.\.3"):
         repeat(env, LOOK_UP)
-
-
-def test_attributes_of_the_agents_can_be_read(make_box_env):
-    env = make_box_env(2)
-    env.reset(seed=0)
-    assert [episode.scan for episode in env.get_attr("episode")] == [
-        episode.scan for episode in env.current_episodes()
-    ]
-    assert len(env.call("action_masks")) == 2
-
-
-def test_frames_show_an_agent(make_box_env):
-    env = make_box_env(2, render_mode="rgb_array")
-    env.reset(seed=0)
-    repeat(env, FORWARD, 2)
-    frames = env.render()
-    assert len(frames) == 2
-    assert {frame.shape for frame in frames} == {(640, 960, 3)}
-    assert make_box_env(1).render() is None

@@ -1,11 +1,10 @@
 """The expert's walks and actions, however often and in whatever batch they are read."""
 
-import numpy as np
 import pytest
 
 from clipnav.envs.continuous.environments import experts
 from clipnav.envs.continuous.environments.experts import ExpertWalks
-from clipnav.envs.continuous.settings import FORWARD, LEFT, task_settings
+from clipnav.envs.continuous.settings import task_settings
 
 
 @pytest.fixture
@@ -21,19 +20,6 @@ def counted(monkeypatch):
     return calls
 
 
-def test_an_answer_is_repeated_until_the_agent_acts(make_box_env):
-    env = make_box_env(1)
-    _, info = env.reset(seed=0)
-    _ = info["teacher_action"]
-    # As after 16 alternating turns, when the follower decides on several actions.
-    env.experts._teacher._follower._pending[0] = [FORWARD, LEFT]
-    *_, info = env.step(np.array([LEFT]))
-    assert info["teacher_action"].tolist() == [LEFT]
-    assert env.teacher_actions().tolist() == [LEFT]
-    *_, info = env.step(np.array([LEFT]))
-    assert info["teacher_action"].tolist() == [FORWARD]
-
-
 def test_environments_of_a_simulator_share_the_reference_walks(make_box_env, box_split, counted):
     env = make_box_env(4, shuffle=False)
     env.reset(seed=0)
@@ -46,11 +32,3 @@ def test_environments_of_a_simulator_share_the_reference_walks(make_box_env, box
     turned = task_settings("r2r", turn_angle=30)
     ExpertWalks(box_split, env.simulator, turned).locations(0)
     assert counted == [2, 2, 1]
-
-
-def test_reference_walks_do_not_depend_on_the_batch(make_box_env):
-    together, alone = make_box_env(4), make_box_env(4)
-    together.experts.prepare(range(4))
-    for number in range(4):
-        walks = (env.experts.locations(number) for env in (together, alone))
-        np.testing.assert_array_equal(*walks)

@@ -6,7 +6,7 @@ import pytest
 
 from clipnav.envs.continuous.coordinates import to_habitat
 from clipnav.envs.continuous.episodes import load_continuous_split
-from clipnav.envs.continuous.files import report, scores
+from clipnav.envs.continuous.files import scores
 from clipnav.envs.continuous.files.expert_walks import expert_walks, path_key
 from clipnav.envs.continuous.files.scores import (
     load_continuous_ground_truth,
@@ -215,22 +215,6 @@ def test_the_command_compares_files_with_intervals(few, episodes, expert, tmp_pa
     assert results["submissions"][0]["summary"]["SR"] == 1.0
     assert results["submissions"][1]["summary"]["SR"] == 0.0
     assert results["differences"][0]["metrics"]["SR"]["mean"] == -1.0
-
-
-@pytest.mark.parametrize(
-    ("dataset", "text", "message"),
-    [
-        ("r2r-ce", "[]", "a.json: expected object, got array"),
-        ("rxr-ce", "{", "a.json: record 0: not valid JSON"),
-    ],
-)
-def test_files_are_parsed_before_the_expert_walks(
-    dataset, text, message, tmp_path, run_command, monkeypatch
-):
-    monkeypatch.delattr(report, "load_continuous_ground_truth")
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        run_command("evaluate-submission", tmp_path / "a.json", "--dataset", dataset)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_hea
 from clipnav.envs.continuous.environments.single_env import ContinuousEnv
 from clipnav.envs.continuous.episodes import load_continuous_split, split_of_episodes
 from clipnav.envs.continuous.files.reading import read_ground_truth, read_vlnce_episodes
-from clipnav.envs.continuous.files.writing import instruction_words
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import R2R_CE, task_settings
+from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.tokenizers import WordTokenizer, split_words
 
 
@@ -152,20 +151,6 @@ def test_ground_truth_passes_every_node_and_stops_once(exported, dataset):
             assert np.linalg.norm(walk.locations - node, axis=1).min() <= 0.5
 
 
-def test_actions_of_the_ground_truth_lead_through_its_locations(exported):
-    walks = read_ground_truth(exported("r2r").files[-1])
-    for episode in read_vlnce_episodes(exported("r2r").files[0]).episodes:
-        heading, places = episode.heading, [np.array(episode.start)]
-        walk = walks[episode.episode_id]
-        for action in walk.actions:
-            heading += np.radians(R2R_CE.turn_angle) * {2: -1, 3: 1}.get(int(action), 0)
-            if action == 1:
-                ahead = np.array([np.sin(heading), np.cos(heading), 0])
-                places.append(walk.locations[len(places) - 1] + R2R_CE.step_size * ahead)
-        errors = np.linalg.norm(np.array(places) - walk.locations, axis=1)
-        assert np.median(errors) < 1e-6  # collisions differ
-
-
 def test_headings_can_be_rounded_as_in_v1_3(exported, read_packed):
     exact = read_packed(exported("r2r").files[0])["episodes"]
     rounded = read_packed(exported("r2r", rounded_headings=True).files[0])["episodes"]
@@ -183,11 +168,6 @@ def test_equal_exports_are_equal_to_the_byte(exported, tmp_path):
     copy = tmp_path / "a" / "copy.json.gz"
     write_packed(copy, json.loads(gzip.decompress(original.read_bytes())))
     assert copy.read_bytes() == original.read_bytes()
-
-
-def test_the_vocabulary_begins_with_padding_and_orders_words_by_frequency():
-    words = instruction_words(["Go left, go on.", "Go."])
-    assert words == ["<pad>", "<unk>", "go", ".", ",", "left", "on"]
 
 
 @pytest.mark.parametrize("action", [10**40, -1, 6])
@@ -315,15 +295,6 @@ def test_files_of_the_test_split_have_no_goals_and_no_ground_truth(monkeypatch, 
     assert [path.name for path in exported.files] == ["test.json.gz", "test.json.gz"]
     (record, _) = json.loads(gzip.decompress(exported.files[0].read_bytes()))["episodes"]
     assert not {"info", "goals", "reference_path"} & set(record)
-
-
-def test_a_file_in_place_of_the_folder_is_reported_before_walks_are_made(tmp_path, monkeypatch):
-    from clipnav.envs.continuous.files import writing
-
-    monkeypatch.setattr(writing, "expert_walks", None)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError, match="file"):
-        writing.export_split("r2r", "val_unseen", tmp_path / "file")
 
 
 def test_the_command_writes_files_and_reports_them(monkeypatch, tmp_path, run_command):

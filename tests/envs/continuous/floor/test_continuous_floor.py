@@ -6,20 +6,13 @@ import pytest
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.floor.continuous_floor import grid_of_boxes, largest_piece
 from clipnav.envs.continuous.floor.neighbours import cell_graph
-from clipnav.envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS
+from clipnav.envs.houses.plan.elements import STAIRWELL
 
 
 def test_border_and_clearance_of_a_room(room):
     points = np.array([[0.0, 1.0, 0.0], [-0.01, 1.0, 0.0], [1.0, 1.2, 0.0], [3.9, 2.0, 0.0]])
     assert room.contains(points).tolist() == [True, False, True, True]
     np.testing.assert_allclose(room.clearance(points[1:]), [0.0, 1.0, 0.1], atol=1e-6)
-
-
-def test_the_radius_narrows_the_floor():
-    wide, narrow = (ContinuousFloor.of_boxes([(0, 0, 4, 3)], radius=r) for r in (0.0, 0.3))
-    point = np.array([[0.5, 1.5, 0.0]])
-    assert wide.clearance(point)[0] - narrow.clearance(point)[0] == pytest.approx(0.3)
-    assert not narrow.contains(np.array([[0.29, 1.5, 0.0]]))[0]
 
 
 def test_projection(room):
@@ -62,29 +55,3 @@ def test_walls_and_rail_are_no_floor(two_storeys, two_storey_floor):
     beside_the_head = np.array([*stairs.point(stairs.first_side * stairs.flight_middle, 0.0), 2.9])
     points = np.array([in_wall, rail, below_the_head, beside_the_head])
     assert not two_storey_floor.contains(points).any()
-
-
-def test_flights_are_as_wide_as_the_agent_permits(two_storeys, two_storey_floor):
-    stairs = two_storeys.plan.stairs[0]
-    across = np.arange(0.0, stairs.width / 2, 0.01)
-    points = np.array([[*stairs.point(stairs.first_side * a, 1.0), 0.74] for a in across])
-    width = 0.01 * two_storey_floor.contains(points).sum()
-    inner = stairs.width / 2 - WALL_HALF_THICKNESS
-    assert width == pytest.approx(inner - 0.04 - 2 * 0.1, abs=0.06)
-
-
-def test_walks_up_and_down_the_stairs(two_storeys, two_storey_floor):
-    stairs = two_storeys.plan.stairs[0]
-    for upper in (False, True):
-        start, goal = (np.array(stairs.end(end, 0.6)) for end in (upper, not upper))
-        path = two_storey_floor.shortest_path(start, goal)
-        position = start[None]
-        for corner in path[1:]:
-            for _ in range(40):
-                way = corner[:2] - position[0, :2]
-                distance = min(0.25, float(np.linalg.norm(way)))
-                if distance < 1e-3:
-                    break
-                heading = np.arctan2(way[0], way[1])
-                position, _ = two_storey_floor.step(position, np.array([heading]), distance, True)
-        np.testing.assert_allclose(position[0], goal, atol=0.05)
