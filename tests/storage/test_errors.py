@@ -11,6 +11,7 @@ from clipnav.storage.errors import (
     short_names,
     shortened,
 )
+from clipnav.storage.extras import import_extra
 from clipnav.storage.pictures import PictureError
 from clipnav.storage.records import RecordError
 
@@ -59,3 +60,10 @@ def test_worker_processes_can_report_errors(error):
     assert type(other) is type(error)
     assert str(other) == str(error)
     assert vars(other) == vars(error)
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "no_such_package.part"])
+def test_a_missing_package_is_named_with_its_extra(module):
+    message = r"^a\.hdf5: reading requires the package no_such_package: pip install 'clipnav\[fo"
+    with pytest.raises(ModuleNotFoundError, match=message):
+        import_extra(module, "formats", "a.hdf5: reading")

@@ -1,4 +1,4 @@
-"""Experts: golden walks, their rules one by one, and every validation episode of the houses."""
+"""Experts and planners: golden walks, published rules, and every validation episode of a house."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from clipnav.connectivity import read_connectivity
 from clipnav.envs.continuous.coordinates import from_habitat
 from clipnav.envs.continuous.experts import (
     THRASHING,
+    CompatFollower,
     GreedyFollower,
     Teacher,
     best_turns,
@@ -14,6 +15,7 @@ from clipnav.envs.continuous.experts import (
 )
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.planners import waypoint_actions
 from clipnav.envs.continuous.settings import (
     FORWARD,
     LEFT,
@@ -143,3 +145,164 @@ def test_walks_up_and_down_stairs(two_storeys, two_storey_floor):
         assert walk.is_complete
         np.testing.assert_allclose(walk.positions[0], start)
         assert np.linalg.norm(walk.positions[-1] - goal) < 0.5
+
+
+AHEAD = np.array([0.0, 0.0, -1.0])  # habitat's axes
+
+
+class OneCorner:
+    """Floor with one way, whose second point is a given point (3,) or missing."""
+
+    def __init__(self, corner, distance=9.0):
+        self.corner, self.distance = corner, distance
+
+    def distances(self, positions, goals):
+        return np.full(len(positions), self.distance)
+
+    def shortest_path(self, start, goal):
+        return np.empty((0, 3)) if self.corner is None else np.array([start, self.corner, goal])
+
+
+def action(floor, settings=R2R_CE, heading=0.0):
+    follower = CompatFollower(settings, 0.5)
+    pose = np.zeros((1, 3)), np.array([heading])
+    return int(follower.next_actions(floor, *pose, np.ones((1, 3)))[0])  # type: ignore[arg-type]
+
+
+def product(p, q):
+    """Return the product of quaternions (scalar, vector)."""
+    (a, u), (b, v) = p, q
+    return a * b - u @ v, a * v + b * u + np.cross(u, v)
+
+
+def angle_between(p, q):
+    a, v = product(p, (q[0], -q[1]))
+    return 2 * np.arctan2(np.linalg.norm(v), abs(a))
+
+
+def original_action(way, yaw, turn):
+    """Return the action of `ShortestPathFollowerCompat` for a way (3,) in habitat's axes."""
+    way = way + 1e-6 * np.cross([0.0, 1.0, 0.0], AHEAD)
+    half = np.sqrt(2 * (1 + AHEAD @ (way / np.linalg.norm(way)))) / 2
+    vector = np.cross(AHEAD, way / np.linalg.norm(way)) / (2 * half) * [0, 1, 1]
+    norm = np.sqrt(half**2 + vector @ vector)
+    wanted = half / norm, vector / norm
+
+    def off(angle):
+        return angle_between(wanted, (np.cos(angle / 2), np.array([0, np.sin(angle / 2), 0])))
+
+    if off(yaw) <= turn + 1e-6:
+        return FORWARD
+    return LEFT if off(yaw + turn) < off(yaw) else RIGHT
+
+
+@pytest.mark.parametrize("settings", [R2R_CE, RXR_CE], ids=["15", "30"])
+@pytest.mark.parametrize("is_level", [True, False])
+def test_actions_equal_the_original_rule(settings, is_level):
+    rng, seen = np.random.default_rng(4), set()
+    for _ in range(500):
+        way, yaw = rng.normal(size=3) * [1, not is_level, 1], rng.uniform(-4, 4)
+        expected = original_action(way, yaw, np.radians(settings.turn_angle))
+        assert action(OneCorner(from_habitat(way)), settings, -yaw) == expected
+        seen.add(expected)
+    assert seen == {FORWARD, LEFT, RIGHT}
+
+
+def test_stops_within_the_radius_and_walks_on_without_a_way():
+    ahead = np.array([0.0, 1.0, 0.0])
+    assert [action(OneCorner(ahead, d)) for d in (0.499, 0.5, 0.501)] == [STOP, STOP, FORWARD]
+    assert action(OneCorner(None, np.inf)) == FORWARD
+
+
+def test_a_walk_that_gets_stuck_is_given_up():
+    floor = ContinuousFloor.of_boxes([(0, 0, 1, 1), (2, 0, 3, 1)])
+    nodes = np.array([[0.5, 0.5, 0.0], [2.5, 0.5, 0.0]])
+    (walk,) = reference_walks(
+        floor, [nodes], np.zeros(1), R2R_CE, follower="compat", most_actions=20
+    )
+    assert walk.actions.tolist() == [FORWARD] * 20
+    assert not walk.is_complete
+
+
+@pytest.mark.parametrize(("follower", "turns"), [("greedy", 6), ("compat", 5)])
+def test_the_teacher_of_an_environment_is_the_chosen_follower(make_box_env, follower, turns):
+    env = make_box_env(1, shuffle=False, follower=follower)  # the way is 90 degrees to the right
+    _, info = env.reset(seed=0)
+    actions = []
+    for _ in range(turns + 1):
+        actions.append(int(info["teacher_action"][0]))
+        *_, info = env.step(np.array(actions[-1:]))
+    assert actions == [RIGHT] * turns + [FORWARD]
+
+
+def carry_out(floor, settings, position, heading, actions):
+    """Return position (3,) and heading after actions."""
+    turn = np.radians(settings.turn_angle)
+    for action in actions:
+        heading += {LEFT: -turn, RIGHT: turn}.get(action, 0.0)
+        if action == FORWARD:
+            steps = floor.step(position[None], np.array([heading]), settings.step_size, True)
+            position = steps[0][0]
+    return position, heading
+
+
+@pytest.mark.parametrize("distance", [0.25, 1.6])
+@pytest.mark.parametrize("degrees", [0, 7, 130, -100])
+def test_a_walk_to_a_waypoint_ends_there(distance, degrees):
+    floor = ContinuousFloor.of_boxes([(0, 0, 10, 10)])
+    start, heading, angle = np.array([5.0, 5.0, 0.0]), 0.3, np.radians(degrees)
+    actions = waypoint_actions(distance, angle, R2R_CE)
+    end, facing = carry_out(floor, R2R_CE, start, heading, actions)
+    direction = np.array([np.sin(heading + angle), np.cos(heading + angle), 0.0])
+    assert np.linalg.norm(end - start - distance * direction) < 0.1305
+    off = (facing - heading - angle + np.pi) % (2 * np.pi) - np.pi
+    assert abs(off) <= np.radians(7.5) + 1e-9
+    assert STOP not in actions
+
+
+def test_long_steps_stop_where_no_step_comes_nearer():
+    settings = ContinuousSettings(step_size=1.0, turn_angle=90.0)
+    assert waypoint_actions(0.4, 0.0, settings) == []
+
+
+def original_plan(distance, theta, turn):
+    """Return the plan by the rules of VLN-CE's `DiscretePathPlanner`, theta counter-clockwise.
+
+    Headings are floats in [0, 2 pi), as there. Places are complex numbers.
+    """
+    count, goal = round(2 * np.pi / turn), distance * np.exp(1j * theta)
+    here, facing, actions = 0j, 0.0, []
+    while round(abs(here - goal), 3) > 0.13:
+        headings = [facing]
+        for _ in range(count - 1):
+            headings.append((headings[-1] + turn) % (2 * np.pi))
+        ends = here + 0.25 * np.exp(1j * np.array(headings))
+        lefts = int(abs(ends - goal).argmin())
+        rights = count - lefts
+        actions += [RIGHT] * rights if lefts > count // 2 else [LEFT] * lefts
+        actions.append(FORWARD)
+        here, facing = ends[lefts], headings[lefts]
+    ideal = np.angle(goal) % (2 * np.pi)
+    while facing - ideal > turn / 2:
+        facing -= turn
+        actions.append(RIGHT)
+    while ideal - facing > turn / 2:
+        facing += turn
+        actions.append(LEFT)
+    return actions
+
+
+@pytest.mark.parametrize("settings", [R2R_CE, RXR_CE], ids=["15", "30"])
+def test_plans_equal_those_of_the_original(settings):
+    rng, longest = np.random.default_rng(0), 0
+    for _ in range(400):
+        distance, theta = rng.uniform(0.25, 3), rng.uniform(0, 2 * np.pi)
+        actions = waypoint_actions(distance, -theta, settings)
+        assert actions == original_plan(distance, theta, np.radians(settings.turn_angle))
+        longest = max(longest, actions[::-1].index(FORWARD))
+    assert longest > settings.turns_per_circle // 2  # some plans turn the long way round
+
+
+@pytest.mark.parametrize("noise", [-1e-15, 0.0, 1e-15])
+def test_a_waypoint_straight_ahead_needs_no_turns(noise):
+    assert waypoint_actions(1.0, noise, R2R_CE) == [FORWARD] * 4

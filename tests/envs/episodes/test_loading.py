@@ -1,12 +1,21 @@
+import dataclasses
 import gzip
 import json
 import math
 import re
+from types import SimpleNamespace
 
 import pytest
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.episodes import TimedWord, base_language, load_episodes
+from clipnav.envs.episodes import (
+    Episode,
+    TimedWord,
+    base_language,
+    load_demonstrations,
+    load_episodes,
+)
+from clipnav.envs.episodes.splits import exchange_words
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.worlds import world_files
 
@@ -223,3 +232,98 @@ def test_built_in_episodes_are_like_those_of_rxr():
         assert all(len(e.timed_instruction) == len(e.instruction.split(" ")) for e in hindi)
         ids |= {int(e.instr_id) for e in episodes}
     assert len(ids) > 2_500
+
+
+@pytest.fixture
+def walks(own_world, guide):
+    """Lines of a follower file and a function that writes them."""
+    metrics = {"ne": 0, "sr": 1.0, "spl": 0.9, "dtw": 1.5, "ndtw": 0.9, "sdtw": 0.9}
+
+    lines = [
+        {
+            "demonstration_id": 10 + line["instruction_id"],
+            "instruction_id": line["instruction_id"],
+            "annotator_id": 43,
+            "path": [*line["path"], line["path"][-2]],
+            "metrics": metrics,
+        }
+        for line in guide.lines
+    ]
+
+    def write():
+        path = own_world / "rxr" / "rxr_train_follower.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    return SimpleNamespace(lines=lines, write=write)
+
+
+def test_demonstrations_belong_to_instructions(walks, own_files):
+    walks.write()
+    demonstrations = load_demonstrations("train", own_files)
+    episodes = load_episodes("rxr", "train", own_files)
+    assert [walk.instr_id for walk in demonstrations] == [e.instr_id for e in episodes]
+    first = demonstrations[0]
+    assert (first.demonstration_id, first.instruction_id, first.annotator_id) == (1010, 1000, 43)
+    assert first.path == (*episodes[0].path, episodes[0].path[-2])
+    assert (first.metrics.ne, first.metrics.sr, first.metrics.spl) == (0.0, 1.0, 0.9)
+    assert (first.metrics.dtw, first.metrics.ndtw, first.metrics.sdtw) == (1.5, 0.9, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path": ["a0", "b0"]}, "field 'path': scan 'attic' has no viewpoint 'b0'"),
+        ({"path": []}, "field 'path': expected array of length >= 1"),
+        ({"instruction_id": 5}, "field 'instruction_id': 5 is not in the guide file"),
+        ({"metrics": {"ne": 0}}, r"field 'metrics\.sr' is missing"),
+        ({"metrics": None}, "field 'metrics': expected object, got null"),
+        ({"demonstration_id": 1010}, "occurs twice"),
+    ],
+)
+def test_errors_name_the_damaged_demonstration(walks, own_files, changes, message):
+    walks.lines[1].update(changes)
+    walks.write()
+    match = rf"_follower\.jsonl: record 1 \(\w+ \d+\): {message}.*; .*download-data"
+    with pytest.raises(ValueError, match=match):
+        load_demonstrations("train", own_files)
+
+
+def episodes_of(paths, language="en"):
+    """Build episodes whose instructions contain their language, path and index."""
+    return [
+        Episode(
+            *(f"{language}{place}", path, "attic", ("a", "b"), 0.0, f"{language} {path} {place}"),
+            language=language,
+            timed_instruction=(TimedWord(f"{path}"),),
+        )
+        for place, path in enumerate(paths)
+    ]
+
+
+@pytest.mark.parametrize("paths", [[1, 2], [1, 1, 2, 2], [1, 1, 1, 2, 3, 3], list(range(50)) * 3])
+def test_each_episode_gets_the_instruction_of_another_path(paths):
+    own = episodes_of(paths)
+    for seed in range(20):
+        given = exchange_words(own, seed)
+        assert sorted(e.instruction for e in given) == sorted(e.instruction for e in own)
+        for episode, other in zip(own, given, strict=True):
+            _, path, _ = other.instruction.split()
+            assert int(path) != episode.path_id
+            assert other.timed_instruction[0].word == path
+            words = {"instruction": "", "timed_instruction": ()}
+            assert dataclasses.replace(other, **words) == dataclasses.replace(episode, **words)
+
+
+def test_exchange_depends_on_the_seed_and_stays_within_a_language():
+    hindi, english = episodes_of(range(30), "hi-IN"), episodes_of(range(30), "en-US")
+    both = [episode for pair in zip(hindi, english, strict=True) for episode in pair]
+    given = exchange_words(both, 3)
+    assert given[::2] == exchange_words(hindi, 3)
+    assert given[1::2] == exchange_words(english, 3)
+    assert exchange_words(both, 3) == given != exchange_words(both, 4)
+    assert all(e.instruction.startswith(e.language) for e in given)
+
+
+def test_a_split_with_too_few_paths_cannot_be_exchanged():
+    with pytest.raises(ValueError, match="language 'te': more than half of the 3 instructions"):
+        exchange_words([*episodes_of([1, 1, 2], "te"), *episodes_of([1, 2])], 0)

@@ -1,6 +1,7 @@
-"""The process of habitat-sim ends, stays silent or refuses: restarts and reasons."""
+"""The process of habitat-sim: restarts, reasons of failures, and its interpreter."""
 
 import errno
+import json
 import logging
 import os
 import subprocess
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from clipnav.envs.habitat import client
+from clipnav.envs.habitat.checking import check_habitat
 from clipnav.envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
+from clipnav.envs.habitat.interpreter import VARIABLE, habitat_python
 from tests.launching import variables
 
 STUB = """
@@ -240,3 +243,108 @@ assert child.exitcode == 0
 def test_a_worker_that_does_not_close_its_server_leaves_no_files(habitat_python, scene, temporary):
     run_program(WORKER, habitat_python, scene, TMPDIR=str(temporary))
     assert list(temporary.iterdir()) == []
+
+
+def test_everything_works_with_the_fake(habitat_python):
+    checks = list(check_habitat(gpu_device_id=-1))
+    assert [check.name for check in checks] == ["Python", "habitat-sim", "interface", "drawing"]
+    assert all(check.is_ok for check in checks)
+    assert checks[0].text == str(habitat_python)
+    assert "habitat_sim 0.3.3 (the number that 0.3.4 reports too)" in checks[1].text
+
+
+def test_a_python_without_habitat_is_reported_with_the_way_to_install_it(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')  # and without numpy
+    python.chmod(0o755)
+    *_, last = check_habitat(python)
+    assert not last.is_ok
+    assert last.name == "habitat-sim"
+    assert "No module named 'numpy'; install habitat-sim into a conda environment" in last.text
+
+
+def test_an_old_habitat_is_reported_with_the_names_that_it_lacks(habitat_python, tmp_path):
+    old = habitat_python.with_name("old")
+    old.write_text(
+        "#!/bin/sh\n"
+        f'exec "{habitat_python}" -c "import habitat_sim, sys, runpy; '
+        "del habitat_sim.PathFinder.try_step_no_sliding; sys.argv = sys.argv[2:]; "
+        'runpy.run_path(sys.argv[0], run_name=\'__main__\')" "$@"\n'
+    )
+    old.chmod(0o755)
+    *_, last = check_habitat(old)
+    assert last.name == "interface"
+    assert not last.is_ok
+    assert "lacks PathFinder.try_step_no_sliding; install 0.2.2 to 0.3.4" in last.text
+
+
+def test_a_missing_device_is_reported(habitat_python, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "NONE").write_text("exit")  # the fake reads the file of the empty scene
+    *_, last = check_habitat(habitat_python, gpu_device_id=0)
+    assert last.name == "drawing"
+    assert not last.is_ok
+    assert "CUDA device 0; give gpu_device_id=-1" in last.text
+
+
+def test_no_named_python_is_the_first_step(monkeypatch):
+    monkeypatch.delenv("CLIPNAV_HABITAT_PYTHON", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    [check] = check_habitat()
+    assert not check.is_ok
+    assert "conda install -n habitat" in check.text
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Folder of a virtual environment."""
+    path = tmp_path / "envs" / "habitat"
+    (path / "bin").mkdir(parents=True)
+    (path / "bin" / "python").touch(0o755)
+    return path
+
+
+def test_an_interpreter_or_the_folder_of_an_environment_can_be_named(environment, monkeypatch):
+    python = environment / "bin" / "python"
+    assert habitat_python(python) == habitat_python(str(environment)) == python
+    monkeypatch.setenv(VARIABLE, str(environment))
+    assert habitat_python() == python
+    assert habitat_python(sys.executable) == Path(sys.executable)
+
+
+def test_a_conda_environment_can_be_named(environment, tmp_path, monkeypatch):
+    conda = tmp_path / "conda"
+    answer = json.dumps({"envs": [str(tmp_path / "base"), str(environment)]})
+    conda.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    conda.chmod(0o755)
+    monkeypatch.setenv("CONDA_EXE", str(conda))
+    assert habitat_python("habitat") == environment / "bin" / "python"
+    with pytest.raises(FileNotFoundError, match=r"robot: neither .* \(conda has base, habitat\)"):
+        habitat_python("robot")
+
+
+def test_without_conda_the_name_is_refused(monkeypatch):
+    monkeypatch.delenv("CONDA_EXE", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"habitat: neither a Python.*; correct"):
+        habitat_python("habitat")
+
+
+def test_a_folder_without_python_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="bin/python: this environment has no Python"):
+        habitat_python(tmp_path)
+
+
+def test_this_interpreter_is_used_if_habitat_is_installed_in_it(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert habitat_python() == Path(sys.executable)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"conda create -n habitat python=3\.9"):
+        habitat_python()
+
+
+def test_on_windows_the_systems_of_habitat_are_named(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ModuleNotFoundError, match="no package for Windows; use Linux or macOS"):
+        habitat_python("habitat")

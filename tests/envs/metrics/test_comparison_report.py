@@ -6,7 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from clipnav.envs.metrics import bootstrap_interval, seed_difference
+from clipnav.envs.metrics import (
+    aligned,
+    bootstrap_interval,
+    score_path,
+    score_paths,
+    seed_difference,
+    summarise,
+    summarise_groups,
+)
 from clipnav.envs.metrics.comparison_report import (
     make_report,
     markdown_table,
@@ -106,3 +114,36 @@ def test_clusters_can_be_images():
     assert report.figures["val"]["b"]["accuracy"].against_first == expected
     assert "difference from a on the same images" in text_table(report)
     assert to_json(report)["val"]["a"]["accuracy"]["over_images"]["mean"] == 0.875
+
+
+def test_texts_go_to_the_left_and_figures_to_the_right():
+    rows = [["split", "who", "SR"], ["val", "follower", "7.25"], ["a", "b", ""]]
+    assert aligned(rows, texts=2) == "split  who         SR\nval    follower  7.25\na      b"
+    assert aligned([["a", "b"], ["long", "12"]]) == "a      b\nlong  12"
+
+
+def test_summaries_are_means_per_group(attic):
+    scores = [score_path(attic, ["a0"], ["a0", goal]) for goal in ("a1", "a2", "a4", "a8")]
+    summary = summarise(scores)
+    assert summary["NE"] == pytest.approx(np.mean([s["nav_error"] for s in scores]))
+    assert summary["episodes"] == 4
+    assert set(summary) >= {"TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"}
+    groups = summarise_groups(scores, ["hi", "en", "hi", "en"])
+    assert list(groups) == ["en", "hi"]
+    assert groups["hi"] == summarise(scores[::2])
+    with pytest.raises(ValueError, match="no episode"):
+        summarise([])
+
+
+def test_columns_and_rows_have_the_same_summary(attic):
+    references = [["a0", goal] for goal in ("a1", "a2", "a4", "a8")]
+    columns = score_paths(attic, [["a0", "a1"]] * 4, references)
+    rows = [score_path(attic, ["a0", "a1"], reference) for reference in references]
+    assert summarise(columns) == pytest.approx(summarise(rows))
+    groups = ["val_seen", "val_unseen", "val_seen", "val_seen"]
+    by_column, by_row = summarise_groups(columns, groups), summarise_groups(rows, groups)
+    assert by_column.keys() == by_row.keys()
+    for group, summary in by_column.items():
+        assert summary == pytest.approx(by_row[group])
+    with pytest.raises(ValueError, match="3 groups for 4 paths"):
+        summarise_groups(columns, groups[1:])

@@ -1,14 +1,23 @@
 import gzip
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clipnav.envs.graphs.candidates import candidate_table
 from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.device_features import DeviceFeatures
+from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.observations import FeatureObserver, angle_feature, panorama_angles
+from clipnav.envs.navigation.stored_features import WideningReader, stored_tensors
 from clipnav.storage.features.opening import open_store
-from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.shards import Shard
+from clipnav.storage.features.store import FeatureStore, ShardedViews
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +94,176 @@ def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):
     FeatureStore.write(part, store.views[:-1], store.keys[:-1], {})
     with pytest.raises(KeyError, match=r"part\.safetensors.*b5.*barn"):
         FeatureObserver(world, open_store(part), 4, 1)
+
+
+def make_store(path, views):
+    keys = [f"scan_{row}" for row in range(len(views))]
+    FeatureStore.write(path, views, keys, {"encoder": "test"})
+    return open_store(path)
+
+
+# The widths of CLIP models and of ResNet-152, and one for which even a single view is large.
+@pytest.mark.parametrize("width", [1, 512, 640, 1024, 2048, 33_000])
+def test_reads_the_values_of_the_store(tmp_path, width):
+    rng = np.random.default_rng(width)
+    count = 5 if width < 10_000 else 2
+    store = make_store(
+        tmp_path / "s.safetensors", rng.standard_normal((count, 36, width), dtype=np.float32)
+    )
+    rows = rng.integers(0, count, 4)
+    target = np.full((4, 36, width + 8), 7.0, dtype=np.float32)
+    WideningReader(store).read(rows, target)
+    np.testing.assert_array_equal(target[..., :width], store.views[rows].astype(np.float32))
+    assert (target[..., width:] == 7).all()
+
+
+def test_every_finite_float16_keeps_its_value_and_sign(tmp_path):
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = np.resize(halves[np.isfinite(halves)], (36 * 1764,)).reshape(1, 36, -1)
+    store = make_store(tmp_path / "s.safetensors", halves)
+    target = np.empty(halves.shape, dtype=np.float32)
+    WideningReader(store).read(np.array([0]), target)
+    np.testing.assert_array_equal(target, halves.astype(np.float32))
+    np.testing.assert_array_equal(np.signbit(target), np.signbit(halves))
+
+
+def test_shards_are_read_without_copies(tmp_path):
+    rng = np.random.default_rng(0)
+    views = rng.standard_normal((7, 36, 16)).astype(np.float16)
+    keys = [f"scan_{row}" for row in range(7)]
+    output = tmp_path / "store.safetensors"
+    for index in range(3):
+        part = Shard(index, 3)
+        rows = [keys.index(key) for key in part.part(keys)]
+        FeatureStore.write(part.path(output), views[rows], part.part(keys), {"encoder": "test"})
+    store = open_store(output)
+    rows = rng.integers(0, 7, 20)
+    target = np.empty((20, 36, 16), dtype=np.float32)
+    WideningReader(store).read(rows, target)
+    np.testing.assert_array_equal(target, views[rows].astype(np.float32))
+    tensors = stored_tensors(store)
+    assert [len(tensor) for tensor in tensors] == [2, 2, 3]
+    assert isinstance(store.views, ShardedViews)
+    for tensor, part in zip(tensors, store.views.parts, strict=True):
+        assert np.shares_memory(tensor.numpy(), part)
+        assert not part.flags.writeable  # a read-only memory map
+
+
+def test_its_pickle_contains_the_store_path_only(tmp_path):
+    store = make_store(tmp_path / "s.safetensors", np.ones((50, 36, 64), dtype=np.float32))
+    raw = pickle.dumps(WideningReader(store))
+    assert len(raw) < 1000
+    target = np.empty((1, 36, 64), dtype=np.float32)
+    pickle.loads(raw).read(np.array([3]), target)
+    assert (target == 1).all()
+
+
+def test_non_finite_features_are_refused_on_first_read(tmp_path):
+    store = make_store(tmp_path / "s.safetensors", np.ones((3, 36, 4), np.float32))
+    raw = bytearray(store.path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    store.path.write_bytes(raw)
+    reader, target = WideningReader(store), np.empty((2, 36, 4), np.float32)
+    for _ in range(2):
+        reader.read(np.array([0, 1]), target)
+        with pytest.raises(ValueError, match="features of viewpoint 2 of scan scan are not all"):
+            reader.read(np.array([1, 2]), target)
+
+
+@pytest.fixture(scope="module")
+def twins(tiny_arguments):
+    """Two environments with the same episodes, one observing features and one indices."""
+    kinds = ("features", "indices")
+    return [make_vln_vector_env(5, **tiny_arguments, observe=kind) for kind in kinds]
+
+
+@given(seed=st.integers(0, 2**31), steps=st.integers(0, 12))
+@settings(max_examples=25, deadline=None)
+def test_gathered_features_equal_those_of_the_environment(twins, seed, steps):
+    full, slim = twins
+    features = DeviceFeatures(slim)
+    observation, _ = full.reset(seed=seed)
+    indices, _ = slim.reset(seed=seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        actions = rng.integers(full.single_action_space.n, size=5)
+        observation, *rest, info = full.step(actions)
+        indices, *other_rest, other_info = slim.step(actions)
+        for mine, other in zip(rest, other_rest, strict=True):
+            np.testing.assert_array_equal(mine, other)
+        assert info["viewpoint"].tolist() == other_info["viewpoint"].tolist()
+    seen = features.gather(indices["viewpoint"], indices["view"])
+    np.testing.assert_array_equal(seen.panorama, observation["panorama"])
+    np.testing.assert_array_equal(seen.candidates, observation["candidates"])
+    np.testing.assert_array_equal(seen.mask, observation["action_mask"])
+    size = full.angle_feature_size
+    directions = observation["heading"][:, 0], observation["elevation"][:, 0]
+    own = angle_feature(*directions, size)
+    np.testing.assert_array_equal(seen.angle, own)
+    assert features.width == full.single_observation_space["panorama"].shape[1]
+    for name in ("instruction", "action_mask", "heading", "elevation"):
+        np.testing.assert_array_equal(indices[name], observation[name])
+
+
+def test_distances_are_the_lengths_of_edges(twins):
+    world = twins[1].nav_world
+    nodes = np.arange(len(world))
+    distances = DeviceFeatures(twins[1]).gather(nodes, np.full(len(world), 12)).distances
+    places = np.concatenate([graph.positions for graph in world.graphs.values()])
+    expected = np.linalg.norm(places[world.targets] - places[:, None], axis=2)
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+    assert (distances[:, 0] == 0).all()
+
+
+def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
+    whole = twins[1].feature_store
+    for index in range(2):
+        part = Shard(index, 2)
+        path = part.path(tmp_path / "store.safetensors")
+        rows = [whole.keys.index(key) for key in part.part(whole.keys)]
+        FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
+    arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
+    env = make_vln_vector_env(2, **arguments, observe="indices")
+    nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
+    expected = DeviceFeatures(twins[1]).gather(nodes, views)
+    assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
+def test_gathers_the_same_on_an_accelerator(twins):
+    nodes, views = np.arange(10), np.arange(10) + 9
+    here = DeviceFeatures(twins[1]).gather(nodes, views)
+    there = DeviceFeatures(twins[1], "cuda").gather(nodes, views)
+    for mine, other in zip(here, there, strict=True):
+        assert other.device.type == "cuda"
+        assert torch.equal(mine, other.cpu())
+
+
+def test_an_invalid_angle_feature_size_is_refused(tiny_arguments):
+    env = make_vln_vector_env(1, **tiny_arguments, observe="indices", angle_feature_size=10)
+    with pytest.raises(ValueError, match="angle_feature_size 10"):
+        DeviceFeatures(env)
+
+
+def test_non_finite_features_are_refused_before_training(tiny_arguments, tmp_path):
+    path = tmp_path / "broken.safetensors"
+    raw = bytearray(Path(tiny_arguments["features"]).read_bytes())
+    row = open_store(tiny_arguments["features"]).row("attic", "a4")
+    views = len(raw) - 17 * 36 * 8 * 2
+    start = views + row * 36 * 8 * 2
+    raw[start : start + 2] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    arguments = {**tiny_arguments, "features": str(path)}
+    match = r"broken\.safetensors: features of viewpoint a4 of scan attic are not all finite"
+    with pytest.raises(ValueError, match=match):
+        DeviceFeatures(make_vln_vector_env(2, **arguments, observe="indices"))
+    env = make_vln_vector_env(8, **arguments, observe="features", split="train")
+
+    def walk_everywhere():
+        for seed in range(20):
+            observation, _ = env.reset(seed=seed)
+            for _ in range(6):
+                observation, *_ = env.step(observation["action_mask"].argmin(1) - 1)
+
+    with pytest.raises(ValueError, match=match):
+        walk_everywhere()

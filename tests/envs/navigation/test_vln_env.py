@@ -1,12 +1,27 @@
+"""Environments of one agent: making them, their infos, and stable-baselines3."""
+
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
 
-import clipnav.envs  # noqa: F401  (registers the environments)
+import clipnav.envs
+from clipnav.envs.continuous.settings import ContinuousSettings
+from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.navigation.making import make_vln_env
+from clipnav.envs.navigation.settings import EnvSettings
+from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.opening import open_store
 
 IDS = ["R2R-CLIP-v0", "RxR-CLIP-v0"]
 
@@ -106,3 +121,165 @@ def test_wrappers_of_gymnasium_work(tiny_arguments):
     while not terminated:
         *_, terminated, _, info = env.step(info["teacher_action"])
     assert info["episode"]["r"] == info["episode"]["l"] + 1
+
+
+def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
+    arguments = {"observe": "indices", "reward": "ndtw", "max_instruction_length": 12}
+    made = gym.make_vec("RxR-CLIP-v0", 3, **tiny_arguments, **arguments)
+    split = load_split("rxr", **tiny_arguments, max_instruction_length=12)
+    built = VlnVectorEnv(split, 3, EnvSettings(observe="indices", reward="ndtw"))
+    assert built.max_episode_steps == made.unwrapped.max_episode_steps == 35
+    assert data_equivalence(made.reset(seed=3), built.reset(seed=3))
+    for _ in range(40):
+        actions = built.teacher_actions()
+        assert data_equivalence(made.step(actions), built.step(actions))
+
+
+def test_one_split_serves_several_environments_and_other_episodes(make_env):
+    env = make_env(4, observe="indices")
+    own = dataclasses.replace(env.episodes[2], instr_id="mine", instruction="Walk to the door.")
+    split = dataclasses.replace(env.split, episodes=[own])
+    other = VlnVectorEnv(split, 1, env.settings, AutoresetMode.DISABLED)
+    observation, info = other.reset(seed=0)
+    assert info["instr_id"].tolist() == ["mine"]
+    tokens = env.tokenizer.encode(own.instruction, split.max_instruction_length)
+    assert observation["instruction"][0].tolist() == tokens.tolist()
+    assert other.nav_world is env.nav_world
+    assert len(env.episodes) > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"path": ("a0", "a10")}, "no path connects the viewpoints of its path in scan 'attic'"),
+        ({"path": ()}, "the path is empty"),
+        ({"heading": float("nan")}, "the heading is nan"),
+    ],
+)
+def test_built_episodes_that_cannot_be_walked_are_refused(make_env, changes, problem):
+    env = make_env(1, observe="indices")
+    own = next(episode for episode in env.episodes if episode.scan == "attic")
+    episodes = [own, dataclasses.replace(own, instr_id="mine", **changes)]
+    with pytest.raises(UserError, match=f"episode 'mine': {problem}"):
+        VlnVectorEnv(dataclasses.replace(env.split, episodes=episodes), 1, env.settings)
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_a_dataset_that_is_not_that_of_the_id_is_refused(make, tiny_arguments):
+    assert make("RxR-CLIP-v0", dataset="rxr", **tiny_arguments).unwrapped is not None
+    for env_id, task in (("R2R-CLIP-v0", "RxR-CLIP-v0"), ("R2R-CE-CLIP-v0", "RxR-CE-CLIP-v0")):
+        with pytest.raises(
+            UserError, match=rf"dataset 'rxr' .* make '{task}' instead of '{env_id}'"
+        ):
+            make(env_id, dataset="rxr")
+
+
+@pytest.mark.parametrize("settings", [EnvSettings, ContinuousSettings])
+def test_settings_refuse_values_of_other_types(settings):
+    for value in ("no", None):
+        with pytest.raises(UserError, match=f"shuffle is {value!r}, but must be True or False"):
+            settings(shuffle=value)
+    sensors = "rgbd" if settings is EnvSettings else ("depth",)
+    for value in ("5", None, True):
+        with pytest.raises(UserError, match=f"max_depth is {value!r}, but must be a number"):
+            settings(observe=sensors, max_depth=value)
+    assert settings(observe=sensors, max_depth=np.float32(5)).max_depth == 5
+    with pytest.raises(UserError, match="angle_feature_size is '8', but must be a whole number"):
+        EnvSettings(angle_feature_size="8")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="max_episode_steps is True, but must be a whole number"):
+        settings(max_episode_steps=True)
+    with pytest.raises(UserError, match="observe must be a tuple of sensors"):
+        ContinuousSettings(observe=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["store", "mapping", "array"])
+def test_features_may_be_open_or_in_memory(tiny_arguments, kind):
+    store = open_store(tiny_arguments["features"])
+    keys = load_split(**tiny_arguments).nav_world.keys
+    rows = [store.keys.index(key) for key in keys]
+    features = {
+        "store": store,
+        "mapping": dict(zip(store.keys, store.views, strict=True)),
+        "array": np.array(store.views[rows]),
+    }[kind]
+    for make in (gym.make, gym.make_vec):
+        expected = make("R2R-CLIP-v0", **tiny_arguments)
+        made = make("R2R-CLIP-v0", **{**tiny_arguments, "features": features})
+        assert data_equivalence(made.reset(seed=3), expected.reset(seed=3))
+
+
+def test_features_in_memory_must_cover_the_world(tiny_arguments):
+    with pytest.raises(ValueError, match=r"9 of 10 viewpoints are missing, such as 'attic_a1'"):
+        gym.make("R2R-CLIP-v0", **{**tiny_arguments, "features": {"attic_a0": np.zeros((36, 2))}})
+    with pytest.raises(ValueError, match=r"\(17, 36, 2\), but must be \(10, 36, D\)"):
+        gym.make("R2R-CLIP-v0", **{**tiny_arguments, "features": np.zeros((17, 36, 2))})
+
+
+def test_a_package_in_the_id_registers_the_environments(tiny_arguments):
+    code = (
+        "import gymnasium\n"
+        f"print(gymnasium.make('clipnav:R2R-CLIP-v0', **{tiny_arguments}).spec.id)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "R2R-CLIP-v0\n"
+    assert out.stderr == ""
+
+
+def test_ids_can_be_registered_again():
+    before = dict(gym.registry)
+    clipnav.envs.register_ids()
+    assert gym.registry == before
+    del gym.registry["R2R-CLIP-v0"]
+    clipnav.envs.register_ids()
+    assert gym.registry == before
+
+
+HEADINGS = [
+    *("Description", "Action Space", "Observation Space", "Rewards", "Starting State"),
+    *("Episode End", "Info", "Arguments", "Registered Configurations", "Version History"),
+]
+
+
+@pytest.mark.parametrize("env", [VlnEnv, VlnVectorEnv])
+def test_docstrings_have_the_headings_of_gymnasium_and_list_all_arguments(env):
+    text = inspect.cleandoc(env.__doc__)
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    arguments = re.search(r"^## Arguments$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    listed = dict(re.findall(r"^\* `(\w+)`(?: \((.*?)\))?:", arguments[1], re.MULTILINE))
+    defaults = {
+        **{name: p.default for name, p in inspect.signature(load_split).parameters.items()},
+        **{field.name: field.default for field in dataclasses.fields(EnvSettings)},
+    }
+    if env is VlnVectorEnv:
+        defaults |= {"num_envs": 1, "autoreset_mode": "NextStep"}
+    assert set(listed) == set(defaults)
+    assert listed.pop("dataset") == "", "the id sets it"
+    for name, value in listed.items():
+        default = defaults[name]
+        assert value == (f'"{default}"' if isinstance(default, str) else str(default))
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def test_maskable_ppo_trains_and_takes_only_valid_actions(tiny_arguments):
+    from sb3_contrib import MaskablePPO
+    from sb3_contrib.common.maskable.utils import get_action_masks
+
+    env = gym.make("R2R-CLIP-v0", **tiny_arguments, angle_feature_size=4)
+    model = MaskablePPO("MultiInputPolicy", env, n_steps=32, batch_size=16, n_epochs=1, seed=0)
+    before = [parameter.detach().clone() for parameter in model.policy.parameters()]
+    model.learn(64)
+    after = list(model.policy.parameters())
+    assert any((old != new).any() for old, new in zip(before, after, strict=True))
+    assert model.num_timesteps == 64
+
+    observation, info = env.reset(seed=1)
+    for _ in range(30):
+        masks = get_action_masks(env)
+        np.testing.assert_array_equal(masks, info["action_mask"])
+        action, _ = model.predict(observation, action_masks=masks)
+        assert masks[action]
+        observation, _, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            observation, info = env.reset()

@@ -1,6 +1,13 @@
+"""The expert's walks, rewards, and pictures of episodes."""
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from clipnav.envs.continuous.environments import experts
+from clipnav.envs.continuous.environments.experts import ExpertWalks
+from clipnav.envs.continuous.environments.film_strip import PLAN_SIZE, draw_episode
+from clipnav.envs.continuous.environments.making import make_continuous_env
 from clipnav.envs.continuous.environments.vector_env import (
     RunningDtw,
     progress_rewards,
@@ -8,6 +15,34 @@ from clipnav.envs.continuous.environments.vector_env import (
 )
 from clipnav.envs.continuous.measures import Walk, measure_walk
 from clipnav.envs.continuous.settings import task_settings
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Numbers of walks in the calls that compute them."""
+    calls, real = [], experts.reference_walks
+
+    def counting(floor, nodes, *arguments):
+        calls.append(len(nodes))
+        return real(floor, nodes, *arguments)
+
+    monkeypatch.setattr(experts, "reference_walks", counting)
+    return calls
+
+
+def test_environments_of_a_simulator_share_the_reference_walks(make_box_env, box_split, counted):
+    env = make_box_env(4, shuffle=False)
+    env.reset(seed=0)
+    env.metrics()
+    assert counted == [2, 2]  # two buildings
+    other = ExpertWalks(box_split, env.simulator, env.settings)
+    for number in range(4):
+        assert other.locations(number) is env.experts.locations(number)
+    assert counted == [2, 2]
+    turned = task_settings("r2r", turn_angle=30)
+    ExpertWalks(box_split, env.simulator, turned).locations(0)
+    assert counted == [2, 2, 1]
+
 
 BEFORE = np.array([5.0, 5.0, 2.0, np.inf, np.nan])
 AFTER = np.array([4.75, 5.25, 2.0, np.inf, 1.0])
@@ -63,3 +98,33 @@ def test_ndtw_rewards_sum_to_the_fidelity_of_the_walk(make_box_env):
         count += 1
     last = [metrics["ndtw"] for metrics in env.metrics()]
     np.testing.assert_allclose(total, np.array(last) - first, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def env():
+    small = {"rgb_size": (32, 32), "depth_size": (32, 32)}
+    return make_continuous_env(split="val_unseen", observe=(), **small)
+
+
+def test_a_picture_has_a_plan_and_a_column_per_moment(env):
+    short = draw_episode(env, "32000_0", 2)
+    long = draw_episode(env, "32000_0", 4)
+    assert short.dtype == np.uint8
+    assert short.shape[1] < long.shape[1]
+    plan = long[12 : 12 + PLAN_SIZE[0], 12 : 12 + PLAN_SIZE[1]]
+    np.testing.assert_array_equal(plan, short[12 : 12 + PLAN_SIZE[0], 12 : 12 + PLAN_SIZE[1]])
+    colours = {tuple(colour) for colour in plan.reshape(-1, 3)}
+    assert {(46, 139, 87), (226, 119, 30)} <= colours  # reference path and walk
+    legend = long[12 + PLAN_SIZE[0] :, : 12 + PLAN_SIZE[1]]
+    assert {(46, 139, 87), (226, 119, 30)} <= {tuple(colour) for colour in legend.reshape(-1, 3)}
+    with pytest.raises(ValueError, match="at least 2"):
+        draw_episode(env, "32000_0", 1)
+
+
+def test_the_command_writes_a_picture(tmp_path, run_command):
+    path = tmp_path / "episode.png"
+    output = run_command("draw-continuous-episode", "--output", path, "--pictures", 2)
+    assert "episode 32000_0" in output
+    assert Image.open(path).width > 600
+    with pytest.raises(SystemExit):
+        run_command("draw-continuous-episode", "--output", tmp_path / "episode.gif")
