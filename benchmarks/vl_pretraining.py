@@ -30,8 +30,8 @@ from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, tot
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast
-from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
 from clipnav.vl_tasks.settings.networks import Precision
+from clipnav.vl_tasks.specs import parse_task
 
 BAR = 2 / 3  # CPU seconds of a step as a fraction of the baseline's
 LENGTH = 20  # word pieces of the longest sentence
@@ -180,7 +180,7 @@ def plain_network(sizes: Sizes, dropout: float = 0.1) -> Any:
 def _our_step(sizes: Sizes, batch: Batch, precision: Any):
     network = our_network(sizes).train()
     network.to(memory_format=network.trunk.tower.layout)  # pyright: ignore
-    preset = PRETRAIN_PRESETS["rn50-stage-2"]
+    preset = parse_task("pretrain-vl", ["--preset", "rn50-stage-2"])
     kind: Precision = precision
     optimisers = preset.optimiser, preset.trunk_optimiser
     optimiser = JointOptimiser(network, network.trunk, *optimisers, kind)

@@ -79,7 +79,7 @@ def _command(kind: Any) -> str:
 
 def _path(kind: type, value: Any) -> Any:
     """Convert a string to a Path for `msgspec.convert`, which does not know the type."""
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise UserError(f"expected {kind.__name__}")
 

@@ -5,7 +5,7 @@ adds a row by an entry point of the group `clipnav.tasks`; `clipnav finetune pac
 and `register_task` take one directly.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="RunConfig")
 Flag = Callable[[str], str | None]  # from the name of a flag to its text; None if not given
+PRESETS = Path(__file__).with_name("presets.toml")
 _FINE_TUNED = ("clip-vil-p", "multilingual")  # models with presets of their own, PRESET-MODEL
 # Settings that may differ from those of the run to start from: cache and precision of the encoder,
 # and what is frozen.
@@ -43,7 +44,7 @@ class TaskSpec(Spec):
 
 
 _ROOM = "clipnav.vl_tasks"
-_VQA = (f"{_ROOM}.vqa.settings:VqaConfig", f"{_ROOM}.multilingual.settings:vqa_defaults")
+_VQA = (f"{_ROOM}.vqa.settings:VqaConfig", f"{_ROOM}.vqa.settings:vqa_defaults")
 _TABLE = SpecTable(
     "task",
     "clipnav.tasks",
@@ -71,7 +72,7 @@ _TABLE = SpecTable(
         TaskSpec(
             "pretrain-vl",
             f"{_ROOM}.clip_vil_p.settings:PretrainConfig",
-            f"{_ROOM}.multilingual.settings:all_pretraining_defaults",
+            f"{_ROOM}.clip_vil_p.settings:pretraining_defaults",
             f"{_ROOM}.clip_vil_p.pretraining:PretrainingTask",
         ),
     ),
@@ -127,26 +128,37 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
     return config
 
 
-def chosen_preset(presets: Mapping[str, Config], flag: Flag) -> Config:
-    """Return the preset of a command line, which --preset or --data, and --model choose."""
-    preset = flag("preset") or preset_of_data(flag("data") or "house", presets)
+def chosen_preset(kind: type[Config], flag: Flag, *sections: str) -> Config:
+    """Return the preset of a command line, which --preset or --data, and --model choose.
+
+    Args:
+        kind: Class of the settings.
+        sections: Sections of presets.toml, in order.
+    """
+    from clipnav.training.presets import read_presets
+
+    preset = flag("preset") or preset_of_data(flag("data") or "house", kind)
     model = flag("model")
     if model is None and flag("objective") == "masked-words":
         model = "multilingual"
-    if model in _FINE_TUNED and f"{preset}-{model}" in presets:
+    if model in _FINE_TUNED and f"{preset}-{model}" in kind.PRESETS:
         preset = f"{preset}-{model}"
-    if preset not in presets:
-        raise UserError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
-    return presets[preset]
+    if preset not in kind.PRESETS:
+        listed = ", ".join(kind.PRESETS)
+        raise UserError(f"--preset {preset} does not exist; choose one of {listed}")
+    config = kind(preset=preset)
+    for section in sections:
+        config = read_presets(config, PRESETS, section)
+    return config
 
 
-def preset_of_data(data: str, presets: Mapping[str, Any]) -> str:
+def preset_of_data(data: str, kind: type["RunConfig"]) -> str:
     """Return the name of the default preset for data."""
     from clipnav.vl_tasks.house_tasks import HouseTaskFiles
 
     if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
         return "houses"
-    return data if data in presets else "small"
+    return data if data in kind.PRESETS else "small"
 
 
 def read_question_config(run: Path) -> Any:

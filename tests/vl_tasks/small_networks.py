@@ -1,4 +1,6 @@
-"""Flags of small networks that train in seconds."""
+"""Settings of presets, and flags of small networks that train in seconds."""
+
+from clipnav.vl_tasks.specs import parse_task
 
 MCAN = ("--mcan.hidden-size", "32", "--mcan.feed-forward-size", "48", "--mcan.layers", "1")
 PYTHIA = (
@@ -6,3 +8,8 @@ PYTHIA = (
     *("--pythia.product-size", "64"),
     *("--pythia.attention-size", "8"),
 )
+
+
+def preset(task, name):
+    """Return the settings of a preset."""
+    return parse_task(task, ["--preset", name])

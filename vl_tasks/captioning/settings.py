@@ -1,19 +1,15 @@
-"""Settings and presets of captioning."""
+"""Settings of captioning."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from clipnav.storage.errors import UserError
-from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.presets import read_presets
 from clipnav.training.settings import check_counts, check_dropout, read_config
-from clipnav.vl_tasks.settings.networks import GridConfig, check_heads
-from clipnav.vl_tasks.settings.runs import (
-    TRANSFORMER_ADAM,
-    FrozenEncoderConfig,
-    one_cycle,
-)
-from clipnav.vl_tasks.specs import Flag, chosen_preset
+from clipnav.vl_tasks.settings.networks import check_heads
+from clipnav.vl_tasks.settings.runs import FrozenEncoderConfig
+from clipnav.vl_tasks.specs import PRESETS, Flag, chosen_preset
 from clipnav.vl_tasks.text.ptb import CaptionTokenizer
 
 
@@ -54,6 +50,7 @@ class CaptionConfig(FrozenEncoderConfig):
 
     COMMAND: ClassVar[str] = "clipnav train-captioner"
     TASK: ClassVar[str] = "captions"
+    PRESETS: ClassVar[tuple[str, ...]] = ("houses", "small", "coco")
     # The tokenizer only affects the scores.
     MAY_CHANGE: ClassVar[frozenset[str]] = FrozenEncoderConfig.MAY_CHANGE | {"beams", "tokenizer"}
     OF_START: ClassVar[frozenset[str]] = frozenset(
@@ -106,74 +103,6 @@ class CaptionConfig(FrozenEncoderConfig):
         return unused
 
 
-_SMALL_CAPTIONER = CaptionerConfig(
-    hidden_size=128, feed_forward_size=256, layers=2, heads=4, input_dropout=0.1, positions=True
-)
-_XE_IMAGES = 113_287  # train and restval of Karpathy's split
-_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(448, 448))
-
-# The house captions use Karpathy's split names: val is val_seen, test is val_unseen.
-_HOUSES = CaptionConfig(
-    preset="houses",
-    evaluation_splits=("val", "test"),
-    captioner=_SMALL_CAPTIONER,
-    optimiser=one_cycle(1e-3, 200),
-    iterations=4000,
-    batch_size=32,
-    captions_per_image=3,
-    min_count=2,
-    max_words=24,
-    max_length=28,
-    evaluate_every=500,
-    beams=3,
-)
-PRESETS = {
-    "houses": _HOUSES,
-    # The same for the user's own photos.
-    "small": replace(_HOUSES, preset="small", data="photos", evaluation_splits=("val",)),
-    # CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, configs/transformer): 15 epochs; the peak
-    # learning rate of the Noam schedule is 1 / sqrt(width * warm-up).
-    "coco": CaptionConfig(
-        preset="coco",
-        data="data/coco",
-        evaluation_splits=("val", "test"),
-        grids=_COCO_GRIDS,
-        captioner=CaptionerConfig(faithful=True),
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adam",
-            (512 * 20_000) ** -0.5,
-            **TRANSFORMER_ADAM,
-            schedule="noam",
-            warmup=20_000,
-            clip="value",
-            clip_at=0.1,
-        ),
-        iterations=15 * _XE_IMAGES // 10,
-        batch_size=10,
-        evaluate_every=3000,
-    ),
-}
-_HOUSE_SCST: dict[str, Any] = {
-    "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
-    "iterations": 1500,
-    "batch_size": 16,
-    "captions_per_image": 5,
-    "baseline": "samples",
-    "evaluate_every": 250,
-}
-# Changes for self-critical training. The original Adam has betas 0.9, 0.999 and epsilon 1e-8.
-SCST_CHANGES: dict[str, dict[str, Any]] = {
-    "houses": _HOUSE_SCST,
-    "small": _HOUSE_SCST,
-    "coco": {
-        "optimiser": OptimiserConfig("adam", 5e-6, clip="value", clip_at=0.1),
-        "iterations": 25 * _XE_IMAGES // 10,
-        "evaluate_every": 3000,
-    },
-}
-
-
 def caption_defaults(flag: Flag) -> CaptionConfig:
     """Return the settings without flags: a preset, or with --start-from those of that run.
 
@@ -181,7 +110,7 @@ def caption_defaults(flag: Flag) -> CaptionConfig:
     """
     start = flag("start-from")
     if start is None:
-        return chosen_preset(PRESETS, flag)
+        return chosen_preset(CaptionConfig, flag, "captions")
     saved = read_config(Path(start), CaptionConfig)
-    changes = SCST_CHANGES[saved.preset]
-    return replace(saved, phase="scst", start_from=Path(start), output=None, resume=None, **changes)
+    base = replace(saved, phase="scst", start_from=Path(start), output=None, resume=None)
+    return read_presets(base, PRESETS, "scst")

@@ -1,6 +1,5 @@
-"""Settings and presets of vision-and-language pre-training."""
+"""Settings of vision-and-language pre-training."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,13 +15,7 @@ from clipnav.vl_tasks.settings.networks import (
     TrunkOptimiserConfig,
     check_image_size,
 )
-from clipnav.vl_tasks.settings.runs import (
-    HELD_OUT,
-    HOUSE_SPLITS,
-    RunConfig,
-    check_codes,
-    linear_adamw,
-)
+from clipnav.vl_tasks.settings.runs import RunConfig, check_codes
 from clipnav.vl_tasks.specs import Flag, chosen_preset
 
 
@@ -32,6 +25,10 @@ class PretrainConfig(RunConfig):
 
     COMMAND: ClassVar[str] = "clipnav pretrain-vl"
     TASK: ClassVar[str] = "pretrain-vl"
+    PRESETS: ClassVar[tuple[str, ...]] = (
+        *("houses", "small", "rn50-stage-1", "rn50-stage-2", "rn50x4-stage-1", "rn50x4-stage-2"),
+        *("houses-multilingual", "small-multilingual", "multilingual"),
+    )
     MAY_CHANGE: ClassVar[frozenset[str]] = RunConfig.MAY_CHANGE | {"evaluation_pairs", "workers"}
     OF_START: ClassVar[frozenset[str]] = frozenset("text model faithful trunk".split())
 
@@ -175,99 +172,9 @@ class PretrainConfig(RunConfig):
         return unused
 
 
-# Pairs of LXMERT's files mscoco_train, mscoco_nominival and vgnococo, whose number divided by the
-# batch size of all processes is an epoch.
-_PAIRS = 9_180_000
-_GPUS, _ACCUMULATED = 8, 2
-
-
-def _published(
-    name: str,
-    encoder: str,
-    batch: int,
-    rate: float,
-    epochs: int,
-    milestones: tuple[int, ...],
-    answering: bool,
-) -> PretrainConfig:
-    """Build a stage of CLIP-ViL-Pretrain's recipe, for torchrun on eight GPUs."""
-    epoch = _PAIRS // (batch * _GPUS * _ACCUMULATED)
-    iterations = epochs * epoch
-    return PretrainConfig(
-        preset=name,
-        data="data/lxmert",
-        train_splits=("train", "nominival", "vgnococo"),
-        select_by="minival",
-        text=TextConfig(bert="bert-base-uncased"),
-        trunk=TrunkConfig(encoder, "openai", standardise=False),
-        answering=answering,
-        faithful=True,
-        optimiser=linear_adamw(rate, round(0.025 * iterations), epsilon=1e-6),
-        trunk_optimiser=TrunkOptimiserConfig(milestones=tuple(k * epoch for k in milestones)),
-        precision="fp16",
-        iterations=iterations,
-        batch_size=batch,
-        accumulate=_ACCUMULATED,
-        evaluate_every=epoch // 4,
-        workers=8,
-        device="cuda",
-    )
-
-
-_HOUSES = PretrainConfig(
-    preset="houses",
-    **HOUSE_SPLITS,
-    # Dropout slows the training of so small a network, and it does not overfit in this time.
-    text=TextConfig(
-        vocabulary_size=600,
-        hidden_size=128,
-        layers=3,
-        heads=4,
-        feed_forward_size=256,
-        dropout=0.0,
-        pooling="means",
-    ),
-    trunk=TrunkConfig(positions=12, frozen_norms=True),
-    # The cells of smaller images do not show the colour of small things.
-    image_size=(192, 192),
-    cells=None,
-    max_words=32,
-    exchanged=0.2,
-    masked_questions=False,
-    min_count=2,
-    optimiser=linear_adamw(1e-3, 300),
-    trunk_optimiser=TrunkOptimiserConfig(3e-4, name="adamw"),
-    precision="auto",
-    iterations=7500,
-    batch_size=128,
-    pairs_per_image=8,
-    evaluate_every=500,
-    evaluation_pairs=4000,
-)
-PRESETS = {
-    # For two cores of a laptop.
-    "houses": _HOUSES,
-    # The same for the user's own captions and questions.
-    "small": replace(
-        _HOUSES,
-        preset="small",
-        data="photos",
-        select_by=HELD_OUT,
-        evaluation_splits=(),
-        image_size=(192, 288),
-    ),
-    # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
-    # Ctrl-C. Stage 2 starts from it with --start-from.
-    "rn50-stage-1": _published("rn50-stage-1", "RN50", 32, 1e-4, 20, (12, 17), False),
-    "rn50-stage-2": _published("rn50-stage-2", "RN50", 32, 5e-5, 11, (4, 8), True),
-    "rn50x4-stage-1": _published("rn50x4-stage-1", "RN50x4", 30, 5e-5, 20, (12, 17), False),
-    "rn50x4-stage-2": _published("rn50x4-stage-2", "RN50x4", 30, 2.75e-5, 11, (4, 9), True),
-}
-
-
-def pretraining_defaults(flag: Flag, presets: Mapping[str, PretrainConfig]) -> PretrainConfig:
+def pretraining_defaults(flag: Flag) -> PretrainConfig:
     """Return the settings without flags: a preset, with --start-from the networks of that run."""
-    preset, start = chosen_preset(presets, flag), flag("start-from")
+    preset, start = chosen_preset(PretrainConfig, flag, "pretrain-vl"), flag("start-from")
     if start is None:
         return preset
     saved = read_config(Path(start), PretrainConfig)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast, get_args
 
 import tyro
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
-from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.presets import read_presets
 from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     check_counts,
@@ -16,6 +16,7 @@ from clipnav.training.settings import (
     check_numbers,
     check_positive,
 )
+from clipnav.vl_tasks.specs import PRESETS
 
 Method = Literal["maxprob", "calibration", "selector"]
 SelectorLoss = Literal["regress-bce", "regress-mse", "regress-l1", "threshold", "max-index"]
@@ -129,26 +130,9 @@ class SelectorConfig(TrainingConfig):
         return unused
 
 
-# Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;
-# the selector of movie-mcan has batches of 32). The `adam_w` of mmf is that of transformers, which
-# has no weight decay by default.
-SELECTOR_OPTIMISER = OptimiserConfig(
-    "adamw",
-    1e-4,
-    schedule="steps",
-    milestones=(1500, 2000, 2500, 3000),
-    clip="norm",
-    clip_at=0.25,
-)
-CALIBRATION_OPTIMISER = OptimiserConfig("adamw", 1e-2, weight_decay=1e-4)
-CALIBRATION_EPOCHS = 100
-SELECTOR_PRESETS: dict[str, SelectorConfig] = {
-    "maxprob": SelectorConfig(method="maxprob"),
-    "calibration": SelectorConfig(
-        method="calibration",
-        optimiser=CALIBRATION_OPTIMISER,
-        epochs=CALIBRATION_EPOCHS,
-        seed=4321,
-    ),
-    "selector": SelectorConfig(method="selector", optimiser=SELECTOR_OPTIMISER),
-}
+def selector_defaults(method: str) -> SelectorConfig:
+    """Return the settings of a method without flags; see presets.toml for their sources."""
+    if method not in get_args(Method):
+        names = ", ".join(get_args(Method))
+        raise UserError(f"--method {method} does not exist; choose one of {names}")
+    return read_presets(SelectorConfig(method=cast("Method", method)), PRESETS, "selector")

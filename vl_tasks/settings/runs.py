@@ -11,12 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
-from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.run_settings import TrainingConfig
-from clipnav.training.settings import (
-    check_counts,
-    check_splits,
-)
+from clipnav.training.settings import check_counts, check_splits
 from clipnav.vl_tasks.settings.networks import (
     FINE_TUNED_MODELS,
     FineTuningConfig,
@@ -39,6 +35,8 @@ class RunConfig(TrainingConfig):
 
     TASK: ClassVar[str]
     """Name of the task."""
+    PRESETS: ClassVar[tuple[str, ...]] = ()
+    """Names of the presets of presets.toml."""
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         "resume images iterations minutes evaluate_every evaluation_batch_size evaluation_splits "
         "threads device track".split()
@@ -283,42 +281,3 @@ def check_codes(languages: tuple[str, ...], flag: str) -> None:
             raise UserError(f"{flag}: '{language}' is not the code of a language, such as en")
         if language in languages[:number]:
             raise UserError(f"{flag}: '{language}' occurs twice; remove one of them")
-
-
-# Images of the training houses select the checkpoint; images of other houses are the test split.
-HOUSE_SPLITS: dict[str, Any] = {
-    "select_by": "val_seen",
-    "evaluation_splits": ("val_seen", "val_unseen"),
-}
-HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
-# Adam as in "Attention Is All You Need", section 5.3.
-TRANSFORMER_ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
-
-
-def one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
-    """Build the optimiser of our own presets: AdamW with warm-up and a cosine."""
-    return OptimiserConfig(
-        "adamw",
-        learning_rate,
-        **TRANSFORMER_ADAM,
-        schedule="cosine",
-        # The first update is step 1 of the warm-up, not step 0, so its rate is not 0.
-        warmup=warmup - 1,
-        warmup_start=1 / warmup,
-        clip="norm",
-        clip_at=1.0,
-    )
-
-
-def linear_adamw(learning_rate: float, warmup: int, epsilon: float = 1e-8) -> OptimiserConfig:
-    """Build the optimiser that BERT is trained with: AdamW with a rate that decays to 0."""
-    return OptimiserConfig(
-        "adamw",
-        learning_rate,
-        epsilon=epsilon,
-        weight_decay=0.01,
-        schedule="linear",
-        warmup=warmup,
-        clip="norm",
-        clip_at=1.0,
-    )

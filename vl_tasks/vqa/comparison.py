@@ -27,7 +27,7 @@ from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.specs import parse_task, preset_of_data
 from clipnav.vl_tasks.training import train_task
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
-from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS, VqaConfig
+from clipnav.vl_tasks.vqa.settings import VqaConfig, vqa_defaults
 
 METRICS = ("accuracy",)
 CLUSTER = "image"  # questions about one image are not independent
@@ -49,8 +49,8 @@ def vqa_splits(arguments: Sequence[str]) -> tuple[str, ...]:
     The built-in houses have no splits but their own, which presets for other data do not name.
     """
     config = parse_task("vqa", arguments)
-    if preset_of_data(config.data, FEATURE_PRESETS) == "houses":
-        config = FEATURE_PRESETS["houses"]
+    if preset_of_data(config.data, VqaConfig) == "houses":
+        config = vqa_defaults({"preset": "houses"}.get)
     return config.evaluated_splits
 
 

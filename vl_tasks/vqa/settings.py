@@ -1,32 +1,13 @@
-"""Settings and presets of visual question answering."""
+"""Settings of visual question answering."""
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import check_numbers
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
-from clipnav.vl_tasks.settings.networks import (
-    FineTuningConfig,
-    GridConfig,
-    McanConfig,
-    PythiaConfig,
-    TextConfig,
-    TrunkConfig,
-    TrunkOptimiserConfig,
-    check_image_size,
-)
-from clipnav.vl_tasks.settings.runs import (
-    HELD_OUT,
-    HELD_OUT_ALONE,
-    HOUSE_SPLITS,
-    TRANSFORMER_ADAM,
-    QuestionConfig,
-    check_codes,
-    linear_adamw,
-    one_cycle,
-)
+from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig, check_image_size
+from clipnav.vl_tasks.settings.runs import QuestionConfig, check_codes
+from clipnav.vl_tasks.specs import Flag, chosen_preset
 
 
 @dataclass(frozen=True)
@@ -53,6 +34,12 @@ class VqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     TASK: ClassVar[str] = "vqa"
+    PRESETS: ClassVar[tuple[str, ...]] = (
+        *("houses", "easy-vqa", "small", "pythia-clip-vil", "movie-mcan-clip-vil"),
+        *("mcan-small", "mcan-large", "mcan-small-grid", "mcan-large-grid"),
+        *("houses-clip-vil-p", "small-clip-vil-p", "clip-vil-p"),
+        *("houses-multilingual", "small-multilingual", "easy-vqa-multilingual", "multilingual"),
+    )
     REGIONS_IN_ROWS: ClassVar[bool] = False
     MAY_CHANGE: ClassVar[frozenset[str]] = QuestionConfig.MAY_CHANGE | {
         "variant",
@@ -149,233 +136,6 @@ class VqaConfig(QuestionConfig):
         return unused | self.multilingual.text.unused_options("multilingual.text.")
 
 
-SMALL_MCAN = McanConfig(
-    hidden_size=128,
-    feed_forward_size=256,
-    layers=2,
-    heads=4,
-    pooling_size=128,
-    fused_size=256,
-    positions=True,
-)
-# Of all models, so that --model alone changes to another one that trains in minutes.
-SMALL_NETWORKS: dict[str, Any] = {
-    "mcan": SMALL_MCAN,
-    "pythia": PythiaConfig(hidden_size=128, attention_size=64, product_size=512, text_head_size=64),
-}
-_LARGE = McanConfig(hidden_size=1024, feed_forward_size=4096, pooling_size=512, fused_size=2048)
-# CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
-_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", image_size=(600, 1000))
-_VQA_V2_TRAIN = 443_757  # questions
-# Default folder of openvqa's bottom-up features of VQA v2.
-_REGIONS = Path("data/vqa/regions")
-
-
-def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
-    """Build openvqa's MCAN preset (configs/vqa/mcan_SIZE.yml): 13 epochs, decays after 10 and 12.
-
-    The warm-up of three epochs is a staircase (openvqa/utils/optim.py). An epoch drops the last
-    incomplete batch, but the warm-up counts its questions (train_engine.py).
-    """
-    epoch = _VQA_V2_TRAIN // 64
-    return VqaConfig(
-        preset=f"mcan-{size}",
-        data="data/vqa",
-        regions=_REGIONS,
-        model="mcan",
-        mcan=mcan,
-        faithful=True,
-        tokenizer="openvqa",
-        reduction="sum",
-        variant="V1",
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adam",
-            learning_rate,
-            **TRANSFORMER_ADAM,
-            schedule="steps",
-            warmup=3 * _VQA_V2_TRAIN // 64,
-            warmup_stairs=3,
-            milestones=(10 * epoch, 12 * epoch),
-            decay=0.2,
-        ),
-        iterations=13 * epoch,
-        batch_size=64,
-        evaluate_every=epoch,
-    )
-
-
-def _on_grids(published: VqaConfig) -> VqaConfig:
-    """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
-    return replace(
-        published, preset=f"{published.preset}-grid", regions=None, grids=_CLIP_VIL_GRIDS
-    )
-
-
-_MCAN_SMALL = _openvqa_mcan("small", 1e-4, McanConfig())
-_MCAN_LARGE = _openvqa_mcan("large", 7e-5, _LARGE)
-
-
-FEATURE_PRESETS = {
-    "houses": VqaConfig(
-        preset="houses",
-        **HOUSE_SPLITS,
-        model="mcan",
-        **SMALL_NETWORKS,
-        embedding_size=64,
-        max_words=20,
-        optimiser=one_cycle(1e-3, 200),
-        iterations=3000,
-        batch_size=128,
-        evaluate_every=500,
-    ),
-    "easy-vqa": VqaConfig(
-        preset="easy-vqa",
-        data="easy-vqa",
-        select_by=HELD_OUT,
-        evaluation_splits=("test",),
-        # One shape per image: MCAN overfits to this small number of images.
-        model="pythia",
-        **SMALL_NETWORKS,
-        embedding_size=64,
-        optimiser=one_cycle(1e-3, 200),
-        iterations=1500,
-        batch_size=128,
-        evaluate_every=250,
-    ),
-    # A few hundred of the user's own photos, on a laptop and without a network connection.
-    "small": VqaConfig(
-        preset="small",
-        data="photos",
-        **HELD_OUT_ALONE,
-        model="pythia",
-        **SMALL_NETWORKS,
-        embedding_size=64,
-        min_count=1,
-        optimiser=one_cycle(1e-3, 50),
-        iterations=600,
-        batch_size=64,
-        evaluate_every=100,
-    ),
-    # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_*.yaml on mmf's pythia.
-    "pythia-clip-vil": VqaConfig(
-        preset="pythia-clip-vil",
-        data="data/vqa",
-        model="pythia",
-        pythia=PythiaConfig(dropout=0.0),
-        faithful=True,
-        tokenizer="mmf",
-        grids=_CLIP_VIL_GRIDS,
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adamax",
-            0.01,
-            schedule="steps",
-            warmup=1000,
-            warmup_start=0.2,
-            milestones=(15_000, 18_000, 20_000, 21_000),
-            decay=0.1,
-            clip="norm",
-            clip_at=0.25,
-        ),
-        iterations=22_000,
-        batch_size=512,
-        evaluate_every=1000,
-    ),
-    # CLIP-ViL-Direct/vqa/mmf_configs/mcan/local_clip_*.yaml on mmf's movie_mcan. Its training data
-    # also contains Visual Genome, with features of another encoder.
-    "movie-mcan-clip-vil": VqaConfig(
-        preset="movie-mcan-clip-vil",
-        data="data/vqa",
-        model="movie-mcan",
-        mcan=_LARGE,
-        faithful=True,
-        tokenizer="mmf",
-        grids=_CLIP_VIL_GRIDS,
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adamw",
-            5e-5,
-            **TRANSFORMER_ADAM,
-            schedule="steps",
-            warmup=54_000,
-            warmup_start=0.25,
-            milestones=(180_000, 216_000),
-            decay=0.2,
-        ),
-        iterations=236_000,
-        batch_size=64,
-        evaluate_every=10_000,
-        train_splits=("train", "val"),
-    ),
-    "mcan-small": _MCAN_SMALL,
-    "mcan-large": _MCAN_LARGE,
-    "mcan-small-grid": _on_grids(_MCAN_SMALL),
-    "mcan-large-grid": _on_grids(_MCAN_LARGE),
-}
-
-# Questions of train and nominival: VQA v2's train and val without the 25,994 of minival.
-_VQA_UPDATES = (443_757 + 214_354 - 25_994) // 256  # an epoch
-
-SMALL_TUNED: dict[str, Any] = {
-    "model": "clip-vil-p",
-    "start_from": Path("runs/pretrain-vl-house"),
-    "clip_vil_p": FineTuningConfig(
-        TrunkOptimiserConfig(1e-4, name="adamw"),
-        frozen_norms=True,
-        # Fine-tuning alone is long enough to overfit.
-        dropout=0.1,
-        max_words=32,
-        sentences_per_image=8,
-        precision="auto",
-    ),
-    "optimiser": linear_adamw(5e-4, 100),
-    "iterations": 4000,
-    "batch_size": 64,
-    "evaluate_every": 500,
-}
-CLIP_VIL_P_PRESETS = {
-    "houses-clip-vil-p": VqaConfig(preset="houses-clip-vil-p", **HOUSE_SPLITS, **SMALL_TUNED),
-    "small-clip-vil-p": VqaConfig(
-        preset="small-clip-vil-p", data="photos", **HELD_OUT_ALONE, **SMALL_TUNED
-    ),
-    # CLIP-ViL-Pretrain's only published fine-tuning (RN50x4): five epochs.
-    "clip-vil-p": VqaConfig(
-        preset="clip-vil-p",
-        data="data/vqa",
-        model="clip-vil-p",
-        start_from=Path("runs/rn50x4-stage-2"),
-        clip_vil_p=FineTuningConfig(
-            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
-            loss_scale=500.0,
-            accumulate=32,
-            precision="fp16",
-            workers=8,
-        ),
-        optimiser=linear_adamw(5e-5, round(0.05 * 5 * _VQA_UPDATES), epsilon=1e-6),
-        iterations=5 * _VQA_UPDATES,
-        batch_size=8,
-        evaluate_every=_VQA_UPDATES,
-        train_splits=("train", "nominival"),
-        select_by="minival",
-        evaluation_splits=("minival",),
-        device="cuda",
-    ),
-}
-_PUBLISHED_VQA = CLIP_VIL_P_PRESETS["clip-vil-p"]
-
-
-def as_published_vqa(epoch: int) -> dict[str, Any]:
-    """Return the published settings of VQA for epochs of other lengths, but for its loss scale."""
-    tuning, optimiser = _PUBLISHED_VQA.clip_vil_p, _PUBLISHED_VQA.optimiser
-    trunk = replace(tuning.trunk_optimiser, milestones=(2 * epoch,))
-    return {
-        "model": "clip-vil-p",
-        "start_from": _PUBLISHED_VQA.start_from,
-        "clip_vil_p": replace(tuning, trunk_optimiser=trunk, loss_scale=None),
-        "optimiser": replace(optimiser, warmup=round(0.05 * 5 * epoch)),
-        "iterations": 5 * epoch,
-        "batch_size": _PUBLISHED_VQA.batch_size,
-        "evaluate_every": epoch,
-        "device": "cuda",
-    }
+def vqa_defaults(flag: Flag) -> VqaConfig:
+    """Return the settings of clipnav finetune-vqa without flags, for all of its models."""
+    return chosen_preset(VqaConfig, flag, "fine-tuned", "vqa")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from clipnav.storage.errors import UserError
 from clipnav.training.resuming import early_values, parse_run
-from clipnav.vl_tasks.reliability.settings import SELECTOR_PRESETS, SelectorConfig
+from clipnav.vl_tasks.reliability.settings import SelectorConfig, selector_defaults
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -31,17 +31,10 @@ def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
         SelectorConfig,
         arguments,
         __doc__,
-        defaults=lambda: _defaults(early_values(arguments).get("method", "selector")),
+        defaults=lambda: selector_defaults(early_values(arguments).get("method", "selector")),
         idle=SelectorConfig.unused_options,
         may_change=SelectorConfig.MAY_CHANGE,
     )
     if config.run is None:
         raise UserError("no run given; write clipnav train-selector RUN --method selector")
     return config
-
-
-def _defaults(method: str) -> SelectorConfig:
-    if method not in SELECTOR_PRESETS:
-        names = ", ".join(SELECTOR_PRESETS)
-        raise UserError(f"--method {method} does not exist; choose one of {names}")
-    return SELECTOR_PRESETS[method]
