@@ -48,12 +48,6 @@ def test_images_of_other_sizes_are_preprocessed_as_in_open_clip(
     np.testing.assert_allclose(encoder.pooled(arrays[0][None]), expected[:1], rtol=1e-4, atol=1e-5)
 
 
-def test_many_images_are_encoded_in_order(encoder: ClipEncoder):
-    images = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
-    alone = encoder.pooled(images[[66]])
-    np.testing.assert_allclose(encoder.pooled(images)[[66]], alone, rtol=1e-3, atol=1e-5)
-
-
 def test_text_features_are_unit_vectors_of_open_clip(encoder: ClipEncoder, tiny_clip: Path):
     sentences = ["a red sofa", "the kitchen", "a red sofa"]
     model, _ = open_clip.create_model_from_pretrained(f"local-dir:{tiny_clip}")
@@ -84,14 +78,6 @@ def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, images: np
     half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(images)
     cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
     assert cosine.min() > 0.99
-
-
-def test_grid_and_dense_shapes(encoder: ClipEncoder, images: np.ndarray):
-    side, channels = (2, 512) if encoder.name == "resnet" else (4, 48)
-    assert encoder.grid(images).shape == (3, side, side, channels)
-    dense = encoder.dense(images)
-    assert dense.shape == (3, side, side, 32)
-    np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, rtol=1e-5)
 
 
 def test_a_folder_without_weights_names_the_file(tmp_path: Path):
@@ -138,22 +124,6 @@ def test_cells_of_padding_are_masked_and_zero(encoder: ClipEncoder):
     np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(159, 160), (127, 95), (158, 191)])
-def test_images_of_odd_sides_have_a_full_mask(tiny_resnet: Path, size):
-    """The first halving of a ResNet's input size rounds up."""
-    encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
-    image = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
-    shape = tuple((side + 1) // 32 for side in size)
-    for grid in (
-        encoder.masked_grid([image], fit="native"),
-        encoder.masked_dense([image], fit="native"),
-        encoder.masked_grid([image], size, "pad"),
-    ):
-        assert grid.features.shape[1:3] == grid.mask.shape[1:] == shape
-        assert grid.mask.all()
-    assert encoder.pooled([image], size, "pad").shape == (1, 32)
-
-
 def test_an_image_size_that_is_no_multiple_of_the_patches(uneven_transformer: Path):
     encoder = ClipEncoder.load(str(uneven_transformer), precision="fp32", device="cpu")
     rng = np.random.default_rng(6)
@@ -180,14 +150,6 @@ def test_padding_does_not_change_features(encoder: ClipEncoder):
         together[1:], encoder.pooled([tall], fit="pad"), rtol=1e-4, atol=1e-5
     )
     assert np.abs(together[1] - encoder.pooled([tall], fit="stretch")).max() > 1e-3
-
-
-def test_features_at_another_size(encoder: ClipEncoder, images: np.ndarray):
-    stride = encoder.tower.stride[0]
-    wide = encoder.grid(images, (64, 96), "stretch")
-    assert wide.shape[:3] == (3, 64 // stride, 96 // stride)
-    assert encoder.pooled(images, (64, 96), "stretch").shape == (3, 32)
-    assert encoder.dense(images, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
 
 
 def test_a_compiled_encoder_passes_its_whole_tower_to_the_compiler(

@@ -1,6 +1,6 @@
 import pytest
 
-from clipnav.encoders.named_encoder import NamedEncoder, named_encoders
+from clipnav.encoders.named_encoder import NamedEncoder
 
 
 def test_names_of_encoders(tmp_path):
@@ -44,24 +44,6 @@ def test_paths_may_contain_an_equals_sign(tmp_path):
     random = NamedEncoder.parse(f"a={folder}:random")
     assert (random.name, random.source, random.random_weights) == ("a", str(folder), True)
     assert NamedEncoder.parse("a=b=house_clip").name == "a=b"
-
-
-def test_the_drive_of_a_path_on_windows_is_not_a_model():
-    for drive in ("C:\\", "d:/"):
-        store = NamedEncoder.parse(f"mine={drive}features.safetensors")
-        assert (store.source, store.pretrained) == (f"{drive}features.safetensors", None)
-        assert store.is_store
-        folder = NamedEncoder.parse(f"{drive}missing")
-        assert (folder.source, folder.pretrained) == (f"{drive}missing", None)
-        weights = NamedEncoder.parse(f"RN50:{drive}weights.safetensors")
-        assert (weights.source, weights.pretrained) == ("RN50", f"{drive}weights.safetensors")
-
-
-def test_names_are_different():
-    assert [entry.name for entry in named_encoders(["a", "b=a"])] == ["a", "b"]
-    for texts in ([], ["a", "a"], ["a b=x", "a-b=y"]):
-        with pytest.raises(ValueError, match="no encoder, or two of one name"):
-            named_encoders(texts)
 
 
 def test_encoders_without_a_name_may_be_in_any_folder(tiny_resnet, tmp_path):

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from clipnav.vl_tasks import data_folders, house_tasks
@@ -32,17 +30,6 @@ def test_errors_of_missing_splits_list_the_existing_files(tmp_path):
         assert flag in str(error.value)
 
 
-def test_the_cpu_count_is_used_without_sched_getaffinity(tmp_path, monkeypatch):
-    def house_files(workers):
-        assert workers == 3
-        return HouseTaskFiles(tmp_path)
-
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(house_tasks, "cached_house_tasks", house_files)
-    assert data_folders.data_folder(VqaConfig()) == tmp_path
-
-
 @pytest.mark.parametrize(
     ("config", "languages"),
     [
@@ -71,15 +58,6 @@ def test_json_lines_take_precedence_over_json(tmp_path):
     (tmp_path / "lxmert_train.json").touch()
     with pytest.raises(ValueError, match="several files of split 'train'"):
         data_folders.split_file(tmp_path, "train", ".jsonl", ".json")
-
-
-def test_attribute_files_of_macos_are_no_data_files(tmp_path):
-    for name in ("v2_val2014_questions.json", "._v2_val2014_questions.json"):
-        (tmp_path / name).touch()
-    found = data_folders.split_file(tmp_path, "val", "_questions.json")
-    assert found.name == "v2_val2014_questions.json"
-    with pytest.raises(FileNotFoundError, match=r"the folder contains v2_val2014_questions\.json;"):
-        data_folders.split_file(tmp_path, "test", "_questions.json")
 
 
 def test_a_file_is_not_taken_for_a_missing_data_folder(tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from clipnav.vl_tasks.grids.sources import uncached_source
 from clipnav.vl_tasks.training import prepare
-from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
+from tests.vl_tasks.small_networks import preset
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
 )
 def test_errors_name_a_missing_device(device, problem, run_command, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
+    config = dataclasses.replace(preset("vqa", "houses"), device=device)
     blind = dataclasses.replace(config, vision=False)
     pictures = ("--images", tmp_path, "--device", device)
     for attempt in (

@@ -80,17 +80,6 @@ def test_training_reads_the_features_from_the_cache(extract, pictures, encoder, 
         assert source.batch(list(images)).features.shape == (10, 16, 512)
 
 
-def test_errors_name_a_damaged_image_and_encoded_features_are_kept(
-    extract, pictures, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(features, "_SHARD", 2)
-    damaged = image_tree(pictures)[DAMAGED]
-    with pytest.raises(ValueError, match="cannot be read as an image") as error:
-        extract("--output", tmp_path)
-    assert str(damaged) in str(error.value)
-    assert len(files(tmp_path)) == 1
-
-
 def test_a_resumed_run_writes_the_same_bytes(extract, tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     extract("--skip-damaged", "--output", whole)

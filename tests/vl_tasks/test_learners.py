@@ -1,4 +1,4 @@
-"""Data, losses, initialisation and resuming of the three learners."""
+"""Data, losses and initialisation of the tasks."""
 
 import dataclasses
 import json
@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.training.settings import CONFIG
-from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
-from clipnav.vl_tasks.captioning.settings import SCST_CHANGES, CaptionerConfig
+from clipnav.vl_tasks.captioning.settings import CaptionerConfig
 from clipnav.vl_tasks.captioning.task import CaptionTask
-from clipnav.vl_tasks.entailment.settings import FEATURE_PRESETS as ENTAILMENT_PRESETS
 from clipnav.vl_tasks.entailment.task import EntailmentTask
 from clipnav.vl_tasks.settings.networks import McanConfig
+from clipnav.vl_tasks.specs import parse_task
 from clipnav.vl_tasks.subsets import is_held_out
 from clipnav.vl_tasks.training import make_trainer
-from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
 from clipnav.vl_tasks.vqa.task import VqaTask, answer_loss
+from tests.vl_tasks.small_networks import preset
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -36,15 +34,15 @@ def blind(shapes):
 
 
 def vqa(changes):
-    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
+    return dataclasses.replace(preset("vqa", "houses"), mcan=MCAN, embedding_size=3, **changes)
 
 
 def entailment(changes):
-    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding_size=3, **changes)
+    return dataclasses.replace(preset("snli-ve", "houses"), mcan=MCAN, embedding_size=3, **changes)
 
 
 def captions(changes):
-    return dataclasses.replace(CAPTION_PRESETS["houses"], captioner=CAPTIONER, **changes)
+    return dataclasses.replace(preset("captions", "houses"), captioner=CAPTIONER, **changes)
 
 
 @pytest.mark.parametrize(
@@ -67,19 +65,6 @@ def test_held_out_images_are_not_used_for_training(learner, config, picture, bli
     assert sorted(map(repr, [*held_out, *examples])) == sorted(map(repr, whole.examples))
 
 
-@pytest.mark.parametrize(("learner", "config"), [(VqaTask, vqa), (EntailmentTask, entailment)])
-def test_splits_are_in_the_order_of_the_settings(learner, config, shapes, blind, tmp_path):
-    """Images are encoded in this order, and an interrupted run continues in the same files."""
-    for path in shapes.glob("*_train*.json*"):
-        shutil.copy(path, tmp_path)
-    names = list("fbdeac")
-    for path in shapes.glob("*_val*.json*"):
-        for name in names:
-            shutil.copy(path, tmp_path / path.name.replace("val", name))
-    changes = {"data": str(tmp_path), "select_by": "f", "evaluation_splits": tuple(names)}
-    assert list(learner(config({**blind, **changes})).splits) == names
-
-
 @pytest.mark.parametrize("answer", ["Yes", "two", "a red lamp", "dont know", "t-shirt", "10,000"])
 def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blind, tmp_path):
     rows = [f'{number}.jpg,what is it?,"{answer}"' for number in range(4)]
@@ -89,15 +74,6 @@ def test_the_answers_of_the_user_are_right_however_they_are_written(answer, blin
     for answers in (None, tmp_path / "answers.txt"):
         learner = VqaTask(vqa({**blind, **own, "min_count": 1, "answers": answers}))
         assert learner.official_scores("held-out").overall == 100.0  # the only class
-
-
-def test_all_answers_of_the_user_can_be_given(blind, tmp_path):
-    rows = [f"{number}.jpg,what is it?,sofa|couch" for number in range(40)]
-    rows += [f"{number}.jpg,is it red?,no" for number in range(40)]
-    (tmp_path / "questions.csv").write_text("\n".join(["image,question,answer", *rows]))
-    own = {"data": str(tmp_path), "select_by": "held-out", "evaluation_splits": ("held-out",)}
-    learner = VqaTask(vqa({**blind, **own, "min_count": 1}))
-    assert sorted(learner.answers.answers) == ["couch", "no", "sofa"]
 
 
 def test_held_out_photos_of_the_user_are_those_of_the_pre_training(blind, tmp_path):
@@ -168,17 +144,6 @@ def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
     torch.testing.assert_close(answer_loss(scores, targets, "sum"), total)
 
 
-def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
-    rows = np.arange(6)
-    losses = {}
-    for reduction in ("mean", "sum"):
-        torch.manual_seed(0)
-        learner = VqaTask(vqa({**blind, "reduction": reduction}))
-        learner.network.eval()
-        losses[reduction] = learner.loss(rows)[0].item()
-    assert losses["sum"] == pytest.approx(6 * losses["mean"])
-
-
 @pytest.mark.parametrize(("learner", "config"), [(VqaTask, vqa), (EntailmentTask, entailment)])
 def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind, tmp_path):
     glove = tmp_path / "glove.txt"
@@ -197,30 +162,6 @@ def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind
     unfitted = learner(config({**with_vision, "standardise": False})).network.scale
     assert not unfitted.mean.any()
     assert bool((unfitted.spread == 1).all())
-
-
-@pytest.mark.parametrize(
-    ("learner", "config"),
-    [(VqaTask, vqa), (EntailmentTask, entailment), (CaptionTask, captions)],
-)
-def test_a_resumed_run_equals_an_uninterrupted_one(learner, config, blind, tmp_path):
-    def train(name, steps, resume=None):
-        output = tmp_path / name
-        torch.manual_seed(0)
-        settings = config({**blind, "iterations": 4, "output": output, "resume": resume})
-        trainer = make_trainer(learner(settings))
-        for _ in range(steps):
-            trainer.step()
-        trainer.save()
-        trainer.close()
-        return trainer
-
-    whole = train("whole", 4)
-    first = train("halves", 2)
-    halves = train("halves", 2, resume=first.run)
-    assert halves.iteration == 4
-    for name, value in whole.learner.network.state_dict().items():
-        assert torch.equal(value, halves.learner.network.state_dict()[name]), name
 
 
 def test_captions_are_drawn_without_repeats_and_end(blind):
@@ -248,9 +189,7 @@ def self_critical_learner(config):
     trainer = make_trainer(CaptionTask(config))
     trainer.save()
     trainer.close()
-    assert (config.output / CONFIG).is_file()
-    changes = {"phase": "scst", "start_from": config.output, "output": None}
-    return CaptionTask(dataclasses.replace(config, **SCST_CHANGES["houses"], **changes))
+    return CaptionTask(parse_task("captions", ["--start-from", str(config.output)]))
 
 
 def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
@@ -263,25 +202,3 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     ended = learner._statistics.scores(images, first_captions)
     truncated = learner._statistics.scores(images, first_captions[:, :3])
     assert (ended > truncated + 0.1).all()
-
-
-def test_references_of_the_most_words_have_no_end_in_rewards(blind, tmp_path):
-    """In the original, a label of 16 words has no 0 (`get_self_critical_reward`)."""
-    config = captions({**blind, "output": tmp_path, "max_words": 4})
-    statistics = self_critical_learner(config)._statistics
-    assert statistics is not None
-    # "a red circle" has three words and an end; "one circle that is red" is cut to four words.
-    assert (statistics.length == 3).all()
-
-
-def test_splits_without_labels_are_refused_before_training(shapes, blind, tmp_path):
-    for split in ("train", "val"):
-        rows = (shapes / f"snli_ve_{split}.jsonl").read_text().splitlines()
-        rows = [json.dumps({**json.loads(row), "gold_label": "-"}) for row in rows]
-        folder = tmp_path / split
-        folder.mkdir()
-        for other in ("train", "val"):
-            shutil.copy(shapes / f"snli_ve_{other}.jsonl", folder)
-        (folder / f"snli_ve_{split}.jsonl").write_text("\n".join(rows))
-        with pytest.raises(ValueError, match=rf"snli_ve_{split}\.jsonl: no hypothesis has a label"):
-            EntailmentTask(entailment({**blind, "data": str(folder)}))

@@ -52,18 +52,6 @@ def test_a_model_of_the_users_photos_learns_and_answers(run_command, photos, tmp
         run_command("train-selector", run)
 
 
-def test_encoders_are_compared_on_the_users_photos(run_command, photos, tmp_path):
-    output = tmp_path / "comparison"
-    command = ["compare-vqa-encoders", "--seeds", "1", "--workers", "1", "--output", output]
-    training = ["--", "--data", photos, "--iterations", "1", "--evaluate-every", "1"]
-    with pytest.raises(ValueError, match=r"has no split 'val'; set --splits held-out$"):
-        run_command(*command, "--splits", "val", *training)
-    assert not output.exists()
-    run_command(*command, *training)
-    report = json.loads((output / "comparison.json").read_text())
-    assert list(report) == ["held-out"]
-
-
 def test_answering_uses_the_tokenizer_of_the_run(run_command, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--iterations", "1", "--tokenizer", "mmf", "--output", run)

@@ -9,7 +9,6 @@ from clipnav.encoders.extraction.encoding import encode_viewpoints_with
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.view_grid import NUM_VIEWS
-from clipnav.storage.locks import OutputInUseError
 
 KEYS = ["house_00_a", "house_00_b", "house_01_c"]
 
@@ -70,32 +69,12 @@ def test_an_interrupted_run_resumes_where_it_stopped(encoder: ClipEncoder, tmp_p
     assert broken.read_bytes() == whole.read_bytes()
 
 
-def test_a_second_writer_is_refused(encoder: ClipEncoder, tmp_path: Path, locked_elsewhere):
-    path, loader = tmp_path / "store.safetensors", Loader()
-    with (
-        locked_elsewhere(path) as other,
-        pytest.raises(OutputInUseError, match=rf"store.safetensors: process {other.pid} "),
-    ):
-        encode_viewpoints(KEYS, loader, encoder, path)
-    assert not loader.loaded
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_partial_file_of_another_run_is_refused(encoder: ClipEncoder, tmp_path: Path):
     path = tmp_path / "store.safetensors"
     with pytest.raises(KeyboardInterrupt):
         encode_viewpoints(KEYS, Loader(limit=1), encoder, path, {"vfov_degrees": 60})
     with pytest.raises(ValueError, match=r"partial: belongs to .*60.*75.*move the file away"):
         encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
-
-
-def test_a_run_without_rows_leaves_no_file(encoder: ClipEncoder, tmp_path: Path):
-    path = tmp_path / "store.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        encode_viewpoints(KEYS, Loader(limit=0), encoder, path, {"vfov_degrees": 60})
-    assert not list(tmp_path.iterdir())
-    encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
-    assert open_store(path).metadata["vfov_degrees"] == 75
 
 
 def test_a_loader_that_yields_too_little_is_an_error(encoder: ClipEncoder, tmp_path: Path):
@@ -123,28 +102,6 @@ def test_encoders_share_views_and_write_the_same_bytes_as_alone(
         encode_viewpoints(KEYS, Loader(), one, alone, {"vfov_degrees": 60})
         assert path.read_bytes() == alone.read_bytes()
     assert not list(tmp_path.glob("*.partial"))
-
-
-def test_no_row_is_encoded_twice_when_one_store_is_behind(
-    encoder: ClipEncoder, other_encoder: ClipEncoder, tmp_path: Path, monkeypatch
-):
-    whole, first, second = (tmp_path / f"{name}.safetensors" for name in ("whole", "a", "b"))
-    encode_viewpoints(KEYS, Loader(), other_encoder, whole)
-    with pytest.raises(KeyboardInterrupt):
-        encode_viewpoints(KEYS, Loader(limit=2), encoder, first)
-    rows_of_first: list[int] = []
-    pooled = encoder.pooled
-    monkeypatch.setattr(encoder, "pooled", lambda views: rows_of_first.append(0) or pooled(views))
-    with pytest.raises(KeyboardInterrupt):
-        encode_viewpoints_with(KEYS, Loader(limit=1), {first: encoder, second: other_encoder})
-    assert not rows_of_first
-    rest = Loader()
-    encode_viewpoints_with(KEYS, rest, {first: encoder, second: other_encoder})
-    assert rest.loaded == KEYS[1:]
-    assert len(rows_of_first) == 1
-    assert second.read_bytes() == whole.read_bytes()
-    expected = pooled(views_of(KEYS[2])).astype(np.float16)
-    np.testing.assert_array_equal(open_store(first).views[2], expected)
 
 
 def test_a_run_killed_while_writing_its_stores_loads_no_views_again(

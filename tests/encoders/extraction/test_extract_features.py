@@ -15,14 +15,13 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.encoders.extraction.view_sources import ViewSource
-from clipnav.encoders.extraction.world_views import chosen_scans, load_views, scan_dir
+from clipnav.encoders.extraction.world_views import load_views, scan_dir
 from clipnav.envs.houses.building.sets import STANDARD
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.panorama import Panorama
 from clipnav.envs.worlds import world_files
 from clipnav.storage.features.opening import open_store
 
-ROOT = Path(__file__).resolve().parents[3]
 VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
 
 
@@ -79,17 +78,6 @@ def test_rows_are_the_features_of_the_views_in_their_order(
     assert "channel_order" not in store.metadata
     expected = encoder.pooled(source_views(skyboxes, tiny_world, "a4", encoder.image_size))
     np.testing.assert_array_equal(store.views[4], expected.astype(np.float16))
-
-
-@pytest.mark.parametrize("changes", [{}, {"shard": "0/1"}])
-def test_a_finished_store_is_kept(extract, tmp_path, changes):
-    extract(tmp_path / "store.safetensors", **changes)
-    (path,) = tmp_path.glob("*.safetensors")
-    written = path.stat().st_mtime_ns
-    extract(tmp_path / "store.safetensors", **changes)
-    with pytest.raises(FileExistsError, match=f"{path}: already exists, with other"):
-        extract(tmp_path / "store.safetensors", views="clip_vil", **changes)
-    assert path.stat().st_mtime_ns == written
 
 
 def test_clip_vil_rows_are_the_features_of_bgr_frames_in_clips_preprocessing(
@@ -285,30 +273,3 @@ def test_matterport_without_data_is_refused(tiny_resnet, tmp_path: Path):
         command.main(arguments)
     with pytest.raises(ValueError, match="--scan-dir"):
         scan_dir(ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
-
-
-def test_missing_habitat_is_reported_before_houses_are_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.delenv("CLIPNAV_HABITAT_PYTHON", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    monkeypatch.setattr("clipnav.envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
-    with pytest.raises(ModuleNotFoundError, match="conda install -n habitat habitat-sim"):
-        scan_dir(ExtractArguments(tmp_path, world="habitat"), ["house_00"])
-
-
-def test_ranges_of_houses_are_expanded(tmp_path: Path):
-    def chosen(world, *scans, **changes):
-        arguments = ExtractArguments(tmp_path, world=world, scans=scans, **changes)
-        return list(chosen_scans(arguments))
-
-    assert chosen("houses", "house_00-house_02", "house_05") == [
-        *("house_00", "house_01", "house_02", "house_05")
-    ]
-    assert chosen("houses") == []
-    assert chosen("habitat", "house_03-house_04") == ["house_03", "house_04"]
-    for world in ("matterport", "habitat"):
-        assert chosen(world, "a-b", data_dir=tmp_path) == ["a-b"]
-    for world in ("houses", "habitat"):
-        with pytest.raises(ValueError, match="no built-in house 'house_99'"):
-            chosen(world, "house_99")

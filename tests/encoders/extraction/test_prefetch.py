@@ -20,16 +20,6 @@ def test_results_are_in_the_order_of_the_items():
         assert list(prefetched(pool, work, range(20), ahead=4)) == [n * n for n in range(20)]
 
 
-def test_the_number_of_waiting_results_is_bounded():
-    started: list[int] = []
-    with ThreadPoolExecutor(1) as pool:
-        results = prefetched(pool, lambda n: started.append(n) or n, range(100), ahead=3)
-        for number in range(10):
-            assert next(results) == number
-        results.close()
-    assert len(started) <= 10 + 3 + 1
-
-
 def test_an_error_is_raised_instead_of_its_result():
     def work(number: int) -> int:
         return 10 // (3 - number)

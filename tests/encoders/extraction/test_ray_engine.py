@@ -10,7 +10,6 @@ import pytest
 from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.encoders.extraction.command import main
 from clipnav.encoders.extraction.ray_engine import ray_rows
-from clipnav.storage.errors import UserError
 
 KEYS = [f"lab_v{i}" for i in range(19)]
 
@@ -39,11 +38,6 @@ def test_rows_of_several_workers_are_in_order():
             assert row is None
         else:
             np.testing.assert_array_equal(row, expected)
-
-
-def test_several_encoders_are_refused_before_they_are_loaded():
-    with pytest.raises(UserError, match="--engine ray supports one encoder only"):
-        ExtractArguments(engine="ray", encoder=("house_clip", "RN50"))
 
 
 def test_the_error_without_ray_names_the_extra_before_an_encoder_is_loaded(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
+from clipnav.encoders.extraction.encoding import encode_viewpoints_with
 from clipnav.storage.features.opening import open_store
-from clipnav.storage.features.shards import Shard, is_finished, merge_shards
+from clipnav.storage.features.shards import Shard, merge_shards
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.view_grid import NUM_VIEWS
 
@@ -123,17 +123,6 @@ def test_missing_or_foreign_shards_are_named(tmp_path: Path):
     assert not output.exists()
 
 
-def test_a_finished_shard_is_recognised(tiny_resnet: Path, tmp_path: Path):
-    output = tmp_path / "store.safetensors"
-    encode_part(str(tiny_resnet), output, "0/7")
-    path, encoder = Shard(0, 7).path(output), ClipEncoder.load(str(tiny_resnet), device="cpu")
-    metadata = {**encoder_metadata(encoder), "vfov_degrees": 60}
-    assert is_finished(path, KEYS[:1], metadata)
-    assert not is_finished(path, KEYS[1:2], metadata)
-    assert not is_finished(path, KEYS[:1], {**metadata, "vfov_degrees": 90})
-    assert not is_finished(output, KEYS[:1], metadata)
-
-
 def test_shards_of_other_lists_of_viewpoints_are_not_merged(tmp_path: Path):
     output = tmp_path / "store.safetensors"
     for index, keys in enumerate((KEYS, KEYS[2:])):
@@ -146,18 +135,3 @@ def test_shards_of_other_lists_of_viewpoints_are_not_merged(tmp_path: Path):
         with pytest.raises(ValueError, match="from different runs: 'viewpoints_of_all_shards'"):
             use(output)
     assert Shard(0, 1).metadata(KEYS) == {}
-
-
-def test_merging_replaces_no_other_store(tmp_path: Path):
-    output = tmp_path / "store.safetensors"
-    write_shards(output, 2)
-    views = np.zeros((1, NUM_VIEWS, 4), np.float16)
-    FeatureStore.write(output, views, KEYS[:1], {"encoder": "other"})
-    before = output.read_bytes()
-    with pytest.raises(FileExistsError, match="already exists, with other viewpoints or settings"):
-        merge_shards(output)
-    assert output.read_bytes() == before
-    output.unlink()
-    for _ in range(2):
-        merge_shards(output)
-    assert FeatureStore.from_file(output).keys == KEYS

@@ -7,7 +7,6 @@ import pytest
 
 from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.weights.origins import HOUSE_CLIP_DIR
 from clipnav.envs.houses.building.sets import MINI
 from clipnav.envs.houses.house_set import UNSEEN_SCANS
 from clipnav.storage.features.opening import open_store
@@ -25,11 +24,6 @@ def encoder() -> ClipEncoder:
 @pytest.fixture(scope="module")
 def store() -> FeatureStore:
     return open_store(STORE)
-
-
-def test_files_are_small_enough_to_ship(store: FeatureStore, encoder: ClipEncoder):
-    assert STORE.stat().st_size <= 12e6
-    assert (HOUSE_CLIP_DIR / "open_clip_model.safetensors").stat().st_size <= 12e6
 
 
 def test_the_store_is_from_this_encoder_and_covers_every_house(

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 from clipnav.encoders.extraction.arguments import ExtractArguments
-from clipnav.encoders.extraction.command import is_missing, main, store_paths
+from clipnav.encoders.extraction.command import is_missing, main
 from clipnav.storage.features.partial_store import partial_path
 from clipnav.storage.features.store import FeatureStore
-
-
-def test_stores_of_folders_with_a_prefix_have_names_that_windows_admits(tmp_path: Path):
-    arguments = ExtractArguments(output_dir=tmp_path, encoder=("local-dir:mine",))
-    assert store_paths(arguments) == [tmp_path / "local-dir-mine.safetensors"]
 
 
 def test_unfinished_rows_of_a_finished_store_are_deleted(tmp_path: Path):

@@ -1,6 +1,5 @@
 """Views of the houses, and missing folders; the other worlds are tested with the command."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +34,6 @@ def test_views_of_houses_are_cut_from_their_panoramas(monkeypatch: pytest.Monkey
     rgb = Houses(None, 64).panorama("house_00", "v1").rgb
     expected = cut_views(lambda size, vfov: views36(rgb, size, vfov), geometry, (16, 16))
     assert np.array_equal(source.load(("house_00", "v1")), expected)
-
-
-def test_a_source_can_be_pickled_and_has_metadata():
-    source = ViewSource("houses", "square", (16, 16), width=64)
-    assert pickle.loads(pickle.dumps(source)) == source
-    assert source.metadata == {"world": "houses", "vfov_degrees": 60, "panorama_width": 64}
-    legacy = ViewSource("matterport", "clip_vil", (16, 16), full_faces=True).metadata
-    assert legacy["skybox_faces"] == "full preferred"
-    assert legacy["channel_order"] == "BGR"
 
 
 def test_missing_folders_of_a_world_are_named(tmp_path: Path):

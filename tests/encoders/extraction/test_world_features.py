@@ -60,27 +60,6 @@ def test_a_store_has_the_features_of_every_viewpoint(views: WorldViews, tmp_path
     assert env.reset(seed=0)[0]["panorama"].shape == (36, 3 + 128)
 
 
-def test_features_of_another_shape_are_refused(views: WorldViews, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"encode returned features of shape \(3,\)"):
-        views.write_features(tmp_path / "x.safetensors", lambda v: mean_colour(v)[0], "one view")
-    with pytest.raises(ValueError, match="barn_b0"):
-        views.write_features(tmp_path / "x.safetensors", bright_views_only, "bright")
-    assert not (tmp_path / "x.safetensors").exists()
-
-
-def bright_views_only(views: np.ndarray) -> np.ndarray:
-    return mean_colour(views)[: 36 if not views.any() else 35]
-
-
-def test_the_houses_are_a_world_of_their_own():
-    views = WorldViews(image_size=(16, 16), scans=("house_00",))
-    scan, viewpoint = views.viewpoints[0]
-    assert scan == "house_00"
-    images = views.read(scan, viewpoint)
-    assert images.shape == (36, 16, 16, 3)
-    assert images.std() > 10
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -96,13 +75,6 @@ def test_wrong_arguments_are_refused_at_once(changes: dict[str, Any], message: s
         WorldViews(**changes)
 
 
-def test_missing_folders_are_named(tiny_world: Path):
-    with pytest.raises(ValueError, match="requires data_dir"):
-        _ = WorldViews("matterport").viewpoints
-    with pytest.raises(FileNotFoundError, match="barn"):
-        WorldViews("matterport", tiny_world).read("barn", "b0")
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_missing_skyboxes_are_reported_before_any_is_encoded(views: WorldViews, tmp_path, workers):
     (tmp_path / "barn" / "matterport_skybox_images" / "b5_skybox_small.jpg").unlink()
@@ -116,9 +88,3 @@ def test_missing_skyboxes_are_reported_before_any_is_encoded(views: WorldViews, 
     with pytest.raises(FileNotFoundError, match=problem):
         views.write_features(tmp_path / "mine.safetensors", encode, "mean colour", workers)
     assert len(encoded) == 1  # black images, whose features have the width of the store
-
-
-def test_a_misspelt_scan_is_named_with_the_folder_of_graphs(tiny_world: Path):
-    views = WorldViews("matterport", tiny_world, scans=("attic", "atic"))
-    with pytest.raises(FileNotFoundError, match="no navigation graph of scan 'atic'; choose scans"):
-        _ = views.viewpoints

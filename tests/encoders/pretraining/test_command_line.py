@@ -31,12 +31,6 @@ def test_a_resumed_run_has_its_own_settings(run):
         parse_pretraining(["--resume", str(run), "--seed", "4"])
 
 
-def test_a_run_without_a_saved_state_starts_again(run):
-    (run / "trainer.pt").unlink()
-    config = parse_pretraining(["--resume", str(run)])
-    assert (config.resume, config.output, config.seed) == (None, run, 3)
-
-
 def test_runs_of_earlier_versions_are_refused_in_one_line(run):
     (run / CONFIG).write_text('{"set": "mini", "run_dir": "runs/a", "samples": 320, "batch": 8}')
     with pytest.raises(ValueError, match=r"config\.json: missing or unknown settings batch, ") as e:

@@ -13,12 +13,11 @@ from clipnav.encoders.pretraining.contrastive import (
     Contrastive,
     export_local_dir,
     multi_positive_loss,
-    scale_pooled_features,
 )
 from clipnav.encoders.pretraining.learner import PretrainingLearner
 from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
 from clipnav.encoders.weights.loading import load_model
-from clipnav.training.trainer import DivergedError, Trainer
+from clipnav.training.trainer import Trainer
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]
@@ -116,15 +115,6 @@ def test_a_tiny_clip_learns_colours(tiny_resnet: Path, tmp_path: Path):
     assert (nearest == labels).mean() > 0.9
 
 
-def test_training_repeats_bit_for_bit(tiny_resnet: Path, tmp_path: Path):
-    runs = [pretraining(tiny_resnet, tmp_path / name, 3) for name in ("first", "second")]
-    for trainer, _ in runs:
-        trainer.train()
-    (_, first), (_, second) = runs
-    for key, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[key]), key
-
-
 def test_resume_is_bit_identical(tiny_resnet: Path, tmp_path: Path, check_same_run):
     whole, expected = pretraining(tiny_resnet, tmp_path / "whole", 4)
     whole.train()
@@ -154,21 +144,3 @@ def test_an_exported_model_has_the_same_features(tiny_resnet: Path, tmp_path: Pa
     np.testing.assert_allclose(after.text(TEXTS), before.text(TEXTS), atol=5e-3)
     embedding = after.model.token_embedding.weight
     assert (embedding.abs().sum(1) > 0).sum() == len(words)
-
-
-def test_scaling_features_keeps_their_directions(tiny_resnet: Path):
-    model, _, _ = load_model(str(tiny_resnet), None)
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        before = model.encode_image(images)
-        scale_pooled_features(model, 3.0)
-        torch.testing.assert_close(model.encode_image(images), 3 * before)
-
-
-def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path, tmp_path: Path):
-    trainer, _ = pretraining(tiny_resnet, tmp_path, 1)
-    (batch,) = colour_batches(1)
-    broken = CaptionBatch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
-    trainer.learner._batch = lambda _: broken
-    with pytest.raises(DivergedError, match=r"iteration 0 has loss nan.*--optimiser\.learning"):
-        trainer.train()

@@ -37,17 +37,6 @@ def test_the_views_of_a_smaller_share_are_the_first_of_a_larger_one(sampler):
     assert all(view in every[:2] for view in facts_of(few, 12))
 
 
-def test_each_pass_contains_each_batch_once_in_an_order_of_its_own(sampler):
-    every = facts_of(sampler, 5)
-    views = LabelledViews(sampler, 5, seed=1)
-    orders = [
-        [every.index(views.views(5 * number + k)[1]) for k in range(5)] for number in range(4)
-    ]
-    assert all(sorted(order) == list(range(5)) for order in orders)
-    assert orders[0] == list(range(5))
-    assert len({tuple(order) for order in orders}) > 2
-
-
 def test_later_passes_mirror_and_tint_views(sampler):
     views = LabelledViews(sampler, 1)
     first = views.views(0)[0]

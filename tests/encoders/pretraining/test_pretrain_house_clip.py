@@ -14,11 +14,9 @@ from clipnav.encoders.pretraining.command_line import parse_pretraining
 from clipnav.encoders.pretraining.house_model import CONTEXT_LENGTH
 from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
 from clipnav.envs.houses import house_set
-from clipnav.envs.houses.building.sets import GALLERY
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering import training_panoramas
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
-from clipnav.storage.locks import OutputInUseError
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +91,6 @@ def test_a_run_that_stopped_while_rendering_can_be_resumed(tmp_path: Path, monke
     assert (config.seed, config.output, config.resume) == (5, run, None)
 
 
-def test_a_second_process_is_refused(tmp_path: Path, locked_elsewhere):
-    export = tmp_path / "clip"
-    export.mkdir()
-    with locked_elsewhere(export), pytest.raises(OutputInUseError, match="clip: process"):
-        command.main(PretrainConfig(set="mini", output=tmp_path / "run", export=export))
-
-
 @pytest.mark.parametrize("objective", ["supervised", "random"])
 def test_towers_without_captions_are_exported_with_unit_features(
     house: HousePictures, tmp_path: Path, objective: str
@@ -150,37 +141,6 @@ def network_features(network, views) -> np.ndarray:
     from clipnav.encoders.pretraining.learner import image_features
 
     return image_features(network.visual, views).detach().numpy()
-
-
-def test_folders_are_named_after_objective_and_set():
-    assert PretrainConfig().run_name == "house_clip"
-    assert PretrainConfig(set="standard").run_name == "house_clip_standard"
-    assert PretrainConfig(objective="random", set="mini").run_name == "house_random_mini"
-    few = PretrainConfig(objective="supervised", labelled_fraction=0.01, labels="largest")
-    assert few.run_name == "house_supervised_largest_1pct"
-    run = Path("runs/a")
-    assert PretrainConfig().model_dir(run) == run / "house_clip"
-    assert PretrainConfig(export=Path("b")).model_dir(run) == Path("b")
-
-
-def test_missing_houses_are_built_first(tmp_path, monkeypatch):
-    class Rendering(Exception):
-        pass
-
-    def render(scans, *_):
-        raise Rendering(scans)
-
-    built = []
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    monkeypatch.setattr(house_set, "build_set", lambda *args: built.append(args))
-    monkeypatch.setattr(training_panoramas, "render_houses", render)
-    scans = ("gallery_00", "gallery_01")
-    with pytest.raises(Rendering, match="gallery_01"):
-        command.main(PretrainConfig(houses=2, held_out=1, workers=3, output=tmp_path / "a"))
-    assert built == [(GALLERY, scans, 3)]
-    with pytest.raises(Rendering):  # the graphs of mini are in the repository
-        command.main(PretrainConfig(set="mini", output=tmp_path / "b"))
-    assert len(built) == 1
 
 
 @pytest.mark.parametrize(("houses", "held_out"), [(2, 8), (8, 8), (None, -1)])

@@ -33,15 +33,6 @@ def test_the_loss_is_the_cross_entropy_of_labelled_views(model):
     assert figures["accuracy"] == pytest.approx(correct)
 
 
-def test_views_without_a_label_have_no_gradient(model):
-    network = SingleLabel(model, 3)
-    batch = SingleLabelBatch(torch.rand(2, 3, 32, 32), torch.full((2,), NO_LABEL))
-    loss, _ = network.loss(batch)
-    loss.backward()
-    assert loss.item() == 0
-    assert not network.head.weight.grad.any()
-
-
 def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged(model, train):
     text = model.token_embedding.weight.clone()
     network = SingleLabel(model, 3)

@@ -30,19 +30,6 @@ def test_the_loss_is_the_negative_log_likelihood_of_known_labels():
     assert losses[1].item() == pytest.approx(thing_loss / 4)
 
 
-def test_without_labels_loss_and_gradient_are_zero():
-    rooms = torch.randn(2, 3, requires_grad=True)
-    things = torch.randn(2, 4, requires_grad=True)
-    none = torch.zeros(2, 4, dtype=torch.bool)
-    batch = LabelledBatch(torch.zeros(2, 3, 8, 8), torch.tensor([NO_LABEL] * 2), none, none)
-    loss = sum(labels_loss(rooms, things, batch))
-    assert isinstance(loss, torch.Tensor)
-    loss.backward()
-    assert loss.item() == 0
-    assert rooms.grad is not None
-    assert not rooms.grad.any()
-
-
 def colour_batch(rng: np.random.Generator, count: int = 12) -> LabelledBatch:
     """Draw images in which the colour determines the room; the object is in rooms 1 and 2."""
     room = rng.integers(3, size=count)

@@ -55,10 +55,6 @@ def house() -> HousePictures:
     return HousePictures("house_00", colours[ids], ids, depth, 1, tuple(things), ("bedroom",))
 
 
-def test_label_names_are_those_of_the_houses_without_parts_of_the_building(house: HousePictures):
-    assert LabelNames.of([house]) == LabelNames(("bedroom",), ("sofa",))
-
-
 def test_labelled_views_equal_captioned_views(house: HousePictures):
     sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16, recoloured=0.0))
     names = LabelNames.of([house])

@@ -38,13 +38,6 @@ def test_perfect_features_score_one(views: list[tuple[np.ndarray, ViewFacts]]):
     assert "100.0%" in str(scores)
 
 
-def test_permuted_features_score_badly(views: list[tuple[np.ndarray, ViewFacts]]):
-    features, facts = zip(*views, strict=True)
-    scores = zero_shot_scores(np.stack(features)[::-1], facts, texts, ["red", "blue"])
-    assert scores.room_accuracy < 0.7
-    assert scores.thing_precision < 0.7
-
-
 def test_uncertain_facts_are_not_scored():
     doubtful = ViewFacts(frozenset(), frozenset({("thing", "sofa", "red"), ("room", "kitchen")}))
     scores = zero_shot_scores(np.ones((3, 7)), [doubtful] * 3, texts, ["red", "blue"])

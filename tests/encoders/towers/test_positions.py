@@ -3,13 +3,6 @@ import torch
 from clipnav.encoders.towers.positions import Positions
 
 
-def test_the_native_grid_has_the_table_itself():
-    table = torch.randn(1 + 9, 4)
-    assert Positions(table)(3, 3) is table
-    wide = torch.randn(1 + 6, 4)
-    assert Positions(wide, (2, 3))(2, 3) is wide
-
-
 def test_a_linear_function_stays_linear():
     """Resizing positions that are linear in row and column gives the same linear function."""
     rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
@@ -20,13 +13,3 @@ def test_a_linear_function_stays_linear():
     inner = (torch.arange(16.0) + 0.5) / 2 - 0.5
     torch.testing.assert_close(cells[4:-4, 3, 0], inner[4:-4], rtol=0, atol=0.02)
     torch.testing.assert_close(cells[5, :, 1], torch.arange(8.0), rtol=0, atol=1e-5)
-
-
-def test_resized_positions_allow_autograd():
-    """They may first be computed in inference mode, and be used with autograd later."""
-    positions = Positions(torch.randn(1 + 4, 3).requires_grad_())
-    with torch.inference_mode():
-        positions(3, 3)
-    weight = torch.ones(3, requires_grad=True)
-    (positions(3, 3) * weight).sum().backward()
-    assert weight.grad is not None

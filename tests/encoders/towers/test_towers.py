@@ -135,18 +135,6 @@ def test_padding_does_not_change_a_vits_features(vit, kind: str):
 
 
 @torch.no_grad()
-def test_padding_is_excluded_from_a_resnets_pooling(resnet):
-    tower: Any = image_tower(resnet)
-    grid = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
-    mask = torch.zeros(2, 3, 5, dtype=torch.bool)
-    mask[0, :2, :3] = mask[1] = True
-    pooled = tower.pool(grid, mask)
-    torch.testing.assert_close(pooled[1:], tower.pool(grid)[1:])
-    grid[0, 2:] = grid[0, :, 3:] = 9.0
-    torch.testing.assert_close(tower.pool(grid, mask), pooled)
-
-
-@torch.no_grad()
 def test_dense_cells_of_a_resnet_equal_the_pooling_of_one_cell(resnet):
     """Attention pooling over a single token returns that token's dense feature."""
     tower = image_tower(resnet)
@@ -167,14 +155,6 @@ def test_dense_patches_attend_to_themselves_in_the_last_block(vit):
     tokens = visual.ln_post(visual.transformer.resblocks[-1](tokens)) @ visual.proj
     expected = F.normalize(tokens[:, 0], dim=-1).view(2, 4, 4, 32)
     torch.testing.assert_close(image_tower(visual).dense(images()), expected)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("kind", VIT_KINDS)
-def test_dense_features_are_unit_vectors(vit, kind: str):
-    dense = image_tower(vit(kind)).dense(images())
-    assert dense.shape == (2, 4, 4, 32)
-    torch.testing.assert_close(dense.norm(dim=-1), torch.ones(2, 4, 4))
 
 
 @torch.no_grad()
@@ -203,26 +183,6 @@ def test_timm_towers_equal_timm(kind: str):
     for features in (tower.pooled, tower.grid, tower.dense):
         with pytest.raises(ValueError, match="does not support masked padding"):
             features(native, mask)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(
-    ("name", "pool", "proj", "size"),
-    [("vit_tiny_patch16_224", "map", "none", 70), ("test_convnext", "", "linear", 168)],
-)
-def test_timm_towers_ignore_pixels_beyond_their_last_whole_cell(
-    name: str, pool: str, proj: str, size: int
-):
-    torch.manual_seed(0)
-    visual = TimmModel(name, None if pool else 64, size, pool=pool, proj=proj).eval()
-    if pool:
-        visual.trunk.set_input_size(img_size=size)
-    tower = image_tower(visual)
-    rows = size // tower.stride[0]
-    assert size % tower.stride[0]
-    torch.testing.assert_close(tower.pooled(images(size, size)), visual(images(size, size)))
-    assert tower.grid(images(size, size)).shape[:3] == (2, rows, rows)
-    assert tower.dense(images(size, size)).shape[:3] == (2, rows, rows)
 
 
 @torch.no_grad()

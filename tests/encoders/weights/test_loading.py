@@ -79,32 +79,6 @@ def test_the_digest_depends_on_settings_that_are_not_in_the_weights(
     assert len(digests) == len(changes)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-def test_openai_archives_are_read_without_unpickling(
-    named: str, weights: dict[str, torch.Tensor], tmp_path: Path
-):
-    class Archive(torch.nn.Module):
-        def __init__(self, tensors: dict[str, torch.Tensor]):
-            super().__init__()
-            for key, tensor in tensors.items():
-                owner = self
-                *parents, leaf = key.split(".")
-                for parent in parents:
-                    if not hasattr(owner, parent):
-                        owner.add_module(parent, torch.nn.Module())
-                    owner = getattr(owner, parent)
-                owner.register_buffer(leaf, tensor)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x
-
-    path = tmp_path / "archive.pt"
-    sizes = {"input_resolution": torch.tensor(64)}
-    torch.jit.save(torch.jit.script(Archive({**weights, **sizes})), path)
-    model, _, _ = load_model(named, str(path))
-    torch.testing.assert_close(model.state_dict()["visual.proj"], weights["visual.proj"])
-
-
 def test_random_weights_must_be_requested(named: str, tiny_resnet: Path):
     with pytest.raises(ValueError, match=r"tiny-named has no weights .*--pretrained\)$"):
         ClipEncoder.load(named, device="cpu")
@@ -121,11 +95,6 @@ def test_random_weights_must_be_requested(named: str, tiny_resnet: Path):
     assert folder.weights_sha256 != ClipEncoder.load(str(tiny_resnet)).weights_sha256
     with pytest.raises(ValueError, match="exclude each other"):
         ClipEncoder.load(named, "openai", random_weights=True)
-
-
-def test_a_folder_with_further_weights_is_refused(tiny_resnet: Path):
-    with pytest.raises(ValueError, match="leave out 'openai'"):
-        load_model(str(tiny_resnet), "openai")
 
 
 def test_a_folder_with_a_multilingual_text_tower_can_be_moved(
@@ -159,12 +128,6 @@ def test_tags_set_activation_and_preprocessing(
     preprocessing: Any = model.visual
     assert preprocessing.preprocess_cfg["mean"] == (0.1, 0.2, 0.3)
     assert preprocessing.preprocess_cfg["size"] == (64, 64)
-
-
-def test_open_clip_tags_contain_their_activation():
-    for tag, quick in (("openai", True), ("laion2b_s34b_b79k", False)):
-        config: Any = open_clip.get_pretrained_cfg("ViT-B-32", tag)
-        assert bool(config.get("quick_gelu")) == quick
 
 
 def test_a_hugging_face_model_is_read_from_its_files(

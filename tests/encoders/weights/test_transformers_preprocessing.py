@@ -11,7 +11,6 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.preparation import Preparation
 from clipnav.encoders.weights.transformers_preprocessing import image_processor, read_preprocessing
 from clipnav.storage.errors import UserError
@@ -72,29 +71,6 @@ def test_pixels_are_those_of_transformers(
     torch.testing.assert_close(batch.pixels, pixels, rtol=0, atol=0.02)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("changes", [{"size": SQUARE}, {"do_normalize": False}])
-def test_features_of_the_converted_folder_are_those_of_transformers(
-    changes: dict[str, Any], ramp: np.ndarray, run_command, tmp_path: Path
-):
-    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
-
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    tower = {**sizes, "intermediate_size": 128, "projection_dim": 32}
-    vision = {**tower, "image_size": SIZE, "patch_size": 16}
-    torch.manual_seed(0)
-    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=tower, projection_dim=32)).eval()
-    folder = tmp_path / "transformers"
-    model.save_pretrained(folder)
-    write_processor(folder, {**RECENT, **changes})
-    run_command("convert-openai-clip", "--weights", folder, "--output", tmp_path / "converted")
-    encoder = ClipEncoder.load(str(tmp_path / "converted"), precision="fp32", device="cpu")
-    processor = CLIPImageProcessorPil.from_pretrained(folder)
-    pixels = processor(Image.fromarray(ramp), return_tensors="pt")["pixel_values"]
-    features = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
-    np.testing.assert_allclose(encoder.pooled([ramp]), features.numpy(), rtol=0, atol=0.01)
-
-
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -118,14 +94,6 @@ def test_settings_that_open_clip_lacks_are_refused(
 ):
     folder = write_processor(tmp_path, {**RECENT, **changes})
     with pytest.raises(UserError, match=rf"preprocessor_config\.json: {field}.* of 64 x 64 pixels"):
-        read_preprocessing(folder, SIZE)
-
-
-def test_missing_settings_have_the_defaults_of_transformers(tmp_path: Path):
-    assert read_preprocessing(tmp_path, SIZE) == {}  # without a file nothing contradicts the model
-    folder = write_processor(tmp_path, {})
-    assert read_preprocessing(folder, 224) == {}
-    with pytest.raises(UserError, match=r"size is .*224\}, the default"):
         read_preprocessing(folder, SIZE)
 
 

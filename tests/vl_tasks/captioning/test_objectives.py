@@ -76,24 +76,3 @@ def test_baselines_average_the_other_samples():
     np.testing.assert_allclose(mean_of_others(rewards), [[4.0, 3.5, 1.5]])
     with pytest.raises(ValueError, match="several"):
         mean_of_others(np.ones((2, 1)))
-
-
-def test_rewards_rise(network, statistics, padded_grids):
-    grids, _ = padded_grids(count=3)
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
-    rewards = []
-    torch.manual_seed(1)
-    for _ in range(30):
-        optimiser.zero_grad()
-        loss, figures = self_critical(network, grids, np.arange(3), statistics, 12, "samples")
-        loss.backward()
-        optimiser.step()
-        rewards.append(figures["reward"])
-    assert np.mean(rewards[-5:]) > 2 * np.mean(rewards[:5])
-
-
-def test_zero_rewards_stop_training_with_the_reason(network, padded_grids):
-    grids, _ = padded_grids(count=1)
-    alone = CiderD.build(REFERENCES[:2], np.array([0, 2]), WORDS, end_counts=True)
-    with pytest.raises(FloatingPointError, match="single image"):
-        self_critical(network, grids, np.zeros(1, int), alone, 2, "samples")

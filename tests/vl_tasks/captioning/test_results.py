@@ -6,15 +6,7 @@ from clipnav.vl_tasks.captioning.results import (
     read_any_references,
     read_references,
     read_results,
-    write_results,
 )
-
-
-def test_results_are_read_back(tmp_path):
-    path = tmp_path / "results.json"
-    write_results(path, {7: "a caf\u00e9", 3: "two dogs"})
-    assert read_results(path) == {7: "a caf\u00e9", 3: "two dogs"}
-    assert json.loads(path.read_text())[1] == {"image_id": 3, "caption": "two dogs"}
 
 
 def test_annotations_of_coco(tmp_path):
@@ -76,12 +68,4 @@ def test_files_without_images_or_captions_are_named(tmp_path, images, problem):
     path = tmp_path / "references.json"
     path.write_text(json.dumps({"images": images}))
     with pytest.raises(ValueError, match=problem):
-        read_any_references(path)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "3"])
-def test_files_without_references_are_named(tmp_path, text):
-    path = tmp_path / "references.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"references\.json: .*in Karpathy's format"):
         read_any_references(path)

@@ -1,8 +1,6 @@
 """The commands from pre-training to answers, on tiny data."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from clipnav.training.checkpoints import load_trainer
 from clipnav.vl_tasks.clip_vil_p.building import load_run
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
 from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
-from clipnav.vl_tasks.vqa.settings import CLIP_VIL_P_PRESETS as CLIP_VIL_P_VQA
+from tests.vl_tasks.small_networks import preset
 
 SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",
          "--text.heads", "2", "--text.feed-forward-size", "48",
@@ -53,14 +50,6 @@ def test_pretraining_writes_a_complete_run(pretrained):
     assert not network.training
 
 
-def test_the_preset_small_reserves_images_of_the_training(run_command, pair_folder, runs):
-    run = runs / "held_out"
-    run_command("pretrain-vl", "--data", pair_folder, *SIZES, *QUICK, "--iterations", "1",
-                "--output", run)  # fmt: skip
-    results = json.loads((run / "results.json").read_text())["results"]
-    assert results.keys() == {"held-out"}
-
-
 def test_a_second_stage_starts_from_the_first(run_command, pretrained, pair_folder, runs):
     run = runs / "second"
     flags = (
@@ -85,13 +74,6 @@ def test_a_second_stage_starts_from_the_first(run_command, pretrained, pair_fold
     assert max(moved) < 0.01
     with pytest.raises(ValueError, match=r"--text\.layers 7 has no effect with --start-from"):
         run_command("pretrain-vl", *flags, "--text.layers", "7")
-
-
-def test_pretraining_resumes_with_its_own_settings(run_command, pretrained):
-    run_command("pretrain-vl", "--resume", pretrained, "--iterations", "5")
-    assert load_trainer(pretrained)["iteration"] == 5
-    with pytest.raises(ValueError, match="seed: 0 against 1"):
-        run_command("pretrain-vl", "--resume", pretrained, "--seed", "1")
 
 
 def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained, shapes, runs):
@@ -122,7 +104,7 @@ def test_vqa_is_fine_tuned_answers_explains_and_submits(run_command, pretrained,
 
 
 def test_fine_tuning_may_have_its_own_dropout(pretrained):
-    config = replace(CLIP_VIL_P_VQA["small-clip-vil-p"], start_from=pretrained)
+    config = replace(preset("vqa", "small-clip-vil-p"), start_from=pretrained)
     assert config.clip_vil_p.dropout == 0.1
     for dropout, expected in ((None, 0.0), (0.3, 0.3)):
         changed = replace(config, clip_vil_p=replace(config.clip_vil_p, dropout=dropout))
@@ -202,30 +184,3 @@ def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, 
     with pytest.raises(FileNotFoundError, match="no data file of split 'other'"):
         run_command(*data, *SIZES, "--evaluation-splits", "other")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "problem"),
-    [
-        (
-            ("--model", "clip-vil-p", "--start-from", "run", "--no-vision"),
-            "clip-vil-p requires images",
-        ),
-        (
-            ("--model", "mcan", "--start-from", "run"),
-            "--start-from run has no effect with --model mcan",
-        ),
-    ],
-)
-def test_contradictions_are_named(run_command, shapes, capsys, flags, problem):
-    with pytest.raises(SystemExit):
-        run_command("finetune-vqa", "--data", shapes, *flags)
-    assert problem in " ".join(capsys.readouterr().err.split())
-
-
-def test_help_loads_no_torch():
-    command = [sys.executable, "-X", "importtime", "-m", "clipnav", "pretrain-vl", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert "Answer vocabulary" in done.stdout
-    assert "| torch\n" not in done.stderr.replace("|   ", "| ")

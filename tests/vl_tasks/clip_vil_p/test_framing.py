@@ -1,7 +1,5 @@
 """Sizes and places of images in their frames."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,8 +7,7 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pictures import prepare
-from clipnav.vl_tasks.clip_vil_p.settings import PRESETS as PRETRAIN_PRESETS
-from clipnav.vl_tasks.multilingual.settings import PRETRAINING_PRESETS as MULTILINGUAL_PRETRAINING
+from tests.vl_tasks.small_networks import preset
 
 PHOTOS = [
     (640, 480), (480, 640), (640, 427), (427, 640), (500, 333), (333, 500), (500, 500),
@@ -43,7 +40,7 @@ def test_images_keep_their_aspect_ratio_and_are_centred():
 
 @pytest.mark.parametrize("size", PHOTOS)
 def test_faithful_images_have_the_sizes_and_padding_of_the_original(size):
-    framing = PRETRAIN_PRESETS["rn50-stage-1"].framing
+    framing = preset("pretrain-vl", "rn50-stage-1").framing
     image = photo(size)
     # vision_helpers.py, derived again: Resize(384, 640), then PadToGivenSize(384, 640).
     ratio, shorter = max(size) / min(size), 384
@@ -70,33 +67,10 @@ def test_faithful_images_have_the_sizes_and_padding_of_the_original(size):
 
 @pytest.mark.parametrize("size", [one for one in PHOTOS if max(one) < 2000])
 def test_faithful_multilingual_images_are_cut_out_of_the_centre(size):
-    framing = MULTILINGUAL_PRETRAINING["multilingual"].framing
+    framing = preset("pretrain-vl", "multilingual").framing
     image = photo(size)
     resize = Resize([224], InterpolationMode.BICUBIC)
     expected = np.asarray(CenterCrop(224)(resize(image)))
     found = prepare(image, framing)
     assert (found.pixels == expected.transpose(2, 0, 1)).all()
     assert found.box == (0, 0, 224, 224)
-
-
-@pytest.mark.parametrize("rule", ["ours", "clip-vil", "multilingual-vqa"])
-def test_images_have_the_orientation_that_their_batch_has(rule):
-    framing = Framing(64, 96, rule)
-    for size in ((390, 389), (389, 390), (390, 390), (400, 300)):  # almost square ones, too
-        is_portrait = framing.is_portrait(*size)
-        pixels = prepare(photo(size[::-1]), framing).pixels
-        assert pixels.shape[1:] == ((96, 64) if is_portrait else (64, 96))
-
-
-def test_only_faithful_runs_have_published_framings():
-    for preset in (PRETRAIN_PRESETS["rn50-stage-1"], MULTILINGUAL_PRETRAINING["multilingual"]):
-        assert dataclasses.replace(preset, faithful=False).framing.rule == "ours"
-        assert preset.framing.rule != "ours"
-
-
-@pytest.mark.parametrize("rule", ["ours", "clip-vil", "multilingual-vqa"])
-def test_images_in_square_frames_have_one_orientation(rule):
-    framing = Framing(64, 64, rule)
-    for size in ((40, 60), (60, 40), (50, 50)):
-        assert not framing.is_portrait(*size)
-        assert framing.frame(*size) == (64, 64)

@@ -18,7 +18,6 @@ from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
 
 FRAMING = Framing(64, 96)
 
@@ -53,18 +52,6 @@ def test_pairs_of_lxmert_keep_sentences_and_converted_answers(pairs):
     assert AnswerClasses.of_pairs(pairs, 16).answers == (
         "circle", "square", "blue", "green", "red"
     )  # fmt: skip
-
-
-def test_fine_tuning_records_and_several_splits_are_read(pair_folder, tmp_path):
-    (tmp_path / "a_train.json").write_text(
-        json.dumps([{"img_id": "shape_2", "sent": "is it red?", "label": {"no": 1}}])
-    )
-    (tmp_path / "b_nominival.json").write_text(
-        json.dumps([lxmert_record("shape_3", "blue", "circle")])
-    )
-    pairs = open_pairs(tmp_path, ["train", "nominival"], pair_folder / "images")
-    assert [pairs[k].text for k in (0, 1)] == ["is it red?", "a blue circle"]
-    assert len(pairs) == 5
 
 
 def test_converted_answers_replace_others_as_in_the_original(pair_folder, tmp_path):
@@ -108,13 +95,6 @@ def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, conte
         open_pairs(tmp_path, ["train"], pair_folder / "images")
     assert set((cache_dir() / "pairs").glob("*/index.json")) == known
     assert not list((cache_dir() / "pairs").glob("*/unfinished"))
-
-
-def test_attribute_files_of_macos_are_no_data_files(pair_folder, tmp_path):
-    path = tmp_path / "few_train.json"
-    path.write_text(json.dumps([lxmert_record("shape_1", "red", "circle")]))
-    (tmp_path / "._few_train.json").write_bytes(b"\0\5\x16\7")
-    assert len(open_pairs(tmp_path, ["train"], pair_folder / "images")) == 4
 
 
 def test_answers_are_converted_as_in_the_golden_file(golden_system):
@@ -207,12 +187,6 @@ def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
 
 
-def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
-    maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
-    batch = maker.make(key(np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images]), 0))
-    assert (batch.matching == NONE).all()
-
-
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
     records = [
         {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
@@ -243,16 +217,6 @@ def test_batches_have_one_orientation_and_cover_the_records():
         GroupedOrder(portrait, 400, seed=0, multiple=200)
 
 
-def test_records_that_never_fill_a_batch_are_named(caplog):
-    portrait = np.arange(50) < 10
-    GroupedOrder(portrait, 10, seed=0)
-    assert not caplog.messages
-    order = GroupedOrder(portrait, 16, seed=0)
-    assert not any(portrait[order.batch(number)].any() for number in range(100))
-    (message,) = caplog.messages
-    assert message.startswith("no training on 10 records with portrait images")
-
-
 def test_pairs_of_an_image_follow_each_other():
     images, portrait = np.arange(96) // 8, np.arange(96) // 8 % 4 == 0
     order = GroupedOrder(portrait, 12, seed=0, groups=images, group_size=4)
@@ -263,22 +227,6 @@ def test_pairs_of_an_image_follow_each_other():
     assert len(set(groups[:6, 0])) > 3  # the groups of an image are apart
     again = np.concatenate([order.batch(number) for number in range(8, 16)])
     assert set(map(frozenset, epoch.reshape(-1, 4))) != set(map(frozenset, again.reshape(-1, 4)))
-
-
-def test_incomplete_groups_of_an_image_are_kept():
-    images = np.array([0, 1, 0, 2, 0, 1, 0, 0])  # five, two and one records
-    order = GroupedOrder(np.zeros(8, bool), 8, seed=0, groups=images, group_size=2)
-    ordered = images[order.batch(0)]
-    assert sorted(order.batch(0)) == list(range(8))
-    runs = np.split(ordered, np.flatnonzero(np.diff(ordered)) + 1)
-    assert sorted(len(run) for run in runs if run[0] == 1) == [2]
-
-
-def test_pairs_of_one_image_read_it_once(maker):
-    batch = maker.make(key([0, 4, 1, 2, 5]))
-    assert batch.pictures.pixels.shape[0] == 2
-    assert batch.pictures.rows.tolist() == [0, 1, 0, 0, 1]
-    assert maker.make(key([0, 4])).pictures.rows is None
 
 
 def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pair_folder, tmp_path):

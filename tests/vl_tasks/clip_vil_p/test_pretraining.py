@@ -2,16 +2,12 @@
 
 import dataclasses
 import json
-import os
-import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from clipnav.training.checkpoints import RESULTS, load_trainer
-from clipnav.training.log import read_log
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.training.trainer import Trainer
@@ -30,39 +26,6 @@ def make_trainer(config, learner=None):
     return Trainer(
         config, learner, lambda k: rank_iteration_seed(config.seed, Stream.PAIR_NOISE, k, 0)
     )
-
-
-@pytest.mark.parametrize("trunk", ["sgd", "adamw"])
-def test_resume_is_bit_identical(tiny, tmp_path, trunk):
-    if trunk == "adamw":
-        adamw = TrunkOptimiserConfig(1e-3, name="adamw")
-        tiny = dataclasses.replace(tiny, trunk_optimiser=adamw, pairs_per_image=4)
-    whole = make_trainer(tiny)
-    whole.train()
-    whole.close()
-    halves = dataclasses.replace(tiny, output=tmp_path / "halves")
-    first = make_trainer(halves)
-    backward = first.learner.backward
-
-    def interrupted(iteration):
-        if iteration == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return backward(iteration)
-
-    first.learner.backward = interrupted
-    with pytest.raises(SystemExit, match="after 4 iterations"):
-        first.train()
-    second = make_trainer(dataclasses.replace(halves, resume=halves.output))
-    second.train()
-    second.close()
-    for name, value in whole.learner.network.state_dict().items():
-        assert torch.equal(value, second.learner.network.state_dict()[name]), name
-    one, other = (without_times(read_log(trainer.run)) for trainer in (whole, second))
-    assert one == other
-
-
-def without_times(events):
-    return [{name: value for name, value in one.items() if name != "seconds"} for one in events]
 
 
 def test_held_out_sentences_are_not_exchanged_in_training(tiny, pair_folder, tmp_path, monkeypatch):
@@ -123,23 +86,6 @@ def rows_of(batch, rows):
     pictures, *others = batch
     shared = torch.arange(len(pictures.pixels)) if pictures.rows is None else pictures.rows
     return Batch(pictures._replace(rows=shared[rows]), *(x[rows] for x in others))
-
-
-def test_adamw_of_the_trunk_follows_the_schedule_of_the_transformer(tiny):
-    adamw = TrunkOptimiserConfig(milestones=(3,), name="adamw")
-    with pytest.raises(ValueError, match=r"--trunk-optimiser\.milestones have no effect with"):
-        dataclasses.replace(tiny, trunk_optimiser=adamw)
-    adamw = TrunkOptimiserConfig(1e-4, name="adamw")
-    trainer = make_trainer(dataclasses.replace(tiny, trunk_optimiser=adamw))
-    optimiser = trainer.learner.optimiser
-    assert isinstance(optimiser._trunk, torch.optim.AdamW)
-    rates = []
-    for _ in range(4):
-        trainer.step()
-        rates.append((optimiser.param_groups[0]["lr"], optimiser.trunk_rate))
-    trainer.close()
-    assert len({rate for rate, _ in rates}) == 4
-    assert [slow for _, slow in rates] == pytest.approx([rate / 10 for rate, _ in rates])
 
 
 def test_trunk_and_transformer_have_their_own_optimisers(tiny):
@@ -232,32 +178,3 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     saved = load_trainer(config.output)["weights"]
     assert network.state_dict().keys() == saved.keys()
     assert pieces.size <= 120
-
-
-def test_listed_answers_are_converted_like_those_of_the_data(tiny, tmp_path):
-    path = tmp_path / "answers.json"
-    path.write_text('["Red", "the circle", "red", "two"]')
-    learner = PretrainingTask(dataclasses.replace(tiny, answers=path))
-    assert learner.answers.answers == ("red", "circle", "2")
-
-
-def test_batches_without_a_target_are_no_error(tiny, tmp_path):
-    records = [{"img_id": f"shape_{k}", "sentf": {"own": ["a", "b"]}} for k in range(1, 9)]
-    for split in ("train", "val"):
-        (tmp_path / f"own_{split}.json").write_text(json.dumps(records))
-    config = dataclasses.replace(
-        tiny,
-        data=str(tmp_path),
-        images=Path(tiny.data) / "images",
-        objective="masked-words",
-        batch_size=1,
-        accumulate=1,
-        evaluation_pairs=1,
-    )
-    trainer = make_trainer(config)
-    figures = [trainer.step() for _ in range(12)]
-    assert {"accuracy" in one for one in figures} == {True, False}
-    assert all(one["loss"] == 0 for one in figures if "accuracy" not in one)
-    with pytest.raises(ValueError, match="val: none of its 1 pairs has a masked word"):
-        trainer.evaluate()
-    trainer.close()

@@ -45,20 +45,6 @@ def test_an_image_of_another_orientation_is_named_with_its_index(maker, images, 
     assert maker.make(key(0)).pictures.pixels.shape == (1, 3, 64, 96)
 
 
-def test_an_image_of_another_size_is_read_as_before(maker):
-    path = maker.index.image_path(maker.index[0].image)
-    Image.open(path).resize((90, 40)).save(path)
-    assert maker.make(key(0, 4)).pictures.pixels.shape == (2, 3, 64, 96)
-
-
-def test_an_index_that_was_deleted_has_the_new_orientation(pair_folder, maker, images):
-    path = maker.index.image_path(maker.index[0].image)
-    Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
-    shutil.rmtree(maker.index.folder)
-    index = open_pairs(pair_folder, ["val"], images)
-    assert index.portrait(FRAMING)[index[0].image]
-
-
 def test_images_that_were_moved_are_found_again(pair_folder, maker, images):
     folder = images / "rooms"
     folder.mkdir()

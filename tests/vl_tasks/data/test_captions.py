@@ -47,13 +47,6 @@ def test_a_record_is_read(read):
     )
 
 
-def test_train_includes_restval(read):
-    images = [_image(1), _image(2, "restval"), _image(3, "val"), _image(4, "test")]
-    assert [i.image_id for i in read(images, "train")] == [1, 2]
-    assert [i.image_id for i in read(images, "val")] == [3]
-    assert len(read(images)) == 4
-
-
 @pytest.mark.parametrize(
     ("images", "complaint"),
     [
@@ -104,9 +97,3 @@ def test_captions_are_encoded_as_token_ids(read):
     rows, first = encode_captions(images, vocabulary, max_words=2)
     assert rows.tolist() == [[1, 2, 0], [1, 2, 0], [1, 3, 0]]
     assert first.tolist() == [0, 2, 3]
-
-
-def test_a_vocabulary_without_words_is_refused(read):
-    images = read([_image(1)])
-    with pytest.raises(ValueError, match="no word of the captions occurs 99 times; lower --min-c"):
-        caption_vocabulary(images, 99)

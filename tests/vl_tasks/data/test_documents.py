@@ -41,12 +41,6 @@ def test_errors_name_the_damage(tmp_path, text, complaint):
     assert len(message) < 1000
 
 
-def test_other_fields_are_ignored(tmp_path):
-    path = tmp_path / "rows.json"
-    path.write_text('{"info": {}, "rows": [{"question_id": 7, "text": "a", "more": [1]}]}')
-    assert read_document(path, _File, "") == _File([_Row(7, "a")])
-
-
 def test_a_byte_order_mark_is_skipped(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text('{"rows": [{"question_id": 7, "text": "a"}]}', encoding="utf-8-sig")

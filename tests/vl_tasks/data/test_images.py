@@ -53,12 +53,6 @@ def test_flickr_images_are_found_by_their_stems(tmp_path):
         find_named(tmp_path, {"470": "p"})
 
 
-def test_images_are_read_as_rgb(tmp_path):
-    path = tmp_path / "grey.png"
-    Image.fromarray(np.full((4, 6), 90, np.uint8)).save(path)
-    assert np.array_equal(np.asarray(read_image(path)), np.full((4, 6, 3), 90))
-
-
 def test_images_are_rotated_as_in_exif(tmp_path):
     path = tmp_path / "photo.png"
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -85,8 +79,3 @@ def test_a_truncated_image_is_refused(tmp_path):
         read_image(path)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         read_image(tmp_path / "nowhere.jpg")
-
-
-def test_a_folder_is_not_called_missing(tmp_path):
-    with pytest.raises(ValueError, match="is a folder, not an image"):
-        read_image(tmp_path)

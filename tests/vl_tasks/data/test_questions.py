@@ -42,10 +42,6 @@ def test_files_are_joined_by_question_id(read):
     assert second.question_id == 11
 
 
-def test_secret_answers_may_be_missing(read):
-    assert read([_question(12)]) == [Question(12, 1, "Is there a sofa?")]
-
-
 @pytest.mark.parametrize(
     ("questions", "annotations", "complaint"),
     [

@@ -6,9 +6,6 @@ import msgspec
 import pytest
 
 from clipnav.vl_tasks.data.pairs import LABELS, Hypothesis, read_hypotheses
-from clipnav.vl_tasks.entailment.settings import EntailmentConfig
-from clipnav.vl_tasks.entailment.task import EntailmentTask
-from clipnav.vl_tasks.settings.networks import GridConfig
 
 RECORD = {
     "sentence1": "Two women embracing.",
@@ -95,24 +92,3 @@ def test_an_empty_or_foreign_folder_is_named(database, tmp_path):
     empty.mkdir()
     with pytest.raises(FileNotFoundError, match=r"data\.mdb"):
         read_hypotheses(empty)
-
-
-def test_a_training_reads_databases(shapes, tmp_path):
-    records = {
-        f"{path.stem}#{k}": without("gold_label", image_id=path.stem, target={"labels": [k]})
-        for path in sorted((shapes / "images" / "train").iterdir())[:2]
-        for k in (0, 1)
-    }
-    for split in ("train", "dev"):
-        write_database(tmp_path / f"ve_{split}.db", records)
-    config = EntailmentConfig(
-        data=str(tmp_path),
-        images=shapes / "images",
-        select_by="dev",
-        evaluation_splits=("dev",),
-        model="two-tower",
-        grids=GridConfig(keep=False),
-    )
-    learner = EntailmentTask(config)
-    assert learner.records == 4
-    assert sorted(one.label for one in learner.splits["dev"]) == [0, 0, 2, 2]

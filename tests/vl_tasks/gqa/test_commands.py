@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.vl_tasks.small_networks import MCAN, PYTHIA
+from tests.vl_tasks.small_networks import MCAN
 
 QUICK = ("--evaluate-every", "60", "--threads", "1", "--optimiser.warmup", "5")
 
@@ -64,34 +64,6 @@ def check_answers(run_command, folder, run, tmp_path):
     assert float(found[1]) == pytest.approx(scores[0], abs=1)  # computed in float32
     seen, laid = np.split(np.asarray(Image.open(heat)).astype(int), 2, axis=1)
     assert np.abs(laid - seen).max() > 50
-
-
-def test_runs_on_region_features_answer(run_command, gqa_shapes, tmp_path):
-    regions, run = tmp_path / "regions", tmp_path / "run"
-    regions.mkdir()
-    rng = np.random.default_rng(0)
-    for path in (gqa_shapes / "images").glob("*/*.png"):
-        np.savez(regions / f"{path.stem}.npz", x=rng.normal(size=(4, 6)))  # regions in rows
-    flags = (*_flags(gqa_shapes), *MCAN, "--regions", regions, "--mcan.no-positions")
-    run_command("finetune-gqa", *flags, "--iterations", "1", "--output", run)
-    image = next((gqa_shapes / "images" / "val").iterdir())
-    features = regions / f"{image.stem}.npz"
-    printed = run_command("answer", features, "Is it red?", "--run", run, "--count", "1")
-    assert len(printed.splitlines()) == 2
-    with pytest.raises(ValueError, match="this model uses region features"):
-        run_command("explain-image", image, "yes", "--question", "Is it red?", "--run", run)
-
-
-@pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
-def test_other_models_train_and_resume(run_command, gqa_shapes, tmp_path, model):
-    sizes = PYTHIA if model == "pythia" else MCAN
-    run = tmp_path / "run"
-    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--loss", "bce")
-    run_command("finetune-gqa", *flags, "--iterations", "2", "--output", run)
-    run_command("finetune-gqa", "--resume", run, "--iterations", "3", "--no-consistency")
-    results = json.loads((run / "results.json").read_text())
-    assert results["iterations"] == 3
-    assert results["results"]["val"]["consistency"] is None
 
 
 def test_faulty_predictions_are_named(run_command, gqa_shapes, tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from clipnav.vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
-    read_gqa_choices,
     read_gqa_questions,
 )
 from clipnav.vl_tasks.gqa.scores import Share, score_gqa
@@ -82,18 +81,6 @@ def files(tmp_path):
         return paths
 
     return write
-
-
-def test_files_are_read_and_scored(files):
-    questions = {"1": _question(), "2": _question("no", isBalanced=False)}
-    predictions = [("1", "yes")]
-    choices = {"1": {"valid": ["yes", "no"], "plausible": []}}
-    questions_path, predictions_path, choices_path = files(questions, predictions, choices)
-    read = read_gqa_questions(questions_path)
-    answers = read_gqa_predictions(predictions_path, read)
-    scores = score_gqa(read, answers, read_gqa_choices(choices_path))
-    assert (scores.accuracy, scores.validity, scores.plausibility) == (100, 100, 0)
-    assert scores.by_words == {3: Share(100, 1)}
 
 
 def test_scores_by_hand():

@@ -37,12 +37,6 @@ def test_scores_without_their_files_are_not_computed(folder):
     assert (scores.consistency, scores.validity, scores.plausibility) == (None, None, None)
 
 
-def test_unbalanced_questions_are_not_in_a_split_of_balanced_ones(folder):
-    path = folder / "val_balanced_questions.json"
-    shutil.copy(folder / "val_all_questions.json", path)
-    assert len(read_split(folder, "val").questions) == 24
-
-
 def test_secret_questions_are_read_for_a_submission(folder):
     questions = read_submitted(folder, "test")
     assert len(questions) == 18

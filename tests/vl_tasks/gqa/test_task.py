@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import shutil
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +9,9 @@ from torch.nn import functional as F
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.classification.task import class_loss
-from clipnav.vl_tasks.gqa.settings import PRESETS as GQA_PRESETS
 from clipnav.vl_tasks.gqa.task import GqaTask
 from clipnav.vl_tasks.settings.networks import McanConfig
+from tests.vl_tasks.small_networks import preset
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=1, heads=2, pooling_size=8, fused_size=16
@@ -23,7 +21,7 @@ MCAN = McanConfig(
 @pytest.fixture
 def config(gqa_shapes):
     return dataclasses.replace(
-        GQA_PRESETS["houses"],
+        preset("gqa", "houses"),
         data=str(gqa_shapes),
         mcan=MCAN,
         embedding_size=8,
@@ -41,23 +39,6 @@ def test_cross_entropy_is_summed_over_branches():
     assert class_loss(logits, classes).item() == pytest.approx(float(wanted) / 4, rel=1e-5)
     single = class_loss(logits[:, 0], classes)
     assert single.item() == pytest.approx(F.cross_entropy(logits[:, 0], classes).item(), rel=1e-5)
-
-
-def test_answers_are_collected_unchanged_and_by_frequency():
-    counts = Counter(["Two", "a dog", "a dog", "no"])
-    assert AnswerVocabulary.of_counts(counts, 1).answers == ("a dog", "Two", "no")
-    assert AnswerVocabulary.of_counts(counts, 2).answers == ("a dog",)
-    with pytest.raises(ValueError, match="no answer occurs 3 times, the most frequent answer 2"):
-        AnswerVocabulary.of_counts(counts, 3)
-
-
-@pytest.mark.parametrize("name", ["ce", "bce"])
-def test_the_loss_starts_at_chance(config, name):
-    learner = GqaTask(dataclasses.replace(config, loss=name))
-    learner.network.eval()
-    loss = learner.loss(np.arange(32))[0].item()
-    classes = len(learner.answers)
-    assert loss == pytest.approx(np.log(classes) if name == "ce" else classes * np.log(2), 0.5)
 
 
 @pytest.mark.parametrize(("scale", "factor"), [(None, 5.0), (500.0, 500.0)])
@@ -97,19 +78,6 @@ def test_held_out_images_are_not_used_for_training(config, monkeypatch):
     assert {one.image_id[-1] for one in held_out} == {"7"}
     assert not any(one.image_id.endswith("7") for one in learner.examples)
     assert len(held_out) + len(learner.examples) == 96
-
-
-def test_held_out_questions_of_two_files_have_different_ids(config, monkeypatch, tmp_path):
-    monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
-    for path in Path(config.data).glob("*.json"):
-        shutil.copy(path, tmp_path)
-    shutil.copy(
-        tmp_path / "train_balanced_questions.json", tmp_path / "more_balanced_questions.json"
-    )
-    splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
-    changes = {"data": str(tmp_path), "train_splits": ("train", "more"), **splits}
-    with pytest.raises(ValueError, match=r"question \w+ occurs in two of the training splits"):
-        GqaTask(dataclasses.replace(config, **changes))
 
 
 def test_regions_are_found_by_name(config, tmp_path):

@@ -2,11 +2,9 @@ import dataclasses
 
 import pytest
 
-from clipnav.vl_tasks.captioning.settings import PRESETS as CAPTION_PRESETS
-from clipnav.vl_tasks.entailment.settings import FEATURE_PRESETS as ENTAILMENT_PRESETS
 from clipnav.vl_tasks.grids import encoders
 from clipnav.vl_tasks.grids.encoders import check_encoder
-from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
+from tests.vl_tasks.small_networks import preset
 
 
 @pytest.fixture
@@ -16,19 +14,19 @@ def offline(monkeypatch):
 
 
 def test_errors_without_a_network_list_encoders_that_work_offline(offline, monkeypatch):
-    for config in (VQA_PRESETS["pythia-clip-vil"], CAPTION_PRESETS["coco"]):
+    for config in (preset("vqa", "pythia-clip-vil"), preset("captions", "coco")):
         with pytest.raises(ConnectionError, match=r"RN50x4 .*--preset small or houses"):
             check_encoder(config)
     monkeypatch.setattr(encoders, "is_reachable", lambda address: True)
-    check_encoder(VQA_PRESETS["pythia-clip-vil"])
+    check_encoder(preset("vqa", "pythia-clip-vil"))
 
 
 def test_settings_that_work_offline_pass(offline, tmp_path):
-    for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
-        check_encoder(presets["small"])
-        check_encoder(presets["houses"])
-    check_encoder(VQA_PRESETS["mcan-small"])
-    pythia = VQA_PRESETS["pythia-clip-vil"]
+    for task in ("vqa", "snli-ve", "captions"):
+        for name in ("small", "houses"):
+            check_encoder(preset(task, name))
+    check_encoder(preset("vqa", "mcan-small"))
+    pythia = preset("vqa", "pythia-clip-vil")
     check_encoder(dataclasses.replace(pythia, vision=False))
     weights = tmp_path / "RN50x4.pt"
     weights.write_text("")
@@ -37,7 +35,7 @@ def test_settings_that_work_offline_pass(offline, tmp_path):
 
 
 def test_an_unknown_encoder_is_refused_before_a_training(offline):
-    houses = VQA_PRESETS["houses"]
+    houses = preset("vqa", "houses")
     for encoder, problem in {
         "RN5O": "'RN5O' is neither a folder nor a model of open_clip; did you mean RN50",
         "house-clip": "did you mean house_clip",
@@ -50,14 +48,9 @@ def test_an_unknown_encoder_is_refused_before_a_training(offline):
         check_encoder(dataclasses.replace(houses, grids=grids, vision=False))
 
 
-def test_weights_that_may_be_local_pass(offline, monkeypatch):
-    monkeypatch.setattr(encoders, "any_is_downloaded", lambda: True)
-    check_encoder(VQA_PRESETS["pythia-clip-vil"])
-
-
 def test_missing_imagenet_weights_are_named_before_a_training(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    houses = VQA_PRESETS["houses"]
+    houses = preset("vqa", "houses")
     grids = dataclasses.replace(houses.grids, encoder="efficientnet-lite0")
     with pytest.raises(ModuleNotFoundError, match=r"efficientnet-lite0 .* 'clipnav\[bench\]'"):
         check_encoder(dataclasses.replace(houses, grids=grids))

@@ -110,25 +110,3 @@ def test_transposed_regions_are_refused(tmp_path, shape, boxes):
     message = rf"'x' \({shape[1]}, 36\) contains a region per column.* of GQA; transpose"
     with pytest.raises(ValueError, match=message):
         read_regions(path, in_rows=True)
-
-
-def test_regions_are_read_where_the_boxes_match_no_axis(tmp_path):
-    padded = np.zeros((2048, 100), np.float32)
-    np.savez(tmp_path / "1.npz", x=padded, bbox=np.zeros((36, 4)), num_bbox=36)
-    assert read_regions(tmp_path / "1.npz").shape == (100, 2048)
-    np.savez(tmp_path / "2.npz", x=padded[:, :36], bbox=np.zeros(0), num_bbox=np.zeros((36, 1)))
-    assert read_regions(tmp_path / "2.npz").shape == (36, 2048)
-
-
-def test_widths_must_agree(tmp_path):
-    write_regions(tmp_path / "1.npz", 2)
-    write_regions(tmp_path / "2.npz", 2, width=5)
-    source = RegionSource({1: tmp_path / "1.npz", 2: tmp_path / "2.npz"})
-    with pytest.raises(ValueError, match=r"2\.npz: 5 features per region, but other files have 6"):
-        source.batch([1, 2])
-
-
-def test_attribute_files_of_macos_are_no_features(tmp_path):
-    write_regions(tmp_path / "1.npz", 2)
-    (tmp_path / "._1.npz").write_bytes(b"Mac OS X        ")
-    assert find_regions(tmp_path, {1: "question_id 1"}) == {1: tmp_path / "1.npz"}

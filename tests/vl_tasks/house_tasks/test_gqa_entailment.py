@@ -34,26 +34,3 @@ def test_equivalent_questions_have_equal_answers_and_entail_each_other(scenes, q
         other = scenes[one.image.image_id].question(*key)
         assert other.answer == one.answer
         assert (one.kind, one.subject) in entailed_keys(other)
-
-
-@pytest.mark.parametrize(
-    ("kind", "subject", "answer", "keys"),
-    [
-        ("both", ("a", "b"), "no", []),
-        ("either", ("a", "b"), "yes", []),
-        ("verify-room", ("office",), "no", []),
-        ("verify-room", ("office",), "yes", [("room", ())]),
-        ("room", (), "office", [("verify-room", ("office",))]),
-        ("verify-colour", ("a", "red"), "no", [("existence", ("a",))]),
-        (
-            "either",
-            ("a", "b"),
-            "no",
-            [("existence", ("a",)), ("existence", ("b",)), ("both", ("a", "b"))],
-        ),
-    ],
-)
-def test_entailment_by_hand(images, kind, subject, answer, keys):
-    question = Scene(images[0]).question("existence", ("no such thing",))
-    changed = type(question)(kind, subject, answer, question.image)
-    assert entailed_keys(changed) == keys

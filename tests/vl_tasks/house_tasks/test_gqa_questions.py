@@ -1,10 +1,8 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 
 from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
-from clipnav.vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
+from clipnav.vl_tasks.house_tasks.gqa_wording import gqa_text, program
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
@@ -85,13 +83,6 @@ def test_answers_are_true(questions):
         assert one.answer == _truth(one), one
 
 
-def test_all_kinds_and_structural_types_occur(questions):
-    kinds = {one.kind for one in questions[0]}
-    assert kinds == set(KINDS)
-    structural = {KINDS[kind].structural for kind in kinds}
-    assert structural == {"verify", "query", "choose", "logical", "compare"}
-
-
 def test_a_blind_baseline_answers_by_chance(questions):
     chances = questions[1]
     for kind, properties in KINDS.items():
@@ -111,20 +102,6 @@ def test_texts_do_not_depend_on_the_answer(questions):
         assert "{" not in text
         if one.kind.startswith("choose") or one.kind == "nearer":
             assert one.answer in text
-
-
-def test_full_answers_contain_the_answer(questions):
-    starts = Counter()
-    for one in questions[0]:
-        text = full_answer(one)
-        assert text.endswith(".")
-        assert "{" not in text
-        if one.answer in ("yes", "no"):
-            assert text.startswith(f"{one.answer.capitalize()}, ")
-            starts[one.answer] += 1
-        else:
-            assert one.answer in text
-    assert min(starts.values()) > 100
 
 
 @pytest.fixture(scope="module")
@@ -182,12 +159,3 @@ def test_answers_and_programs_by_hand(scene, kind, subject, answer, steps):
         for one in program(question, scene)
     ]
     assert written == steps
-
-
-def test_unclear_questions_have_no_answer(scene):
-    assert scene.answer("verify-room", ("gym",)) is None  # it may be visible
-    assert scene.answer("choose-room", ("gym", "office")) is None
-    assert scene.answer("colour", ("rug",)) is None
-    assert scene.answer("query-object", ("left", "sofa")) is None
-    with pytest.raises(ValueError, match=r"image 1 does not answer colour \('rug',\)"):
-        scene.question("colour", ("rug",))

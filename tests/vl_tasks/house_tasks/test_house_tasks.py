@@ -12,8 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clipnav.envs.houses import house_set
-from clipnav.envs.houses.building.sets import ANNEX, MINI
+from clipnav.envs.houses.building.sets import MINI
 from clipnav.envs.houses.meshes.geometry import Material, box
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Room
 from clipnav.envs.houses.rendering import training_panoramas
@@ -21,11 +20,10 @@ from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from clipnav.vl_tasks.data.captions import caption_images, read_captions
+from clipnav.vl_tasks.data.captions import read_captions
 from clipnav.vl_tasks.data.images import find_named, read_image
 from clipnav.vl_tasks.data.pairs import hypothesis_images, read_hypotheses
 from clipnav.vl_tasks.data.questions import question_images, read_questions
-from clipnav.vl_tasks.data_folders import split_file
 from clipnav.vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
 from clipnav.vl_tasks.gqa.scores import SUMMARY, score_gqa
 from clipnav.vl_tasks.house_tasks import (
@@ -194,16 +192,6 @@ def test_questions_and_hypotheses_are_read_back(files, split):
     assert all(hypothesis.premise.endswith(".") for hypothesis in hypotheses)
 
 
-def test_captions_are_read_back(files):
-    written = files[0]
-    for split, count in (("train", 40), ("val", 20), ("test", 20)):
-        images = read_captions(written.captions, split)
-        assert len(images) == count
-        assert all(len(image.captions) == 5 for image in images)
-        assert "," not in {word for image in images for c in image.captions for word in c}
-        assert len(caption_images(images, [written.folder / "images"])) == count
-
-
 @pytest.mark.parametrize("split", SPLITS)
 def test_gold_answers_have_full_gqa_scores(files, split):
     written = files[0]
@@ -262,30 +250,6 @@ def test_pairs_have_the_form_of_lxmert(files, split):
     counts = {"vqa": summary["questions"], "gqa": summary["gqa_questions"]}
     assert answers == counts
     assert summary["pairs"] == sum(counts.values()) + summary["captions"]
-
-
-def test_the_file_of_a_split_is_unique_for_each_task(files):
-    folder = files[0].folder
-    for endings in (["_questions.json"], ["_balanced_questions.json"], [".jsonl", ".json"]):
-        for split in SPLITS:
-            assert split_file(folder, split, *endings).is_file()
-
-
-def test_houses_of_val_unseen_are_in_no_other_split(files):
-    splits = json.loads(files[0].summary.read_text())["splits"]
-    assert splits["train"]["scans"] == splits["val_seen"]["scans"] == ["house_00"]
-    assert splits["val_unseen"]["scans"] == ["house_32"]
-
-
-def test_houses_without_graphs_are_built(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    built = []
-    monkeypatch.setattr(house_set, "build_set", lambda *arguments: built.append(arguments))
-    monkeypatch.setattr(generation, "_rendered", lambda *_: pytest.fail("renders"))
-    config = HouseTasksConfig(train=40, val_seen=2, val_unseen=2, houses=42)
-    with pytest.raises(pytest.fail.Exception, match="renders"):
-        make_house_tasks(tmp_path / "tasks", config, workers=2)
-    assert built == [(ANNEX, ("annex_00", "annex_01"), 2)]
 
 
 def test_texts_of_an_earlier_call_do_not_remain_in_other_languages(tmp_path, monkeypatch):

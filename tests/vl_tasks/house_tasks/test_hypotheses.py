@@ -42,12 +42,3 @@ def test_a_blind_baseline_labels_by_chance(hypotheses):
     assert {one.kind for one, _ in examples} == {"colour", "side", "nearer", "room"}
     labels = Counter(one.label for one, _ in examples)
     assert set(labels.values()) == {len(examples) // 3}
-
-
-def test_hypotheses_are_sentences(hypotheses):
-    for one, text in hypotheses[0]:
-        assert text[0].isupper()
-        assert text.endswith(".")
-        assert "{" not in text
-        if one.kind == "colour":
-            assert one.subject[1] in text

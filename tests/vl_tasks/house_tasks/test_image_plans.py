@@ -2,7 +2,6 @@
 
 import pytest
 
-from clipnav.envs.houses.building.sets import ANNEX, MINI
 from clipnav.vl_tasks.house_tasks import HouseTasksConfig
 from clipnav.vl_tasks.house_tasks.generation import plan_images
 
@@ -17,16 +16,6 @@ def test_plans_distribute_images_evenly_over_houses():
         plan_images("val_seen", HouseTasksConfig(val_seen=0))
     with pytest.raises(ValueError, match="--houses 1: must be from 2 to 100"):
         plan_images("train", HouseTasksConfig(houses=1))
-
-
-def test_further_training_houses_are_those_of_the_annex():
-    config = HouseTasksConfig()
-    train, seen, unseen = (
-        [plan.scan for plan in plan_images(split, config)]
-        for split in ("train", "val_seen", "val_unseen")
-    )
-    assert train == seen == [*MINI.scans["train"], *ANNEX.specs]
-    assert tuple(unseen) == MINI.scans["val_unseen"]
 
 
 def test_another_house_set_shares_no_house():

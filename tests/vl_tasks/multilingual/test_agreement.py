@@ -53,32 +53,3 @@ def test_the_loss_draws_logits_to_the_mean_over_the_languages(languages):
         one.loss_of(agreed, rows).backward()
         gradients.append(agreed.grad)
     torch.testing.assert_close(*gradients)
-
-
-def test_one_language_and_the_published_loss_have_no_agreement(languages):
-    preset = ("--preset", "houses-multilingual", *FLAGS[4:], "--min-count", 1)
-    for flags in (("--languages", "en"), ("--languages", "en", "fr", "--faithful")):
-        words = (*preset, "--data", languages, *flags)
-        task = MultilingualTask(parse_task("vqa", [str(word) for word in words]))
-        assert task.config.agreement > 0
-        assert task.encoded.group_size == task.config.clip_vil_p.sentences_per_image
-
-
-@pytest.mark.parametrize(
-    ("flags", "reason"),
-    [
-        (("--languages", "en", "--agreement", "0.5"), "one of --languages"),
-        (("--languages", "en", "fr", "--faithful", "--agreement", "0.5"), "--faithful"),
-        (("--languages", "en", "fr", "--agreement", "0.5", "--clip-vil-p.sentences-per-image", "3"),
-         "groups by question"),
-        (("--model", "mcan", "--agreement", "0.5"), "--model mcan"),
-    ],
-)  # fmt: skip
-def test_settings_without_effect_are_refused(run_command, languages, tmp_path, flags, reason):
-    with pytest.raises(ValueError, match=reason) as caught:
-        run_command(
-            "finetune-vqa", "--model", "multilingual", "--iterations", 1, "--data", languages,
-            "--output", tmp_path / "run", *flags,
-        )  # fmt: skip
-    assert not (tmp_path / "run").exists()
-    assert "\n" not in str(caught.value)

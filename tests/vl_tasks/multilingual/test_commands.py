@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.multilingual.task import MultilingualTask
 from clipnav.vl_tasks.specs import parse_task
 from tests.vl_tasks.multilingual.conftest import NEW, SIZES, SMALL
@@ -56,20 +55,6 @@ def results(run):
     return json.loads((run / "results.json").read_text())["results"]
 
 
-def test_pre_training_learns_masked_words_in_all_languages(pretrained):
-    figures = results(pretrained)["val"]
-    assert figures.keys() == {"loss", "accuracy", "words_loss", "words_accuracy"}
-    config = json.loads((pretrained / "config.json").read_text())
-    assert (config["model"], config["objective"]) == ("multilingual", "masked-words")
-    assert config["languages"] == ["en", "fr", "hi"]
-    pieces = WordPieces.load(pretrained)
-    unknown = pieces.encode(["[UNK]"], 3)[0, 1]
-    # Vowel signs are kept, and all words are known.
-    for text in ("a red circle", "une forme red", "red circle आकार"):
-        assert unknown not in pieces.encode([text], 30)
-    assert (pieces.encode(["आकार"], 9) != pieces.encode(["अकर"], 9)).any()
-
-
 def test_results_have_scores_of_each_language(tuned):
     scores = results(tuned)["val"]
     assert list(scores["languages"]) == ["en", "fr", "hi"]
@@ -95,24 +80,6 @@ def test_submissions_are_written_per_language(tuned):
     files = sorted(path.name for path in tuned.glob("submission_test*.json"))
     assert files == ["submission_test.json", "submission_test_fr.json", "submission_test_hi.json"]
     assert all(len(json.loads((tuned / name).read_text())) == 12 for name in files)
-
-
-def test_a_resumed_run_equals_an_uninterrupted_one(languages, pretrained, tuned, tmp_path):
-    from clipnav.cli import main
-
-    half = tmp_path / "half"
-    arguments = (
-        "finetune-vqa", *MODEL, *SPLITS, "--data", languages, "--languages", "en", "fr", "hi",
-        "--start-from", pretrained, "--output", half, "--iterations", 2,
-    )  # fmt: skip
-    assert not main([str(one) for one in arguments])
-    # The learning rate depends on the number of iterations: resume at the saved ones.
-    resumed = ["finetune-vqa", "--resume", str(half)]
-    assert not main([*resumed, "--iterations", "4"])
-    with pytest.raises(ValueError, match="were selected with --evaluation-languages en fr hi,"):
-        main([*resumed, "--iterations", "6", "--evaluation-languages", "hi"])
-    assert not main([*resumed, "--evaluation-languages", "hi"])
-    assert list(results(half)["val"]["languages"]) == ["hi"]
 
 
 def test_a_question_in_any_language_is_answered(run_command, languages, tuned):
@@ -169,45 +136,10 @@ def test_faithful_looks_up_answers_as_they_are(languages, tmp_path, as_numbers):
     assert learner.loss_of(logits, np.arange(len(labels))) < 1e-6
 
 
-def test_own_questions_are_scored_with_the_forms_of_their_answers(languages, tmp_path):
-    image = next((languages / "images" / "val").iterdir())
-    rows = ["image,question,answer", *(f"{image.name},what is it?,Lamp" for _ in range(4))]
-    (tmp_path / "questions.csv").write_text("\n".join(rows))
-    (tmp_path / "answers.txt").write_text("Lamp")
-    flags = (
-        *MODEL[:4], *SMALL, *NEW, "--data", tmp_path, "--images", image.parent,
-        "--answers", tmp_path / "answers.txt", "--languages", "en", "--select-by", "train",
-        "--evaluation-splits", "train",
-    )  # fmt: skip
-    learner = MultilingualTask(parse_task("vqa", [str(flag) for flag in flags]))
-    assert learner.score("train")["accuracy"] == 1  # there is only one class
-
-
 def refuse(run_command, pattern, *arguments):
     with pytest.raises((ValueError, FileNotFoundError), match=pattern) as caught:
         run_command("finetune-vqa", *arguments)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("flags", "pattern"),
-    [
-        (("--languages", "en", "xx"), "languages/xx: there is no such folder, the data has the "
-         "languages en, fr, hi; run clipnav translate-questions"),
-        (("--languages", "en", "../fr"), "is not the code of a language"),
-        (("--languages", "fr", "fr"), "'fr' occurs twice"),
-        (("--select-by", "held-out", "--evaluation-splits", "held-out",
-          "--evaluation-languages", "fr"), "omit --evaluation-languages"),
-        (("--no-vision",), "multilingual requires images"),
-    ],
-)  # fmt: skip
-def test_wrong_settings_are_refused(run_command, languages, tmp_path, flags, pattern):
-    arguments = (*MODEL, *SPLITS, *NEW, "--data", languages, "--output", tmp_path / "run", *flags)
-    with pytest.raises((ValueError, FileNotFoundError, SystemExit)) as caught:
-        run_command("finetune-vqa", *arguments)
-    if not isinstance(caught.value, SystemExit):
-        caught.match(pattern)
-    assert not (tmp_path / "run").exists()
 
 
 def test_runs_of_another_model_are_refused(run_command, languages, pretrained, tmp_path):
@@ -215,17 +147,6 @@ def test_runs_of_another_model_are_refused(run_command, languages, pretrained, t
     refuse(run_command, "pre-trained with --model multilingual", "--model", "clip-vil-p", *flags)
     spoken = ("--languages", "en", "fr", "hi")
     refuse(run_command, "pre-trained without --faithful", *MODEL, "--faithful", *spoken, *flags)
-
-
-def test_house_languages_without_lexicon_are_refused(run_command, tmp_path):
-    refuse(
-        run_command, "'xx' has no lexicon; choose from en", *MODEL, *NEW, "--languages", "xx",
-        "--output", tmp_path / "run",
-    )  # fmt: skip
-
-
-def test_languages_have_no_effect_with_other_models(run_command, languages, tmp_path):
-    refuse(run_command, "--languages.* no effect", "--data", languages, "--languages", "fr")
 
 
 def test_questions_of_the_user_have_no_language(run_command, languages, tmp_path):

@@ -10,9 +10,8 @@ from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, LinearHead
 from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from tests.vl_tasks.clip_vil_p.test_networks import RESNET, VIT, pictures, tower
 
@@ -57,21 +56,6 @@ def test_padding_of_words_and_images_has_no_effect(pools_means):
     torch.testing.assert_close(alone, other)
 
 
-def test_means_are_those_of_words_and_visual_tokens():
-    network = stream(4, pools_means=True)
-    grid, mask = torch.randn(1, 3, 4, 12), torch.ones(1, 3, 4, dtype=torch.bool)
-    states = network(torch.tensor([[2, 7, 3]]), grid, mask, None)
-    expected = network.pooler(states.words.mean(1) + states.cells.mean(1)).tanh()
-    torch.testing.assert_close(states.pooled, expected)
-
-
-def test_heads_follow_the_faithfulness():
-    for positions, kind in ((0, LinearHead), (4, AnswerHead)):
-        network = PretrainingNetwork(Trunk(tower(VIT)), stream(positions, 24), 0, None)
-        assert isinstance(network.new_head(5), kind)
-        assert network.architecture["model"] == "multilingual"
-
-
 def test_tokens_of_a_vit_include_the_class_token():
     torch.manual_seed(0)
     trunk = Trunk(tower(VIT), faithful=True, tokens=True).eval()
@@ -103,30 +87,11 @@ def test_every_weight_that_requires_a_gradient_has_one(sizes, frozen):
     assert all(weight.requires_grad != frozen for weight in trunk.visual.conv1.parameters())
 
 
-def test_frozen_trunks_do_not_learn():
-    trunk = Trunk(tower(RESNET))
-    trunk.frozen = True
-    trunk.train()
-    before = {name: tensor.clone() for name, tensor in trunk.state_dict().items()}
-    grid, _ = trunk(pictures())
-    assert not grid.requires_grad
-    assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
-    trunk.frozen = False
-    trunk.train()
-    assert trunk(pictures())[0].requires_grad
-
-
 @pytest.fixture(scope="module")
 def maker(languages):
     index = open_pairs(languages, ["train"], languages / "images", ("en", "fr", "hi"))
     pieces = WordPieces.learn((index[k].text for k in range(len(index))), 90, keeps_accents=True)
     return PairBatches(index, pieces, None, Framing(64, 64), 12, False, 0, exchanged=0.0)
-
-
-def test_pairs_of_all_languages_are_read(maker):
-    texts = {maker.index[number].text for number in range(len(maker.index))}
-    assert texts == {"a red circle", "une forme red circle", "red circle आकार"}
-    assert len(maker.index) == 3 * maker.index.image_count
 
 
 def test_masked_words_alone_have_no_other_targets(maker):
@@ -140,28 +105,6 @@ def test_masked_words_alone_have_no_other_targets(maker):
         "matching": 0,
         "answers": 0,
     }
-
-
-def test_all_weights_take_part_without_matching(maker):
-    batch: Batch = maker.make(BatchKey(np.arange(8), (1, 0), np.arange(8)))
-    network = PretrainingNetwork(Trunk(tower(RESNET)), bigger_stream(maker.pieces.size), 0, None)
-    scores = network(batch)
-    total_loss(scores, batch.counts()).backward()
-    assert all(weight.grad is not None for weight in network.matching.parameters())
-    assert scores.losses[1:].tolist() == [0.0, 0.0]
-    assert scores.losses[0] > 0
-
-
-def bigger_stream(size):
-    sizes = BertConfig(
-        vocab_size=size,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=24,
-    )
-    bert = BertModel(sizes, add_pooling_layer=False)
-    return JointStream(bert, Trunk(tower(RESNET)).channels, 4)
 
 
 def test_word_pieces_keep_accents_and_vowel_signs():

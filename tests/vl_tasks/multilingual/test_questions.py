@@ -2,18 +2,14 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import asdict
 
 import pytest
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
-from clipnav.vl_tasks.multilingual.settings import VQA_PRESETS as MULTILINGUAL_VQA
-from clipnav.vl_tasks.multilingual.task import MultilingualTask, score_languages
+from clipnav.vl_tasks.multilingual.task import score_languages
 from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
-from clipnav.vl_tasks.subsets import is_held_out
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
 ROWS = (
@@ -112,11 +108,6 @@ def test_languages_share_ids_only_where_their_answers_agree(tmp_path, caplog, li
     assert ("1 of 2 images, such as a.jpg" in caplog.text) == is_different
 
 
-def test_rows_without_a_language_are_english(tmp_path):
-    rows = HEADER + "a.jpg\twhat?\tlamp\t\t\nb.jpg\twhat?\tlamp\t\t \n"
-    assert list(by_language(read_tsv(tsv(tmp_path, rows), None, {}))) == ["en"]
-
-
 def test_numbers_are_labels_of_the_answer_vocabulary(tmp_path):
     rows = "image_file\tquestion\tanswer_label\na.jpg\twhat?\t1\n"
     (question,) = read_tsv(tsv(tmp_path, rows), ["<unk>", "cat"], {})
@@ -143,16 +134,6 @@ def test_answers_without_a_given_vocabulary_are_normalised(tmp_path):
     assert [one.majority_answer for one in listed] == ["A lamp", "Yes"]
     with pytest.raises(ValueError, match=r"train\.tsv: record 1.*'The' is only an article"):
         read_tsv(tsv(tmp_path, rows.replace("Yes", "The")), None, {})
-
-
-def test_labels_are_scored_in_the_form_of_the_given_vocabulary(tmp_path):
-    rows = HEADER + "a.jpg\twhat?\tT-shirt\t\ten\nb.jpg\twhat?\tX-ray\t\ten\n"
-    questions = read_tsv(tsv(tmp_path, rows), ["<unk>", "t shirt", "X-ray"], {})
-    assert [one.majority_answer for one in questions] == ["T-shirt", "X-ray"]
-    answers = {
-        one.question_id: text for one, text in zip(questions, ("t shirt", "X-ray"), strict=True)
-    }
-    assert score_languages(questions, {"en": answers}).accuracy == 100.0
 
 
 @pytest.mark.parametrize(
@@ -196,56 +177,3 @@ def test_accuracy_per_language_and_consistency(tmp_path):
         "accuracy 50.00 (V2, 6 questions in 2 languages): en 66.67, fr 33.33; consistency 66.67"
     )
     assert asdict(scores)["shared"] == 3
-
-
-def test_one_language_has_no_consistency(tmp_path):
-    questions = read_tsv(tsv(tmp_path, HEADER + ROWS), None, {})
-    english = by_language(questions)["en"]
-    scores = score_languages(english, {"en": {one.question_id: "2" for one in english}})
-    assert scores.consistency is None
-    assert "consistency" not in scores.text
-    with pytest.raises(ValueError, match="no predicted answer"):
-        score_languages(english, {"fr": {}})
-
-
-def test_held_out_images_of_tsv_files_are_those_of_the_pre_training(tmp_path, monkeypatch):
-    names = [f"photos/COCO_train2014_{number:012d}.jpg" for number in range(7, 87)]
-    tsv(tmp_path, HEADER + "".join(f"{name}\twhat is it?\tlamp\twhat\ten\n" for name in names))
-    network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
-    monkeypatch.setattr(MultilingualTask, "make_inputs", lambda self: network)
-    config = replace(MULTILINGUAL_VQA["small-multilingual"], data=str(tmp_path))
-    held = MultilingualTask(config).splits["held-out"]
-    expected = {k for k, name in enumerate(names) if is_held_out(Path(name).stem)}
-    assert {one.image_id for one in held} == expected
-
-
-@pytest.fixture
-def make_learner(tmp_path, monkeypatch):
-    """Makes a learner of TSV files without a network."""
-    network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
-    monkeypatch.setattr(MultilingualTask, "make_inputs", lambda self: network)
-
-    def make(**changes):
-        preset = MULTILINGUAL_VQA["small-multilingual"]
-        return MultilingualTask(replace(preset, data=str(tmp_path), min_count=1, **changes))
-
-    return make
-
-
-def test_questions_of_two_files_are_different_questions(make_learner, tmp_path):
-    first = "".join(f"{k}.jpg\twhat is it?\tlamp\twhat\ten\n" for k in range(40))
-    second = "".join(f"{k}.jpg\tis it red?\tyes\tis it\ten\n" for k in range(40))
-    tsv(tmp_path, HEADER + first).rename(tmp_path / "more.tsv")
-    tsv(tmp_path, HEADER + second)
-    learner = make_learner(train_splits=("train", "more"), agreement=0.0)
-    assert sorted(learner.answers.answers) == ["lamp", "yes"]
-    questions = [*learner.examples, *learner.splits["held-out"]]
-    assert len({one.question_id for one in questions}) == len(questions) == 80
-
-
-def test_a_split_is_evaluated_in_other_languages_than_it_is_learnt(make_learner, tmp_path):
-    tsv(tmp_path, HEADER + ROWS)
-    splits = {"select_by": "train", "evaluation_splits": ("train",)}
-    learner = make_learner(languages=("en",), evaluation_languages=("fr",), **splits)
-    assert {one.language for one in learner.examples} == {"en"}
-    assert {one.language for one in learner.splits["train"]} == {"fr"}

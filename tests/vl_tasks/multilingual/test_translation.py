@@ -1,7 +1,6 @@
 """Translation of questions with a tiny Marian model."""
 
 import json
-import shutil
 
 import pytest
 
@@ -144,47 +143,12 @@ def test_other_settings_have_other_translations_in_the_cache(marian, data):
     assert len(paths) == 4
 
 
-@pytest.mark.parametrize("changed", ["generation_config.json", "source.spm"])
-def test_other_files_of_the_model_have_other_translations(marian, data, tmp_path, changed):
-    model = shutil.copytree(marian, tmp_path / "model")
-    assert Translator(settings(model, data)).path == Translator(settings(marian, data)).path
-    if changed == "source.spm":
-        shutil.copy(train_pieces(tmp_path, [*TEXTS, "Other words"]), model / changed)
-    else:
-        content = json.loads((model / changed).read_text())
-        (model / changed).write_text(json.dumps({**content, "no_repeat_ngram_size": 2}))
-    assert Translator(settings(model, data)).path != Translator(settings(marian, data)).path
-
-
-def test_a_full_disk_is_named_and_keeps_the_translations(marian, data, file_size_limit):
-    translator = Translator(settings(marian, data))
-    translator.path.parent.mkdir(parents=True)
-    translator._append({"a?": "b"})
-    wanted = rf"{translator.path.name}: cannot be written \(File too large\)"
-    with file_size_limit(20), pytest.raises(OSError, match=wanted):
-        translator._append({"is there a lamp?": "y a-t-il une lampe ?"})
-    assert translator.path.read_text() == '["a?", "b"]\n'
-
-
 def test_a_damaged_cache_is_named(marian, data):
     translator = Translator(settings(marian, data))
     translator.path.parent.mkdir(parents=True)
     translator.path.write_text("[1]\n")
     with pytest.raises(ValueError, match=r"jsonl: line 1 is damaged .*; delete the file"):
         translator.translate(TEXTS)
-
-
-def test_missing_splits_are_chosen_by_the_flag_of_the_command(marian, data):
-    with pytest.raises(FileNotFoundError, match=r"'train'.*select the splits of these with --sp"):
-        translate_questions(settings(marian, data, splits=("train",)))
-    with pytest.raises(ValueError, match="--splits: names no split"):
-        settings(marian, data, splits=())
-
-
-@pytest.mark.parametrize("language", ["en", "FRENCH", ""])
-def test_the_target_is_another_language(marian, data, language):
-    with pytest.raises(ValueError, match=f"--language.*{language}"):
-        TranslationConfig(str(marian), language, data)
 
 
 def test_other_models_are_refused(data, tmp_path):

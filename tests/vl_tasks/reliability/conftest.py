@@ -11,7 +11,7 @@ from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.parts import divide_images
-from clipnav.vl_tasks.reliability.settings import SELECTOR_PRESETS, SelectorSizes
+from clipnav.vl_tasks.reliability.settings import SelectorSizes, selector_defaults
 from clipnav.vl_tasks.reliability.splits import QuestionSplit
 from clipnav.vl_tasks.reliability.task import Part, SelectionTask
 from clipnav.vl_tasks.vqa.settings import VqaConfig
@@ -53,7 +53,7 @@ def misleading_task(tmp_path):
         settings = {"run": tmp_path / "vqa", "output": tmp_path / "run", **SMALL, **changes}
         if method != "selector":
             settings = {k: v for k, v in settings.items() if k not in ("sizes", "evaluate_every")}
-        config = dataclasses.replace(SELECTOR_PRESETS[method], **settings)
+        config = dataclasses.replace(selector_defaults(method), **settings)
         split = QuestionSplit(tmp_path / "q.json", tmp_path / "a.json", questions)
         vqa, outputs = VqaConfig(), Outputs(arrays)
         return SelectionTask(config, vqa, split, division, parts, outputs, answers, "digest")

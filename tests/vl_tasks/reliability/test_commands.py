@@ -11,7 +11,6 @@ from clipnav.training.checkpoints import MODEL, RESULTS
 from clipnav.vl_tasks.data.questions import read_questions
 from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE, read_description
 from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
-from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 SMALL = (
     "--split train --batch-size 8 --iterations 20 --evaluate-every 10 --threads 1 "
@@ -81,11 +80,6 @@ def test_each_method_leaves_thresholds_and_predictions(selectors, shapes):
             assert all(0 <= row["confidence"] <= 1 for row in rows)
 
 
-def test_the_missing_image_vector_is_named(run_command, blind_run, tmp_path):
-    shown = run_command("train-selector", blind_run, *SMALL.split(), "--output", tmp_path / "s")
-    assert "over question (16), fused (16), scores (5); the model has no image vector" in shown
-
-
 def test_settings_without_effect_are_refused(run_command, blind_run):
     with pytest.raises(ValueError, match="--loss threshold has no effect with --method maxprob"):
         run_command("train-selector", blind_run, "--method", "maxprob", "--loss", "threshold")
@@ -95,11 +89,6 @@ def test_settings_without_effect_are_refused(run_command, blind_run):
         run_command("train-selector")
     with pytest.raises(ValueError, match="--method best does not exist"):
         run_command("train-selector", blind_run, "--method", "best")
-
-
-def test_a_missing_model_is_not_taken_for_a_file(run_command, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        run_command("evaluate-reliability", tmp_path / "nowhere")
 
 
 def test_models_are_compared_in_one_table_and_plot(run_command, selectors, tmp_path):
@@ -178,26 +167,6 @@ def test_the_variant_of_the_selectors_is_used(selectors, run_command, tmp_path):
         run_command("evaluate-reliability", other)
 
 
-def test_a_predictions_file_is_scored_with_the_thresholds_of_each_val_file(
-    run_command, selectors, shapes, tmp_path
-):
-    folder, path = selectors["maxprob"], tmp_path / "scores.json"
-    rows = json.loads((folder / "predictions_val.json").read_text())
-    other = tmp_path / "val.json"
-    other.write_text(json.dumps([{**one, "confidence": 2.0} for one in rows]))
-    test = folder / "predictions_test.json"
-    arguments = (
-        *("--val", folder / "predictions_val.json", other, "--parts", folder / PARTS_FILE),
-        *("--questions", shapes / "v2_OpenEnded_shapes_train_questions.json"),
-        *("--annotations", shapes / "v2_shapes_train_annotations.json"),
-        *("--names", "own", "other", "--resamples", 0, "--json", path),
-    )
-    run_command("evaluate-reliability", test, test, *arguments)
-    found = {name: one["threshold of Phi_1"] for name, one in json.loads(path.read_text()).items()}
-    assert found["other"] == 2.0
-    assert found["own"] < 1.0
-
-
 def test_models_of_other_questions_are_not_compared(run_command, blind_run, selectors, tmp_path):
     other, parts = tmp_path / "other", tmp_path / "parts.json"
     division = read_parts(selectors["maxprob"] / PARTS_FILE)
@@ -212,12 +181,6 @@ def test_models_of_other_questions_are_not_compared(run_command, blind_run, sele
     assert str(refused.value).startswith(f"{models[0]} and {other}: ")
     assert "\n" not in str(refused.value)
     run_command("evaluate-reliability", other, "--resamples", 0)
-
-
-def test_a_share_of_shifted_questions_requires_their_data(run_command, selectors, capsys):
-    with pytest.raises(SystemExit):
-        run_command("evaluate-reliability", selectors["selector"], "--shift.share", 0.3)
-    assert "--shift.share 0.3 has no effect without --shift.data" in capsys.readouterr().err
 
 
 def test_shifted_questions_are_mixed_in(run_command, selectors, shapes, tmp_path):
@@ -263,15 +226,6 @@ def test_answers_below_the_threshold_are_withheld(run_command, blind_run, select
         run_command("answer", *arguments)
 
 
-def test_the_selector_of_a_run_is_beside_it(run_command, blind_run, selectors, monkeypatch):
-    expected = blind_run.parent / f"selector-{blind_run.name}"
-    expected.symlink_to(selectors["maxprob"])
-    monkeypatch.chdir(blind_run)
-    arguments = ("answer", "no.jpg", "what shape is it?", "--max-risk", 30)
-    shown = [run_command(*arguments, "--run", run) for run in (".", blind_run)]
-    assert shown[0] == shown[1]
-
-
 def test_a_selector_of_another_model_is_refused(run_command, blind_run, selectors, tmp_path):
     import shutil
 
@@ -287,22 +241,6 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
     assert "\n" not in str(refused.value)
     with pytest.raises(FileNotFoundError, match="train a selector with clipnav train-selector"):
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
-
-
-def test_a_run_without_english_questions_is_refused(run_command, tmp_path):
-    from clipnav.training.settings import to_json
-
-    settings = VqaConfig(model="multilingual", languages=("fr", "de"))
-    (tmp_path / "config.json").write_text(to_json(settings))
-    with pytest.raises(ValueError, match="fine-tuned in fr, de, but selectors learn from English"):
-        run_command("train-selector", tmp_path, "--method", "maxprob")
-
-
-def test_a_run_of_another_task_cannot_abstain(run_command, tmp_path):
-    (tmp_path / "config.json").write_text('{"command": "clipnav finetune-gqa"}')
-    arguments = ("no.jpg", "what shape is it?", "--run", tmp_path, "--max-risk", 5)
-    with pytest.raises(ValueError, match=r"finetune-gqa; name a run of clipnav finetune-vqa"):
-        run_command("answer", *arguments)
 
 
 def test_cached_outputs_do_not_change_the_result(run_command, blind_run, tmp_path, monkeypatch):

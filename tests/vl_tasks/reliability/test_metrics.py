@@ -9,7 +9,6 @@ from clipnav.vl_tasks.reliability.scores.metrics import (
     BestEffective,
     Coverage,
     Effective,
-    coverage_at,
     reliability,
     threshold_at,
 )
@@ -92,11 +91,6 @@ def test_the_official_order_of_equal_confidences_is_the_best_one():
     assert scores.auc < scores.auc_of_ties_averaged
 
 
-def test_no_threshold_exists_without_a_tolerable_answer():
-    found = coverage_at(Answers(np.array([0.0, 1.0]), np.array([0.9, 0.8])), 0.1)
-    assert (found.coverage, found.threshold) == (0.0, None)
-
-
 def test_thresholds_equal_an_exhaustive_search():
     rng = np.random.default_rng(0)
     accuracy = rng.choice([0, 0.3, 0.6, 0.9, 1], 300)
@@ -109,11 +103,3 @@ def test_thresholds_equal_an_exhaustive_search():
             ),
         )
         assert threshold_at(answers, cost) == pytest.approx(best)
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "confidence"), [([1.0], [0.5, 0.6]), ([], []), ([1.0, 0.0], [0.1, np.nan])]
-)
-def test_bad_answers(accuracy, confidence):
-    with pytest.raises(ValueError, match=r"confidence"):
-        Answers(np.array(accuracy), np.array(confidence))

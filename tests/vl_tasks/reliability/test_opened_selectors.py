@@ -37,28 +37,6 @@ def _interrupt(*arguments):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        ("missing", "missing: the data folder does not exist; set --shift.data to house"),
-        ("file", "file: is a file; set --shift.data to the folder"),
-    ],
-)
-def test_missing_data_of_shifted_questions_is_named(run_command, selector, tmp_path, data, problem):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=problem):
-        run_command("evaluate-reliability", selector, "--shift.data", tmp_path / data)
-
-
-def test_built_in_data_can_shift_questions(run_command, selector, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("clipnav.vl_tasks.data_folders._houses", lambda languages: shapes)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "house").mkdir()  # is not the built-in data
-    flags = ("--shift.data", "house", "--shift.split", "val", "--shift.share", 1)
-    shown = run_command("evaluate-reliability", selector, *flags, "--resamples", 0)
-    assert shown.startswith("24 questions")
-
-
 def test_shifted_images_have_their_own_regions(run_command, shapes, tmp_path):
     data, run, folder = tmp_path / "data", tmp_path / "vqa", tmp_path / "selector"
     shutil.copytree(shapes, data)
@@ -77,17 +55,6 @@ def test_shifted_images_have_their_own_regions(run_command, shapes, tmp_path):
         run_command("evaluate-reliability", folder, *shift)
     regions.rename(data / "regions")
     run_command("evaluate-reliability", folder, *shift)
-
-
-def test_training_data_is_not_divided_without_a_warning(run_command, blind_run, tmp_path, caplog):
-    flags = ("--method", "maxprob", "--threads", 1)
-    for split in ("val", "train"):
-        assert not caplog.messages
-        output = tmp_path / split
-        run_command("train-selector", blind_run, *flags, "--split", split, "--output", output)
-    (message,) = caplog.messages
-    assert message.startswith(f"train is one of --train-splits: {blind_run} was trained on it")
-    assert "name another split with --split, or train the model without this one" in message
 
 
 def test_shifted_training_questions_are_warned_of(run_command, selector, shapes, tmp_path, caplog):

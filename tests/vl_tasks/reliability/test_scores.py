@@ -7,10 +7,8 @@ from clipnav.vl_tasks.reliability.scores.metrics import Answers
 from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
     curve_points,
-    effective_rows,
     model_report,
     reliability_intervals,
-    table_rows,
 )
 
 RISKS = (0.05, 0.2)
@@ -51,19 +49,6 @@ def test_a_resample_of_each_image_once_gives_the_scores_themselves(monkeypatch):
     answered = one.answers.confidence >= 0.6
     gain = np.where(one.answers.accuracy == 0, -10, 1)[answered].sum() / 600
     assert ends["Phi_10"][0] == pytest.approx(100 * gain)
-
-
-def test_intervals_are_wider_if_the_questions_of_an_image_agree():
-    copies = scored(150, images=150)
-    rows = np.repeat(np.arange(150), 4)
-    answers = Answers(copies.answers.accuracy[rows], copies.answers.confidence[rows])
-    together = ScoredAnswers(answers, rows)
-    separate = ScoredAnswers(answers, np.arange(600))
-    width = [
-        np.ptp(reliability_intervals(one, RISKS, {}, resamples=200)["accuracy"])
-        for one in (together, separate)
-    ]
-    assert width[0] > 1.5 * width[1]
 
 
 def test_thresholds_of_val_are_applied_to_test():
@@ -112,21 +97,3 @@ def test_answers_are_scored_with_their_images():
     assert found.answers.accuracy.tolist() == [1, 0]
     assert found.answers.confidence.tolist() == [0.75, 0.25]
     assert found.images.tolist() == [1, 0]
-
-
-def test_a_single_question_has_no_area():
-    single = ScoredAnswers(Answers(np.ones(1), np.full(1, 0.5)), np.zeros(1, int))
-    report = model_report(ModelAnswers("m", scored(), single), resamples=20)
-    assert report["AUC"] is None
-    assert report["accuracy"] == {"value": 100.0, "low": 100.0, "high": 100.0}
-    _, model, _ = table_rows({"m": report})
-    assert model[1:4] == ["100.00 [100.00, 100.00]", "-", "-"]
-
-
-def test_tables_name_both_areas_and_the_best_values():
-    reports = {"m": model_report(ModelAnswers("m", scored(), scored()), resamples=50)}
-    header, model, best = table_rows(reports)
-    assert header[1:4] == ["accuracy", "AUC", "AUC (official)"]
-    assert model[2].startswith(f"{reports['m']['AUC']['value']:.2f} [")
-    assert best[0].strip() == "best possible"
-    assert effective_rows(reports)[0][1:] == ["Phi_1", "Phi_10", "Phi_100"]

@@ -91,17 +91,3 @@ def test_an_answer_to_a_question_without_known_answers_is_wrong(loss):
         assert selector_loss(is_unsure[rows], logits[rows], targets[rows], None, loss) < (
             selector_loss(is_sure[rows], logits[rows], targets[rows], None, loss)
         )
-
-
-def test_a_selector_takes_the_inputs_that_a_model_has():
-    sizes = SelectorSizes(image=3, question=4, fused=5, scores=6, hidden=(7, 8))
-    whole = Selector({"image": 2, "question": 2, "fused": 2, "scores": 2}, sizes)
-    assert whole.classifier[0].in_features == 18
-    partial = Selector({"fused": 2, "scores": 2}, sizes).eval()
-    assert partial.inputs == ("fused", "scores")
-    assert partial.classifier[0].in_features == 11
-    inputs = {"fused": torch.rand(3, 2), "scores": torch.rand(3, 2)}
-    found = partial(inputs)
-    torch.testing.assert_close(found.sum(1), torch.ones(3))
-    other = partial({**inputs, "scores": inputs["scores"] + 1})
-    assert not torch.allclose(other, found)

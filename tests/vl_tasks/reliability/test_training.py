@@ -1,6 +1,4 @@
 import dataclasses
-import os
-import signal
 from functools import partial
 
 import numpy as np
@@ -11,19 +9,7 @@ from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 from clipnav.vl_tasks.reliability.methods import build_estimator
 from clipnav.vl_tasks.reliability.scores.metrics import coverage_at, ties_averaged_auc
-from clipnav.vl_tasks.reliability.settings import SelectorConfig
-from clipnav.vl_tasks.reliability.task import split_name
 from clipnav.vl_tasks.reliability.training import SelectionLearner, _thresholds
-from clipnav.vl_tasks.vqa.settings import VqaConfig
-
-
-@pytest.mark.parametrize(
-    ("split", "splits", "divided"),
-    [(None, ("a", "b"), "b"), (None, (), "val"), ("train", ("a",), "train")],
-)
-def test_the_last_evaluated_split_is_divided(split, splits, divided):
-    vqa = VqaConfig(select_by="val", evaluation_splits=splits)
-    assert split_name(SelectorConfig(split=split), vqa) == divided
 
 
 def trainer_of(task):
@@ -56,15 +42,6 @@ def test_a_selector_learns_what_the_scores_do_not_say(misleading_task):
     assert all(np.array_equal(task.outputs.arrays[name], array) for name, array in before.items())
 
 
-@pytest.mark.parametrize("loss", ["regress-mse", "regress-l1", "threshold", "max-index"])
-def test_every_loss_lowers_the_risk(misleading_task, loss):
-    task = misleading_task("selector", iterations=250, loss=loss)
-    optimiser = dataclasses.replace(task.config.optimiser, learning_rate=3e-3)
-    task = dataclasses.replace(task, config=dataclasses.replace(task.config, optimiser=optimiser))
-    selected = task.score("test", task.predict(trained(task), "test"))
-    assert ties_averaged_auc(selected) < 0.36
-
-
 def test_calibration_lowers_the_calibration_error(misleading_task):
     from clipnav.vl_tasks.reliability.confidence import expected_calibration_error
 
@@ -77,29 +54,6 @@ def test_calibration_lowers_the_calibration_error(misleading_task):
         errors.append(expected_calibration_error(scored.accuracy, scored.confidence))
     assert errors[0] > 0.3  # confident, and half of the answers are wrong
     assert errors[1] < 0.7 * errors[0]
-
-
-def test_resume_is_bit_identical(misleading_task, tmp_path, check_same_run):
-    whole = trainer_of(misleading_task("selector", iterations=40, evaluate_every=10))[0]
-    whole.train()
-    task = misleading_task(
-        "selector", iterations=40, evaluate_every=10, output=tmp_path / "interrupted"
-    )
-    first, _ = trainer_of(task)
-    backward = first.learner.backward
-
-    def interrupting(iteration):
-        if iteration == 14:
-            os.kill(os.getpid(), signal.SIGINT)
-        return backward(iteration)
-
-    first.learner.backward = interrupting  # type: ignore[method-assign]
-    with pytest.raises(SystemExit, match="after 15 iterations"):
-        first.train()
-    config = dataclasses.replace(task.config, output=None, resume=first.run)
-    second, _ = trainer_of(dataclasses.replace(task, config=config))
-    second.train()
-    check_same_run(whole, second)
 
 
 def test_thresholds_keep_their_risk(misleading_task, capsys):

@@ -1,5 +1,4 @@
 import io
-import os
 import sys
 
 import pytest
@@ -50,12 +49,6 @@ def test_meteor_follows_the_protocol_of_the_jar(replace_java):
     assert scores == [0.3, 0.2] * 500 + [25.0]
 
 
-def test_line_ends_of_windows_do_not_change_tokens(replace_java, monkeypatch):
-    replace_java(r"import sys; [print(line.strip(), end='\r\n') for line in sys.stdin]")
-    monkeypatch.setattr(os, "linesep", "\r\n")
-    assert java.ptb_lines(["a sofa", "b"]) == ["a sofa", "b"]
-
-
 def test_java_and_we_exchange_utf_8_whatever_the_system(replace_java, monkeypatch):
     wrapper = io.TextIOWrapper
 
@@ -97,18 +90,6 @@ def test_a_missing_java_is_an_error(monkeypatch, tmp_path):
     assert not java.java_ready()
     with pytest.raises(FileNotFoundError, match="install a Java runtime"):
         java.meteor(["a"], [["a"]])
-
-
-@pytest.mark.parametrize(
-    ("program", "is_ready"),
-    [("", True), ("import sys; sys.exit('Unable to locate a Java Runtime.')", False)],
-)
-def test_a_java_that_only_fails_is_not_ready(
-    replace_java, monkeypatch, tmp_path, program, is_ready
-):
-    monkeypatch.setattr(java, "_package", lambda: tmp_path)
-    replace_java(program)
-    assert java.java_ready() == is_ready
 
 
 def test_spice_names_the_missing_parser(replace_java, tmp_path, monkeypatch):

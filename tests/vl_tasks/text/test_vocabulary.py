@@ -21,10 +21,6 @@ def test_sentences_are_truncated_and_padded(vocabulary):
     assert encoded.tolist() == [[1, 2, 3], [2, 0, 0], [0, 0, 0]]
 
 
-def test_decoding_stops_at_zero(vocabulary):
-    assert vocabulary.decode([2, 3, 0, 1]) == ["red", "UNK"]
-
-
 def test_a_saved_vocabulary_is_loaded(vocabulary, tmp_path):
     vocabulary.save(tmp_path / "words.json")
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary

@@ -8,7 +8,6 @@ import pytest
 
 from clipnav.storage.errors import UserError
 from clipnav.training.comparisons import SCORES, ComparisonRow
-from clipnav.training.settings import CONFIG, to_json
 from clipnav.vl_tasks.house_tasks import HouseTaskFiles
 from clipnav.vl_tasks.vqa.comparison import make_job, run_job, train_all, vqa_splits
 
@@ -99,14 +98,6 @@ def test_missing_splits_are_reported_with_the_flag_of_the_comparison(
     assert not (tmp_path / "all").exists()
 
 
-def test_the_held_out_split_must_select():
-    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments
-
-    assert CompareArguments(splits=("held-out", "val")).choice[-3] == "held-out"
-    with pytest.raises(UserError, match="--splits val held-out: held-out exists only as"):
-        CompareArguments(splits=("val", "held-out"))
-
-
 def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_path):
     arguments = [*training, "--regions", str(regions), "--evaluation-splits", "val"]
     arguments += ["--select-by", "val"]
@@ -167,17 +158,6 @@ def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, traini
 def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
     with pytest.raises(ValueError, match=f"{flags[0].partition('=')[0]} after --: the comparison"):
         run_command("compare-vqa-encoders", "--", *flags)
-
-
-def test_a_finished_run_on_other_regions_is_refused(training, regions, tmp_path):
-    arguments = [*training, "--evaluation-splits", "val", "--regions"]
-    run = tmp_path / "mine-0"
-    run.mkdir()
-    config = make_job(run, [*arguments, str(regions)]).config
-    (run / CONFIG).write_text(to_json(config))
-    assert make_job(run, [*arguments, str(regions)]).config.regions == regions
-    with pytest.raises(UserError, match=r"differ in regions: .* against other; choose another"):
-        make_job(run, [*arguments, "other"])
 
 
 def test_models_with_positions_read_regions_without_them(regions):

@@ -1,16 +1,13 @@
-from typing import get_args
-
 import pytest
 import torch
 
 from clipnav.vl_tasks.classification.inputs import FeatureNetwork
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import UnbiasedNorm
-from clipnav.vl_tasks.networks.movie_mcan import MovieMcan, padded_square
-from clipnav.vl_tasks.settings.networks import FINE_TUNED_MODELS, McanConfig, PythiaConfig
-from clipnav.vl_tasks.settings.runs import Reasoner
-from clipnav.vl_tasks.vqa.settings import FEATURE_PRESETS as VQA_PRESETS
+from clipnav.vl_tasks.networks.movie_mcan import padded_square
+from clipnav.vl_tasks.settings.networks import McanConfig, PythiaConfig
 from clipnav.vl_tasks.vqa.settings import VqaConfig
+from tests.vl_tasks.small_networks import preset
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32
@@ -26,12 +23,6 @@ def network(model, faithful=False, channels=6):
     return FeatureNetwork(config, channels, vocabulary=9, classes=5).eval()
 
 
-def test_every_model_over_features_has_sizes_and_a_network():
-    assert set(MODELS) == {*get_args(Reasoner)} - {*FINE_TUNED_MODELS}
-    with pytest.raises(KeyError, match="other"):
-        network("other")
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_padding_never_changes_the_answer(model, padded_grids):
     answering = network(model)
@@ -42,15 +33,6 @@ def test_padding_never_changes_the_answer(model, padded_grids):
         assert expected.shape == (2, 5)
         for grids, tokens in ((padded, TOKENS), (tight, wide), (padded, wide)):
             torch.testing.assert_close(answering(grids, tokens), expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_padding_may_contain_infinities(model, padded_grids):
-    answering = network(model)
-    tight, padded = padded_grids(filling=torch.inf)
-    with torch.no_grad():
-        expected = answering(tight, TOKENS)
-        torch.testing.assert_close(answering(padded, TOKENS), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -112,16 +94,6 @@ def test_faithful_movie_mcan_attends_to_padding_cells(padded_grids):
         )
 
 
-def test_movie_mcan_answers_by_its_fused_branch(padded_grids):
-    tight, _ = padded_grids()
-    config = McanConfig(16, 24, 1, 4, 8, 32, dropout=0.0)
-    torch.manual_seed(2)
-    model = MovieMcan(6, 9, 7, 5, config)
-    with torch.no_grad():
-        together = model.train()(tight, TOKENS)
-        torch.testing.assert_close(model.eval()(tight, TOKENS), together[:, 0])
-
-
 def test_faithful_mcan_has_the_layer_norms_of_openvqa(padded_grids):
     tight, _ = padded_grids()
     clean, faithful = network("mcan"), network("mcan", faithful=True)
@@ -160,7 +132,7 @@ def attention(width):
 def test_published_sizes_have_the_published_parts():
     """Counted layer by layer from the sizes in the configurations of mmf and openvqa."""
     words, answers, channels = 20_000, 3129, 2560
-    small = VQA_PRESETS["mcan-small"]
+    small = preset("vqa", "mcan-small")
     feed_forward = linear(512, 2048) + linear(2048, 512)
     layer = attention(512) + feed_forward + 2 * 1024
     guided = 2 * attention(512) + feed_forward + 3 * 1024
@@ -170,7 +142,7 @@ def test_published_sizes_have_the_published_parts():
     expected = words * 300 + lstm + linear(channels, 512) + 6 * (layer + guided) + pooling + head
     assert count(FeatureNetwork(small, channels, words, answers)) == expected
 
-    pythia = VQA_PRESETS["pythia-clip-vil"]
+    pythia = preset("vqa", "pythia-clip-vil")
     lstm = 4 * 1024 * (300 + 1024 + 2)
     glimpses = linear(1024, 512) + linear(512, 2)
     lengths = 7  # one of each normed weight
