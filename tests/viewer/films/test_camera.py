@@ -26,8 +26,9 @@ def place(x=0.0, y=0.0, picture=None):
     return Standpoint(picture, np.array([x, y, 1.5]), 1.5)
 
 
-@pytest.mark.parametrize("heading", [0.0, 1.0, 3.1, -2.5, 7.0])
-@pytest.mark.parametrize("pitch", [-0.3, 0.0, 0.2])
+@pytest.mark.parametrize(
+    ("heading", "pitch"), [(0.0, 0.0), (1.0, -0.3), (3.1, 0.2), (-2.5, 0.0), (7.0, 0.2)]
+)
 def test_a_direction_is_seen_where_it_is_projected(heading, pitch):
     camera, pose = Camera(320, 180, 1.6), Pose(heading, pitch)
     seen = camera.look(place(), pose)

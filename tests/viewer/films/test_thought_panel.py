@@ -32,14 +32,6 @@ def test_a_film_shows_the_thought_of_the_model(frames_of, traces, size):
     assert np.any(short != long)
 
 
-def test_a_film_of_two_agents_shows_the_thought_instead_of_the_choices(frames_of, traces):
-    pair = [traces[0], thinking(traces[0], "The sofa is ahead.")]
-    assert np.any(
-        first_frame(frames_of, pair, (1280, 720))
-        != first_frame(frames_of, [traces[0], traces[0]], (1280, 720))
-    )
-
-
 def test_characters_without_a_font_are_replaced(monkeypatch):
     monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
     assert drawable("stop\U00013000") == "stop?"

@@ -42,15 +42,6 @@ def test_the_camera_looks_where_the_agent_goes(walk):
             assert np.cos(heading - np.arctan2(way[0], way[1])) > 0
 
 
-@pytest.mark.parametrize("rate", [3.0, 8.0, 25.0])
-def test_films_are_as_long_as_their_parts(walk, rate):
-    parts = list(phases([walk]))
-    found = list(times(parts, rate))
-    assert len(found) == round(rate * sum(part.seconds for part in parts))
-    assert all(0 <= share <= 1 for _, share in found)
-    assert [part for part, _ in found] == sorted((part for part, _ in found), key=parts.index)
-
-
 def test_who_has_ended_waits_for_the_other(library, traces):
     short = min(traces[:14], key=lambda one: len(one.steps))
     long = next(t for t in traces[14:] if t.scan == short.scan and len(t.steps) > len(short.steps))

@@ -1,5 +1,3 @@
-import weakref
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,18 +68,6 @@ def test_noise_below_the_error_bound_costs_nothing(tmp_path):
     with Image.open(path) as film:
         film.seek(film.n_frames - 1)
         assert abs(np.asarray(film.convert("RGB")).astype(int) - noisy[-1]).max() <= 13
-
-
-def test_gifs_keep_no_frames_in_memory(tmp_path):
-    writer = Gif(tmp_path / "film.gif", [picture(0)], 8.0)
-    alive = []
-    for shade in range(20):
-        frame = picture(10 * shade)
-        alive.append(weakref.ref(frame))
-        writer.add(frame)
-        del frame
-        assert sum(one() is not None for one in alive) <= 1
-    writer.close()
 
 
 def test_mp4s_are_h264_that_every_player_shows(tmp_path):

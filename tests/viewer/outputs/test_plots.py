@@ -31,15 +31,6 @@ def test_training_curves_contain_the_logged_values():
         plots.training_curves({"run": []})
 
 
-def test_training_curves_name_the_metrics_of_the_logs():
-    answers = [{"kind": "val", "iteration": 100, "accuracy": 0.5}]
-    _, axes = plots.training_curves({"answers": answers}).axes
-    assert axes.get_ylabel() == "accuracy (%)"
-    walks = [{"kind": "val_seen", "iteration": 100, "SR": 0.4}]
-    _, axes = plots.training_curves({"answers": answers, "walks": walks}).axes
-    assert axes.get_ylabel() == "accuracy, success (%)"
-
-
 def test_success_by_length_sorts_walks_by_the_shortest_path(groups):
     (axes,) = plots.success_by_length(groups).axes
     lengths = [trace.steps[0].distance_to_goal for trace in groups["teacher"]]
@@ -125,15 +116,6 @@ def test_figures_are_written_whole(groups, tmp_path):
         path = tmp_path / f"outcomes.{kind}"
         plots.save(plots.outcomes(groups), path)
         assert path.read_bytes().startswith(head)
-
-
-def test_splits_are_not_pooled(traces):
-    (split,) = {trace.split for trace in traces}
-    other = [msgspec.structs.replace(trace, split="other") for trace in traces[:2]]
-    groups = plots.by_agent([*traces, *other])
-    agents = list(plots.by_agent(traces))
-    assert set(groups) >= {*(f"{agent}, {split}" for agent in agents), f"{agents[0]}, other"}
-    assert sum(map(len, groups.values())) == len(traces) + 2
 
 
 def test_datasets_and_worlds_are_not_pooled(traces):

@@ -81,17 +81,6 @@ def test_a_walk_outlives_the_server(library, tmp_path, folder):
     assert len(walked(again.start(KEY))) == 3
 
 
-def test_the_second_half_of_a_double_click_changes_nothing(library, tmp_path):
-    manual_walks = ManualWalks(library, tmp_path)
-    manual_walks.start(KEY)
-    once = manual_walks.act(KEY, 1, 0)
-    assert manual_walks.act(KEY, 1, 0) == once
-    assert manual_walks.start(KEY) == once
-    over = manual_walks.act(KEY, 0, 1)
-    assert manual_walks.act(KEY, 0, 1) == over
-    assert over.file is not None
-
-
 def test_no_walk_is_overwritten(library, tmp_path, folder):
     manual_walks = ManualWalks(library, tmp_path)
     for first in (1, 1):
@@ -106,19 +95,6 @@ def test_no_walk_is_overwritten(library, tmp_path, folder):
     assert len(read_traces(tmp_path)) == 1
 
 
-def test_a_step_that_cannot_be_saved_has_not_happened(library, tmp_path):
-    manual_walks = ManualWalks(library, tmp_path)
-    site = Routes(library, NoPictures("none"), manual_walks)
-    manual_walks.start(KEY)
-    (tmp_path / "you").write_text("a file where the folder should be")
-    with pytest.raises(RequestError, match="your walk cannot be saved") as refused:
-        site.post("/api/act", {"episode": KEY, "action": 1, "step": 0})
-    assert refused.value.status == 507
-    (tmp_path / "you").unlink()
-    assert len(walked(manual_walks.start(KEY))) == 1
-    assert len(walked(manual_walks.act(KEY, 1, 0))) == 2
-
-
 def test_a_saved_walk_of_another_graph_is_named(library, tmp_path, folder):
     manual_walks = ManualWalks(library, tmp_path)
     manual_walks.start(KEY)
@@ -128,19 +104,6 @@ def test_a_saved_walk_of_another_graph_is_named(library, tmp_path, folder):
     site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
     with pytest.raises(RequestError, match=r"100_0\.walking: this walk is of another episode"):
         site.post("/api/walk", {"episode": KEY})
-
-
-def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
-    other = msgspec.structs.replace(traces[0], dataset="r4r", path=("a0", "a1", "a2"))
-    library.add([other])
-    manual_walks = ManualWalks(library, tmp_path)
-    started = [manual_walks.start(key).trace for key in (KEY, f"r4r/{KEY}")]
-    assert [(trace.dataset, trace.path) for trace in started] == [
-        ("r2r", traces[0].path),
-        ("r4r", other.path),
-    ]
-    assert library.trace(KEY, "teacher") == traces[0]
-    assert library.trace(f"r4r/{KEY}", "teacher") == other
 
 
 def test_splits_of_r4r_share_ids_but_no_files(library, tmp_path, traces):
