@@ -11,14 +11,12 @@ from clipnav.training.settings import CONFIG, to_json
 from clipnav.viewer.scene import free_pictures
 
 
-@pytest.fixture(scope="module", params=["r2r", "rxr"])
-def blind_run(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def blind_run(tmp_path_factory):
     """Untrained run of an agent that needs no pictures, and stops at once: its page is short."""
     run = tmp_path_factory.mktemp("runs") / "blind"
     sizes = ContinuousNetworkConfig(word_size=8, text_size=8, rgb_size=8, state_size=16)
-    config = ContinuousTrainConfig(
-        dataset=request.param, vision=False, network=sizes, output=run, threads=1
-    )
+    config = ContinuousTrainConfig(vision=False, network=sizes, output=run, threads=1)
     task = ContinuousTask(config)
     torch.manual_seed(0)
     network = task.make_network()

@@ -64,6 +64,8 @@ def test_the_same_command_continues_a_demo_that_was_stopped(
         return original(learner, iteration)
 
     original = FollowerLearner.backward
+    scores = {"val_seen": {"SR": 0.5, "SPL": 0.5}, "val_unseen": {"SR": 0.5, "SPL": 0.5}}
+    monkeypatch.setattr(FollowerLearner, "evaluate", lambda learner: scores)
     monkeypatch.setattr(FollowerLearner, "backward", backward)
     monkeypatch.setattr("clipnav.agents.experiments.runs.evaluate_run", lambda config: None)
     monkeypatch.setattr(demo, "show_outcomes", lambda config: (config.run / "a.html").touch())

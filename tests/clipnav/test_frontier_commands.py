@@ -29,8 +29,3 @@ def test_train_resume_evaluate_submit_and_record(tiny_world, tmp_path, run_comma
     with pytest.raises(SystemExit):
         run_command(*train, "--follower.no-candidate-mlp")
     assert "requires --follower.candidate-mlp" in " ".join(capsys.readouterr().err.split())
-    small = ["--network.hidden-size", "16", "--network.heads", "2", "--iterations", "1"]
-    other = ["--output", tmp_path / "map"]
-    run_command("train-agent", "--agent", "map", *flags[:-2], *small, *other)
-    with pytest.raises(ValueError, match="its agent is map; choose a run of --agent follower"):
-        run_command(*train, "--start-from", tmp_path / "map", "--output", tmp_path / "other")

@@ -35,15 +35,6 @@ def test_impossible_settings_are_refused_at_once(
     assert not built
 
 
-def test_the_episode_folder_is_printed_for_sets_with_episodes(run_command, built, tmp_path):
-    folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
-    printed = run_command("build-houses", "--set", "gallery", *folders)
-    assert printed == f"graphs in {tmp_path / 'graphs'}\n"
-    printed = run_command("build-houses", "--set", "standard", *folders)
-    assert printed == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
-    assert len(built) == 2
-
-
 def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
     def build(house_set, scans, workers, rebuild, graphs, data_dir):
         graphs.mkdir(parents=True, exist_ok=True)

@@ -44,13 +44,12 @@ def ended(words, tmp_path, tyro) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize(
-    "words",
+    ("words", "request_"),
     [
-        (str(ROOT / "scripts" / "train_agent.py"),),
-        ("-m", "clipnav", "extract-features"),
-        (str(Path(sys.executable).with_name("clipnav")), "train-agent"),
+        ((str(ROOT / "scripts" / "train_agent.py"),), "SIGINT"),
+        (("-m", "clipnav", "extract-features"), "SIGTERM"),
+        ((str(Path(sys.executable).with_name("clipnav")), "train-agent"), "SIGINT"),
     ],
     ids=("script", "module", "console"),
 )

@@ -67,7 +67,7 @@ def test_errors_name_sources_that_cannot_be_shown(command, submission, tiny_worl
     page = tmp_path / "x.html"
     cases = {
         "name a run": (tmp_path / "nothing",),
-        "--episode 7_7: there is no such episode": (
+        "--episode 7_7: there is no such": (
             submission,
             *world,
             "--episode",

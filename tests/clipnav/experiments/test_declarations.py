@@ -219,16 +219,17 @@ def rows_of(monkeypatch):
     return rows
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_trainings_have_valid_settings(name, tmp_path, monkeypatch, rows_of):
+def test_trainings_have_valid_settings(tmp_path, monkeypatch, rows_of):
     monkeypatch.chdir(tmp_path)
     once = {key: structs.replace(one, seeds=one.seeds[:1]) for key, one in EXPERIMENTS.items()}
-    for step in steps_needed([name], once):
+    trainings = 0
+    for step in steps_needed(list(once), once):
         runs: dict[Path, Any] = {}
         _, command, *words = step.words
         if command in TRAININGS:
             assert step.run_folder is not None
             runs[Path(step.run_folder)] = TRAININGS[command](words)
+            trainings += 1
         elif command in COMPARISONS:
             folder = Path(words[words.index("--output") + 1])
             comparison, parse = COMPARISONS[command]
@@ -238,8 +239,4 @@ def test_trainings_have_valid_settings(name, tmp_path, monkeypatch, rows_of):
         for run, config in runs.items():  # later steps start from them
             run.mkdir(parents=True, exist_ok=True)
             (run / "config.json").write_text(to_json(config))
-
-
-def test_many_steps_are_trainings():
-    steps = steps_needed(list(EXPERIMENTS), EXPERIMENTS)
-    assert sum(step.words[1] in TRAININGS for step in steps) > 20
+    assert trainings > 20

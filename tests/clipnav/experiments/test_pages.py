@@ -10,7 +10,7 @@ from clipnav.experiments.declarations import (
     command_lines,
     read_experiments,
 )
-from clipnav.experiments.pages import format_cell, pages_of, render, render_pages, render_table
+from clipnav.experiments.pages import format_cell, pages_of, render, render_table
 from clipnav.experiments.records import Record, read_record, write_record
 from tests.conftest import ROOT
 
@@ -175,20 +175,3 @@ def test_columns_of_another_declaration_are_refused():
 def test_a_table_that_cannot_be_rendered_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         render(text, tmp_path, {"old": OLD}, "page.md")
-
-
-def test_a_table_without_a_record_names_the_command(tmp_path):
-    new = Experiment(page="p.md", columns=("x",), steps=("a",), rows=(("y",),), budget="1 minute")
-    text = render("<!-- table: new -->\n<!-- end -->\n", tmp_path, {"new": new}, "page.md")
-    sentence = "*new: not measured yet; `clipnav reproduce new` (1 minute) measures it.*"
-    assert text == f"<!-- table: new -->\n{sentence}\n<!-- end -->\n"
-    assert render(text, tmp_path, {"new": new}, "page.md") == text
-
-
-def test_only_changed_pages_are_written(tmp_path):
-    docs = tmp_path / "docs"
-    write_record(docs / "results", RECORD)
-    (docs / "page.md").write_text("<!-- table: old -->\n<!-- end -->\n")
-    (docs / "other.md").write_text("No table.\n")
-    assert render_pages(docs, {"old": OLD}) == [docs / "page.md"]
-    assert render_pages(docs, {"old": OLD}) == []

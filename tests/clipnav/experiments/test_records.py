@@ -61,14 +61,6 @@ def test_intervals_of_comparisons(tmp_path, rows_of):
     assert second == ("other", 25.0, (-25.0, -50.0, 12.5))
 
 
-def test_figures_of_benchmarks(tmp_path, rows_of):
-    figures = {"benchmark": "x", "figures": {"a, b: c": {"value": 3.5, "unit": "s"}}}
-    (tmp_path / "figures.json").write_text(json.dumps(figures))
-    rows = (("label", "#a, b: c", ""),)
-    columns = ("", Column("s", factor=1000), "empty")
-    assert rows_of(columns, rows) == (("label", 3500.0, None),)
-
-
 def test_a_missing_value_is_named(tmp_path, rows_of):
     (tmp_path / "a.json").write_text('{"x": {"y": 1}}')
     with pytest.raises(ValueError, match=r"a\.json: there is no 'x / z'; correct the declaration"):

@@ -89,7 +89,9 @@ def test_an_experiment_resumes_after_a_failed_step_and_names_both_commits(reprod
     assert first == f"{second}+"
 
 
-@pytest.mark.parametrize("request_to_stop", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "request_to_stop", [pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGTERM]
+)
 def test_a_stopped_experiment_resumes_and_renders_to_the_same_bytes(
     request_to_stop, reproduce, checkout, monkeypatch
 ):
@@ -298,18 +300,6 @@ def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
     ran.clear()
     reproduce("second")
     assert ran == ["evaluate-agent first/run --json"]
-
-
-def test_a_file_that_another_step_has_overwritten_is_made_again(reproduce, checkout, ran):
-    def score(number: int) -> float:
-        step = f"clipnav evaluate-agent run-{number} --json runs/results/one/scores.json"
-        (checkout / "docs/results/experiments.toml").write_text(
-            declared("one", step, reference="scores.json#SR")
-        )
-        reproduce("one")
-        return record_of(checkout, "one")["rows"][0][1]
-
-    assert [score(1), score(1), score(2), score(1)] == [1, 1, 2, 3]
 
 
 def test_trainings_are_resumed_from_their_saved_state(tmp_path):
