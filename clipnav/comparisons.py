@@ -1,10 +1,10 @@
-"""Command lines and output files that all comparisons of trainings share."""
+"""Command lines and output files that the comparisons of trainings share."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from clipnav.storage.errors import NoEffectError, UserError
 from clipnav.training.settings import check_counts, check_splits, flag_text
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clipnav.envs.metrics.comparison_report import Report
     from clipnav.training.comparisons import ComparisonRow
 
-
+Baseline = Literal["random", "forward"]
 # Flags of trainings that a comparison sets, and the flags of the comparison that determine them.
 _OWN_FLAGS = {
     "--seed": "--seeds",
@@ -46,6 +46,44 @@ class ComparisonArguments:
         assert self.splits is not None
         splits = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
         return [*splits, "--threads", "1"]
+
+
+@dataclass(frozen=True)
+class AgentComparisonArguments(ComparisonArguments):
+    """Seeds, splits and baselines of a comparison of agents."""
+
+    splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Splits to score on; the first one selects the best weights of a run."""
+    baselines: tuple[Baseline, ...] = ("random", "forward")
+    """Non-learning baselines to add as rows."""
+
+
+def run_comparison(
+    arguments: AgentComparisonArguments,
+    folder: Path,
+    rows: "Sequence[ComparisonRow]",
+    common: Sequence[str],
+) -> None:
+    """Train and score rows, write comparison.json, .md and .png, and print the table."""
+    from clipnav.agents.experiments.comparison import (
+        METRICS,
+        baseline_scores,
+        check_episodes,
+        train_all,
+    )
+    from clipnav.envs.metrics.comparison_report import make_report
+    from clipnav.training.comparisons import ComparisonRow
+
+    named = {f"{name} agent": name for name in arguments.baselines}
+    taken = named.keys() & {row.name for row in rows}
+    if taken:
+        raise UserError(f"{min(taken)!r} is the name of a baseline; rename the row")
+    # Trainings take hours, so rows that cannot be compared are reported first.
+    check_episodes([*rows, *(ComparisonRow(row_name, tuple(common)) for row_name in named)])
+    scores = train_all(rows, arguments.seeds, folder / "runs", arguments.workers)
+    for row_name, baseline in named.items():
+        scores[row_name] = baseline_scores(common, baseline, arguments.seeds)
+    write_report(make_report(scores, METRICS), folder)
 
 
 def write_report(report: "Report", folder: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_captioner_describes_the_views(arguments, tmp_path, run_command, monke
         return lambda view: np.zeros((8, 8, 3), np.uint8)
 
     monkeypatch.setattr("clipnav.vl_tasks.captioning.writing.LoadedCaptioner", Captioner)
-    monkeypatch.setattr("clipnav.commands.agents.vlm_captions.world_drawing", draw)
+    monkeypatch.setattr("clipnav.commands.agents.vlm_walks.world_drawing", draw)
     with serving(lambda body: '{"action": "stop"}') as server:
         run_command(
             *("evaluate-vlm", "--url", server.url, *arguments, "--strategy", "navgpt"),

@@ -22,8 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
-from clipnav.comparisons import check_training_flags, split_command_line
+from clipnav.comparisons import (
+    AgentComparisonArguments,
+    check_training_flags,
+    run_comparison,
+    split_command_line,
+)
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 

@@ -23,8 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipnav.commands.agents.comparisons import AgentComparisonArguments, run_comparison
-from clipnav.comparisons import effective_rows, split_command_line
+from clipnav.comparisons import (
+    AgentComparisonArguments,
+    effective_rows,
+    run_comparison,
+    split_command_line,
+)
 from clipnav.encoders.named_encoder import named_encoders
 from clipnav.envs.worlds import World
 from clipnav.parsing import parse

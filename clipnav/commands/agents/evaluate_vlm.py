@@ -25,8 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         run_experiment,
         write_prompts,
     )
-    from clipnav.commands.agents.vlm_captions import view_captions
-    from clipnav.commands.agents.vlm_traces import write_traces
+    from clipnav.commands.agents.vlm_walks import view_captions, write_traces
 
     experiment = prepare(config, describe=view_captions(config))
     if config.dry_run:

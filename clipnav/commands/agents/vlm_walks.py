@@ -1,15 +1,20 @@
-"""Traces of the walks of clipnav evaluate-vlm, with prompts and answers."""
+"""What clipnav evaluate-vlm shares with other rooms: captions of views, and traces of its walks."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from clipnav.agents.language_models.evaluation.evaluating import Experiment
 from clipnav.agents.language_models.evaluation.reporting import graph_walks
-from clipnav.agents.language_models.prompts.pictures import Photo
+from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw, Photo, world_drawing
+from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.walks.asking import DecisionRecord, EpisodeWalk
 from clipnav.agents.language_models.walks.running import Finished
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
+from clipnav.storage.pictures import encode_jpeg
 from clipnav.viewer.trace.building import Decision, Setting, build_trace
 from clipnav.viewer.trace.format import (
     TRACES,
@@ -20,7 +25,39 @@ from clipnav.viewer.trace.format import (
     trace_json,
 )
 
+_KEPT = 4096  # captions
 _LONGEST = 4096  # characters of an answer
+Captions = Callable[[Sequence[Path]], list[str]]
+
+
+class ViewCaptions:
+    """Describes views by captions of their pictures."""
+
+    def __init__(self, captions: Captions, draw: Draw) -> None:
+        self._captions, self._draw = captions, draw
+        self._lock = Lock()  # a captioner serves one thread at a time
+        self._cached = lru_cache(_KEPT)(self._describe)
+
+    def __call__(self, view: ViewPose) -> str:
+        """Return the caption of a view."""
+        with self._lock:
+            return self._cached(view)
+
+    def _describe(self, view: ViewPose) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "view.jpg"
+            path.write_bytes(encode_jpeg(self._draw(view), QUALITY))
+            return self._captions([path])[0]
+
+
+def view_captions(config: EvaluateVlmConfig) -> ViewCaptions | None:
+    """Return the descriptions of --captioner; None without it."""
+    if config.prompt.captioner is None:
+        return None
+    from clipnav.vl_tasks.captioning.writing import LoadedCaptioner
+
+    captioner = LoadedCaptioner(config.prompt.captioner, device=config.device)
+    return ViewCaptions(captioner.captions, world_drawing(config))
 
 
 def write_traces(experiment: Experiment, finished: Finished) -> Path:
