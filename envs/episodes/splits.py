@@ -175,7 +175,7 @@ def load_split(
         max_instruction_length: Length L of encoded instructions; None for that of the
             dataset: 80 (R2R) or 160 (RxR, R4R).
         exchanged_words: Seed for an ablation that gives each episode the instruction of another
-            path, see `clipnav.envs.episodes.exchanged_words`; None for the annotated instructions.
+            path; None for the annotated instructions.
 
     Raises:
         FileNotFoundError: A file of the world is missing.

@@ -208,7 +208,7 @@ class NavGraph:
         """Read the graph of a scan.
 
         Loading an unchanged file again returns the same object. Distances and paths are cached on
-        disk, see `clipnav.envs.graphs.graph_cache`.
+        disk.
 
         Args:
             scan: Name of the building.
@@ -319,8 +319,7 @@ class NavGraph:
     def next_hops(self) -> np.ndarray:
         """(N, N) row of the viewpoint after i on the shortest path to j; i if i is j, -1 if none.
 
-        Among several shortest paths it is the one that networkx returns, see
-        `clipnav.envs.graphs.shortest_paths`.
+        Among several shortest paths it is the one that networkx returns.
         """
         return self._shortest_paths[1]
 

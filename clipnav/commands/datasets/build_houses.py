@@ -44,13 +44,13 @@ class BuildArguments:
     sheet_houses: int = 20
     """Maximum number of houses on the contact sheet, spread evenly over the set."""
     statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
-    """Folders of other navigation graphs. Build nothing; print statistics of the set's graphs and
-    of these."""
+    """Folders of other navigation graphs. Build nothing; print statistics of the graphs, paths and
+    texts of the set and of these, whose R2R files lie in the parent folder or in ../../r2r."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers", "sheet_houses"))
         if self.statistics:
-            names = ("scans", "workers", "rebuild", "data_dir", "contact_sheet", "sheet_houses")
+            names = ("scans", "workers", "rebuild", "contact_sheet", "sheet_houses")
             check_effects(self, dict.fromkeys(names, "with --statistics, which builds nothing"))
         if self.contact_sheet is None:
             check_effects(self, {"sheet_houses": "without --contact-sheet"})
@@ -70,9 +70,11 @@ def run(arguments: BuildArguments) -> None:
     house_set = HOUSE_SETS[arguments.set]
     graphs = arguments.connectivity_dir or house_set.connectivity_dir
     if arguments.statistics:
-        from clipnav.envs.houses.graph.statistics import statistics_table
+        from clipnav.envs.houses.statistics import annotations_beside, statistics_table
 
-        print(statistics_table([graphs, *arguments.statistics]))
+        own = {graphs: arguments.data_dir or house_set.data_dir} if house_set.splits else {}
+        others = {folder: annotations_beside(folder) for folder in arguments.statistics}
+        print(statistics_table({**own, **others}))
         return
     scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
     data_dir = arguments.data_dir or house_set.data_dir

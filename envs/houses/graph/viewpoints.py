@@ -245,7 +245,7 @@ def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
 LONGEST_EDGE = 4.5  # metres
 # Few viewpoints, which are cheap to render and to encode.
 SPARSE = GraphRule(most_viewpoints=30, closest=1.3, longest_edge=LONGEST_EDGE)
-# As in Matterport3D (see `graph.statistics`): edges of about 2.2 m, about four per viewpoint.
+# As in Matterport3D (see `envs.houses.statistics`): edges of about 2.2 m, about four per viewpoint.
 DENSE = GraphRule(most_viewpoints=90, closest=1.4, longest_edge=4.3)
 _AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
 _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
