@@ -11,7 +11,6 @@ import clipnav.envs  # noqa: F401  (registers the environments)
 from clipnav.envs.episodes import annotations
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.sharing import SharedObjects, file_stamp
-from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 
 
@@ -102,21 +101,6 @@ def test_a_changed_file_is_read_again(own_world, name):
         words = json.loads(vocabulary.read_text())["words"]
         vocabulary.write_text(json.dumps({"words": [*words[:-2], words[-1]]}))
         assert len(load_split(**arguments).tokenizer) == len(words) - 1
-
-
-def test_the_shards_of_a_store_are_noticed(own_world):
-    arguments = {"world": "matterport", "data_dir": own_world}
-    whole = open_store(own_world / "features.safetensors")
-    for index, rows in enumerate((slice(0, 9), slice(9, None))):
-        path = own_world / f"parts-0000{index}-of-00002.safetensors"
-        FeatureStore.write(path, whole.views[rows], whole.keys[rows])
-    arguments["features"] = own_world / "parts.safetensors"
-    before = load_split(**arguments)
-    assert load_split(**arguments) is before
-    FeatureStore.write(path, 1 + whole.views[rows], whole.keys[rows])
-    after = load_split(**arguments)
-    assert after is not before
-    np.testing.assert_array_equal(after.store.views[16], 1 + whole.views[16])
 
 
 def test_shared_objects_cannot_be_changed(tiny_arguments):

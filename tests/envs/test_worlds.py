@@ -98,19 +98,6 @@ def test_the_remedy_names_the_group_that_contains_a_missing_file(dataset, split,
         files.followers(split) if dataset == "followers" else files.annotations(dataset, split)
 
 
-def test_errors_list_the_splits_of_rxr_that_exist(tmp_path):
-    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
-    (tmp_path / "rxr").mkdir()
-    for name in (
-        "train_guide.jsonl.gz",
-        "val_seen_guide.jsonl",
-        "test_standard_public_guide.jsonl",
-    ):
-        (tmp_path / "rxr" / f"rxr_{name}").touch()
-    with pytest.raises(FileNotFoundError, match="exist: test_standard, train, val_seen, or get"):
-        world_files("matterport", tmp_path).annotations("rxr", "test")
-
-
 def test_features_are_the_given_store_the_default_store_or_none(tiny_world):
     files = world_files("matterport", tiny_world)
     assert files.open_features("none") is None

@@ -65,16 +65,6 @@ def test_counts_without_a_total_have_neither_share_nor_remaining_time(clock):
     assert file.getvalue() == "a.zip: 1.50M B, 00:00 elapsed\n"
 
 
-def test_an_error_ends_the_lines_with_the_current_count(clock):
-    file = io.StringIO()
-    lines = ProgressLines(total=4, desc="film", unit="frames", file=file, clock=clock)
-    clock.now += 2
-    lines.update()
-    with pytest.raises(ZeroDivisionError), lines:
-        raise ZeroDivisionError
-    assert file.getvalue() == "film: 25%, 1/4 frames, 00:02 elapsed, 00:06 left\n"
-
-
 @pytest.mark.parametrize("unit", ["houses", None])
 def test_a_bar_on_a_terminal_stays_on_one_line(unit):
     file = Terminal()

@@ -131,7 +131,3 @@ def test_damaged_data_of_one_rank_costs_no_finished_iteration(launcher, tmp_path
     assert printed.count(f"The state of iteration 7 is saved; resume with --resume {run}") == 1
     for rank in range(2):
         assert f"rank {rank}: 1.npz: damaged" in printed
-
-
-def test_without_other_ranks_results_and_errors_are_those_of_the_function():
-    assert distributed.on_all_ranks(lambda: 3) == 3

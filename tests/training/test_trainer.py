@@ -1,6 +1,5 @@
 import errno
 import os
-import re
 import signal
 
 import pytest
@@ -32,17 +31,6 @@ def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
     second = make_trainer(None, resume=first.run)
     second.train()
     check_same_run(whole, second)
-
-
-def test_the_shown_rate_is_not_that_of_the_machine_before(tmp_path, capsys):
-    first = make_trainer(tmp_path / "run")
-    first.train()
-    first.seconds += 1e6
-    first.save()
-    first.close()
-    make_trainer(None, resume=first.run, iterations=120).train()
-    rates = re.findall(r"120 it, (\S+) it/s", capsys.readouterr().err)
-    assert float(rates[-1]) > 1
 
 
 def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.base.episode_sampler import EpisodeSampler
-from clipnav.envs.base.infos import LazyInfo, scattered
+from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 
@@ -176,9 +176,3 @@ def test_entries_can_be_changed_and_removed(info, made):
     assert list(info) == list("adefg")
     info.clear()
     assert info == {}
-
-
-def test_values_are_scattered_over_all_agents():
-    entries = scattered({"x": np.array([1.5, 2.5])}, np.array([True, False, True]))
-    assert entries["x"].tolist() == [1.5, 0.0, 2.5]
-    assert entries["_x"].tolist() == [True, False, True]

@@ -48,13 +48,6 @@ def test_ids_count_from_one_in_the_order_of_the_file(val_unseen):
     assert val_unseen.tokens.shape == (len(ids), 80)
 
 
-def test_ids_of_rxr_are_those_of_the_instructions():
-    split = load_continuous_split("rxr", "val_unseen", language="en")
-    assert split.episode_ids.tolist() == split.instr_ids.tolist()
-    assert split.max_instruction_length == 160
-    assert {episode.language[:2] for episode in split.episodes} == {"en"}
-
-
 def test_episodes_of_test_splits_have_no_goal(tiny_world):
     split = load_continuous_split("r2r", "test", "matterport", tiny_world)
     assert not any(episode.has_goal for episode in split.episodes)

@@ -74,19 +74,6 @@ def test_a_floor_has_the_axes_of_the_graphs(simulator):
     assert floor.distances(np.empty((0, 3)), positions[0]).shape == (0,)
 
 
-def test_steps_follow_headings_and_collide(simulator):
-    floor = simulator.floor("attic")
-    start = np.array([[0.0, 0.0, 0.0], [0.0, 5.3, 0.0], [5.8, 0.0, 0.0]])
-    headings = np.array([np.pi / 2, 0.0, np.pi / 4])
-    moved, collided = floor.step(start, headings, 0.25, sliding=True)
-    side = 0.25 / np.sqrt(2)
-    expected = [[0.25, 0, 0], [0, 5.4, 0], [5.9, side, 0]]
-    np.testing.assert_allclose(moved, expected, atol=1e-5)
-    assert collided.tolist() == [False, True, True]
-    moved, _ = floor.step(start[2:], headings[2:], 0.25, sliding=False)
-    np.testing.assert_allclose(moved, [[5.9, 0.1, 0]], atol=1e-5)
-
-
 def test_pictures_of_agents_in_several_buildings(simulator):
     scans, headings = ["attic", "barn", "attic"], np.array([0.3, 2.0, 5.5])
     tilts = np.array([0.0, -0.5, 0.2])

@@ -147,17 +147,6 @@ def test_a_simulator_with_another_camera_is_refused_if_a_picture_is_drawn(name, 
         check_simulator(simulator, task_settings("r2r", **uses))
 
 
-@pytest.mark.parametrize("settings", [None, {"agent_radius": 0.5}])
-def test_simulators_without_such_settings_are_not_checked(settings):
-    class Foreign:
-        pass
-
-    foreign = Foreign()
-    if settings is not None:
-        foreign.settings = settings
-    check_simulator(foreign, R2R_CE)
-
-
 def rotated(vector, rotation):
     """Return a vector (3,) rotated by a quaternion [x, y, z, w]."""
     axis, w = rotation[:3], rotation[3]

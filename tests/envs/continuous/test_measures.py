@@ -13,7 +13,6 @@ from clipnav.envs.continuous.measures import (
     moved_positions,
     summarise_walks,
 )
-from clipnav.envs.metrics.path_scores import warping_distance
 
 SAME = (
     *("success", "spl", "oracle_success", "path_length", "steps_taken"),
@@ -126,17 +125,6 @@ def test_turns_and_blocked_moves_do_not_count_in_ndtw():
     jitter = (positions + 2.0).repeat(2, axis=0)
     jitter[1::2] += 1e-12  # equal as float32, as VLN-CE compares
     np.testing.assert_array_equal(moved_positions(jitter), positions + 2.0)
-
-
-def test_dtw_equals_a_recurrence_written_from_the_definition():
-    rng = np.random.default_rng(3)
-    between = rng.random((7, 5))
-    table = np.full((8, 6), np.inf)
-    table[0, 0] = 0
-    for i in range(7):
-        for j in range(5):
-            table[i + 1, j + 1] = between[i, j] + min(table[i, j], table[i, j + 1], table[i + 1, j])
-    assert warping_distance(between.tolist()) == pytest.approx(table[-1, -1])
 
 
 def test_unreachable_goals_are_counted_and_leave_the_means_finite():

@@ -201,39 +201,6 @@ def test_eight_paths_of_val_unseen_are_not_shortest(shared):
     assert len(longer) == 8
 
 
-def test_built_in_episodes_are_like_those_of_r2r():
-    files = world_files("houses")
-    scans = {}
-    for split in ("train", "val_seen", "val_unseen"):
-        episodes = load_episodes("r2r", split, files)
-        scans[split] = {e.scan for e in episodes}
-        for episode in episodes:
-            graph = NavGraph.load(episode.scan, files.connectivity_dir)
-            assert 5 <= len(episode.path) <= 8
-            length = graph.path_length(episode.path)
-            assert length >= 5
-            assert length == pytest.approx(graph.geodesic(episode.path[0], episode.path[-1]))
-    assert scans["val_seen"] <= scans["train"]
-    assert not scans["val_unseen"] & scans["train"]
-
-
-def test_built_in_episodes_are_like_those_of_rxr():
-    files = world_files("houses")
-    ids = set()
-    for split in ("train", "val_seen", "val_unseen"):
-        episodes = load_episodes("rxr", split, files)
-        assert {e.scan for e in episodes} == {e.scan for e in load_episodes("r2r", split, files)}
-        assert {e.language for e in episodes} == {"en-IN", "en-US", "hi-IN", "te-IN"}
-        for episode in episodes:
-            assert 9 <= len(episode.path) <= 15
-            assert 60 <= len(episode.instruction.split()) <= 110
-        hindi = load_episodes("rxr", split, files, "hi", timed=True)
-        assert 3 * len(hindi) == len(episodes)
-        assert all(len(e.timed_instruction) == len(e.instruction.split(" ")) for e in hindi)
-        ids |= {int(e.instr_id) for e in episodes}
-    assert len(ids) > 2_500
-
-
 @pytest.fixture
 def walks(own_world, guide):
     """Lines of a follower file and a function that writes them."""

@@ -86,37 +86,6 @@ def test_val_seen_has_the_published_size(shared):
         assert all(before != after for before, after in pairwise(record["path"]))
 
 
-def test_the_built_in_houses_have_joined_paths():
-    files = world_files("houses")
-    episodes = load_episodes("r4r", "val_unseen", files)
-    singles = {e.instr_id: e for e in load_episodes("r2r", "val_unseen", files)}
-    records = join_paths("val_unseen", files)
-    assert len(records) == 1_175
-    assert len(episodes) == sum(len(record["instructions"]) for record in records) == 10_575
-    assert load_episodes("r4r", "val_unseen", files) == episodes
-    by_id = {episode.instr_id: episode for episode in episodes}
-    for record in records[::40]:
-        graph = NavGraph.load(record["scan"], files.connectivity_dir)
-        first, second = (
-            [singles[f"{record[f'{position}_path_id']}_{k}"] for k in range(3)]
-            for position in ("first", "second")
-        )
-        start, end = first[0].path, second[0].path
-        joined = [by_id[f"{record['path_id']}_{k}"] for k in range(9)]
-        assert len({episode.path for episode in joined}) == 1
-        path = joined[0].path
-        assert path[: len(start)] == start
-        assert path[-len(end) :] == end
-        link = path[len(start) - 1 : len(path) - len(end) + 1]
-        assert list(link) == graph.shortest_path(start[-1], end[0])
-        assert graph.path_length(link) <= 3.0
-        assert all(after in graph.neighbours(before) for before, after in pairwise(path))
-        assert [e.instruction for e in joined] == [
-            f"{one.instruction} {other.instruction}" for one in first for other in second
-        ]
-        assert joined[0].heading == first[0].heading
-
-
 def test_splits_with_secret_ends_cannot_be_joined(own_files):
     with pytest.raises(ValueError, match=r"R2R_test\.json: R4R has no split 'test', because"):
         join_paths("test", own_files)

@@ -40,22 +40,6 @@ def test_actions_lead_to_candidates_and_others_stay(world):
             assert world.views[node, 1 : 1 + count].tolist() == table.views[i, :count].tolist()
 
 
-def test_candidate_angles_are_relative_in_heading_and_absolute_in_elevation(world):
-    for scan, graph in world.graphs.items():
-        table = candidate_table(graph)
-        for viewpoint, node in nodes_of(world, scan).items():
-            i = graph.index(viewpoint)
-            count = len(graph.neighbours(viewpoint))
-            for base in range(12):
-                h = table.headings[i, :count] - np.deg2rad(30 * base)
-                e = table.elevations[i, :count]
-                expected = np.stack([np.sin(h), np.cos(h), np.sin(e), np.cos(e)], axis=1)
-                angles = world.angles[node, base]
-                np.testing.assert_allclose(angles[1 : 1 + count], expected, atol=1e-7)
-                assert not angles[0].any()
-                assert not angles[1 + count :].any()
-
-
 def test_distances_and_teachers_agree_with_the_graphs(world):
     for scan, graph in world.graphs.items():
         nodes = nodes_of(world, scan)

@@ -71,17 +71,6 @@ def test_images_are_rendered_on_first_access_and_kept(simulator, scans):
     assert "Rendered 0 frames" in sim.timingInfo()
 
 
-def test_images_keep_the_camera_of_the_initialisation(simulator, scans):
-    sim = with_pictures(simulator(), scans)
-    sim.newEpisode(["attic"], ["a4"], [0], [0])
-    (state,) = sim.getState()
-    before = state.rgb
-    sim.setCameraResolution(64, 64)
-    sim.setCameraVFOV(1.5)
-    sim.newEpisode(["attic"], ["a4"], [0], [0])
-    np.testing.assert_array_equal(state.rgb, before)
-
-
 def test_a_pickled_state_contains_its_images(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a4"], [0], [0])

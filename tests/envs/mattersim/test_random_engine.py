@@ -48,14 +48,6 @@ def test_seed_0_means_1_and_negative_seeds_wrap_to_64_bits():
     assert RandomEngine(-1).index(10**6) == RandomEngine(2**64 - 1).index(10**6)
 
 
-def test_a_copy_is_independent():
-    engine = RandomEngine(5)
-    engine.index(10)
-    copy = engine.copy()
-    ahead = [copy.index(1000) for _ in range(5)]
-    assert [engine.index(1000) for _ in range(5)] == ahead
-
-
 STEP = math.pi / 6
 
 

@@ -75,14 +75,6 @@ def test_a_difference_has_the_interval_of_welch_over_seeds():
     assert seed_difference(first, second, "aabb") == pytest.approx((0.4, 0.4 - half, 0.4 + half))
 
 
-def test_a_difference_beside_a_deterministic_row_covers_buildings():
-    # One value per building, so that Student's law of the paired gains is exact.
-    first, second = np.zeros((1, 4)), np.array([[0.1, 0.3, 0.2, 0.4]] * 2)
-    half = stats.t.ppf(0.975, 3) * second[0].std(ddof=1) / 2
-    expected = (0.25, 0.25 - half, 0.25 + half)
-    assert seed_difference(first, second, "abcd") == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(
     ("first", "second", "buildings"),
     [

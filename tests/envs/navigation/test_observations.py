@@ -215,20 +215,6 @@ def test_distances_are_the_lengths_of_edges(twins):
     assert (distances[:, 0] == 0).all()
 
 
-def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
-    whole = twins[1].feature_store
-    for index in range(2):
-        part = Shard(index, 2)
-        path = part.path(tmp_path / "store.safetensors")
-        rows = [whole.keys.index(key) for key in part.part(whole.keys)]
-        FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
-    arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
-    env = make_vln_vector_env(2, **arguments, observe="indices")
-    nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
-    expected = DeviceFeatures(twins[1]).gather(nodes, views)
-    assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
 def test_gathers_the_same_on_an_accelerator(twins):
     nodes, views = np.arange(10), np.arange(10) + 9
@@ -267,3 +253,17 @@ def test_non_finite_features_are_refused_before_training(tiny_arguments, tmp_pat
 
     with pytest.raises(ValueError, match=match):
         walk_everywhere()
+
+
+def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
+    whole = twins[1].feature_store
+    for index in range(2):
+        part = Shard(index, 2)
+        path = part.path(tmp_path / "store.safetensors")
+        rows = [whole.keys.index(key) for key in part.part(whole.keys)]
+        FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
+    arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
+    env = make_vln_vector_env(2, **arguments, observe="indices")
+    nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
+    expected = DeviceFeatures(twins[1]).gather(nodes, views)
+    assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)

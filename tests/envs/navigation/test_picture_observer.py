@@ -116,18 +116,6 @@ def test_pictures_are_drawn_when_they_are_first_observed_and_once(arguments):
     assert len(source.drawn) == drawn == len(viewpoints)
 
 
-def test_environments_share_decoded_panoramas(arguments):
-    source = arguments["pictures"]
-    first, second = (make_vln_vector_env(2, observe="rgb", **arguments) for _ in range(2))
-    other = make_vln_vector_env(2, observe="rgb", **{**arguments, "image_size": 16})
-    first.reset(seed=0)
-    drawn = len(source.drawn)
-    second.reset(seed=0)
-    assert len(source.drawn) == drawn
-    other.reset(seed=0)
-    assert len(source.drawn) == 2 * drawn
-
-
 def test_a_world_without_skyboxes_is_refused(tiny_arguments):
     world = {name: tiny_arguments[name] for name in ("world", "data_dir")}
     with pytest.raises(ValueError, match="has no pictures to observe: No skyboxes in"):

@@ -1,5 +1,3 @@
-import shutil
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -58,20 +56,6 @@ def test_masked_reset_restarts_only_masked_agents(make_env):
         np.testing.assert_array_equal(after[name][1:], observation[name][1:])
     _, _, terminated, truncated, _ = env.step(env.teacher_actions())
     assert not (terminated | truncated)[0]
-
-
-def test_secret_goals_stay_secret(make_env, random_actions):
-    env = make_env(2, split="test")
-    observation, info = env.reset(seed=0)
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        assert np.isnan(info["distance_to_goal"]).all()
-        assert not info["teacher_action"].any()
-        actions = random_actions(rng, observation["action_mask"])
-        observation, rewards, _, _, info = env.step(actions)
-        assert not rewards.any()
-        assert "metrics" not in info
-    assert all(np.isnan(values).all() for values in env.metrics().values())
 
 
 def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
@@ -144,21 +128,6 @@ def test_bad_calls_are_refused(make_env):
     for mask in ([True], [0, 1], [False, False]):
         with pytest.raises(ValueError, match="reset_mask must be 2 bools"):
             env.reset(options={"reset_mask": np.array(mask)})
-
-
-def test_a_store_of_another_view_order_or_without_a_viewpoint_is_refused(
-    make_env, tiny_world, tmp_path
-):
-    world = shutil.copytree(tiny_world, tmp_path / "world")
-    store = world / "features.safetensors"
-    raw = store.read_bytes()
-    assert raw.count(b"bottom,middle,top") == 1
-    store.write_bytes(raw.replace(b"bottom,middle,top", b"top,middle,bottom"))
-    with pytest.raises(ValueError, match=r"top,middle,bottom.*bottom,middle,top"):
-        make_env(data_dir=str(world), features=str(store))
-    store.write_bytes(raw.replace(b"attic_a8", b"attic_z8"))
-    with pytest.raises(KeyError, match="a8 of scan attic"):
-        make_env(data_dir=str(world), features=str(store))
 
 
 @pytest.mark.parametrize("observe", ["features", "indices"])

@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
-from gymnasium.vector import AutoresetMode
 
 import clipnav.envs
 from clipnav.envs.continuous.settings import ContinuousSettings
@@ -133,19 +132,6 @@ def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
     for _ in range(40):
         actions = built.teacher_actions()
         assert data_equivalence(made.step(actions), built.step(actions))
-
-
-def test_one_split_serves_several_environments_and_other_episodes(make_env):
-    env = make_env(4, observe="indices")
-    own = dataclasses.replace(env.episodes[2], instr_id="mine", instruction="Walk to the door.")
-    split = dataclasses.replace(env.split, episodes=[own])
-    other = VlnVectorEnv(split, 1, env.settings, AutoresetMode.DISABLED)
-    observation, info = other.reset(seed=0)
-    assert info["instr_id"].tolist() == ["mine"]
-    tokens = env.tokenizer.encode(own.instruction, split.max_instruction_length)
-    assert observation["instruction"][0].tolist() == tokens.tolist()
-    assert other.nav_world is env.nav_world
-    assert len(env.episodes) > 1
 
 
 @pytest.mark.parametrize(

@@ -76,29 +76,6 @@ def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
     assert seen == {0, 1, -1, 2, -2}
 
 
-def test_final_metrics_equal_score_path(make_env, random_actions):
-    env = make_env(8, max_episode_steps=9)
-    observation, _ = env.reset(seed=11)
-    rng = np.random.default_rng(11)
-    scored = 0
-    for _ in range(120):
-        actions = random_actions(rng, observation["action_mask"])
-        # Include masked actions, which must not change the path.
-        actions[rng.random(8) < 0.1] = env.single_action_space.n - 1
-        observation, _, terminated, truncated, info = env.step(actions)
-        ended = terminated | truncated
-        np.testing.assert_array_equal(ended, info.get("_metrics", np.zeros(8, dtype=bool)))
-        for i in np.flatnonzero(ended):
-            episode = env.current_episodes()[i]
-            graph = env.nav_world.graphs[episode.scan]
-            expected = score_path(graph, env.paths()[i], episode.path)
-            assert set(expected) == {n for n in info["metrics"] if not n.startswith("_")}
-            for name, value in expected.items():
-                assert info["metrics"][name][i] == pytest.approx(value, abs=1e-9), name
-            scored += 1
-    assert scored > 50
-
-
 def test_episodes_truncate_after_their_steps(make_env):
     env = make_env(2, max_episode_steps=3, autoreset_mode=AutoresetMode.DISABLED)
     observation, _ = env.reset(seed=2)
@@ -320,35 +297,6 @@ def test_teacher_follows_the_path_and_returns_to_it(attic, path, walked, sent):
         hops = [graph.next_hop(f"a{v}", f"a{path[-1]}")[1:] for v in walked[:-1]]
         sent = " ".join([*hops, "stop"])
     assert taught(attic, path, walked) == sent
-
-
-def test_padding_is_not_part_of_the_path(attic):
-    references = references_of(attic, [0, 1, 2], [0, 3, 6, 7, 8])
-    teacher = ReferenceTeacher(attic, references, 2)
-    agents = episodes = np.arange(2)
-    teacher.start(agents, episodes)
-    for step in range(5):
-        here = references.nodes[:, step]
-        if step:
-            teacher.arrive(agents, episodes, here)
-        actions = teacher.actions(episodes, here)
-        assert (actions[0] == 0) == (step >= 2)
-        assert (actions[1] == 0) == (step == 4)
-
-
-def test_the_teacher_of_an_environment_restarts_with_each_episode(make_env):
-    env = make_env(3, teacher="reference", dataset="rxr", shuffle=False)
-    _, info = env.reset(seed=0)
-    for _ in range(30):
-        np.testing.assert_array_equal(info["teacher_action"], env.teacher_actions())
-        _, _, terminated, truncated, info = env.step(info["teacher_action"])
-        assert not truncated.any()
-        for i in np.flatnonzero(terminated):
-            episode = env.current_episodes()[i]
-            graph = env.nav_world.graphs[episode.scan]
-            # Some consecutive viewpoints of this world's paths are not neighbours.
-            ways = [graph.shortest_path(*pair) for pair in itertools.pairwise(episode.path)]
-            assert env.paths()[i] == [episode.path[0], *(v for way in ways for v in way[1:])]
 
 
 def random_graph(rng, scan, size):

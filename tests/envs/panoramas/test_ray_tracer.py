@@ -102,13 +102,6 @@ def test_texture_of_odd_size_is_refused():
         TextureAtlas((np.zeros((3, 4, 3), np.uint8),))
 
 
-def test_panorama_columns_go_clockwise_from_south():
-    panorama = render_panorama(RayTracer(two_boxes()), np.zeros(3), width=256)
-    assert panorama.rgb.shape == (128, 256, 3)
-    assert panorama.object_id[64, [0, 128, 192, 64]].tolist() == [-1, 0, 1, -1]
-    assert panorama.depth[64, 128] == pytest.approx(3, abs=0.01)
-
-
 def test_rows_of_a_panorama_equal_those_of_the_whole():
     tracer = RayTracer(two_boxes())
     whole = render_panorama(tracer, np.zeros(3), width=128)

@@ -119,24 +119,6 @@ def test_panoramas_are_cached_by_skybox_folder(tiny_world, tmp_path, monkeypatch
     assert shown("other", 40) == pytest.approx(40, abs=2)
 
 
-def test_a_skybox_that_is_overwritten_is_shown(tiny_world, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
-    files = world_files("matterport", tiny_world)
-    folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
-    folder.mkdir(parents=True)
-    path = folder / "b0_skybox_small.jpg"
-
-    def shown(shade):
-        Image.fromarray(np.full((64, 384, 3), shade, np.uint8)).save(path)
-        os.utime(path, ns=(shade, shade))
-        os.utime(folder, ns=(1, 1))  # writing into a file leaves the time of its folder
-        data = world_pictures(files, tmp_path / "scans").jpeg("barn", "b0", 1024)
-        return np.asarray(Image.open(io.BytesIO(data))).mean()
-
-    assert shown(200) == pytest.approx(200, abs=2)
-    assert shown(90) == pytest.approx(90, abs=2)
-
-
 def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
     built = object()
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))

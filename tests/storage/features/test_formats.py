@@ -238,30 +238,6 @@ def test_a_store_has_one_width(run_command, tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
-def test_environments_read_other_formats(tiny_world: Path, tmp_path: Path, suffix: str):
-    import gymnasium
-
-    import clipnav.envs  # noqa: F401
-
-    store = open_store(tiny_world / "features.safetensors")
-    path = tmp_path / f"features.{suffix}"
-    write_features(path, store.keys[::-1], np.asarray(store.views)[::-1], {})
-    observed = []
-    for features in (store.path, path):
-        env = gymnasium.make(
-            "R2R-CLIP-v0",
-            world="matterport",
-            data_dir=str(tiny_world),
-            features=str(features),
-            split="train",
-        )
-        observed.append(env.reset(seed=3)[0]["panorama"])
-        env.close()
-    assert np.abs(observed[0][:, :8]).max() > 0
-    np.testing.assert_array_equal(observed[1], observed[0])
-
-
-@pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
 def test_errors_name_the_viewpoint_of_infinite_features(tmp_path: Path, views, suffix):
     path = tmp_path / f"views.{suffix}"
     views = views.astype(np.float32)

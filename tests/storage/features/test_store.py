@@ -137,21 +137,6 @@ def test_errors_name_the_viewpoint_of_infinite_or_nan_features(broken: Path, val
             use(np.array([0, len(KEYS) - 1]))
 
 
-def test_each_row_is_checked_once(path: Path, views: np.ndarray):
-    store = open_store(path)
-    read = []
-
-    class Counting:
-        def __getitem__(self, rows):
-            read.extend(np.atleast_1d(rows).tolist())
-            return views.astype(np.float16)[rows]
-
-    store.views = Counting()
-    for rows in ([0, 1], [1, 0, 1], [1, 2], [0, 1, 2]):
-        store.check_finite(np.array(rows))
-    assert sorted(read) == [0, 1, 2]
-
-
 def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path):
     """Tries all 65,536 of them."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)

@@ -65,15 +65,6 @@ def test_worlds_without_floors_are_refused(tiny_world):
         make_continuous_env(world="matterport", data_dir=tiny_world)
 
 
-@pytest.mark.parametrize("vectorised", [False, True])
-def test_a_simulator_of_the_other_task_is_refused(vectorised):
-    make = gym.make_vec if vectorised else gym.make
-    simulator = HouseSimulator(task_settings("r2r"))
-    with pytest.raises(ValueError, match=r"agent_radius is 0\.1 in the simulator and 0\.18 in"):
-        make("RxR-CE-CLIP-v0", simulator=simulator, **BLIND)
-    make("R2R-CE-CLIP-v0", simulator=simulator, **BLIND).close()
-
-
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore:It seems that your observation:UserWarning"
 )
@@ -96,3 +87,12 @@ def test_ppo_trains_on_colour_depth_and_words():
     observation, _ = env.reset(seed=1)
     action, _ = model.predict(observation)
     assert np.asarray(action).item() in range(4)
+
+
+@pytest.mark.parametrize("vectorised", [False, True])
+def test_a_simulator_of_the_other_task_is_refused(vectorised):
+    make = gym.make_vec if vectorised else gym.make
+    simulator = HouseSimulator(task_settings("r2r"))
+    with pytest.raises(ValueError, match=r"agent_radius is 0\.1 in the simulator and 0\.18 in"):
+        make("RxR-CE-CLIP-v0", simulator=simulator, **BLIND)
+    make("R2R-CE-CLIP-v0", simulator=simulator, **BLIND).close()

@@ -48,16 +48,6 @@ def test_rooms_of_both_storeys_are_on_the_floor(two_storeys, two_storey_floor):
     np.testing.assert_allclose(two_storey_floor.project(centres), centres)
 
 
-def test_walls_and_rail_are_no_floor(two_storeys, two_storey_floor):
-    room, stairs = two_storeys.plan.rooms[0], two_storeys.plan.stairs[0]
-    in_wall = np.array([room.x0, (room.y0 + room.y1) / 2, 0.0])
-    rail = np.array([*stairs.point(0.0, 1.0), 0.7])
-    below_the_head = np.array([*stairs.point(-stairs.first_side * stairs.flight_middle, 0.05), 0.0])
-    beside_the_head = np.array([*stairs.point(stairs.first_side * stairs.flight_middle, 0.0), 2.9])
-    points = np.array([in_wall, rail, below_the_head, beside_the_head])
-    assert not two_storey_floor.contains(points).any()
-
-
 def length(path):
     return np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
 
@@ -76,17 +66,6 @@ def test_golden_distances(continuous_golden, golden_floors):
         path = floor.shortest_path(start, goal)
         np.testing.assert_allclose(path[[0, -1]], [start, goal], atol=1e-9)
         assert length(path) <= distance + 0.05
-
-
-def test_way_round_a_corner():
-    floor = ContinuousFloor.of_boxes([(0, 0, 4, 1), (3, 0, 4, 4)])
-    start, goal = np.array([0.5, 0.5, 0.0]), np.array([3.5, 3.5, 0.0])
-    corner = np.array([3.0, 1.0, 0.0])
-    exact = np.linalg.norm(start - corner) + np.linalg.norm(goal - corner)
-    assert exact <= floor.distances(start[None], goal)[0] <= 1.013 * exact
-    path = floor.shortest_path(start, goal)
-    assert length(path) == pytest.approx(exact, abs=0.03)
-    assert np.linalg.norm(path - corner, axis=1).min() < 0.1
 
 
 def test_more_goals_than_the_cache_holds(random_starts):
