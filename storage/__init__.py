@@ -1,4 +1,4 @@
-"""Files on disk: atomic writes, digests and the cache folder."""
+"""Files on disk: atomic writes, appending, digests and the cache folder."""
 
 import errno
 import hashlib
@@ -194,3 +194,19 @@ def cache_dir() -> Path:
     if folder == "~/.cache/clipnav":
         raise UserError("your home folder is unknown; set HOME, or CLIPNAV_CACHE for the cache")
     return Path(folder)
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append to a file, or restore it after an error."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
+        except OSError as error:
+            os.ftruncate(file.fileno(), size)
+            reason = unwritable_reason(error, path)
+            if reason is None:
+                raise
+            raise UnwritableError(f"{path}: cannot be written ({reason})") from error

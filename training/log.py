@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.storage import write_text
-from clipnav.storage.appending import append_bytes
+from clipnav.storage import append_bytes, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import parse_json, read_bytes
 from clipnav.training.checkpoints import METRICS

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from clipnav.storage import write_text
-from clipnav.storage.appending import append_bytes
+from clipnav.storage import append_bytes, write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.extras import check_extra, import_extra
 from clipnav.storage.json_files import read_json
@@ -110,10 +109,8 @@ def _id(run: Path, tracker: TrackerName) -> str:
 
 def _trackio(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
     trackio = import_extra("trackio", "trackio", "--track trackio")
-    name = f"{run.parent.name}/{run.name}"
-    # Another run may have had this folder. Runs of earlier versions that are resumed have no id.
-    if first == 1 or "trackio" in _ids(run):
-        name = f"{name}-{_id(run, 'trackio')}"
+    # Another run may have had this folder, hence the id.
+    name = f"{run.parent.name}/{run.name}-{_id(run, 'trackio')}"
     trackio.init(project=_PROJECT, name=name, resume="allow", config=dict(settings))
     return _Logger(trackio.log, trackio.finish)
 

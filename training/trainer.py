@@ -52,7 +52,7 @@ class Progress(NamedTuple):
         best: Iteration and score of the best weights; empty before the first evaluation.
         recent: Figures that are not logged yet.
         is_due: Whether the weights still have to be evaluated: an error ended their evaluation.
-        processes: Number of processes of a restored run; None in states of earlier versions.
+        processes: Number of processes of a restored run.
     """
 
     iteration: int
@@ -68,7 +68,7 @@ class Progress(NamedTuple):
         Each process has its own random numbers and, in most trainings, its own batch.
         """
         before, now = self.processes, distributed.world_size()
-        if before not in (None, now):
+        if before != now:
             start = "without torchrun" if before == 1 else f"with torchrun and {before} processes"
             raise UserError(
                 f"{run / TRAINER}: the number of processes was {before}, but here it is {now}; "
@@ -115,14 +115,11 @@ def restore_state(run: Path, learner: Learner) -> Progress:
     if (run / MODEL).is_file():
         check_metadata(run, learner.metadata)
     state = load_trainer(run)
-    # The states of earlier versions have no metadata.
-    compare_metadata(run / TRAINER, state.get("metadata", learner.metadata), learner.metadata)
+    compare_metadata(run / TRAINER, state.get("metadata", {}), learner.metadata)
     try:
         learner.network.load_state_dict(state["weights"])
         learner.optimiser.load_state_dict(state["optimiser"])
-        # The states of earlier versions lack fields that have a default.
-        known = {**Progress._field_defaults, **state}
-        return Progress(*(known[name] for name in Progress._fields))
+        return Progress(*(state[name] for name in Progress._fields))
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{run / TRAINER}: does not fit the data or the settings "

@@ -15,7 +15,7 @@ from clipnav.envs.tokenizers import (
     cached_vocabulary,
     load_run_tokenizer,
 )
-from clipnav.envs.tokenizers.subwords import WORD_START
+from clipnav.envs.tokenizers.tokenizers import WORD_START
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY

@@ -23,7 +23,7 @@ from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import ContinuousTask
 from clipnav.agents.continuous.walking import never, spread, walk_all
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
-from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.episode import check_goals
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY

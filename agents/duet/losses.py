@@ -24,8 +24,7 @@ from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.maps.known_maps import KnownMaps
 from clipnav.agents.transformer.two_minibatches import Figures, Minibatches, MinibatchesLoss
 from clipnav.envs.graphs.nav_world import route_moves
-from clipnav.envs.navigation.reference_walks import ReferenceWalks
-from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.references import ReferencePaths, ReferenceWalks
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 

@@ -13,7 +13,7 @@ from clipnav.agents.clear.loading import representation_metadata
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.settings.command_line import parse_agent
-from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.episodes.loading import load_episodes
 from clipnav.envs.metrics import SUMMARY_METRICS
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

@@ -34,7 +34,7 @@ from clipnav.agents.settings import AgentConfig, EvaluateConfig, read_agent_conf
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files

@@ -14,8 +14,8 @@ from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit
+from clipnav.envs.continuous.experts import waypoint_actions
 from clipnav.envs.continuous.floor import ContinuousFloor
-from clipnav.envs.continuous.planners import waypoint_actions
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs.candidates import start_views

@@ -29,7 +29,7 @@ from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.datasets import continuous_version
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.metrics import summarise
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.worlds import is_built_in, world_files

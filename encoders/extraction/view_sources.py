@@ -14,7 +14,7 @@ import numpy as np
 
 from clipnav.encoders.extraction.arguments import HOUSE_SETS_OF_WORLDS, SourceWorld
 from clipnav.envs.panoramas.skyboxes import DamagedSkyboxError, skybox_files
-from clipnav.envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
+from clipnav.envs.panoramas.views import VFOV, Geometry, cut_views, geometry_metadata
 from clipnav.storage.errors import UserError
 from clipnav.storage.processes import WorkerPool
 
@@ -31,7 +31,7 @@ class ViewSource:
     Attributes:
         world: Source of the images. "houses" and "houses-standard" render the built-in houses,
             "matterport" reads skyboxes, "habitat" renders 3D models with habitat-sim.
-        geometry: Shape and projection of the views, see `clipnav.envs.panoramas.view_geometry`.
+        geometry: Shape and projection of the views, see `clipnav.envs.panoramas.views`.
         image_size: (height, width) in pixels of the encoder's input.
         width: Columns of the built-in houses' panoramas.
         scan_dir: Folder of the scans' skyboxes ("matterport") or of 3D models ("habitat").

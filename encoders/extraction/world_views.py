@@ -108,7 +108,7 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         raise UserError(
             "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
         )
-    from clipnav.envs.habitat.interpreter import habitat_python
+    from clipnav.envs.habitat.client import habitat_python
     from clipnav.envs.houses.rendering.habitat_export import export_houses
 
     habitat_python()  # before the houses are built, which takes minutes

@@ -5,6 +5,8 @@ Habitat has y up and z = -(y of the graphs), and yaw in radians counter-clockwis
 yaw = -heading. Rotations are quaternions [x, y, z, w]; a quaternion and its negative are the same.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -52,3 +54,19 @@ def heading_to_yaw(headings: ArrayLike) -> np.ndarray:
 def rounded_heading(headings: ArrayLike) -> np.ndarray:
     """Return headings (...) rounded to 30 degrees, halves upwards, as R2R_VLNCE v1-3 does."""
     return HEADING_STEP * np.floor(np.asarray(headings, float) / HEADING_STEP + 0.5)
+
+
+class PoseTrace(NamedTuple):
+    """Poses of an agent after the reset and after each action.
+
+    Attributes:
+        positions: (T, 3) metres.
+        headings: (T,) radians clockwise from +y.
+        stopped: Whether the last action was stop.
+        serial: Number of the start of the episode, larger for later starts.
+    """
+
+    positions: np.ndarray
+    headings: np.ndarray
+    stopped: bool
+    serial: int

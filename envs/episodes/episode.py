@@ -1,8 +1,12 @@
 """Episode: one instruction, its start and its reference path."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
+
+from clipnav.storage.errors import UserError
 
 
 # RxR's training split has millions of timed words. The garbage collector skips a Struct, which
@@ -61,3 +65,22 @@ class Episode:
 def base_language(tag: str) -> str:
     """Return the language of a tag without the country: "en" for "en-IN"."""
     return tag.partition("-")[0]
+
+
+class HasGoal(Protocol):
+    """Episode of the graphs or of continuous space."""
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether the goal is published."""
+        ...
+
+
+def check_goals(
+    episodes: Iterable[HasGoal], split: str, consequence: str = "walks have no measures"
+) -> None:
+    """Check that the goals of all episodes are published."""
+    if not all(episode.has_goal for episode in episodes):
+        raise UserError(
+            f"{split}: its goals are not published, so that {consequence}; name another split"
+        )

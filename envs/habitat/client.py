@@ -1,12 +1,15 @@
-"""HabitatServer: habitat-sim in another process, which may end at any moment."""
+"""HabitatServer: habitat-sim in another process, its interpreter, and a check of all of it."""
 
 import errno
+import importlib.util
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -14,13 +17,73 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from clipnav.envs.habitat.interpreter import INSTALL, habitat_python
 from clipnav.envs.habitat.server import Camera, layout
 from clipnav.storage.errors import UserError
+
+VARIABLE = "CLIPNAV_HABITAT_PYTHON"
+INSTALL = (
+    "install habitat-sim into a conda environment of its own, because no package fits the Python "
+    "of clipnav (conda create -n habitat python=3.9; conda install -n habitat habitat-sim headless "
+    f"-c conda-forge -c aihabitat), and name it with {VARIABLE}=habitat; clipnav habitat-server "
+    "--check reports what is missing"
+)
+
+
+def habitat_python(name: str | Path | None = None) -> Path:
+    """Return the interpreter that imports habitat-sim; it is not started.
+
+    Args:
+        name: Python interpreter, folder of a virtual or conda environment, or name of a conda
+            environment. None for the value of CLIPNAV_HABITAT_PYTHON, or else for this interpreter
+            if habitat-sim is installed in it.
+    """
+    if sys.platform == "win32":
+        raise ModuleNotFoundError(
+            "habitat-sim: there is no package for Windows; use Linux or macOS, or the Windows "
+            "Subsystem for Linux (WSL)"
+        )
+    name = name or os.environ.get(VARIABLE)
+    if not name:
+        if importlib.util.find_spec("habitat_sim") is None:
+            raise ModuleNotFoundError(f"habitat-sim is not installed; {INSTALL}")
+        return Path(sys.executable)
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
+        return _python_in(path)
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.absolute()  # a name without a folder would be searched in PATH
+    known = {} if os.sep in str(name) else _conda_environments()
+    if str(name) in known:
+        return _python_in(known[str(name)])
+    names = f" (conda has {', '.join(sorted(known))})" if known else ""
+    raise FileNotFoundError(
+        f"{name}: neither a Python interpreter, the folder of an environment, nor the name of a "
+        f"conda environment{names}; correct {VARIABLE} or the argument"
+    )
+
+
+def _python_in(folder: Path) -> Path:
+    path = folder / "bin" / "python"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: this environment has no Python; name another folder")
+    return path
+
+
+def _conda_environments() -> dict[str, Path]:
+    """Return the folders of conda's environments by name; none if there is no conda."""
+    conda = os.environ.get("CONDA_EXE") or shutil.which("conda") or shutil.which("mamba")
+    if conda is None:
+        return {}
+    command = [conda, "env", "list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {}
+    return {Path(folder).name: Path(folder) for folder in json.loads(done.stdout)["envs"]}
+
 
 _LOG = logging.getLogger(__name__)
 SERVER = Path(__file__).with_name("server.py")
@@ -295,3 +358,60 @@ def _end(child: subprocess.Popen, owner: int) -> None:
     if child.poll() is None:
         child.kill()
     child.wait()
+
+
+class Check(NamedTuple):
+    """Result of one step.
+
+    Attributes:
+        name: What was checked.
+        is_ok: Whether it works.
+        text: Versions, or the reason and the remedy.
+    """
+
+    name: str
+    is_ok: bool
+    text: str
+
+
+def check_habitat(
+    python: str | Path | None = None, gpu_device_id: int | None = None
+) -> Iterator[Check]:
+    """Yield the results of the steps; the first one that fails is the last one."""
+    try:
+        path = habitat_python(python)
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        yield Check("Python", False, str(error))
+        return
+    yield Check("Python", True, str(path))
+    with HabitatServer(path, gpu_device_id) as server:
+        for name, step in (
+            ("habitat-sim", _versions),
+            ("interface", _names),
+            ("drawing", _drawing),
+        ):
+            try:
+                result = Check(name, True, step(server))
+            except (OSError, ValueError, ModuleNotFoundError, HabitatRequestError) as error:
+                result = Check(name, False, str(error))
+            yield result
+            if not result.is_ok:
+                return
+
+
+def _versions(server: HabitatServer) -> str:
+    versions = server.call("versions")
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    same = " (the number that 0.3.4 reports too)" if versions["habitat_sim"] == "0.3.3" else ""
+    return text + same
+
+
+def _names(server: HabitatServer) -> str:
+    if missing := server.call("missing"):
+        raise UserError(f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4")
+    return "complete"
+
+
+def _drawing(server: HabitatServer) -> str:
+    server.call("probe")
+    return "an empty scene was drawn"

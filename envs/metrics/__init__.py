@@ -9,12 +9,17 @@ from clipnav.envs.metrics.bootstrap import (
     bootstrap_intervals,
     paired_difference,
     paired_gains,
+    seed_difference,
+    seed_interval,
 )
-from clipnav.envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
-from clipnav.envs.metrics.seeds import seed_difference, seed_interval
-from clipnav.envs.metrics.split_scores import score_paths
+from clipnav.envs.metrics.comparison_report import aligned
+from clipnav.envs.metrics.path_scores import (
+    SUCCESS_THRESHOLD,
+    path_metrics,
+    score_path,
+    score_paths,
+)
 from clipnav.envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
-from clipnav.envs.metrics.tables import aligned
 
 __all__ = [
     "SUCCESS_THRESHOLD",

@@ -7,10 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.metrics.bootstrap import Interval, bootstrap_interval
-from clipnav.envs.metrics.seeds import seed_difference, seed_interval
-from clipnav.envs.metrics.tables import aligned
+from clipnav.envs.metrics.bootstrap import (
+    Interval,
+    bootstrap_interval,
+    seed_difference,
+    seed_interval,
+)
 from clipnav.storage.errors import UserError
+
+
+def aligned(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """Return the lines of a table with left-aligned first columns and right-aligned others."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                *map(str.ljust, row[:texts], widths[:texts]),
+                *map(str.rjust, row[texts:], widths[texts:]),
+            ]
+        ).rstrip()
+        for row in rows
+    )
+
 
 # By split and id of the item (an episode or a question): its metrics and the number of its cluster.
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]

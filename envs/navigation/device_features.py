@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.observations import panorama_angles, view_angles
-from clipnav.envs.navigation.stored_features import read_only_tensor, stored_tensors
+from clipnav.envs.navigation.observations import (
+    panorama_angles,
+    read_only_tensor,
+    stored_tensors,
+    view_angles,
+)
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS

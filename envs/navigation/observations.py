@@ -1,17 +1,17 @@
 """Observations: features of the panorama and of the candidates, with their directions."""
 
+import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from gymnasium import spaces
 
 from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.graphs.nav_world import NavWorld, angles4
-from clipnav.envs.navigation.stored_features import WideningReader
 from clipnav.envs.sharing import SharedObjects
 from clipnav.storage.errors import UserError
-from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store import FeatureStore, ShardedViews
 from clipnav.storage.features.view_grid import (
     NUM_HEADINGS,
     NUM_VIEWS,
@@ -19,6 +19,73 @@ from clipnav.storage.features.view_grid import (
     VIEW_ELEVATIONS,
     VIEW_HEADINGS,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# torch distributes larger copies over threads (GRAIN_SIZE in ATen/Parallel.h), whose
+# synchronisation costs more than it saves here.
+_MOST_AT_ONCE = 32_767
+
+
+def stored_tensors(store: FeatureStore) -> "list[Tensor]":
+    """Return (V, 36, D) float16 tensors over the memory maps, one per file of the store.
+
+    The tensors are read-only.
+    """
+    views = store.views
+    parts = views.parts if isinstance(views, ShardedViews) else [np.asarray(views)]
+    return [read_only_tensor(part) for part in parts]
+
+
+def read_only_tensor(array: np.ndarray) -> "Tensor":
+    """Return a tensor over a read-only array, which must not be written to."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+class WideningReader:
+    """Copies float16 features of viewpoints into float32 arrays; its pickle contains the store."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        """Prepare to read from a store."""
+        self._store = store
+        parts = next(p for p in range(1, NUM_VIEWS + 1) if _fits(p, store.width))
+        # Creating a tensor view takes longer than copying it, so all views are created here.
+        self._pieces: list[Tensor] = []
+        for views in stored_tensors(store):
+            self._pieces += views.reshape(-1, NUM_VIEWS // parts, store.width).unbind(0)
+        self._parts = parts
+
+    def read(self, rows: np.ndarray, target: np.ndarray) -> None:
+        """Copy features.
+
+        Args:
+            rows: (B,) rows of the store.
+            target: (B, 36, W) float32 with W >= D; the first D numbers are overwritten.
+        """
+        import torch
+
+        self._store.check_finite(rows)
+        width, parts = self._store.width, self._parts
+        pieces = torch.from_numpy(target).view(len(rows) * parts, NUM_VIEWS // parts, -1)
+        if parts > 1:
+            rows = (parts * rows[:, None] + np.arange(parts)).ravel()
+        for piece, row in zip(pieces[..., :width].unbind(0), rows.tolist(), strict=True):
+            piece.copy_(self._pieces[row])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WideningReader, (self._store,)
+
+
+def _fits(parts: int, width: int) -> bool:
+    """Return whether a panorama divides into equal parts that are small enough for one thread."""
+    views = NUM_VIEWS // parts
+    return parts == NUM_VIEWS or (views * parts == NUM_VIEWS and views * width <= _MOST_AT_ONCE)
+
 
 _HEADINGS = VIEW_HEADINGS.astype(np.float32)
 _ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)

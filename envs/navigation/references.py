@@ -1,13 +1,14 @@
-"""Reference paths of the episodes of a split as arrays, and the initial states of walks."""
+"""Reference paths of a split as arrays, the teacher that follows them, and their walks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.candidates import start_views
-from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.graphs.nav_world import NavWorld, route_moves
 from clipnav.envs.sharing import SharedObjects
 from clipnav.storage.errors import UserError
 
@@ -145,3 +146,147 @@ def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
     distances = world.distance(references.starts, references.goals)
     state["distance"] = np.where(references.has_goal, distances, np.nan)
     return np.ascontiguousarray(state_block(state).T)
+
+
+Teacher = Literal["shortest", "reference"]
+
+
+class ReferenceTeacher:
+    """Teacher that follows the reference path of each of B agents and returns to it if necessary.
+
+    On the path the teacher moves to the next viewpoint and stops at the end. Off the path it takes
+    the shortest path to the nearest viewpoint that the agent has not passed yet (the earliest of
+    equally near ones). A viewpoint is passed when it or a later one is reached.
+
+    On the path the actions equal those of CLEAR (`r2r_src/agent.py: _teacher_action`) and HAMT
+    (`finetune_src/r2r/env.py: _teacher_path_action`), except for paths that cross themselves and
+    after walking back: CLEAR and HAMT look up the first visit of a viewpoint, so that they walk in
+    a cycle, or pass again what was passed, whereas this teacher tracks progress. Off the path CLEAR
+    takes the shortest path to the goal, which skips the rest of the instruction, and HAMT gives no
+    target.
+    """
+
+    def __init__(self, world: NavWorld, references: ReferencePaths, num_agents: int) -> None:
+        """Prepare to teach."""
+        self._world = world
+        self._references = references.nodes
+        self._last = references.sizes - 1
+        self._passed_at = _passed_at(references.nodes, references.sizes)
+        self._passed = np.zeros(num_agents, dtype=np.int64)
+        self._positions = np.arange(references.nodes.shape[1])
+
+    def start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
+        """Start episodes (M,) of agents (M,)."""
+        self._passed[agents] = self._passed_at[episodes, 0]
+
+    def arrive(self, agents: np.ndarray, episodes: np.ndarray, nodes: np.ndarray) -> None:
+        """Update the progress of agents that have moved.
+
+        Args:
+            agents: (M,) agents that have moved.
+            episodes: (M,) episodes of these agents.
+            nodes: (M,) nodes that they have reached.
+        """
+        passed = self._passed[agents]
+        here = self._references[episodes] == nodes[:, None]
+        reached = here & (self._positions >= passed[:, None])
+        updated = self._passed_at[episodes, reached.argmax(axis=1)]
+        self._passed[agents] = np.where(reached.any(axis=1), updated, passed)
+
+    def actions(self, episodes: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path.
+
+        Args:
+            episodes: (B,) episode of each agent.
+            nodes: (B,) node of each agent.
+        """
+        agents, references = np.arange(len(nodes)), self._references[episodes]
+        following = np.minimum(self._passed, self._last[episodes])
+        distances = self._world.distance(nodes[:, None], references)
+        distances = np.where(self._positions >= following[:, None], distances, np.inf)
+        on_path = nodes == references[agents, self._passed - 1]
+        targets = references[agents, np.where(on_path, following, distances.argmin(axis=1))]
+        # An edge and a detour of equal length may differ in the last bit; prefer the edge.
+        edges = self._world.targets[nodes, 1:] == targets[:, None]
+        edges &= (targets != nodes)[:, None]
+        direct = np.where(edges.any(axis=1), 1 + edges.argmax(axis=1), 0)
+        return np.where(direct > 0, direct, self._world.teacher_action(nodes, targets))
+
+
+def _passed_at(references: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return (E, R) the number of viewpoints passed when each is reached, with repetitions."""
+    passed = np.tile(1 + np.arange(references.shape[1]), (len(references), 1))
+    for position in reversed(range(references.shape[1] - 1)):
+        repeated = references[:, position] == references[:, position + 1]
+        passed[:, position] = np.where(repeated, passed[:, position + 1], passed[:, position])
+    return np.minimum(passed, sizes[:, None])
+
+
+class ReferenceWalks(NamedTuple):
+    """Walks along the reference paths of B episodes; U of them are different.
+
+    Attributes:
+        nodes: (U, T) nodes, padded with -1; consecutive nodes are neighbours.
+        views: (U, T) views 0..35 that the agents face; 0 for padding.
+        owners: (B,) walk of each episode.
+    """
+
+    nodes: np.ndarray
+    views: np.ndarray
+    owners: np.ndarray
+
+    @classmethod
+    def of(
+        cls, world: NavWorld, references: ReferencePaths, episodes: np.ndarray
+    ) -> "ReferenceWalks":
+        """Follow the paths of episodes (B,) step by step, also if they pass their goal early.
+
+        Shortest paths are inserted between viewpoints that are not neighbours.
+        """
+        nodes = references.nodes[episodes].astype(np.int64)
+        sizes, views = references.sizes[episodes], references.start_views[episodes]
+        nodes[np.arange(nodes.shape[1]) >= sizes[:, None]] = -1
+        nodes = nodes[:, : int(sizes.max())]
+        keys = np.column_stack([nodes, views])
+        unique, owners = np.unique(keys, axis=0, return_inverse=True)
+        nodes = along_edges(world, unique[:, :-1])
+        return cls(nodes, path_views(world, nodes, unique[:, -1]), owners.reshape(-1))
+
+
+def along_edges(world: NavWorld, nodes: np.ndarray) -> np.ndarray:
+    """Insert shortest paths between the nodes of paths that are not neighbours.
+
+    Args:
+        nodes: (B, T) nodes of the paths, padded with -1.
+    """
+    starts, ends = nodes[:, :-1], nodes[:, 1:]
+    is_edge = (world.targets[starts, 1:] == ends[..., None]) & world.valid[starts, 1:]
+    if (is_edge.any(2) | (ends < 0)).all():
+        return nodes
+    paths = []
+    for row in nodes:
+        path = [int(row[0])]
+        for target in row[row >= 0][1:].tolist():
+            while path[-1] != target:
+                here = np.array(path[-1:])
+                action = world.teacher_action(here, np.array([target]))
+                path.append(int(world.targets[here, action][0]))
+        paths.append(path)
+    longest = max(map(len, paths))
+    return np.array([path + [-1] * (longest - len(path)) for path in paths])
+
+
+def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> np.ndarray:
+    """Return the views that an agent faces along paths.
+
+    Args:
+        nodes: (B, T) neighbouring nodes, padded with -1.
+        start_views: (B,) views 0..35 at the starts.
+
+    Returns:
+        (B, T) views; 0 for padding.
+    """
+    moves = route_moves(world, nodes[:, 0], nodes[:, 1:])
+    faced = world.views[nodes[:, :-1], moves]  # (B, T - 1)
+    views = np.column_stack([start_views, faced])
+    return np.where(nodes >= 0, views, 0)

@@ -12,7 +12,7 @@ from clipnav.envs.arguments import (
     whole_number,
 )
 from clipnav.envs.navigation.observations import Observe
-from clipnav.envs.navigation.reference_teacher import Teacher
+from clipnav.envs.navigation.references import Teacher
 from clipnav.envs.navigation.rewards import Reward
 from clipnav.storage.errors import UserError
 
@@ -41,7 +41,7 @@ class EnvSettings:
         render_mode: None or "rgb_array".
         teacher: Source of `info["teacher_action"]`: "shortest" leads to the goal along the shortest
             path, "reference" along the annotated path and back to it after a deviation, see
-            `clipnav.envs.navigation.reference_teacher`.
+            `clipnav.envs.navigation.references`.
         reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see
             `clipnav.envs.navigation.rewards`.
         observe: "features"; "indices" for networks that gather features on their own device with

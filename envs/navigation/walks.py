@@ -14,8 +14,13 @@ from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, path_metrics
 from clipnav.envs.metrics.path_scores import align_walks, next_dtw_rows
-from clipnav.envs.navigation.reference_teacher import ReferenceTeacher, Teacher
-from clipnav.envs.navigation.references import shared_starts, state_block, state_layout
+from clipnav.envs.navigation.references import (
+    ReferenceTeacher,
+    Teacher,
+    shared_starts,
+    state_block,
+    state_layout,
+)
 from clipnav.envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
 from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 

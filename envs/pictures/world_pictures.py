@@ -121,7 +121,7 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
         folder: Folder of the 3D models, see `HabitatPanoramas`; None for those of the built-in
             houses, which are built on first request.
     """
-    from clipnav.envs.habitat.interpreter import habitat_python
+    from clipnav.envs.habitat.client import habitat_python
     from clipnav.envs.houses.building.house import house_cache_dir
     from clipnav.envs.houses.rendering.habitat_export import export_houses
     from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file

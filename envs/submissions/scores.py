@@ -1,9 +1,12 @@
-"""Scores of submission files: means, intervals, groups and paired differences between files."""
+"""Scores of submission files with intervals, and the text report on them."""
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from string import ascii_uppercase
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,15 +14,23 @@ from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.episodes.paths import without_turns
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import (
+    SUMMARY_METRICS,
     Interval,
+    Metric,
+    aligned,
     bootstrap_intervals,
+    paired_gains,
     score_paths,
     summarise,
     summarise_groups,
 )
 from clipnav.envs.metrics.summaries import columns_named
-from clipnav.envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from clipnav.envs.submissions.comparison import results
+from clipnav.envs.submissions.checks import (
+    FileCheck,
+    SubmissionCheck,
+    check_submission,
+    read_submission,
+)
 from clipnav.envs.submissions.ground_truth import (
     DEFAULT_RULES,
     GroundTruth,
@@ -27,6 +38,163 @@ from clipnav.envs.submissions.ground_truth import (
     check_on_graphs,
     load_ground_truth,
 )
+from clipnav.envs.worlds import named_world
+from clipnav.storage import write_text
+from clipnav.storage.errors import counted
+
+
+class ScoredEpisode(Protocol):
+    """What a report needs to know of an episode."""
+
+    @property
+    def scan(self) -> str:
+        """Name of its building."""
+        ...
+
+    @property
+    def path_id(self) -> int:
+        """Number of its path."""
+        ...
+
+
+class ScoredFile(Protocol):
+    """Submission file with the metrics of its instructions."""
+
+    @property
+    def checked(self) -> FileCheck:
+        """Result of the checks of the file."""
+        ...
+
+    @property
+    def episodes(self) -> Sequence[ScoredEpisode]:
+        """The B scored episodes."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, np.ndarray]:
+        """Columns (B,) by short name; empty if nothing can be scored."""
+        ...
+
+    @property
+    def instructions(self) -> Sequence[str]:
+        """Identifiers of the B scored instructions."""
+        ...
+
+    def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
+        """Return the mean and interval of each metric by short name."""
+        ...
+
+    def results(self, rules: ScoringRules) -> dict[str, Any]:
+        """Return summary, intervals and groups for JSON; empty if nothing can be scored."""
+        ...
+
+
+Scored = TypeVar("Scored", bound=ScoredFile)
+
+
+def differences(
+    first: ScoredFile, second: ScoredFile, rules: ScoringRules
+) -> tuple[int, dict[str, Interval]]:
+    """Return mean paired differences, second minus first, over common instructions."""
+    rows = {name: row for row, name in enumerate(first.instructions)}
+    shared = [row for row, name in enumerate(second.instructions) if name in rows]
+    if not shared:
+        return 0, {}
+    others = [rows[second.instructions[row]] for row in shared]
+    before, after = first.metrics, second.metrics
+    gains = {name: paired_gains(before[name][others], after[name][shared]) for name in after}
+    return len(shared), scene_intervals(gains, [second.episodes[row] for row in shared], rules)
+
+
+def scene_intervals(
+    columns: Mapping[str, np.ndarray], episodes: Sequence[ScoredEpisode], rules: ScoringRules
+) -> dict[str, Interval]:
+    """Return the means and intervals of columns (B,), by resampling buildings.
+
+    Values that are not finite, such as the distance to a goal that cannot be reached, are left out.
+    """
+    clusters = [episode.scan for episode in episodes]
+    by_rows: dict[bytes, list[str]] = {}
+    for name, column in columns.items():
+        by_rows.setdefault(np.isfinite(column).tobytes(), []).append(name)
+    intervals: dict[str, Interval] = {}
+    for mask, names in by_rows.items():
+        rows = np.flatnonzero(np.frombuffer(mask, bool))
+        if not rows.size:
+            intervals |= {name: Interval(*(float("nan"),) * 3) for name in names}
+            continue
+        intervals |= bootstrap_intervals(
+            {name: columns[name][rows] for name in names},
+            rules.seed,
+            clusters=[clusters[row] for row in rows],
+            confidence=rules.confidence,
+            resamples=rules.resamples,
+        )
+    return {name: intervals[name] for name in columns}
+
+
+def results(
+    scored: Sequence[ScoredFile], rules: ScoringRules, own_rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the results of files that were scored by the same rules, for JSON."""
+    first, *others = scored
+    pairs = [(other, *differences(first, other, rules)) for other in others]
+    return {
+        "dataset": rules.dataset,
+        "world": named_world(rules.world, rules.data_dir),
+        "data_dir": None if rules.data_dir is None else str(rules.data_dir),
+        "splits": list(rules.splits),
+        "instruction_language": rules.instruction_language,
+        "instructions_per_path": rules.instructions_per_path,
+        "missing": rules.missing,
+        **own_rules,
+        "threshold_m": rules.threshold,
+        "confidence": rules.confidence,
+        "resamples": rules.resamples,
+        "seed": rules.seed,
+        "submissions": [_file_results(file, rules) for file in scored],
+        "differences": [
+            {
+                "first": str(first.checked.path),
+                "second": str(other.checked.path),
+                "instructions": count,
+                "metrics": {name: interval.to_json() for name, interval in gains.items()},
+            }
+            for other, count, gains in pairs
+        ],
+    }
+
+
+def _file_results(scored: ScoredFile, rules: ScoringRules) -> dict[str, Any]:
+    checked = scored.checked
+    return {
+        "file": str(checked.path),
+        "records": checked.records,
+        "instructions": checked.expected,
+        "usable": checked.usable,
+        "scored": len(scored.instructions),
+        "faulty": checked.faulty,
+        "findings": [
+            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
+            for f in checked.findings
+        ],
+        **scored.results(rules),
+    }
+
+
+def evaluate_files(
+    files: Sequence[Path],
+    score: Callable[[Path], Scored],
+    report: Callable[[Sequence[Scored]], str],
+    results: Callable[[Sequence[Scored]], dict[str, Any]],
+    json_path: Path | None = None,
+) -> int:
+    """Score submission files, print the report and optionally write the results as JSON."""
+    scored = [score(path) for path in files]
+    print(report(scored))
+    if json_path is not None:
+        write_text(json_path, json.dumps(results(scored), indent=1, allow_nan=False))
+    return int(any(file.checked.faulty for file in scored))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +219,10 @@ class ScoredSubmission:
     @property
     def metrics(self) -> dict[str, np.ndarray]:
         """Columns of the report by short name."""
-        return _report_columns(self.scores)
+        if not self.scores:
+            return {}
+        own = {name: self.scores[name] for name in ("steps", "moves")}
+        return {**columns_named(self.scores), **own}
 
     @property
     def summary(self) -> dict[str, float]:
@@ -69,19 +240,7 @@ class ScoredSubmission:
 
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
         """Return mean and interval of each metric by short name."""
-        return self.bootstrap(self.metrics, range(len(self.episodes)), rules)
-
-    def bootstrap(
-        self, columns: Mapping[str, np.ndarray], rows: Sequence[int], rules: ScoringRules
-    ) -> dict[str, Interval]:
-        """Return the means and intervals of columns (M,) of the episodes `rows` (M,)."""
-        return bootstrap_intervals(
-            columns,
-            rules.seed,
-            clusters=[self.episodes[row].scan for row in rows],
-            confidence=rules.confidence,
-            resamples=rules.resamples,
-        )
+        return scene_intervals(self.metrics, self.episodes, rules)
 
     def results(self, rules: ScoringRules) -> dict[str, Any]:
         """Return summary, intervals and groups for JSON; empty if nothing can be scored."""
@@ -180,7 +339,143 @@ def _scores(
     }
 
 
-def _report_columns(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    if not scores:
-        return {}
-    return {**columns_named(scores), "steps": scores["steps"], "moves": scores["moves"]}
+# Rows of the metric table, in order.
+_ROWS = {
+    **SUMMARY_METRICS,
+    "steps": Metric("steps", 1, ""),
+    "moves": Metric("moves", 1, ""),
+}
+
+
+def evaluate_submissions(
+    files: Sequence[Path], rules: ScoringRules, json_path: Path | None = None
+) -> int:
+    """Score submission files, print the report and optionally write the results as JSON."""
+    ground_truth = load_ground_truth(rules)
+    return evaluate_files(
+        files,
+        lambda path: score_submission(path, rules, ground_truth),
+        lambda submissions: report(submissions, rules),
+        lambda submissions: submission_results(submissions, rules),
+        json_path,
+    )
+
+
+def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
+    """Return the report on submissions that were scored by the same rules."""
+    named = {file_letter(number): submission for number, submission in enumerate(submissions)}
+    parts = [_file_report(name, submission, rules) for name, submission in named.items()]
+    scored = {name: submission for name, submission in named.items() if submission.scores}
+    if scored:
+        parts.append(metric_table(scored, _ROWS, rules))
+        parts += group_table("language", {n: s.by_language() for n, s in scored.items()})
+        parts += group_table("split", {n: s.by_split() for n, s in scored.items()})
+    return "\n\n".join(parts)
+
+
+def file_letter(number: int) -> str:
+    """Return the name of a file in a report: A, B, ..."""
+    return ascii_uppercase[number] if number < len(ascii_uppercase) else f"file {number + 1}"
+
+
+def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> str:
+    lines = check_lines(name, scored.checked, scored.episodes, rules)
+    if scored.episodes and scored.checked.usable < scored.checked.expected:
+        lines.append(missing_line(scored.checked, "path", rules))
+    if scored.scores_without_turns and rules.turns == "keep":
+        values = {n: 100 * scored.scores_without_turns[n].mean() for n in ("ndtw", "sdtw")}
+        lines.append(
+            f"  without turns (--turns drop): nDTW {values['ndtw']:.2f} %, "
+            f"sDTW {values['sdtw']:.2f} %"
+        )
+    return "\n".join(lines)
+
+
+def check_lines(
+    name: str, checked: FileCheck, episodes: Sequence[ScoredEpisode], rules: ScoringRules
+) -> list[str]:
+    """Return the lines of a report on the checks of a file."""
+    expected = counted(checked.expected, "instruction")
+    lines = [
+        f"{name} = {checked.path}: {counted(checked.records, 'record')}, {checked.usable} of "
+        f"{expected} of {rules.dataset} {' + '.join(rules.splits)} usable"
+    ]
+    for finding in checked.findings:
+        lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")
+    paths = len({(e.scan, e.path_id) for e in episodes})
+    lines.append(f"  scored: {counted(len(episodes), 'instruction')} of {counted(paths, 'path')}")
+    if not episodes and checked.usable:
+        lines.append("  the goals of this split are secret: only the format was checked")
+    if checked.records and not checked.usable:
+        lines.append("  no record is usable: check --dataset, --splits, and --world or --data-dir")
+    return lines
+
+
+def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
+    """Return the line on instructions without a usable record."""
+    rest = counted(checked.expected - checked.usable, "instruction")
+    if rules.missing == "stand-still":
+        return f"  scored as a {kind} of only the start: {rest} without a usable {kind}"
+    return (
+        f"  the means leave out {rest} without a usable {kind}, so they are "
+        "not comparable with published means (--missing stand-still scores the start instead)"
+    )
+
+
+def metric_table(
+    scored: Mapping[str, ScoredFile], metrics: Mapping[str, Metric], rules: ScoringRules
+) -> str:
+    """Return a table of metrics with intervals by file, and of differences from the first file."""
+    (first_name, first), *others = scored.items()
+    columns = {name: file.intervals(rules) for name, file in scored.items()}
+    gains = {
+        f"{name} - {first_name}": differences(first, other, rules)[1] for name, other in others
+    }
+    rows = [["metric", *columns, *gains]]
+    for short, metric in metrics.items():
+        values = [_interval(column[short], metric.factor, "") for column in columns.values()]
+        pairs = [_gain(column, short, metric.factor) for column in gains.values()]
+        rows.append([f"{short} {metric.unit}".rstrip(), *values, *pairs])
+    note = (
+        f"means with {100 * rules.confidence:g} % intervals ({rules.resamples} resamples of the "
+        f"buildings, seed {rules.seed}; none for a single building)"
+    )
+    if gains:
+        note += (
+            "; differences over the instructions scored in both files, * if 0 is outside; intervals"
+            " do not cover other seeds of the same trainings (clipnav compare-agents does)"
+        )
+    return f"{aligned(rows)}\n{note}"
+
+
+def _interval(interval: Interval, factor: float, sign: str) -> str:
+    mean, low, high = (format(factor * value, f"{sign}.2f") for value in interval)
+    return mean if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+
+
+def _gain(gains: Mapping[str, Interval], metric: str, factor: float) -> str:
+    if not gains:
+        return "no instruction in common"
+    gain = gains[metric]
+    apart = gain.low > 0 or gain.high < 0
+    return f"{_interval(gain, factor, '+')} {'*' if apart else ' '}"
+
+
+def group_table(
+    title: str,
+    summaries: Mapping[str, Mapping[str, Mapping[str, float]]],
+    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
+) -> list[str]:
+    """Return a table of means by group and file; no table for a single group."""
+    groups = sorted({group for summary in summaries.values() for group in summary})
+    if len(groups) < 2:
+        return []
+    header = [f"{short} {metric.unit}".rstrip() for short, metric in metrics.items()]
+    rows = [[title, "file", "instructions", *header]]
+    for group in groups:
+        for name, summary in summaries.items():
+            if group in summary:
+                means = summary[group]
+                figures = [f"{m.factor * means[short]:.2f}" for short, m in metrics.items()]
+                rows.append([group, name, f"{means['episodes']:.0f}", *figures])
+    return [aligned(rows)]

@@ -5,11 +5,19 @@ Hindi and Telugu, which have too many rare words for a vocabulary of whole words
 """
 
 from clipnav.envs.tokenizers.cache import cached_tokens, cached_vocabulary
-from clipnav.envs.tokenizers.loading import load_run_tokenizer, load_tokenizer
-from clipnav.envs.tokenizers.pretrained import PretrainedTokenizer
-from clipnav.envs.tokenizers.protocol import Tokenizer
-from clipnav.envs.tokenizers.subwords import SubwordTokenizer
-from clipnav.envs.tokenizers.words import BOS, EOS, PAD, UNK, WordTokenizer, split_words
+from clipnav.envs.tokenizers.tokenizers import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    PretrainedTokenizer,
+    SubwordTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    load_run_tokenizer,
+    load_tokenizer,
+    split_words,
+)
 
 __all__ = [
     "BOS",

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipnav.envs.tokenizers.protocol import Tokenizer
-from clipnav.envs.tokenizers.words import WordTokenizer
+from clipnav.envs.tokenizers.tokenizers import Tokenizer, WordTokenizer
 from clipnav.storage import atomic_write, cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.locks import sole_maker

@@ -47,7 +47,9 @@ def test_compare_prints_and_writes_a_row_per_house(run_command, monkeypatch, tmp
         opened.append(options)
         return Grey(120 if options else 100)
 
-    monkeypatch.setattr("clipnav.envs.continuous.backends.open_simulator", open_simulator)
+    monkeypatch.setattr(
+        "clipnav.envs.continuous.environments.making.open_simulator", open_simulator
+    )
     path = tmp_path / "comparison.json"
     output = run_command(
         *("habitat-server", "--compare", "--python", "habitat", "--viewpoints", 3, "--pairs", 5),
@@ -73,7 +75,7 @@ def test_seeds_choose_the_pairs(run_command, monkeypatch):
 
     monkeypatch.setattr(Grey, "floor", lambda self, scan: Recording())
     monkeypatch.setattr(
-        "clipnav.envs.continuous.backends.open_simulator", lambda *_, **__: Grey(100)
+        "clipnav.envs.continuous.environments.making.open_simulator", lambda *_, **__: Grey(100)
     )
     for seed in (3, 3, 4):
         run_command(

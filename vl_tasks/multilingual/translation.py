@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipnav.storage import cache_dir
-from clipnav.storage.appending import append_bytes
+from clipnav.storage import append_bytes, cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
 from clipnav.storage.json_files import read_json_object, write_json

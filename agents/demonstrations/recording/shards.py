@@ -18,7 +18,7 @@ from clipnav.envs.base.chosen_episodes import start_episodes
 from clipnav.envs.episodes import Episode, load_episodes
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
-from clipnav.envs.navigation.reference_teacher import Teacher
+from clipnav.envs.navigation.references import Teacher
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.walks import Walks
 from clipnav.envs.pictures.view_pictures import ViewPictures

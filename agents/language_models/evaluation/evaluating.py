@@ -47,10 +47,9 @@ from clipnav.agents.language_models.walks.running import (
     walk_in_batches,
 )
 from clipnav.envs.episodes import Episode, base_language
-from clipnav.envs.episodes.goals import check_goals
+from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
-from clipnav.storage import atomic_write, cache_dir, write_text
-from clipnav.storage.appending import append_bytes
+from clipnav.storage import append_bytes, atomic_write, cache_dir, write_text
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_writer

@@ -18,11 +18,11 @@ from clipnav.agents.language_models.prompts.steps import (
     step_options,
 )
 from clipnav.agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
+from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.storage.pictures import encode_jpeg
 
 

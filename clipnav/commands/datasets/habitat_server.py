@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(config: HabitatServerArguments) -> int:
-    from clipnav.envs.habitat.checking import check_habitat
+    from clipnav.envs.habitat.client import check_habitat
 
     is_ok = True
     for check in check_habitat(config.python, config.gpu_device_id):
@@ -94,8 +94,8 @@ def _check(config: HabitatServerArguments) -> int:
 def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison":
     import numpy as np
 
-    from clipnav.envs.continuous.backends import open_simulator
     from clipnav.envs.continuous.comparison import compare_simulators
+    from clipnav.envs.continuous.environments.making import open_simulator
     from clipnav.envs.continuous.settings import R2R_CE
     from clipnav.envs.graphs.nav_graph import NavGraph
     from clipnav.envs.houses.building.sets import set_of

@@ -5,12 +5,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.experts import Teacher, reference_walks
 from clipnav.envs.continuous.measures import Walk, measure_walk
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.storage.errors import UserError
 
 # Positions of the expert's walks by movement, building, heading and reference path.

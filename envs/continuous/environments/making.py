@@ -6,19 +6,64 @@ Code that already has a loaded split calls `ContinuousVectorEnv` or `ContinuousE
 import difflib
 import inspect
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.continuous.backends import open_simulator
+from clipnav.envs.arguments import check_choice
 from clipnav.envs.continuous.environments.single_env import ContinuousEnv
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
+from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.sensors import ImageEncoder
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.datasets import with_dataset_of_id
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
+
+Backend = Literal["houses", "habitat"]
+
+
+def open_simulator(
+    settings: ContinuousSettings,
+    world: World = "houses",
+    backend: Backend = "houses",
+    scan_dir: str | Path | None = None,
+    habitat_python: str | Path | None = None,
+    gpu_device_id: int | None = None,
+) -> Simulator:
+    """Return the simulator of an environment."""
+    check_choice("backend", backend, Backend)
+    given = {
+        "scan_dir": scan_dir,
+        "habitat_python": habitat_python,
+        "gpu_device_id": gpu_device_id,
+    }
+    if backend == "houses":
+        if not is_built_in(world):
+            raise UserError(
+                f"world {world!r} has no floors and no cameras of its own; use the world 'houses' "
+                "or 'houses-standard', backend='habitat' with a scan_dir, or pass a simulator"
+            )
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise UserError(f"{' and '.join(unused)} has no effect without backend='habitat'")
+        return HouseSimulator(settings)
+    from clipnav.envs.continuous.habitat_simulator import (
+        HabitatSimulator,
+        folder_files,
+        house_files,
+    )
+    from clipnav.envs.habitat.client import habitat_python as interpreter
+    from clipnav.envs.habitat.client import shared_server
+
+    if scan_dir is None and not is_built_in(world):
+        raise UserError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")
+    python = interpreter(habitat_python)  # reported before a house is built
+    files = house_files if scan_dir is None else folder_files(Path(scan_dir))
+    return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))
+
 
 _OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
@@ -41,7 +86,7 @@ def make_continuous_env(
         own_dataset: Dataset of the id in Gymnasium's registry.
         arguments: Those of `clipnav.envs.continuous.episodes.load_continuous_split`; `backend`
             ("houses" or "habitat") and the other arguments of
-            `clipnav.envs.continuous.backends.open_simulator`; and the fields of
+            `clipnav.envs.continuous.environments.making.open_simulator`; and the fields of
             `clipnav.envs.continuous.settings.ContinuousSettings`, by default those of the
             dataset's task.
 

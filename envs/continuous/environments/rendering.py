@@ -6,11 +6,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
+from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.continuous.simulator import Floor, Simulator
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.envs.navigation.rendering.fonts import font_for
 from clipnav.envs.navigation.rendering.frames import (
     FAINT,

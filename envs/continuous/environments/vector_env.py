@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
 from clipnav.envs.base.vector_env import BatchEnv
-from clipnav.envs.continuous.coordinates import heading_to_rotation, to_habitat
+from clipnav.envs.continuous.coordinates import PoseTrace, heading_to_rotation, to_habitat
 from clipnav.envs.continuous.environments.experts import ExpertWalks
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
@@ -18,7 +18,6 @@ from clipnav.envs.continuous.measures import Walk
 from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator, check_simulator
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.envs.metrics.path_scores import next_dtw_rows
 from clipnav.envs.navigation.rewards import distance_rewards, ndtw_rewards
 

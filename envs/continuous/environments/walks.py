@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.episodes import ContinuousSplit
 from clipnav.envs.continuous.measures import Walk
 from clipnav.envs.continuous.settings import (
@@ -16,7 +17,6 @@ from clipnav.envs.continuous.settings import (
     ContinuousSettings,
 )
 from clipnav.envs.continuous.simulator import Simulator
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.storage.errors import UserError
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.

@@ -14,15 +14,25 @@ from clipnav.envs.continuous.files.submissions import (
     ContinuousCheck,
     SubmittedWalk,
     check_continuous_submission,
+    submitted_records,
 )
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.datasets import ContinuousForm, continuous_version
 from clipnav.envs.episodes import base_language, load_episodes
-from clipnav.envs.metrics import Interval, Metric, bootstrap_intervals
-from clipnav.envs.submissions.comparison import results
+from clipnav.envs.metrics import Interval, Metric
 from clipnav.envs.submissions.ground_truth import ScoringRules, counted_ids
+from clipnav.envs.submissions.scores import (
+    check_lines,
+    evaluate_files,
+    file_letter,
+    group_table,
+    metric_table,
+    missing_line,
+    results,
+    scene_intervals,
+)
 from clipnav.envs.worlds import is_built_in, named_world, world_files
 from clipnav.storage.errors import UserError
 
@@ -84,17 +94,7 @@ class ScoredWalks:
 
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
         """Return mean and interval of each measure by short name."""
-        return self.bootstrap(self.metrics, range(len(self.episodes)), rules)
-
-    def bootstrap(
-        self, columns: Mapping[str, np.ndarray], rows: Sequence[int], rules: ScoringRules
-    ) -> dict[str, Interval]:
-        """Return the means and intervals of columns (M,) of the episodes `rows` (M,).
-
-        Values that are not finite, such as the distance to a goal that cannot be reached, are left
-        out.
-        """
-        return _intervals(columns, [self.episodes[row] for row in rows], rules)
+        return scene_intervals(self.metrics, self.episodes, rules)
 
     def results(self, rules: ScoringRules) -> dict[str, Any]:
         """Return summary and intervals for JSON; empty if nothing can be scored."""
@@ -176,25 +176,42 @@ def continuous_results(scored: Sequence[ScoredWalks], rules: ScoringRules) -> di
     return results(scored, rules, {"definition": rules.definition, "dtw": rules.dtw})
 
 
-def _intervals(
-    columns: Mapping[str, np.ndarray], episodes: Sequence[ContinuousEpisode], rules: ScoringRules
-) -> dict[str, Interval]:
-    """Return the intervals of columns (B,); values that are not finite are left out."""
-    clusters = [e.scan for e in episodes]
-    by_rows: dict[bytes, list[str]] = {}
-    for name, column in columns.items():
-        by_rows.setdefault(np.isfinite(column).tobytes(), []).append(name)
-    intervals: dict[str, Interval] = {}
-    for mask, names in by_rows.items():
-        rows = np.flatnonzero(np.frombuffer(mask, bool))
-        if not rows.size:
-            intervals |= {name: Interval(*(float("nan"),) * 3) for name in names}
-            continue
-        intervals |= bootstrap_intervals(
-            {name: columns[name][rows] for name in names},
-            rules.seed,
-            clusters=[clusters[row] for row in rows],
-            confidence=rules.confidence,
-            resamples=rules.resamples,
+def evaluate_continuous_submissions(
+    files: Sequence[Path], rules: ScoringRules, json_path: Path | None = None
+) -> int:
+    """Score submission files, print the report and optionally write the results as JSON."""
+    for path in files:  # the walks of the expert take longer
+        submitted_records(path, continuous_version(rules.instructions_dataset).form)
+    truth = load_continuous_ground_truth(rules)
+    return evaluate_files(
+        files,
+        lambda path: score_continuous_submission(path, rules, truth),
+        lambda scored: continuous_report(scored, rules),
+        lambda scored: continuous_results(scored, rules),
+        json_path,
+    )
+
+
+def continuous_report(scored: Sequence[ScoredWalks], rules: ScoringRules) -> str:
+    """Return the report on submissions that were scored by the same rules."""
+    named = {file_letter(number): walks for number, walks in enumerate(scored)}
+    parts = [_file_report(name, walks, rules) for name, walks in named.items()]
+    usable = {name: walks for name, walks in named.items() if walks.measures}
+    if usable:
+        reported = scored[0].reported
+        parts.append(metric_table(usable, reported, rules))
+        languages = {name: walks.by_language() for name, walks in usable.items()}
+        parts += group_table("language", languages, reported)
+    return "\n\n".join(parts)
+
+
+def _file_report(name: str, scored: ScoredWalks, rules: ScoringRules) -> str:
+    lines = check_lines(name, scored.checked, scored.episodes, rules)
+    if unreachable := int(scored.summary().get("unreachable", 0)):
+        lines.append(
+            f"  {unreachable} walks end where the goal cannot be reached: no success, left out of "
+            "the mean NE"
         )
-    return {name: intervals[name] for name in columns}
+    if scored.episodes and scored.checked.usable < scored.checked.expected:
+        lines.append(missing_line(scored.checked, "walk", rules))
+    return "\n".join(lines)

@@ -10,18 +10,16 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from clipnav.envs.continuous.floor.geodesics import Geodesics
+from clipnav.envs.continuous.floor.geodesics import CellGraph, Geodesics, cell_graph, reach
 from clipnav.envs.continuous.floor.grid import (
     CELL,
     SAMPLES_PER_CELL,
     SPACING,
     TOLERANCE,
     FloorGrid,
+    Ramp,
     grid_of_masks,
 )
-from clipnav.envs.continuous.floor.neighbours import CellGraph, cell_graph
-from clipnav.envs.continuous.floor.ramps import Ramp
-from clipnav.envs.continuous.floor.sight import reach
 from clipnav.envs.houses.graph.clearance import clearance_map
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 from clipnav.storage.errors import UserError

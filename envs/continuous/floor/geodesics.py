@@ -7,15 +7,175 @@ and 1.3 % at the 95th percentile of the cases that were compared with exact poly
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, product
+from math import gcd
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.csgraph import dijkstra
 
-from clipnav.envs.continuous.floor.grid import FloorGrid
-from clipnav.envs.continuous.floor.neighbours import CellGraph
-from clipnav.envs.continuous.floor.sight import RAYS, is_straight, reach, reaches, straight_length
+from clipnav.envs.continuous.floor.grid import CELL, TOLERANCE, FloorGrid
+
+RAYS = 2048  # directions in which the reach of a goal is measured
+_SHORTEST_ADVANCE = CELL / 4  # metres between the points of a ray that are tested at least
+_CAUTION = CELL  # metres of a signed distance that a ray does not rely on
+_SLACK = 0.01  # metres behind the reach of a ray; the border itself is on the floor
+
+
+def straight_length(grid: FloorGrid, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the length (...) in metres of straight walks between points (..., 3) of the floor.
+
+    On stairs it includes the height. The walk must stay on the floor.
+    """
+    plan = np.hypot(end[..., 0] - start[..., 0], end[..., 1] - start[..., 1])
+    climb = np.abs(end[..., 2] - start[..., 2])
+    length = plan
+    for ramp in grid.ramps:
+        run = np.abs(ramp.frame(end[..., :2])[1] - ramp.frame(start[..., :2])[1])
+        on_ramp = np.abs(ramp.progress(end[..., :2]) - ramp.progress(start[..., :2]))
+        sloped = plan * np.divide(on_ramp, run, out=np.zeros_like(plan), where=run > 1e-9)
+        length = np.where(climb > 1e-9, plan - sloped + np.hypot(sloped, climb), length)
+    return length
+
+
+def is_straight(
+    grid: FloorGrid, start: np.ndarray, end: np.ndarray, layers: np.ndarray
+) -> np.ndarray:
+    """Return which straight lines between points (N, 2) stay on the floor of layers (N,)."""
+    length = np.linalg.norm(end - start, axis=1)
+    count = max(int(np.ceil(length.max(initial=0.0) / (CELL / 2))), 1)
+    share = np.arange(count + 1) / count
+    points = start[:, None] + share[:, None] * (end - start)[:, None]
+    return np.all(grid.at(points, layers[:, None]) >= -TOLERANCE, axis=1)
+
+
+def reach(
+    grid: FloorGrid, point: np.ndarray, layer: int, angles: np.ndarray | None = None
+) -> np.ndarray:
+    """Return how far (K,) in metres one can walk straight from a point (2,).
+
+    Args:
+        angles: (K,) directions in radians, counter-clockwise from +x; None for 2 pi k / RAYS.
+    """
+    if angles is None:
+        angles = 2 * np.pi * np.arange(RAYS) / RAYS
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ends, active = np.zeros(len(angles)), np.arange(len(angles))
+    travelled = np.zeros(len(angles))
+    while len(active):
+        points = point + travelled[:, None] * directions[active]
+        value = grid.at(points, np.full(len(active), layer))
+        free = value >= -TOLERANCE
+        ends[active[free]] = travelled[free]
+        active, travelled = active[free], travelled[free]
+        travelled = travelled + np.maximum(value[free] - _CAUTION, _SHORTEST_ADVANCE)
+    return ends
+
+
+def reaches(table: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return which points are in sight of their goals: (N,) bool.
+
+    Args:
+        table: (K, RAYS) results of `reach`.
+        rows: (N,) row of the table for the goal of each point.
+        offsets: (N, 2) points relative to their goals in metres.
+    """
+    ray = np.arctan2(offsets[:, 1], offsets[:, 0]) * (RAYS / (2 * np.pi))
+    low = np.floor(ray).astype(int)
+    nearest = np.minimum(table[rows, low % RAYS], table[rows, (low + 1) % RAYS])
+    return np.hypot(offsets[:, 0], offsets[:, 1]) <= nearest + _SLACK
+
+
+_LONGEST = 3  # cells of a step along one axis
+# Half of the steps; the others are their opposites.
+STEPS = tuple(
+    (a, b)
+    for a, b in product(range(_LONGEST + 1), range(-_LONGEST, _LONGEST + 1))
+    if gcd(a, abs(b)) == 1 and (a > 0 or b > 0)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CellGraph:
+    """Free cells of a floor and the steps between them.
+
+    Attributes:
+        nodes: (S, X, Y) int32 node of each cell, -1 if it is blocked. Cells on stairs have the
+            same node in both of their layers.
+        positions: (N, 3) centres of the nodes in metres.
+        layers: (N,) a layer of each node.
+        lengths: (N, N) sparse lengths of the steps in metres.
+    """
+
+    nodes: np.ndarray
+    positions: np.ndarray
+    layers: np.ndarray
+    lengths: sparse.csr_array
+
+    def kept_cells(self, kept: np.ndarray) -> np.ndarray:
+        """Return the cells (S, X, Y) bool of the nodes that a mask (N,) bool selects."""
+        return (self.nodes >= 0) & kept[self.nodes]
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Node (S, X, Y) int32 nearest to each cell, in the same layer."""
+        return np.stack([_nearest(layer) for layer in self.nodes])
+
+
+def cell_graph(grid: FloorGrid) -> CellGraph:
+    """Build the graph of the cells of a floor."""
+    free = grid.at_centres() >= 0
+    nodes = np.full(free.shape, -1, np.int32)
+    layer, i, j = np.nonzero(free)
+    points = grid.centres(i, j)
+    key = np.ravel_multi_index((layer, i, j), free.shape)
+    on_stairs = grid.on_stairs(points, layer)
+    for ramp in grid.ramps:  # cells of the upper layer take the node of the lower one
+        upper = on_stairs & ramp.contains(points) & (layer == ramp.stairs.storey + 1)
+        lower = np.ravel_multi_index((layer[upper] - 1, i[upper], j[upper]), free.shape)
+        key[upper] = np.where(free.reshape(-1)[lower], lower, key[upper])
+    _, first, node = np.unique(key, return_index=True, return_inverse=True)
+    nodes[layer, i, j] = node
+    heights = grid.height(points[first], layer[first])
+    positions = np.concatenate([points[first], heights[:, None]], axis=1)
+    size = len(positions)
+    lengths = sparse.csr_array((size, size))
+    for plane in nodes:
+        lengths = lengths.maximum(_steps(grid, plane, positions))
+    return CellGraph(nodes, positions, layer[first], sparse.csr_array(lengths))
+
+
+def _steps(grid: FloorGrid, nodes: np.ndarray, positions: np.ndarray) -> sparse.csr_array:
+    """Return the lengths (N, N) of the steps in one layer of nodes (X, Y)."""
+    starts, ends = [], []
+    for a, b in STEPS:
+        open_way = nodes >= 0
+        for di, dj in [*_crossed(a, b), (a, b)]:
+            # The margin of the grid is blocked, so that nothing wraps around.
+            open_way = open_way & (np.roll(nodes, (-di, -dj), axis=(0, 1)) >= 0)
+        starts.append(nodes[open_way])
+        ends.append(np.roll(nodes, (-a, -b), axis=(0, 1))[open_way])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    length = straight_length(grid, positions[start], positions[end])
+    both = (np.concatenate([start, end]), np.concatenate([end, start]))
+    size = len(positions)
+    return sparse.csr_array((np.concatenate([length, length]), both), (size, size))
+
+
+def _nearest(nodes: np.ndarray) -> np.ndarray:
+    """Return the nearest node (X, Y) of each cell."""
+    cells = ndimage.distance_transform_edt(nodes < 0, return_distances=False, return_indices=True)
+    return nodes[tuple(np.asarray(cells))]
+
+
+def _crossed(a: int, b: int) -> list[tuple[int, int]]:
+    """Return the cells between a cell and its neighbour (a, b) whose inside a step crosses."""
+    share = (np.arange(400) + 0.5) / 400
+    cells = {(int(i), int(j)) for i, j in np.rint(share[:, None] * (a, b))}
+    return sorted(cells - {(0, 0), (a, b)})
+
 
 _AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
 _CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each

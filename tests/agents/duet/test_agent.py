@@ -18,7 +18,7 @@ from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.tokenizers.words import WordTokenizer
+from clipnav.envs.tokenizers.tokenizers import WordTokenizer
 
 # Names of DUET's scorer, and ours.
 METRICS = {

@@ -16,7 +16,7 @@ from clipnav.agents.duet.states import map_state
 from clipnav.agents.maps.known_maps import KnownMaps
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.envs.graphs.candidates import start_views
-from clipnav.envs.navigation.reference_walks import path_views
+from clipnav.envs.navigation.references import path_views
 from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 
 OUTPUT, GRADIENT = 2e-5, 1e-3  # tolerances of the golden data

@@ -13,7 +13,7 @@ from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.reference_walks import along_edges, path_views
+from clipnav.envs.navigation.references import along_edges, path_views
 
 SIZES = (16, 2, 32, 1, 1, 2, 16, 12)
 

@@ -9,8 +9,7 @@ from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.encoders.extraction.view_sources import ViewSource
 from clipnav.envs.panoramas.panorama import Panorama
-from clipnav.envs.panoramas.view_geometry import cut_views
-from clipnav.envs.panoramas.views import views36
+from clipnav.envs.panoramas.views import cut_views, views36
 
 
 class Houses:

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from clipnav.envs.base.episode_sampler import EpisodeSampler
 from clipnav.envs.base.infos import LazyInfo
+from clipnav.envs.base.vector_env import EpisodeSampler
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 

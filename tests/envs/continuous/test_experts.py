@@ -11,10 +11,10 @@ from clipnav.envs.continuous.experts import (
     GreedyFollower,
     best_turns,
     reference_walks,
+    waypoint_actions,
 )
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.planners import waypoint_actions
 from clipnav.envs.continuous.settings import (
     FORWARD,
     LEFT,

@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 
 from clipnav.envs.habitat import client
-from clipnav.envs.habitat.checking import check_habitat
-from clipnav.envs.habitat.client import HabitatProcessError, HabitatRequestError, HabitatServer
-from clipnav.envs.habitat.interpreter import VARIABLE, habitat_python
+from clipnav.envs.habitat.client import (
+    VARIABLE,
+    HabitatProcessError,
+    HabitatRequestError,
+    HabitatServer,
+    check_habitat,
+    habitat_python,
+)
 from tests.launching import variables
 
 STUB = """

@@ -13,8 +13,13 @@ from clipnav.envs.graphs.candidates import candidate_table
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.making import make_vln_vector_env
-from clipnav.envs.navigation.observations import FeatureObserver, angle_feature, panorama_angles
-from clipnav.envs.navigation.stored_features import WideningReader, stored_tensors
+from clipnav.envs.navigation.observations import (
+    FeatureObserver,
+    WideningReader,
+    angle_feature,
+    panorama_angles,
+    stored_tensors,
+)
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.shards import Shard
 from clipnav.storage.features.store import FeatureStore, ShardedViews

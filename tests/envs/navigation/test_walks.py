@@ -14,8 +14,7 @@ from clipnav.envs.graphs.candidates import candidate_table
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import score_path
-from clipnav.envs.navigation.reference_teacher import ReferenceTeacher
-from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.envs.navigation.references import ReferencePaths, ReferenceTeacher
 from clipnav.envs.navigation.rewards import ndtw_rewards
 from clipnav.envs.navigation.walks import Walks
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipnav.envs.habitat.client import HabitatServer
-from clipnav.envs.habitat.interpreter import VARIABLE
+from clipnav.envs.habitat.client import VARIABLE, HabitatServer
 from clipnav.envs.habitat.server import Habitat
 from clipnav.envs.panoramas.cameras import equirectangular_camera, perspective_camera
 from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas

@@ -7,8 +7,10 @@ from torchvision import transforms
 
 from clipnav.envs.panoramas.cameras import camera_turn, direction, perspective_camera
 from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays
-from clipnav.envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
 from clipnav.envs.panoramas.views import (
+    centre_cropped,
+    cut_views,
+    geometry_metadata,
     perspective,
     rows_seen,
     view_direction,

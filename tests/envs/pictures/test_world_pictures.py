@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.habitat.interpreter import VARIABLE
+from clipnav.envs.habitat.client import VARIABLE
 from clipnav.envs.houses.building.house import house_cache_dir
 from clipnav.envs.panoramas import Panorama
 from clipnav.envs.panoramas.cameras import direction

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 
 from clipnav.envs.metrics import bootstrap_interval, paired_difference, score_path
-from clipnav.envs.submissions.comparison import differences
 from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
-from clipnav.envs.submissions.report import evaluate_submissions, report
-from clipnav.envs.submissions.scores import score_submission, submission_results
+from clipnav.envs.submissions.scores import (
+    differences,
+    evaluate_submissions,
+    report,
+    score_submission,
+    submission_results,
+)
 from clipnav.envs.worlds import world_files
 
 

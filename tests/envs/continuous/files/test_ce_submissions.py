@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.coordinates import to_habitat
+from clipnav.envs.continuous.coordinates import PoseTrace, to_habitat
 from clipnav.envs.continuous.episodes import load_continuous_split
 from clipnav.envs.continuous.files import scores
 from clipnav.envs.continuous.files.expert_walks import expert_walks, path_key
@@ -17,7 +17,6 @@ from clipnav.envs.continuous.files.submissions import (
     write_ce_submission,
 )
 from clipnav.envs.continuous.settings import R2R_CE
-from clipnav.envs.continuous.traces import PoseTrace
 from clipnav.envs.submissions.ground_truth import ScoringRules
 
 FEW = 6  # episodes, of two paths
@@ -244,7 +243,7 @@ def test_several_splits_and_worlds_without_floors_are_refused(tiny_world):
 def test_scores_of_unreachable_goals_are_left_out_of_the_interval_of_ne(episodes):
     columns = {"NE": np.array([1.0, np.inf, 2.0]), "SR": np.array([1.0, 0.0, 1.0])}
     rules = ScoringRules("r2r-ce", resamples=50)
-    intervals = scores._intervals(columns, episodes[:3], rules)
+    intervals = scores.scene_intervals(columns, episodes[:3], rules)
     assert intervals["NE"].mean == 1.5
     assert intervals["SR"].mean == pytest.approx(2 / 3)
     assert list(intervals) == ["NE", "SR"]

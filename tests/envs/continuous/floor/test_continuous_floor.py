@@ -6,7 +6,7 @@ import pytest
 from clipnav.envs.continuous.coordinates import from_habitat
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.floor.continuous_floor import grid_of_boxes, largest_piece
-from clipnav.envs.continuous.floor.neighbours import cell_graph
+from clipnav.envs.continuous.floor.geodesics import cell_graph
 from clipnav.envs.houses.plan.elements import STAIRWELL
 
 

@@ -1,0 +1,351 @@
+"""Tokenizers of words, of subwords (byte-pair encoding) and of Hugging Face models."""
+
+import json
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.storage.json_files import read_bytes, read_json
+
+
+class Tokenizer(Protocol):
+    """A vocabulary with a mapping between sentences and token ids; id 0 is padding.
+
+    Two tokenizers are equal if they give the same ids.
+    """
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words or pieces of words in index order."""
+        ...
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of words outside the vocabulary; None if every text can be encoded."""
+        ...
+
+    @property
+    def description(self) -> str | None:
+        """Text that determines all ids, for caches; None if there is no such text."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the size of the vocabulary."""
+        ...
+
+    def encode(self, sentence: str, length: int) -> np.ndarray:
+        """Return the token ids (length,) int32 of a sentence, truncated or padded with 0."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of token ids, without padding, start token and end token."""
+        ...
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON; `load_tokenizer` reads it back."""
+        ...
+
+
+PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
+
+# R2R splits at (\W+). In Python, \W matches the vowel signs of Devanagari and Telugu, which would
+# split Hindi and Telugu words. Here the blocks of both scripts (without the full stops U+0964-5)
+# and the joiners U+200C-D count as parts of words; for English the result is the same.
+_NOT_WORD = re.compile("([^\\w\u0900-\u0963\u0966-\u097f\u0c00-\u0c7f\u200c\u200d]+)")
+_PUNCTUATION = frozenset(string.punctuation)
+
+
+def split_words(sentence: str) -> list[str]:
+    """Split a sentence into lower-case words and single punctuation marks.
+
+    Only runs of full stops stay together.
+    """
+    words = []
+    for token in _NOT_WORD.split(sentence.lower()):
+        token = token.strip()
+        if token and _PUNCTUATION.issuperset(token) and token.strip("."):
+            words.extend(token)
+        elif token:
+            words.append(token)
+    return words
+
+
+def check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a vocabulary if its special tokens are in their places and its words are distinct."""
+    if list(words[:3]) != [PAD, UNK, EOS] or words[-1] != BOS or len(set(words)) != len(words):
+        raise UserError(
+            f"a vocabulary is {PAD}, {UNK}, {EOS}, distinct words and {BOS}, "
+            f"but this one is {list(words[:4])} ... {list(words[-2:])}"
+        )
+    return tuple(words)
+
+
+def pad_ids(ids: Sequence[int], length: int) -> np.ndarray:
+    """Return token ids with padding (0) at the end: (length,) int32."""
+    encoded = np.zeros(length, dtype=np.int32)
+    encoded[: len(ids)] = ids
+    return encoded
+
+
+class WordTokenizer:
+    """Vocabulary of words; `<PAD>`, `<UNK>` and `<EOS>` are 0, 1 and 2, `<BOS>` is the last.
+
+    Attributes:
+        words: The vocabulary in index order.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = check_vocabulary(words)
+        self._indices = {word: i for i, word in enumerate(self.words)}
+
+    @classmethod
+    def build(cls, sentences: Iterable[str], min_count: int = 5) -> "WordTokenizer":
+        """Collect the words that occur at least `min_count` times, the most frequent first."""
+        counts = Counter(word for sentence in sentences for word in split_words(sentence))
+        frequent = [(-count, word) for word, count in counts.items() if count >= min_count]
+        return cls([PAD, UNK, EOS, *(word for _, word in sorted(frequent)), BOS])
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON."""
+        write_text(path, json.dumps({"words": self.words}, ensure_ascii=False))
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of words outside the vocabulary."""
+        return self._indices[UNK]
+
+    @property
+    def description(self) -> str:
+        """Text that determines all ids."""
+        return json.dumps({"words": self.words})
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WordTokenizer) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def encode(self, sentence: str, length: int) -> np.ndarray:
+        """Return the token ids of a sentence: BOS, words, EOS, PAD; (length,) int32.
+
+        Words that exceed the length are dropped; EOS is always kept.
+        """
+        unknown = self._indices[UNK]
+        ids = [self._indices[BOS]]
+        ids.extend(self._indices.get(word, unknown) for word in split_words(sentence)[:length])
+        ids = [*ids[: length - 1], self._indices[EOS]]
+        return pad_ids(ids, length)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the words of token ids, joined by spaces, without PAD, BOS and EOS."""
+        words = (self.words[i] for i in ids)
+        return " ".join(word for word in words if word not in (PAD, EOS, BOS))
+
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+WORD_START = "▁"  # first character of a piece that begins a word
+
+
+class SubwordTokenizer:
+    """Byte-pair encoding: a frequent word is one piece, a rare word several.
+
+    Attributes:
+        words: Pieces in index order; `▁` marks the beginning of a word.
+    """
+
+    def __init__(self, tokenizer: "HuggingFaceTokenizer") -> None:
+        pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        self.words = check_vocabulary([*(piece for piece, _ in pieces), BOS])
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def build(cls, sentences: Iterable[str], vocabulary_size: int = 8_000) -> "SubwordTokenizer":
+        """Learn the pieces from sentences."""
+        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE(unk_token=UNK))
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+        )
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size - 1,
+            special_tokens=[PAD, UNK, EOS],
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(sentences, trainer)
+        return cls(tokenizer)
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON."""
+        write_text(path, json.dumps({"subwords": json.loads(self._tokenizer.to_str())}))
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of text that no piece covers."""
+        return self.words.index(UNK)
+
+    @property
+    def description(self) -> str:
+        """Text that determines all ids."""
+        return self._tokenizer.to_str()
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SubwordTokenizer) and (
+            self._tokenizer.to_str() == other._tokenizer.to_str()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def encode(self, sentence: str, length: int) -> np.ndarray:
+        """Return the piece ids of a sentence: BOS, pieces, EOS, PAD; (length,) int32.
+
+        Pieces that exceed the length are dropped; EOS is always kept.
+        """
+        ids = self._tokenizer.encode(sentence).ids
+        return pad_ids([len(self) - 1, *ids[: max(length - 2, 0)], 2][-length:], length)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of piece ids, without padding, start token and end token."""
+        last = len(self) - 1
+        return self._tokenizer.decode([int(i) for i in ids if i != last])
+
+
+_PADDING = 0
+
+
+class PretrainedTokenizer:
+    """The tokenizer of a Hugging Face model, with ids shifted by one so that padding is 0."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._tokenizer = load_hugging_face_tokenizer(name)
+        vocabulary = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
+        self.words = (PAD, *(f"{number}:{word}" for word, number in vocabulary))
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of words outside the vocabulary; None for a vocabulary of bytes."""
+        number = self._tokenizer.unk_token_id
+        return None if number is None else number + 1
+
+    @property
+    def mask_id(self) -> int | None:
+        """Id of the token that replaces masked words; None for a model without such a token."""
+        number = self._tokenizer.mask_token_id
+        return None if number is None else number + 1
+
+    @property
+    def description(self) -> None:
+        """The files of a model may change, so its ids are not cached."""
+        return None
+
+    def save(self, path: str | Path) -> None:
+        """Write the name of the model as JSON."""
+        write_text(path, json.dumps({"pretrained": self.name}))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PretrainedTokenizer) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def encode(self, sentence: str, length: int) -> np.ndarray:
+        """Return the token ids (length,) int32 of a sentence, with the model's special tokens."""
+        ids = self._tokenizer(sentence, truncation=True, max_length=length)["input_ids"]
+        return pad_ids([number + 1 for number in ids], length)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of token ids, without padding and special tokens."""
+        model_ids = [int(number) - 1 for number in ids if number != _PADDING]
+        return self._tokenizer.decode(model_ids, skip_special_tokens=True)
+
+
+_REMEDY = "train the run again"
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Read the tokenizer that `Tokenizer.save` wrote: words, subwords or a Hugging Face model's.
+
+    A .txt file is a list of words, one per line, as R2R's `train_vocab.txt`. That file lacks <BOS>,
+    which EnvDrop appends (`r2r_src/utils.py`).
+
+    Args:
+        path: The file, such as RUN/vocabulary.json.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        UserError: The file does not contain a vocabulary; or the Hugging Face model that it names
+            cannot be read.
+    """
+    try:
+        if Path(path).suffix == ".txt":
+            return _read_words(path)
+        saved = read_json(path, _REMEDY)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise FileNotFoundError(
+            f"{path}: no such file of a vocabulary; name the vocabulary.json of a run, or "
+            "leave it out to build one from the training split"
+        ) from error
+    if isinstance(saved, dict) and "pretrained" in saved:
+        if not isinstance(saved["pretrained"], str):
+            raise UserError(f"{path}: 'pretrained' is not the name of a model; {_REMEDY}")
+        return PretrainedTokenizer(saved["pretrained"])
+    if isinstance(saved, dict) and "subwords" in saved:
+        return _read_subwords(saved["subwords"], path)
+    try:
+        if not all(isinstance(word, str) for word in saved["words"]):
+            raise UserError("a word is not a string")
+        return WordTokenizer(saved["words"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
+
+
+def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
+    """Read the tokenizer of a run."""
+    if not path.is_file():
+        source = f"{flag} {path.parent} (given or set by --config)" if flag else path.parent
+        raise FileNotFoundError(
+            f"{path}: no such file; {source} is not the folder of a run that has started training; "
+            "name another run"
+        )
+    return load_tokenizer(path)
+
+
+def _read_words(path: str | Path) -> WordTokenizer:
+    remedy = "download the file again"
+    try:
+        words = read_bytes(path, remedy).decode().split()
+        return WordTokenizer(words if BOS in words else [*words, BOS])
+    except ValueError as error:
+        raise UserError(f"{path}: not a vocabulary ({error}); {remedy}") from error
+
+
+def _read_subwords(saved: Any, path: str | Path) -> SubwordTokenizer:
+    from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+    try:
+        return SubwordTokenizer(HuggingFaceTokenizer.from_str(json.dumps(saved)))
+    except Exception as error:  # tokenizers raises no exception of its own
+        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
