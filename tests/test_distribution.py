@@ -57,12 +57,14 @@ def packaged() -> set[str]:
     return {name if name.startswith("clipnav/") else f"clipnav/{name}" for name in files}
 
 
+@pytest.mark.long
 def test_the_wheel_contains_all_files_of_the_packages(distributions):
     with zipfile.ZipFile(distributions["wheel"]) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == packaged()
 
 
+@pytest.mark.long
 def test_the_sdist_contains_the_project(distributions):
     with tarfile.open(distributions["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
@@ -104,11 +106,13 @@ def run(installed, tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_the_installed_package_is_that_of_the_wheel(run, installed):
     program = "import clipnav.agents; print(clipnav.__file__, clipnav.agents.__file__)"
     assert run("python", "-c", program).count(str(installed.parent)) == 2
 
 
+@pytest.mark.long
 def test_the_installed_environment_runs(run):
     program = """
 import gymnasium, clipnav
@@ -119,6 +123,7 @@ print(len(env.step(info["teacher_action"])))
     assert run("python", "-c", program) == "5\n"
 
 
+@pytest.mark.long
 def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_path):
     assert "train-agent" in run("clipnav", "--help")
     flags = ("--iterations", "2", "--batch-size", "8", "--threads", "1", "--output", "run")

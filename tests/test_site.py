@@ -97,17 +97,17 @@ def test_names_with_dashes_are_marked_in_text_and_not_in_blocks(site):
     assert [block for block in blocks if 'class="unbroken"' in block] == []
 
 
-@pytest.mark.parametrize("link", ["missing.md", "index.md#missing", "/missing/"])
-def test_a_broken_link_fails_the_build(tmp_path, link):
+def test_broken_links_fail_the_build(tmp_path):
+    links = ("missing.md", "index.md#missing", "/missing/")
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "index.md"
-    page.write_text(f"# Page\n\n[link]({link})\n")
+    page.write_text("# Page\n\n" + "".join(f"[link]({link})\n" for link in links))
     config = tmp_path / "mkdocs.yml"
     config.write_text(
         f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nhooks: []\nplugins: []\nnav: [index.md]\n"
     )
     done = build(tmp_path / "site", config)
     assert done.returncode == 1
-    assert f"link '{link}'" in done.stderr
+    assert [link for link in links if f"link '{link}'" not in done.stderr] == []
     page.write_text("# Page\n\n[link](index.md#page)\n")
     assert build(tmp_path / "site", config).returncode == 0

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TEST = """
 import os, subprocess, sys, tempfile
 
@@ -16,6 +18,7 @@ def test_leaves_folders():
 """
 
 
+@pytest.mark.long
 def test_folders_that_tests_leave_are_deleted_at_the_end(tmp_path):
     root = Path(__file__).resolve().parents[1]
     temporary = tmp_path / "temporary"

@@ -102,6 +102,7 @@ def test_own_agent_is_short():
     assert len([line for line in "".join(blocks).splitlines() if line.strip()]) <= 53
 
 
+@pytest.mark.long
 def test_own_encoder(run_tutorial, skybox_world):
     world = ["--world", "matterport", "--data-dir", str(skybox_world)]
     training = ["--batch-size", "4", "--iterations", "2", "--follower.hidden-size", "16"]
@@ -168,6 +169,7 @@ def test_own_prompt_is_short():
     assert len([line for line in strategy.splitlines() if line.strip()]) <= 30
 
 
+@pytest.mark.long
 def test_own_photos(run_tutorial):
     quick = ["--iterations", "150", "--threads", "1", "--optimiser.learning-rate", "0.003"]
     variables = run_tutorial("own_photos.md", {}, {"finetune-vqa": quick})

@@ -191,17 +191,6 @@ def test_evaluations_without_episodes_or_pictures_are_refused(arguments, run_com
         run_command(*evaluate, "--pictures", "candidates")
 
 
-def test_hindi_and_telugu_are_kept_as_they_are(tiny_world, tmp_path, run_command):
-    with serving(stop_at_the_third_place) as server:
-        run_command(
-            *("evaluate-vlm", "--url", server.url, "--model", "oracle", "--pictures", "none"),
-            *("--world", "matterport", "--data-dir", tiny_world, "--dataset", "rxr"),
-            *("--episodes", "None", "--output", tmp_path / "out", "--cache", tmp_path / "cache"),
-        )
-    texts = {re.findall("Instruction: (.*)", user_text(body))[0] for body in server.requests}
-    assert "दरवाज़े के पास रुकें।" in texts
-
-
 def test_walks_in_continuous_space_are_submitted(tmp_path, run_command):
     submission = tmp_path / "walks.json"
     with serving(lambda body: '{"action": "D"}') as server:

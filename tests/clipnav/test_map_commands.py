@@ -1,7 +1,5 @@
 """Commands with map agents."""
 
-import json
-
 import pytest
 
 from tests.clipnav.agent_runs import train_resume_evaluate_and_submit
@@ -42,22 +40,3 @@ def test_pretrain_and_continue(common, tmp_path, run_command):
     continued = ["--start-from", pretrained, "--output", tmp_path / "run"]
     printed = run_command("train-agent", "--agent", "map", *flags, *continued)
     assert "words have an embedding" in printed
-
-
-def test_compare_with_the_follower_and_hamt(common, tmp_path, run_command):
-    sizes = common.index("--network.hidden-size")
-    data, network = common[4:sizes], " ".join(common[sizes:])
-    world = [word for word in common[:4] if word]
-    data = [w for w in data if w not in ("--evaluation-splits", "--select-by", "--threads", "1")]
-    data = [word for word in data if word != "val_unseen"]
-    printed = run_command(
-        "compare-agents",
-        *("--seeds", "1", "--workers", "1", "--splits", "val_unseen"),
-        *("--rows", "follower=", f"map=--agent map {network}"),
-        f"hamt=--agent hamt --preset hamt-houses --instructions-per-path 1 {network}",
-        *("--output", tmp_path),
-        *("--", *world, *data, "--iterations", "1"),
-    )
-    assert "map" in printed
-    scores = json.loads((tmp_path / "comparison.json").read_text())["val_unseen"]
-    assert scores["map"].keys() == scores["hamt"].keys() == scores["follower"].keys()

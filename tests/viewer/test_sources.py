@@ -81,15 +81,6 @@ def test_only_the_episode_that_is_written_is_walked(make_run, export, wanderer):
     assert agent.walks == 2
 
 
-def test_runs_of_two_worlds_are_refused_before_anybody_walks(make_run, run_command, wanderer):
-    agent = Counting(wanderer)
-    other = {"world": "houses", "data_dir": None}
-    one, two = make_run("one", agent), make_run("two", agent, **other)
-    with pytest.raises(ValueError, match=r"two: its world is 'houses', but 'matterport' is shown"):
-        run_command("visualise", one, two, "--split", "train")
-    assert agent.walks == 0
-
-
 def test_runs_of_two_data_folders_are_refused_before_anybody_walks(
     make_run, run_command, tiny_world, tmp_path, wanderer, monkeypatch
 ):
@@ -107,20 +98,6 @@ def test_runs_of_two_data_folders_are_refused_before_anybody_walks(
     three = make_run("three", agent, data_dir=tiny_world.name)
     run_command("visualise", one, three, *page)
     assert agent.walks == 4
-
-
-def test_an_episode_of_one_dataset_is_not_written_with_runs_of_another(
-    make_run, run_command, tmp_path, wanderer
-):
-    agent = Counting(wanderer)
-    one, two = make_run("one", agent, dataset="rxr"), make_run("two", agent)
-    with pytest.raises(
-        ValueError, match=r"two: has episodes of r2r, beside those of rxr in .*one,"
-    ):
-        run_command("visualise", one, two, "--split", "train", "--export", tmp_path / "page.html")
-    assert agent.walks == 0
-    config = VisualiseConfig((one, two), split="train", episodes=1)
-    assert load_content(config).library.agents  # the page lists the episodes of both
 
 
 def test_an_episode_id_of_two_datasets_or_splits_is_not_written(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from msgspec import structs
 from clipnav.agents.clear.settings import parse_language, parse_visual
 from clipnav.agents.continuous.presets import parse_continuous
 from clipnav.agents.duet.presets import parse_pretraining
-from clipnav.agents.envdrop.presets import parse_speaker, preset
+from clipnav.agents.envdrop.presets import parse_speaker
 from clipnav.agents.experiments.comparison import METRICS
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.commands.agents import compare_agents, compare_encoders
 from clipnav.commands.tasks import compare_vqa_encoders
 from clipnav.experiments.declarations import (
     OUTPUTS,
-    Column,
     Experiment,
     Step,
     read_experiments,
@@ -54,13 +52,6 @@ def test_an_invalid_declaration_is_refused(tmp_path, text, message):
     (tmp_path / "experiments.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_experiments(tmp_path)
-
-
-def test_columns_are_names_or_tables(tmp_path):
-    text = DECLARED.replace('["x"]', '["x", { name = "y", factor = 2 }]')
-    (tmp_path / "experiments.toml").write_text(text)
-    columns = read_experiments(tmp_path)["a"].column_list()
-    assert columns == [Column("x"), Column("y", factor=2)]
 
 
 def test_steps_with_a_seed_are_repeated_for_each_seed():
@@ -153,16 +144,6 @@ def test_flags_of_the_other_steps_exist(run_command, capsys):
             run_command(*words, "--help-all")
         printed = capsys.readouterr().out
         assert {flag for flag in used if flag not in printed} == set()
-
-
-def test_the_demo_experiment_has_the_settings_of_the_demo():
-    first, second, _ = steps_of("demo", EXPERIMENTS["demo"])
-    folder = OUTPUTS / "demo"
-    expected = replace(preset("r2r", "houses"), threads=2, output=folder / "imitation")
-    assert parse_agent(first.words[2:]) == expected
-    assert " ".join(second.words[2:]) == (
-        f"--threads 2 --start-from {folder}/imitation --output {folder}/rewards"
-    )
 
 
 TRAININGS: dict[str, Callable[[list[str]], Any]] = {

@@ -293,15 +293,6 @@ def test_an_output_that_something_else_has_made_is_refused(reproduce, checkout, 
     assert len(ran) == 4  # all but the other training
 
 
-def test_a_step_without_its_scores_runs_again(reproduce, checkout, ran):
-    declare(checkout, ran)
-    reproduce("second")
-    (checkout / SECOND / "scores.json").unlink()
-    ran.clear()
-    reproduce("second")
-    assert ran == ["evaluate-agent first/run --json"]
-
-
 def test_trainings_are_resumed_from_their_saved_state(tmp_path):
     for name in ("train-agent", "pretrain-vl", "finetune-vqa"):
         words = ["clipnav", name, "--threads", "1", "--output", str(tmp_path / name)]

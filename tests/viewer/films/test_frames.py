@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Canvas, Style
+from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Style
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.side_panels import ChoicesPanel, FiguresPanel
 from clipnav.viewer.films.timeline import Phase, Walk
@@ -146,24 +146,6 @@ def test_figures_follow_the_walk(library, traces):
     assert end["walked"] == f"{trace.steps[-1].metrics['TL']:.1f} m"
     half = dict(panel.figures(walk.state(Phase("go", 0, 1.0), 0.5)))
     assert half["walked"] == f"{walk.length(0) / 2:.1f} m"
-
-
-def test_the_caption_and_the_card_have_the_numbers_of_the_page(frames_of, traces, monkeypatch):
-    drawn = []
-    text = Canvas.text
-    monkeypatch.setattr(
-        Canvas,
-        "text",
-        lambda self, at, words, *rest, **options: (
-            drawn.append(words),
-            text(self, at, words, *rest, **options),
-        ),
-    )
-    trace = traces[0]
-    last = len(trace.steps) - 1
-    frames_of([trace]).draw(Phase("card", last, 3.0), 0.99)
-    assert f"step {last} of {last}" in drawn
-    assert f"{100 * trace.steps[-1].metrics['SPL']:.1f} %" in drawn
 
 
 def test_walks_with_a_secret_goal_and_without_reasons_are_filmed(

@@ -31,21 +31,6 @@ def test_training_curves_contain_the_logged_values():
         plots.training_curves({"run": []})
 
 
-def test_success_by_length_sorts_walks_by_the_shortest_path(groups):
-    (axes,) = plots.success_by_length(groups).axes
-    lengths = [trace.steps[0].distance_to_goal for trace in groups["teacher"]]
-    teacher, wanderer = axes.containers
-    xs, ys = teacher.lines[0].get_data()
-    assert len(xs) == len({int(length // 5) for length in lengths})
-    assert set(ys) == {100.0}
-    won = [trace.steps[-1].metrics["SR"] for trace in groups["wanderer"]]
-    counts = [sum(int(length // 5) == int(x // 5) for length in lengths) for x in xs]
-    rates = wanderer.lines[0].get_ydata() / 100
-    assert sum(rate * count for rate, count in zip(rates, counts, strict=True)) == pytest.approx(
-        sum(won)
-    )
-
-
 def test_outcomes_add_up(groups):
     (axes,) = plots.outcomes(groups).axes
     rows = {}
@@ -56,14 +41,6 @@ def test_outcomes_add_up(groups):
     success = axes.containers[0]
     assert success.get_label() == "success"
     assert success[0].get_width() == 100
-
-
-def test_languages_have_a_bar_each(groups):
-    success, ndtw = plots.languages(groups).axes
-    assert [label.get_text() for label in success.get_xticklabels()] == ["en"]
-    assert success.patches[0].get_height() == 100
-    values = [trace.steps[-1].metrics["nDTW"] for trace in groups["wanderer"]]
-    assert ndtw.patches[1].get_height() == pytest.approx(100 * sum(values) / len(values))
 
 
 def test_a_language_without_walks_is_not_drawn_as_a_failure(groups):

@@ -46,19 +46,3 @@ def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces
         (one, "teacher"): teacher,
         (one, "wanderer"): wanderer,
     }
-
-
-def test_an_agent_keeps_its_name_if_sources_have_walked_different_subsets(traces):
-    one, two, three = Path("/x/one"), Path("/x/two"), Path("/x/three")
-    sources = {one: traces[:3], two: traces[2:6], three: traces[5:7]}
-    # The first and the last source have no episode in common, only with the one between them.
-    assert label_agents(sources) == {
-        (one, "teacher"): traces[:3],
-        (two, "teacher"): traces[3:6],
-        (three, "teacher"): traces[6:7],
-    }
-    apart = label_agents({one: traces[:2], three: traces[5:7]})
-    assert [trace.agent for trace in apart[three, "teacher"]] == ["teacher three"] * 2
-    # Episodes of two datasets are different ones, even if they have the same id.
-    r4r = [msgspec.structs.replace(traces[0], dataset="r4r")]
-    assert label_agents({one: traces[:1], two: r4r})[one, "teacher"][0].agent == "teacher one"

@@ -1,9 +1,7 @@
 import http.client
 import json
 import logging
-import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import msgspec
@@ -14,7 +12,7 @@ from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UnknownNameError
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import STATIC, RequestError, Routes, language_of
+from clipnav.viewer.site.routes import STATIC, RequestError, Routes
 from clipnav.viewer.site.server import ViewerServer
 from clipnav.viewer.trace import KnownMap, KnownNode
 
@@ -171,28 +169,9 @@ def test_a_fault_of_ours_is_said_and_survived(server, site, monkeypatch, caplog)
     assert ask(server, "GET", "/api/site")[0] == 200
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-def test_serves_on_ipv6_too(site):
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    with serving(site, "::1") as server:
-        host = f"[::1]:{server.server_address[1]}"
-        assert server.url == f"http://{host}/"
-        assert ask(server, "GET", "/api/site", Host=host)[0] == 200
-
-
-def test_a_port_that_is_taken_is_told_with_the_remedy(server):
-    port = server.server_address[1]
-    with pytest.raises(OSError, match=rf"port {port} of 127\.0\.0\.1 .*--port 0"):
-        ViewerServer(port=port)
-
-
-@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
-def test_a_browser_that_left_is_no_fault(server, site, monkeypatch, caplog, capsys, error):
+def test_a_browser_that_left_is_no_fault(server, site, monkeypatch, caplog, capsys):
     def left(query):
-        raise error
+        raise ConnectionResetError
 
     monkeypatch.setitem(site._gets, "/api/scene", left)
     with pytest.raises(http.client.RemoteDisconnected):
@@ -275,32 +254,6 @@ def test_instructions_in_buildings_that_the_agent_does_not_know_are_refused(libr
     site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower")
     with pytest.raises(RequestError, match="is not loaded: the agent knows the buildings of its"):
         site.post("/api/follow", {"episode": KEY, "instruction": "Go."})
-
-
-def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, traces):
-    both = threading.Barrier(2)
-    met = []
-
-    def follow(episode):
-        try:
-            both.wait(0.2)
-            met.append(episode.instruction)
-        except threading.BrokenBarrierError:
-            both.reset()
-        return traces[0]
-
-    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower")
-    orders = [{"episode": KEY, "instruction": text} for text in ("Go.", "Stay.")]
-    with ThreadPoolExecutor(2) as people:
-        list(people.map(lambda order: site.post("/api/follow", order), orders))
-    assert met == []
-
-
-def test_languages_are_told_by_their_script():
-    texts = {"hi": "आगे बढ़ें", "te": "ముందుకు వెళ్ళండి", "en": "go on"}
-    assert {language: language_of(text) for language, text in texts.items()} == {
-        language: language for language in texts
-    }
 
 
 def test_traces_of_another_world_are_refused(traces):

@@ -6,7 +6,6 @@ import pytest
 
 from clipnav.envs.metrics import score_path
 from clipnav.envs.metrics.summaries import SUMMARY_METRICS
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.vln_env import VlnEnv
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
@@ -15,7 +14,6 @@ from clipnav.viewer.trace import (
     outcome,
     read_traces,
     record,
-    record_all,
     trace_json,
     trace_of_path,
     traces_of_submission,
@@ -73,20 +71,6 @@ def test_a_walk_that_never_stops_is_cut_off(traces):
     assert trace.steps[-1].action is None
     assert trace.steps[0].word_attention is None
     assert trace.steps[0].candidates[0].probability is None
-
-
-def test_several_agents_walk_the_same_episodes(tiny_env, teacher, wanderer, traces):
-    walkers = {"teacher": teacher, "who wanders": wanderer}
-    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"])
-    assert recorded["teacher"] == [traces[0], traces[3]]
-    assert recorded["who wanders"][1].agent == "who wanders"
-
-
-def test_a_recording_names_the_dataset_and_split_of_its_environment(tiny_arguments, teacher):
-    arguments = {**tiny_arguments, "dataset": "rxr", "split": "val_unseen", "observe": "indices"}
-    env = make_vln_vector_env(2, "Disabled", **arguments)
-    (trace,) = record(env, teacher, [env.episodes[0].instr_id], name="teacher")
-    assert (trace.dataset, trace.split) == ("rxr", "val_unseen")
 
 
 def test_a_recording_replaces_only_traces_of_the_same_agent_and_split(
@@ -220,11 +204,6 @@ def test_a_trace_that_is_being_written_is_left_out(traces, tmp_path):
     temporary_path(written.with_stem("101_0")).write_bytes(trace_json(traces[1])[:100])
     write_trace(traces[1], temporary_path(tmp_path / "other"))
     assert read_traces(tmp_path) == traces[:1]
-
-
-def test_an_empty_folder_is_no_collection(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no traces"):
-        read_traces(tmp_path)
 
 
 def test_empty_files_are_no_collection(tmp_path):

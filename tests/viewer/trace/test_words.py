@@ -38,16 +38,6 @@ def test_attention_is_assigned_to_the_words_of_the_tokens(language):
     assert word_attention(tokenizer, text, ids, weights) == pytest.approx(expected, abs=1e-4)
 
 
-def test_truncated_words_have_no_attention():
-    text = TEXTS["en"]
-    tokenizer = WordTokenizer.build([text] * 5)
-    weights = np.full(5, 0.2)
-    attention = word_attention(tokenizer, text, tokenizer.encode(text, 5), weights)
-    assert attention[:4] == (0.2, 0.2, 0.2, 0.2)
-    assert set(attention[4:-1]) == {0.0}
-    assert attention[-1] == 0.2
-
-
 def test_agents_without_instructions_attend_to_start_and_end_tokens():
     text = TEXTS["en"]
     tokenizer = WordTokenizer.build([text] * 5)
