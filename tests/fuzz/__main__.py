@@ -19,6 +19,7 @@ import pretraining_files
 import reliability_files
 import run_files
 import task_files
+from samples import Sample
 
 from clipnav.errors import _is_expected, _message
 
@@ -31,7 +32,12 @@ MODULES = (
     pretraining_files,
     reliability_files,
 )
-READERS = {reader.__name__: reader for module in MODULES for reader in module.READERS}
+READERS = {
+    name: function
+    for module in MODULES
+    for name, function in vars(module).items()
+    if not name.startswith("_") and getattr(function, "__annotations__", {}).get("return") == Sample
+}
 # Readers that start a process for each file.
 SLOW = (
     "features_hdf5",

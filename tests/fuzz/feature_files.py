@@ -113,16 +113,3 @@ def grid_cache(folder: Path) -> Sample:
     grids = np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(np.float16)
     GridCache(folder, "clip").add(KEYS, grids, np.ones((3, 2, 2), bool))
     return folder / "00000.safetensors", lambda: GridCache(folder, "clip").read(KEYS)
-
-
-READERS = [
-    store,
-    store_in_shards,
-    features_tsv,
-    features_hdf5,
-    features_hdf5_packed,
-    features_lmdb,
-    features_lmdb_packed,
-    partial_store,
-    grid_cache,
-]

@@ -268,26 +268,3 @@ def graph_cache(folder: Path) -> Sample:
     path = folder / "attic.tables"
     write_tables(path, {"positions": np.zeros((3, 3)), "edges": np.zeros((2, 4), int)})
     return path, lambda: read_tables(path)
-
-
-READERS = [
-    connectivity,
-    scans,
-    r2r,
-    r4r,
-    rxr,
-    rxr_packed,
-    joined_paths,
-    demonstrations,
-    submission,
-    submission_packed,
-    traces,
-    traces_packed,
-    continuous_episodes,
-    continuous_ground_truth,
-    continuous_submission,
-    view_objects,
-    paired_paths,
-    conversations,
-    graph_cache,
-]

@@ -111,16 +111,3 @@ def house_pictures(folder: Path) -> Sample:
 
 def house_pictures_description(folder: Path) -> Sample:
     return _house_pictures(folder, "house.json")
-
-
-READERS = [
-    picture_jpeg,
-    picture_jpeg_progressive,
-    picture_png,
-    skybox,
-    skybox_depth,
-    house_glb,
-    house_side_file,
-    house_pictures,
-    house_pictures_description,
-]

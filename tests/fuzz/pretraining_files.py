@@ -194,21 +194,3 @@ def original_checkpoint(folder: Path) -> Sample:
         convert_checkpoint(path, output, "house_clip", str(bert), answers, heads=2)
 
     return path, convert
-
-
-READERS = [
-    lxmert_pairs,
-    pair_index,
-    pair_index_texts,
-    pair_index_ends,
-    pair_index_images,
-    pair_index_scores,
-    pretraining_answers,
-    uniter_texts,
-    pretrained_trunk,
-    pretrained_bert,
-    pretrained_pieces,
-    pretrained_config,
-    pretrained_weights,
-    original_checkpoint,
-]

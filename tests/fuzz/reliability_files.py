@@ -37,6 +37,3 @@ def selector_description(folder: Path) -> Sample:
         Description("run", "0" * 64, "val", "q.json", "a.json", "V2", widths, None, thresholds),
     )
     return folder / "selector.json", lambda: read_description(folder)
-
-
-READERS = [question_parts, published_parts, selector_description]

@@ -103,16 +103,3 @@ def archive(folder: Path) -> Sample:
         unpack_zip(path, folder / "out")
 
     return path, unpack
-
-
-READERS = [
-    vocabulary,
-    vocabulary_of_pieces,
-    vocabulary_of_tasks,
-    config,
-    metrics,
-    trainer,
-    model,
-    checksums,
-    archive,
-]

@@ -1,7 +1,7 @@
 """Type and helpers of samples.
 
-A sample is a file to damage and a function that reads it. Each function in `READERS` writes the
-files of its sample into a folder and returns the sample.
+A sample is a file to damage and a function that reads it. Each public function that returns one
+writes its files into a folder; its name is that of the reader.
 """
 
 import gzip

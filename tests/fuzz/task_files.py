@@ -219,27 +219,3 @@ def glove(folder: Path) -> Sample:
     path = folder / "glove.6B.5d.txt"
     path.write_text("".join(f"{word} 0.1 -0.25 0.5 1 2\n" for word in (*words.words, "lamp")))
     return path, lambda: read_glove(path, words)
-
-
-READERS = [
-    vqa_questions,
-    multilingual_tsv,
-    translated_questions,
-    vqa_annotations,
-    vqa_submission,
-    easy_vqa,
-    answers_json,
-    answers_text,
-    hypotheses,
-    gqa_questions,
-    gqa_choices,
-    gqa_predictions,
-    captions,
-    caption_references,
-    caption_results,
-    own_questions,
-    own_questions_json,
-    regions,
-    regions_packed,
-    glove,
-]

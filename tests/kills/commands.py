@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from clipnav.storage import file_sha256
 
 PROGRAMS = Path(__file__).parent / "programs"
+WITH_SIMPLE_HOUSES = PROGRAMS / "with_simple_houses.py"
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 _CLOCK = ("seconds", "training_seconds")
 
@@ -27,6 +28,7 @@ class Command:
         state: Function from the output folder to the values that are compared.
         waits: Whether a second process waits for the first instead of being refused.
         resumes: Whether an interrupted run is resumed with --resume.
+        words: First words of the command line.
     """
 
     program: Path
@@ -34,6 +36,7 @@ class Command:
     state: Callable[[Path], Mapping[str, Any]]
     waits: bool = False
     resumes: bool = False
+    words: tuple[str, ...] = ()
 
 
 def files_in(folder: Path) -> dict[str, str]:
@@ -162,8 +165,8 @@ def commands(world: Path, download: list[str]) -> dict[str, Command]:
         return ["--scans", "house_00-house_03", "--workers", "2", *folders]
 
     def store(output: Path) -> list[str]:
-        path = str(output / "store.safetensors")
-        return ["--scans", "house_00", "--output", path, "--shard", "0/3", *picture]
+        flags = ["--scans", "house_00", "--output", str(output / "store.safetensors")]
+        return [*flags, "--shard", "0/3", *picture]
 
     def pretraining(output: Path) -> list[str]:
         folders = ["--output", str(output / "run"), "--export", str(output / "clip")]
@@ -173,22 +176,32 @@ def commands(world: Path, download: list[str]) -> dict[str, Command]:
         return [download[0], str(output / "file.bin"), download[1]]
 
     def made(output: Path) -> list[str]:
-        return [*tasks, "--image-size", "32", "--workers", "1", "--output", str(output / "tasks")]
+        flags = [*tasks, "--image-size", "32", "--workers", "1"]
+        return [*flags, "--output", str(output / "tasks")]
 
     def exported(output: Path) -> list[str]:
         flags = ["--split", "val_unseen", "--episodes", "4", "--shard-episodes", "1"]
         flags += ["--seed", "3", "--image-size", "16"]  # in two houses
-        return [*flags, "--workers", "2", "--output", str(output / "demonstrations")]
+        flags += ["--workers", "2", "--output", str(output / "demonstrations")]
+        return flags
 
     return {
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **RUN),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **RUN),
-        "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
-        "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
-        "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),
-        "demonstrations": Command(PROGRAMS / "export_demonstrations.py", exported, files_in),
+        "extraction": Command(WITH_SIMPLE_HOUSES, store, files_in, words=("extract-features",)),
+        "houses": Command(
+            WITH_SIMPLE_HOUSES, houses, files_in, waits=True, words=("build-houses",)
+        ),
+        "tasks": Command(WITH_SIMPLE_HOUSES, made, files_in, words=("make-house-tasks",)),
+        "demonstrations": Command(
+            WITH_SIMPLE_HOUSES, exported, files_in, words=("export-demonstrations",)
+        ),
         "house clip": Command(
-            PROGRAMS / "pretrain_house_clip.py", pretraining, clip_state, resumes=True
+            WITH_SIMPLE_HOUSES,
+            pretraining,
+            clip_state,
+            resumes=True,
+            words=("pretrain-house-clip",),
         ),
         "download": Command(PROGRAMS / "download.py", fetched, files_in),
     }

@@ -43,7 +43,8 @@ class Attempts:
         cache = {"CLIPNAV_CACHE": self.folder / "cache"}
         log = log or self.log
         log.unlink(missing_ok=True)
-        return self._launcher.start(self.command.program, arguments, cache, log)
+        words = [*self.command.words, *arguments]
+        return self._launcher.start(self.command.program, words, cache, log)
 
     def wait(self, process):
         return self._launcher.wait(process)

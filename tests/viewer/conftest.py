@@ -9,6 +9,7 @@ from clipnav.envs.episodes import load_episodes
 from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.panoramas import Panorama
 from clipnav.envs.worlds import world_files
+from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import record
 from clipnav.viewer.trace.building import Setting
 from clipnav.viewer.trace.continuous import ContinuousRecorder
@@ -99,6 +100,26 @@ def traces(tiny_env, teacher, wanderer):
     return [
         trace for name, agent in named.items() for trace in record(tiny_env, agent, ids, name=name)
     ]
+
+
+@pytest.fixture
+def empty_library(tiny_world):
+    return Library(world_files("matterport", tiny_world), "r2r")
+
+
+@pytest.fixture
+def library(empty_library, traces):
+    """Library of all episodes of the training split."""
+    empty_library.add(traces)
+    return empty_library
+
+
+@pytest.fixture
+def continuous_library(expert_trace):
+    """Library of the expert's continuous walk."""
+    library = Library(world_files("houses"), "r2r")
+    library.add([expert_trace])
+    return library
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,11 @@
 import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures
-from clipnav.envs.worlds import world_files
 from clipnav.viewer.films.filming import Frames
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import Walk
 from clipnav.viewer.scene.scenes import scene
-from clipnav.viewer.site.library import Library
-
-
-@pytest.fixture
-def library(tiny_world):
-    return Library(world_files("matterport", tiny_world), "r2r")
 
 
 @pytest.fixture

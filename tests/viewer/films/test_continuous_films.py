@@ -5,20 +5,16 @@ import numpy as np
 import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures
-from clipnav.envs.worlds import world_files
 from clipnav.viewer.films import FilmSettings, film_walks
 from clipnav.viewer.films.side_panels import listed_motions
 from clipnav.viewer.films.timeline import Walk, phases
 from clipnav.viewer.scene.free_pictures import FreePictures
-from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace.format import position_of
 
 
 @pytest.fixture
-def library(expert_trace):
-    library = Library(world_files("houses"), "r2r")
-    library.add([expert_trace])
-    return library
+def library(continuous_library):
+    return continuous_library
 
 
 def test_the_camera_follows_positions_and_headings(library, expert_trace):

@@ -6,14 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
-from clipnav.envs.worlds import world_files
 from clipnav.viewer.outputs.rerun_log import log_trace
-from clipnav.viewer.site.library import Library
-
-
-@pytest.fixture
-def library(tiny_world):
-    return Library(world_files("matterport", tiny_world), "r2r")
 
 
 def test_logs_are_read_by_rerun(library, traces, tmp_path, grey, monkeypatch):

@@ -3,21 +3,17 @@
 import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures
-from clipnav.envs.worlds import world_files
 from clipnav.viewer.scene.free_pictures import FreePictures
 from clipnav.viewer.site.continuous_walks import ContinuousDriver
 from clipnav.viewer.site.export import export_page
-from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT
 
 KEY = "val_unseen/32000_0"
 
 
 @pytest.fixture
-def library(expert_trace):
-    library = Library(world_files("houses"), "r2r")
-    library.add([expert_trace])
-    return library
+def library(continuous_library):
+    return continuous_library
 
 
 @pytest.fixture

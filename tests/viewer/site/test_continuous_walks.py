@@ -12,10 +12,8 @@ KEY = "val_unseen/32000_0"
 
 
 @pytest.fixture
-def library(expert_trace):
-    library = Library(world_files("houses"), "r2r")
-    library.add([expert_trace])
-    return library
+def library(continuous_library):
+    return continuous_library
 
 
 @pytest.fixture

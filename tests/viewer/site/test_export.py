@@ -5,18 +5,9 @@ import msgspec
 import pytest
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
-from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.export import export_outcomes, export_page, representative_walks
-from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.routes import STATIC
 from clipnav.viewer.trace import outcome, trace_json
-
-
-@pytest.fixture
-def library(tiny_world, traces):
-    library = Library(world_files("matterport", tiny_world), "r2r")
-    library.add(traces)
-    return library
 
 
 def held(text):

@@ -7,21 +7,13 @@ import msgspec
 import pytest
 
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.envs.worlds import world_files
-from clipnav.viewer.site.library import Library, episode_of
+from clipnav.viewer.site.library import episode_of
 from clipnav.viewer.site.manual_walks import ManualWalks
 from clipnav.viewer.site.routes import RequestError, Routes
 from clipnav.viewer.trace import read_traces, trace_of_path
 from clipnav.viewer.trace.building import Setting
 
 KEY = "train/100_0"
-
-
-@pytest.fixture
-def library(tiny_world, traces):
-    library = Library(world_files("matterport", tiny_world), "r2r")
-    library.add(traces)
-    return library
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ KEY = "train/100_0"
 
 
 @pytest.fixture
-def library(tiny_world, traces):
-    library = Library(world_files("matterport", tiny_world), "r2r")
-    library.add(traces)
-    return library
-
-
-@pytest.fixture
 def site(library, tmp_path, grey):
     pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
     return Routes(library, pictures, ManualWalks(library, tmp_path / "traces"))

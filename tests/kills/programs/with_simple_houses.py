@@ -1,4 +1,4 @@
-"""Run `clipnav build-houses` with simple houses, also in its worker processes."""
+"""Run a command of clipnav with simple houses, also in its worker processes."""
 
 import sys
 
@@ -7,4 +7,4 @@ from tests.kills.small_house import use_small_houses
 
 use_small_houses()
 if __name__ == "__main__":
-    sys.exit(main(["build-houses", *sys.argv[1:]]))
+    sys.exit(main(sys.argv[1:]))
