@@ -65,14 +65,3 @@ def test_rows_on_other_episodes_are_refused_before_a_training(
     with pytest.raises(UserError, match=complaint):
         run_command(*given, "--", "--world", "matterport", "--data-dir", tiny_world)
     assert not (tmp_path / "output").exists()
-
-
-def test_a_comparison_of_nothing_is_refused(run_command, capsys):
-    for given, complaint in (
-        (["--seeds", "0"], "--seeds 0: must be at least 1"),
-        (["--splits"], "--splits: names no split; name at least one"),
-        (["--splits", "val_seen", "val_seen"], "--splits val_seen val_seen: names a"),
-    ):
-        with pytest.raises(SystemExit):
-            run_command("compare-agents", *given)
-        assert complaint in capsys.readouterr().err

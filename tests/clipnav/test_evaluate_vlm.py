@@ -157,32 +157,6 @@ def test_runs_are_read_before_the_first_request(arguments, tmp_path, run_command
             run_command(*evaluate, random)
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ([], "--url and --model, or a --local-model"),
-        (["--url", "http://a/v1"], "--url and --model belong together"),
-        (["--url", "a/v1", "--model", "m"], "--url a/v1: must start with http"),
-        (["--url", "http://me:secret@a/v1", "--model", "m"], "must not contain a password"),
-        (
-            [
-                *("--url", "http://a/v1", "--model", "m", "--strategy", "navgpt"),
-                *("--pictures", "candidates"),
-            ],
-            "navgpt describes views in words",
-        ),
-        (
-            ["--url", "http://a/v1", "--model", "m", "--captioner", "runs/x"],
-            "--captioner runs/x has no effect with --strategy plain",
-        ),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(flags, message, run_command, capsys):
-    with pytest.raises(SystemExit):
-        run_command("evaluate-vlm", *flags)
-    assert message in " ".join(capsys.readouterr().err.split())
-
-
 def test_evaluations_without_episodes_or_pictures_are_refused(arguments, run_command):
     evaluate = ("evaluate-vlm", "--url", "http://127.0.0.1:9/v1", *arguments)
     with pytest.raises(ValueError, match="--episodes 9999: the split has 8 episodes"):

@@ -85,19 +85,3 @@ def test_seeds_choose_the_pairs(run_command, monkeypatch):
     first, _, again, _, other, _ = starts
     assert first == again
     assert first != other
-
-
-@pytest.mark.parametrize("flags", [(), ("--check", "--compare")])
-def test_one_action_is_required(run_command, capsys, flags):
-    with pytest.raises(SystemExit) as ended:
-        run_command("habitat-server", *flags)
-    assert ended.value.code == 2
-    assert "give either --check or --compare" in capsys.readouterr().err
-
-
-def test_flags_of_compare_have_no_effect_with_check(run_command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run_command("habitat-server", "--check", "--json", "rows.json")
-    assert ended.value.code == 2
-    message = " ".join(capsys.readouterr().err.split())
-    assert "--json rows.json has no effect with --check" in message

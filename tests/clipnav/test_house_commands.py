@@ -15,26 +15,6 @@ def built(monkeypatch):
     return built
 
 
-@pytest.mark.parametrize(
-    ("script", "flag", "value", "complaint"),
-    [
-        ("build-houses", "--workers", 0, "must be at least 1"),
-        ("build-houses", "--sheet-houses", 0, "must be at least 1"),
-        ("build-houses", "--contact-sheet", "no/such/x.jpg", "must be a .png or .jpg"),
-        ("build-houses", "--contact-sheet", "sheet", "must be a .png or .jpg"),
-        ("make-house-tasks", "--workers", 0, "must be at least 1"),
-        ("pretrain-house-clip", "--workers", 0, "must be at least 1"),
-    ],
-)
-def test_impossible_settings_are_refused_at_once(
-    run_command, capsys, built, script, flag, value, complaint
-):
-    with pytest.raises(SystemExit):
-        run_command(script, flag, value)
-    assert f"{flag} {value}: {complaint}" in " ".join(capsys.readouterr().err.split())
-    assert not built
-
-
 def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
     def build(house_set, scans, workers, rebuild, graphs, data_dir):
         graphs.mkdir(parents=True, exist_ok=True)
@@ -47,21 +27,6 @@ def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
     assert incomplete in run_command(*part)
     assert "missing" not in run_command("build-houses", "--set", "standard")
     assert "missing" not in run_command(*part, "--connectivity-dir", tmp_path / "graphs")
-
-
-@pytest.mark.parametrize(
-    ("flags", "problem"),
-    [
-        (("--statistics", "a", "--scans", "house_00"), "--scans house_00 has no effect"),
-        (("--statistics", "a", "--contact-sheet", "x.png"), "--contact-sheet x.png has no effect"),
-        (("--sheet-houses", "5"), "--sheet-houses 5 has no effect without --contact-sheet"),
-    ],
-)
-def test_flags_without_effect_are_refused(run_command, capsys, built, flags, problem):
-    with pytest.raises(SystemExit):
-        run_command("build-houses", *flags)
-    assert problem in " ".join(capsys.readouterr().err.split())
-    assert not built
 
 
 @pytest.mark.parametrize("flag", ["--connectivity-dir", "--data-dir"])

@@ -75,14 +75,6 @@ def test_traces_of_splits_that_share_instructions_are_refused(run_command, tmp_p
             run_command("evaluate-agent", run, *alone)
 
 
-@pytest.mark.parametrize("command", ["evaluate-submission mine.json", "export-continuous-episodes"])
-def test_a_command_needs_a_split(command, run_command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run_command(*command.split(), "--splits")
-    assert ended.value.code == 2
-    assert "--splits: names no split; name at least one" in shown(capsys.readouterr().err)
-
-
 def shown(error):
     """Return a boxed message in one line."""
     return " ".join(error.replace("│", " ").replace("|", " ").split())
@@ -141,9 +133,37 @@ def inputs(tmp_path, monkeypatch):
         ("evaluate-reliability a.json --json a.json", "is also an input"),
         ("split-questions --output run/config.json", "is a file of the run run"),
         ("habitat-server --compare --json run/config.json", "is a file of the run run"),
+        ("habitat-server", "give either --check or --compare"),
+        ("habitat-server --check --compare", "give either --check or --compare"),
+        ("habitat-server --check --json b.json", "--json b.json has no effect with --check"),
+        ("evaluate-submission a.json --splits", "--splits: names no split; name at least one"),
+        ("export-continuous-episodes --splits", "--splits: names no split; name at least one"),
+        ("compare-agents --splits", "--splits: names no split; name at least one"),
+        ("compare-agents --splits val_seen val_seen", "--splits val_seen val_seen: names a"),
+        ("compare-agents --seeds 0", "--seeds 0: must be at least 1"),
+        ("evaluate-reliability a b --names x", "1 names for 2 models; give one name for each"),
+        ("evaluate-reliability a b --names x x", "two models are named x; give each a name of"),
+        ("build-houses --contact-sheet no/such/x.gif", "must be a .png or .jpg"),
+        ("build-houses --statistics a --scans house_00", "--scans house_00 has no effect"),
+        ("build-houses --sheet-houses 5", "--sheet-houses 5 has no effect without --contact"),
+        ("pretrain-house-clip --workers 0", "--workers 0: must be at least 1"),
+        ("evaluate-vlm", "--url and --model, or a --local-model"),
+        ("evaluate-vlm --url http://a/v1", "--url and --model belong together"),
+        ("evaluate-vlm --url a/v1 --model m", "--url a/v1: must start with http"),
+        ("evaluate-vlm --url http://me:secret@a/v1 --model m", "must not contain a password"),
+        (
+            "evaluate-vlm --url http://a/v1 --model m --strategy navgpt --pictures candidates",
+            "navgpt describes views in words",
+        ),
+        (
+            "evaluate-vlm --url http://a/v1 --model m --captioner runs/x",
+            "--captioner runs/x has no effect with --strategy plain",
+        ),
     ],
 )
-def test_an_output_replaces_no_input(words, complaint, inputs, run_command, capsys):
+def test_impossible_command_lines_are_refused_and_no_input_is_replaced(
+    words, complaint, inputs, run_command, capsys
+):
     with pytest.raises(SystemExit) as ended:
         run_command(*words.split())
     assert ended.value.code == 2
@@ -161,19 +181,6 @@ def test_an_output_replaces_no_input(words, complaint, inputs, run_command, caps
 def test_a_conversion_replaces_no_output(words, inputs, run_command):
     with pytest.raises(FileExistsError, match=r"--output .* already exists; name another one"):
         run_command(*words.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("a b --names x", "1 names for 2 models; give one name for each model"),
-        ("a b --names x x", "two models are named x; give each a name of its own"),
-    ],
-)
-def test_names_of_models_are_distinct_and_complete(arguments, message, run_command, capsys):
-    with pytest.raises(SystemExit):
-        run_command("evaluate-reliability", *arguments.split())
-    assert message in shown(capsys.readouterr().err)
 
 
 def test_damaged_settings_and_features_name_a_remedy(run_command, tmp_path):
