@@ -20,7 +20,7 @@ from clipnav.encoders.extraction.encoding import (
 from clipnav.encoders.extraction.house_labels import WIDTH, HouseLabels
 from clipnav.encoders.extraction.ray_engine import check_ray, ray_rows
 from clipnav.encoders.extraction.view_sources import ViewSource
-from clipnav.encoders.extraction.world_views import (
+from clipnav.encoders.extraction.world_features import (
     Viewpoints,
     chosen_viewpoints,
     load_views,

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clipnav.encoders.pretraining.learner import image_features
-from clipnav.encoders.weights.local_dir import WEIGHTS_FILE, write_local_dir
+from clipnav.encoders.weights.weight_files import WEIGHTS_FILE, write_local_dir
 
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from clipnav.encoders.weights.local_dir import write_local_dir
 from clipnav.encoders.weights.model_building import check_fit
 from clipnav.encoders.weights.model_config import check_model_config
-from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.encoders.weights.weight_files import read_weights, write_local_dir
 from clipnav.storage.errors import UserError
 
 # Sizes that OpenAI's files store among the weights; open_clip refuses them.

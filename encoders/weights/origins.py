@@ -1,27 +1,52 @@
 """Configuration and weights of a model: the shipped one, open_clip names, folders and files."""
 
 import difflib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
 from clipnav.encoders.weights import efficientnet_lite
-from clipnav.encoders.weights.local_dir import (
+from clipnav.encoders.weights.model_config import check_model_config
+from clipnav.encoders.weights.openai_weights import read_openai_weights
+from clipnav.encoders.weights.weight_files import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     read_config,
     read_config_file,
+    read_weights,
 )
-from clipnav.encoders.weights.model_config import check_model_config
-from clipnav.encoders.weights.openai_weights import read_openai_weights
-from clipnav.encoders.weights.reachability import is_downloaded, source_of
-from clipnav.encoders.weights.weight_files import read_weights
 from clipnav.storage.errors import UserError, in_one_line
-from clipnav.storage.reachability import is_reachable
+from clipnav.storage.reachability import is_in_hub_cache, is_reachable
+
+
+def is_downloaded(tag: dict[str, Any]) -> bool:
+    """Return whether the weights of an open_clip tag are on this machine."""
+    if not tag.get("hf_hub"):
+        name = Path(urlsplit(tag.get("url", "")).path).name
+        return Path(os.path.expanduser("~/.cache/clip"), name).is_file()
+    return is_in_hub_cache("/".join(tag["hf_hub"].split("/")[:2]))
+
+
+def any_is_downloaded() -> bool:
+    """Return whether any weights of open_clip are on this machine."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    downloaded = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
+    return any(downloaded) or any(Path(os.path.expanduser("~/.cache/clip")).glob("*"))
+
+
+def source_of(tag: dict[str, Any]) -> str:
+    """Return the URL that the weights of an open_clip tag are downloaded from."""
+    from huggingface_hub.constants import ENDPOINT
+
+    return ENDPOINT if tag.get("hf_hub") else tag.get("url", "")
+
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from clipnav.encoders.weights.local_dir import WEIGHTS_FILE, read_config
 from clipnav.encoders.weights.model_building import check_fit
 from clipnav.encoders.weights.model_config import check_model_config
 from clipnav.encoders.weights.transformers_preprocessing import (
@@ -17,7 +16,7 @@ from clipnav.encoders.weights.transformers_preprocessing import (
     image_processor,
     read_preprocessing,
 )
-from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.encoders.weights.weight_files import WEIGHTS_FILE, read_config, read_weights
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import check_folder, reading

@@ -1,5 +1,6 @@
 """Reading of weight files in PyTorch's formats without running code from them."""
 
+import json
 import math
 import pickle
 import warnings
@@ -9,8 +10,12 @@ from typing import Any
 
 import torch
 
+from clipnav.encoders.weights import model_config
+from clipnav.encoders.weights.model_config import check_model_config, check_preprocess_config
 from clipnav.encoders.weights.torchscript import is_torchscript, read_torchscript
+from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.json_files import read_json_object
 
 REMEDY = "download the file again, or save the weights as safetensors on the machine they are from"
 # Tied weights are stored once under several names; more than this is an attack on the memory.
@@ -78,3 +83,51 @@ def _check(path: Path, weights: Mapping[Any, Any]) -> None:
         size += math.prod(tensor.shape) * tensor.element_size()
     if size > _MOST_COPIES * path.stat().st_size:
         raise UserError(f"{path}: its tensors take {size} bytes, far more than the file; {REMEDY}")
+
+
+CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
+
+
+def write_local_dir(
+    folder: str | Path,
+    weights: Mapping[str, torch.Tensor],
+    model_config: Mapping[str, Any],
+    preprocess_config: Mapping[str, Any],
+) -> None:
+    """Write a folder that open_clip and `ClipEncoder.load` can read."""
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model_cfg": dict(model_config), "preprocess_cfg": dict(preprocess_config)}
+    # safetensors refuses tensors that share memory.
+    copies = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
+    with atomic_write(folder / WEIGHTS_FILE) as temporary:
+        temporary.write_bytes(save(copies, metadata={"format": "pt"}))
+        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read and check `model_cfg` and `preprocess_cfg` of a folder."""
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder / file} is missing; create the folder with clipnav pretrain-house-clip "
+                f"--export {folder}, or with clipnav convert-openai-clip --output {folder}"
+            )
+    return read_config_file(folder / CONFIG_FILE)
+
+
+def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read and check `model_cfg` and `preprocess_cfg` of a file in open_clip's format."""
+    config = read_json_object(path, model_config.REMEDY)
+    unknown = sorted(config.keys() - {"model_cfg", "preprocess_cfg"})
+    if unknown or "model_cfg" not in config:
+        field = repr(unknown[0]) if unknown else "'model_cfg'"
+        problem = "is not a field of open_clip's configurations" if unknown else "is missing"
+        raise UserError(f"{path}: {field} {problem}; {model_config.REMEDY}")
+    preprocessing = config.get("preprocess_cfg") or {}
+    return (
+        check_model_config(config["model_cfg"], str(path)),
+        check_preprocess_config(preprocessing, str(path)),
+    )

@@ -11,7 +11,7 @@ from PIL import Image
 
 from clipnav.commands.agents.compare_encoders import CompareArguments, contestants
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.weights.local_dir import write_local_dir
+from clipnav.encoders.weights.weight_files import write_local_dir
 from clipnav.storage.features.opening import open_store
 
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from clipnav.vl_tasks.captioning.results import write_results
 from clipnav.vl_tasks.data.question_files import write_questions
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.vqa.submissions import write_submission
+
+RESULTS = [{"image_id": 1, "caption": "A red sofa"}, {"image_id": 2, "caption": "Two cats run!"}]
 
 
 def test_answers_are_scored_by_type(command, tmp_path):
@@ -17,7 +17,8 @@ def test_answers_are_scored_by_type(command, tmp_path):
     ]
     questions_path, annotations_path = tmp_path / "questions.json", tmp_path / "annotations.json"
     write_questions(questions, questions_path, annotations_path, "test", "val")
-    write_submission(tmp_path / "mine.json", {1: "yes", 2: "2"})
+    answers = [{"question_id": 1, "answer": "yes"}, {"question_id": 2, "answer": "2"}]
+    (tmp_path / "mine.json").write_text(json.dumps(answers))
     scores = tmp_path / "new" / "scores.json"
     done = command(
         "evaluate-answers",
@@ -45,7 +46,7 @@ def test_captions_are_scored_and_images_without_one_counted(command, tmp_path, f
         content = {"images": images}
     references = tmp_path / "references.json"
     references.write_text(json.dumps(content))
-    write_results(tmp_path / "mine.json", {1: "A red sofa", 2: "Two cats run!"})
+    (tmp_path / "mine.json").write_text(json.dumps(RESULTS))
     done = command(
         "evaluate-captions",
         tmp_path / "mine.json",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clipnav.encoders.weights.local_dir import write_local_dir
+from clipnav.encoders.weights.weight_files import write_local_dir
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 VISION = {

@@ -133,7 +133,7 @@ def gqa_choices(folder: Path) -> Sample:
 
 def gqa_predictions(folder: Path) -> Sample:
     from clipnav.vl_tasks.gqa.questions import read_gqa_questions
-    from clipnav.vl_tasks.gqa.submissions import read_gqa_predictions
+    from clipnav.vl_tasks.gqa.scores import read_gqa_predictions
 
     questions = read_gqa_questions(gqa_questions(folder)[0])
     path = write_json(

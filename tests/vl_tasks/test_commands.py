@@ -64,13 +64,11 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert np.abs(laid - seen).max() > 50
 
 
-@pytest.mark.parametrize("model", ["fused", "two-tower"])
-def test_entailment_models_learn(command, shapes, runs, model):
-    run = runs / model
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
-    flags = (*flags, *(MCAN if model == "fused" else ()))
+def test_entailment_models_learn(command, shapes, runs):
+    run = runs / "entailment"
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", "two-tower")
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
-    command("finetune-snli-ve", *flags, "--iterations", "400", "--output", run)
+    command("finetune-snli-ve", *flags, "--iterations", "250", "--output", run)
     assert results(run)["val"]["accuracy"] > 0.8
     command("finetune-snli-ve", "--resume", run, "--submit", "test")
     submission = json.loads((run / "submission_test.json").read_text())
@@ -142,14 +140,6 @@ def test_a_used_output_is_refused_before_images_are_read(command, shapes, tmp_pa
     flags = ("--data", shapes, "--images", tmp_path / "none", "--output", tmp_path)
     with pytest.raises(FileExistsError, match="already contains a run; resume it with --resume"):
         command(name, *flags)
-
-
-def test_an_answer_vocabulary_without_a_correct_answer_is_refused(command, shapes, tmp_path):
-    (tmp_path / "answers.txt").write_text("image,question,answer\n1.png,what?,nothing\n")
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", "--output", tmp_path / "run")
-    with pytest.raises(ValueError, match="no training question has an answer of the answer"):
-        command("finetune-vqa", *flags, "--answers", tmp_path / "answers.txt")
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("what", ["answers", "captions"])

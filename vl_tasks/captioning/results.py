@@ -1,12 +1,9 @@
 """Caption files in COCO format: results of a model, and reference annotations."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError, read_records
 from clipnav.vl_tasks.data.captions import read_captions
@@ -41,12 +38,6 @@ def read_results(path: Path) -> dict[int, str]:
     if not captions:
         raise UserError(f"{path}: it contains no caption; {REMEDY}")
     return captions
-
-
-def write_results(path: Path, captions: Mapping[int, str]) -> None:
-    """Write captions by image id atomically."""
-    rows = [{"image_id": key, "caption": text} for key, text in captions.items()]
-    write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
 def read_references(path: Path) -> dict[int, list[str]]:

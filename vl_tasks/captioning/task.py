@@ -14,8 +14,8 @@ from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.vl_tasks.captioning.cider import CiderD
 from clipnav.vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
 from clipnav.vl_tasks.captioning.metrics import evaluate_captions, score_captions
-from clipnav.vl_tasks.captioning.networks import CaptionNetwork
 from clipnav.vl_tasks.captioning.settings import CaptionConfig
+from clipnav.vl_tasks.captioning.writing import CaptionNetwork
 from clipnav.vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,

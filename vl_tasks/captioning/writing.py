@@ -4,14 +4,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.settings import read_config
-from clipnav.vl_tasks.captioning.networks import CaptionNetwork
+from clipnav.vl_tasks.captioning.captioner import Captioner
+from clipnav.vl_tasks.captioning.decoding import beam_search, write_greedily
 from clipnav.vl_tasks.captioning.settings import CaptionConfig
+from clipnav.vl_tasks.grids.grids import Grids, GridScale
 from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, uncached_source
 from clipnav.vl_tasks.subsets import in_batches
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
+
+
+class CaptionNetwork(nn.Module):
+    """Standardisation of features followed by a captioner."""
+
+    def __init__(self, config: CaptionConfig, channels: int, vocabulary: int) -> None:
+        super().__init__()
+        self.scale = GridScale(channels)
+        longest = max(config.max_words + 1, config.max_length)
+        self.captioner = Captioner(channels, vocabulary, config.captioner, longest)
+        self.max_length = config.max_length
+        self.banned = (vocabulary - 1,)  # the unknown word is never generated
+        self.architecture = {"feature width": str(channels), "vocabulary size": str(vocabulary)}
+
+    def write(self, grids: Grids, beams: int) -> Tensor:
+        """Generate captions (B, T) of images, padded with 0 after the end."""
+        scaled = self.scale(grids)
+        if beams == 1:
+            return write_greedily(self.captioner, scaled, self.max_length, self.banned)
+        return beam_search(self.captioner, scaled, beams, self.max_length, self.banned)
 
 
 class LoadedCaptioner:

@@ -12,7 +12,7 @@ from clipnav.training.checkpoints import VOCABULARY
 from clipnav.vl_tasks.grids.grids import Grids, GridScale
 from clipnav.vl_tasks.grids.regions import RegionSource
 from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.attention import JointVectors
 from clipnav.vl_tasks.networks.mcan import Mcan
 from clipnav.vl_tasks.networks.movie_mcan import MovieMcan
 from clipnav.vl_tasks.networks.pythia import Pythia

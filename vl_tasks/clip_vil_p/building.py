@@ -20,9 +20,8 @@ from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared,
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
 from clipnav.vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
-from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
+from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream, SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 

@@ -1,5 +1,6 @@
 """Conversion of the authors' checkpoints to runs of clipnav pretrain-vl."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,11 +21,50 @@ from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.bert import build_bert
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
-from clipnav.vl_tasks.clip_vil_p.networks.original_names import our_names
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig
+
+_RENAMED = (
+    (r"^bert\.encoder\.layer\.", "stream.bert.encoder.layer."),
+    (r"^bert\.embeddings\.", "stream.bert.embeddings."),
+    (r"^bert\.pooler\.dense\.", "stream.pooler."),
+    (r"^bert\.encoder\.visn_fc\.visn_fc\.", "stream.visual.project."),
+    (r"^bert\.encoder\.visn_fc\.visn_layer_norm\.", "stream.visual.norm."),
+    (r"^bert\.encoder\.visual_pos\.x_position_embedding\.", "stream.visual.rows."),
+    (r"^bert\.encoder\.visual_pos\.y_position_embedding\.", "stream.visual.columns."),
+    (r"^bert\.encoder\.visual_model\.visual\.", "trunk.visual."),
+    (r"^cls\.predictions\.transform\.dense\.", "words.transform."),
+    (r"^cls\.predictions\.transform\.LayerNorm\.", "words.norm."),
+    (r"^cls\.predictions\.bias$", "words.bias"),
+    (r"^cls\.seq_relationship\.", "matching."),
+    (r"^answer_head\.logit_fc\.", "answers."),
+)
+# Weights that the model does not use: embedding of boxes; decoder tied to the word embeddings;
+# attention pooling, text tower and temperature of CLIP; heads of visual objectives.
+_UNUSED = re.compile(
+    r"bert\.encoder\.visn_fc\.box_|cls\.predictions\.decoder\.weight$"
+    r"|bert\.encoder\.visual_model\.(?!visual\.)|bert\.encoder\.visual_model\.visual\.attnpool\."
+    r"|obj_predict_head\.|.*\.position_ids$|.*\.num_batches_tracked$"
+)
+
+
+def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Rename the weights of a checkpoint, without those that the model does not use."""
+    renamed = {}
+    for name, tensor in weights.items():
+        if _UNUSED.match(name):
+            continue
+        ours = next((re.sub(old, new, name) for old, new in _RENAMED if re.match(old, name)), None)
+        if ours is None:
+            raise UserError(
+                f"{source}: {name!r} is not a weight of CLIP-ViL_p; give a checkpoint of the "
+                "pre-training in CLIP-ViL-Pretrain"
+            )
+        renamed[ours] = tensor
+    return renamed
+
 
 _REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 

@@ -1,17 +1,172 @@
 """Files of GQA-form questions: balanced and all questions, choices, and scene graphs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clipnav.envs.houses.views.captions import pick, with_article
 from clipnav.storage.json_files import write_json
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
 from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices, group_names, scene_graph
 from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, Key, Scene
-from clipnav.vl_tasks.house_tasks.gqa_wording import full_answer, gqa_text, program
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, question_text
+from clipnav.vl_tasks.house_tasks.wording import pick_synonym
+
+# {0} is an element of the subject, {a0} the same with an article.
+_FRAMES = {
+    "query-object": ("What is to the {0} of the {1}?", "Which object is to the {0} of the {1}?"),
+    "same-colour": (
+        "Do the {0} and the {1} have the same colour?",
+        "Is the colour of the {0} the same as that of the {1}?",
+    ),
+    "choose-room": ("Is this {a0} or {a1}?", "Does the photo show {a0} or {a1}?"),
+    "verify-room": ("Is this {a0}?", "Does the photo show {a0}?"),
+    "choose-colour": ("Is the {0} {1} or {2}?", "Does the {0} look {1} or {2}?"),
+    "verify-colour": ("Is the {0} {1}?", "Is the colour of the {0} {1}?"),
+    "choose-side": (
+        "Is the {0} to the left or to the right of the {1}?",
+        "Is the {0} to the right or to the left of the {1}?",
+    ),
+    "verify-side": (
+        "Is the {0} to the {1} of the {2}?",
+        "Do you see the {0} to the {1} of the {2}?",
+    ),
+    "both": ("Are there both {a0} and {a1}?", "Is there {a0} and also {a1}?"),
+    "either": ("Is there either {a0} or {a1}?", "Can you see {a0} or {a1}?"),
+}
+# Elements of the subject whose order has no meaning, and which are drawn in any order.
+_ANY_ORDER = {
+    "same-colour": slice(0, 2),
+    "choose-room": slice(0, 2),
+    "choose-colour": slice(1, 3),
+    "both": slice(0, 2),
+    "either": slice(0, 2),
+}
+# Full answers for "yes" and "no".
+_YES_NO = {
+    "same-colour": ("Yes, they have the same colour.", "No, their colours are different."),
+    "verify-room": ("Yes, this is {a0}.", "No, this is not {a0}."),
+    "verify-colour": ("Yes, the {0} is {1}.", "No, the {0} is not {1}."),
+    "verify-side": (
+        "Yes, the {0} is to the {1} of the {2}.",
+        "No, the {0} is not to the {1} of the {2}.",
+    ),
+    "both": ("Yes, there are both {a0} and {a1}.", "No, there are not both {a0} and {a1}."),
+    "either": ("Yes, there is {a0} or {a1}.", "No, there is neither {a0} nor {a1}."),
+    "existence": ("Yes, there is {a0}.", "No, there is no {0}."),
+}
+# Full answers that contain the answer, {x}, or the answer with an article, {ax}.
+_WITH_ANSWER = {
+    "query-object": "The {x} is to the {0} of the {1}.",
+    "nearer": "The {x} is nearer.",
+    "choose-room": "This is {ax}.",
+    "room": "This is {ax}.",
+    "choose-colour": "The {0} is {x}.",
+    "colour": "The {0} is {x}.",
+    "choose-side": "The {0} is to the {x} of the {1}.",
+    "position": "The {0} is {side}.",
+}
+_SIDES = {"left": "on the left", "right": "on the right", "middle": "in the middle"}
+
+
+def gqa_text(question: HouseQuestion, rng: np.random.Generator) -> str:
+    """Return a question as a sentence, which does not depend on its answer."""
+    kind, subject = question.kind, list(question.subject)
+    if kind not in _FRAMES:
+        return question_text(question, rng)
+    if kind in _ANY_ORDER and rng.random() < 0.5:
+        subject[_ANY_ORDER[kind]] = subject[_ANY_ORDER[kind]][::-1]
+    # The answer to "choose-room" must be one of the words of the question.
+    if kind != "choose-room":
+        subject = [pick_synonym(word, rng) for word in subject]
+    return _filled(pick(_FRAMES[kind], rng), subject)
+
+
+def full_answer(question: HouseQuestion) -> str:
+    """Return the answer as a sentence."""
+    answer = question.answer
+    if question.kind in _YES_NO:
+        return _filled(_YES_NO[question.kind][answer == "no"], question.subject)
+    words = {"x": answer, "ax": with_article(answer), "side": _SIDES.get(answer, "")}
+    return _filled(_WITH_ANSWER[question.kind], question.subject, words)
+
+
+def program(question: HouseQuestion, scene: Scene) -> list[dict[str, Any]]:
+    """Return the functional programme of a question, in the form of GQA's field "semantic".
+
+    The arguments contain the object ids of the things, "-" for absent things.
+    """
+    kind, subject = question.kind, question.subject
+    if kind in ("room", "verify-room", "choose-room"):
+        operation = {"room": "query", "verify-room": "verify", "choose-room": "choose"}[kind]
+        steps = [("select", "scene", ()), _last(operation, "place", subject, (0,))]
+    elif kind in ("both", "either"):
+        steps = [*_exists(scene, subject[0], 0), *_exists(scene, subject[1], 2)]
+        steps.append(("and" if kind == "both" else "or", "", (1, 3)))
+    elif kind == "existence":
+        steps = _exists(scene, subject[0], 0)
+    elif kind in ("nearer", "same-colour"):
+        operation = "choose nearer" if kind == "nearer" else "same color"
+        steps = [*(_select(scene, name) for name in subject), (operation, "", (0, 1))]
+    elif kind in ("query-object", "verify-side", "choose-side"):
+        steps = _relation(question, scene)
+    else:
+        name, *colours = subject
+        operation = {"verify-colour": "verify", "choose-colour": "choose"}.get(kind, "query")
+        attribute = "hposition" if kind == "position" else "color"
+        steps = [_select(scene, name), _last(operation, attribute, colours, (0,))]
+    return [
+        {"operation": operation, "argument": argument, "dependencies": list(dependencies)}
+        for operation, argument, dependencies in steps
+    ]
+
+
+_Step = tuple[str, str, tuple[int, ...]]  # operation, argument, dependencies
+
+
+def _select(scene: Scene, name: str) -> _Step:
+    return "select", f"{name} ({_ids(scene, name)})", ()
+
+
+def _exists(scene: Scene, name: str, number: int) -> list[_Step]:
+    return [_select(scene, name), ("exist", "?", (number,))]
+
+
+def _last(
+    operation: str, attribute: str, values: Iterable[str], dependencies: tuple[int, ...]
+) -> _Step:
+    if operation == "query":
+        return operation, attribute, dependencies
+    return f"{operation} {attribute}", "|".join(values), dependencies
+
+
+def _relation(question: HouseQuestion, scene: Scene) -> list[_Step]:
+    """Return the programme of a question about the sides of two things."""
+    if question.kind == "query-object":
+        side, reference = question.subject
+        related = f"_,to the {side} of,s ({_ids(scene, question.answer)})"
+        return [_select(scene, reference), ("relate", related, (0,)), ("query", "name", (1,))]
+    name, reference = question.subject[0], question.subject[-1]
+    if question.kind == "choose-side":
+        operation, relation = "choose rel", "to the left of|to the right of"
+    else:
+        operation, relation = "verify rel", f"to the {question.subject[1]} of"
+    argument = f"{name},{relation},s ({_ids(scene, name)})"
+    return [_select(scene, reference), (operation, argument, (0,))]
+
+
+def _ids(scene: Scene, name: str) -> str:
+    """Return the objects of a name in the scene graph."""
+    ids = [str(thing.object_id) for thing in scene.image.clear if thing.name == name]
+    return ",".join(ids) or "-"
+
+
+def _filled(frame: str, words: Iterable[str], others: dict[str, str] | None = None) -> str:
+    words = list(words)
+    articles = {f"a{number}": with_article(word) for number, word in enumerate(words)}
+    return frame.format(*words, **articles, **(others or {}))
 
 
 def entailed_keys(question: HouseQuestion) -> list[Key]:

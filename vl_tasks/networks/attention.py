@@ -1,5 +1,7 @@
 """Transformer blocks that several models share; padding is masked in all of them."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,3 +95,18 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     if mask is not None:
         scores = scores.masked_fill(~mask[..., None], -torch.inf)
     return scores.softmax(1)
+
+
+class JointVectors(NamedTuple):
+    """Vectors of B questions about images.
+
+    Attributes:
+        image: (B, I), from the image as the question attends to it.
+        question: (B, Q), from the words alone; in a single-stream transformer, from the words in
+            the context of the image.
+        fused: (B, F), from both; input of the classifier.
+    """
+
+    image: Tensor
+    question: Tensor
+    fused: Tensor

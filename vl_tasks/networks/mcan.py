@@ -8,8 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from clipnav.vl_tasks.grids.grids import Grids
-from clipnav.vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
-from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.attention import (
+    Attention,
+    FeedForward,
+    JointVectors,
+    layer_norm,
+    masked_softmax,
+)
 from clipnav.vl_tasks.networks.positions import GridPositions
 from clipnav.vl_tasks.settings.networks import McanConfig
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.grids.grids import Grids
-from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.attention import JointVectors
 from clipnav.vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
 from clipnav.vl_tasks.settings.networks import McanConfig
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from clipnav.vl_tasks.grids.grids import Grids
-from clipnav.vl_tasks.networks.attention import masked_softmax
-from clipnav.vl_tasks.networks.joint import JointVectors
+from clipnav.vl_tasks.networks.attention import JointVectors, masked_softmax
 from clipnav.vl_tasks.networks.mcan import Words
 from clipnav.vl_tasks.settings.networks import PythiaConfig
 

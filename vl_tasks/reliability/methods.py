@@ -1,19 +1,167 @@
 """Networks of the methods of confidence, and the predictions that they make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.reliability.confidence import Predictions, max_prob
-from clipnav.vl_tasks.reliability.outputs import Outputs
-from clipnav.vl_tasks.reliability.selector import SCORES, Selector, selector_loss
-from clipnav.vl_tasks.reliability.settings import SelectorConfig
+from clipnav.vl_tasks.reliability.outputs import INPUTS, SCORES, Outputs
+from clipnav.vl_tasks.reliability.settings import SelectorConfig, SelectorLoss, SelectorSizes
 from clipnav.vl_tasks.vqa.task import answer_loss
+
+BINS = 20
+
+
+class Predictions(NamedTuple):
+    """Answers to B questions.
+
+    Attributes:
+        classes: (B,) int64 classes of the answers.
+        confidence: (B,) 0..1.
+    """
+
+    classes: Tensor
+    confidence: Tensor
+
+
+def known_probabilities(logits: Tensor, unknown: int | None) -> Tensor:
+    """Return the softmax (B, classes) over all answers except the unknown one.
+
+    Args:
+        logits: (B, classes).
+    """
+    if unknown is not None:
+        logits = logits.clone()
+        logits[:, unknown] = -torch.inf
+    return logits.softmax(1)
+
+
+def max_prob(logits: Tensor, unknown: int | None) -> Predictions:
+    """Return the most probable answers; the confidence is their probability (MaxProb)."""
+    confidence, classes = known_probabilities(logits, unknown).max(1)
+    return Predictions(classes, confidence)
+
+
+def bin_edges(bins: int) -> np.ndarray:
+    """Return the float32 edges (bins + 1,) of `torch.linspace` on current processors.
+
+    reliable_vqa uses these. Confidences at the edges are common, so the last bit matters, in which
+    torch's edges differ on processors without fused multiply-add, and numpy's everywhere.
+    """
+    step, index = float(np.float32(1 / bins)), np.arange(bins + 1)
+    edges = np.where(index < (bins + 1) // 2, index * step, 1 - (bins - index) * step)
+    return edges.astype(np.float32)
+
+
+def expected_calibration_error(
+    accuracy: np.ndarray, confidence: np.ndarray, bins: int = BINS
+) -> float:
+    """Return the mean difference between confidence and accuracy over bins of confidence.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (arXiv 1706.04599); bins of equal width
+    that include their upper end. A confidence of 0 is in no bin, as in reliable_vqa (`ECE`).
+
+    Args:
+        accuracy: (N,) 0..1.
+        confidence: (N,) 0..1.
+    """
+    number = np.searchsorted(bin_edges(bins), np.asarray(confidence, np.float32), side="left")
+    inside = number > 0
+    size = bins + 2
+    gap = np.bincount(number[inside], confidence[inside] - accuracy[inside], size)
+    return float(np.abs(gap).sum() / len(accuracy))
+
+
+class Selector(nn.Module):
+    """Network over the vectors and the logits of a frozen VQA model.
+
+    Attributes:
+        architecture: Properties that must match to load saved weights.
+    """
+
+    def __init__(self, widths: Mapping[str, int], sizes: SelectorSizes) -> None:
+        super().__init__()
+        embedded = {
+            "image": sizes.image,
+            "question": sizes.question,
+            "fused": sizes.fused,
+            SCORES: sizes.scores,
+        }
+        self.inputs = tuple(name for name in INPUTS if name in widths)
+        first: dict[str, nn.Module] = {name: nn.ReLU() for name in self.inputs}
+        if sizes.softmax:
+            first[SCORES] = nn.Softmax(dim=1)
+        self.embeddings = nn.ModuleDict(
+            {
+                name: nn.Sequential(first[name], nn.Linear(widths[name], embedded[name]), nn.ReLU())
+                for name in self.inputs
+            }
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(sum(embedded[name] for name in self.inputs), sizes.hidden[0]),
+            nn.Dropout(sizes.dropout),
+            nn.ReLU(),
+            nn.Linear(sizes.hidden[0], sizes.hidden[1]),
+            nn.Dropout(sizes.dropout),
+            nn.ReLU(),
+            nn.Linear(sizes.hidden[1], 2),
+        )
+        inputs = ", ".join(f"{name} {widths[name]}" for name in self.inputs)
+        self.architecture = {
+            "method": "selector",
+            "inputs": inputs,
+            "softmax": "yes" if sizes.softmax else "no",
+        }
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the probabilities (B, 2) that the answers are wrong and correct.
+
+        Args:
+            inputs: Inputs (B, width) by name.
+        """
+        embedded = [self.embeddings[name](inputs[name]) for name in self.inputs]
+        return self.classifier(torch.cat(embedded, dim=1)).softmax(1)
+
+
+def selector_loss(
+    probabilities: Tensor,
+    logits: Tensor,
+    targets: Tensor,
+    unknown: int | None,
+    loss: SelectorLoss = "regress-bce",
+    threshold: float = 1.0,
+) -> Tensor:
+    """Compute the loss of a selector for the answers that the VQA model gives.
+
+    Args:
+        probabilities: Output (B, 2) of the selector.
+        logits: Logits (B, classes) of the VQA model.
+        targets: Soft scores (B, classes) of all answers.
+        loss: regress-bce, regress-mse and regress-l1 regress the soft score of the answer. The
+            others classify: threshold, whether the score is at least `threshold`; max-index,
+            whether the answer is the one with the highest score. As published, both apply a second
+            softmax to the probabilities.
+    """
+    predicted = known_probabilities(logits, unknown).argmax(1)
+    score = targets.gather(1, predicted[:, None])  # (B, 1)
+    if loss == "max-index":
+        # Without any correct answer, the first class has the highest score, too: 0. It is the
+        # unknown answer in the original, which is never predicted.
+        is_best = (predicted == targets.argmax(1)) & (score[:, 0] > 0)
+        return F.cross_entropy(probabilities, is_best.long())
+    if loss == "threshold":
+        return F.cross_entropy(probabilities, (score[:, 0] >= threshold).long())
+    correctness = torch.cat([1 - score, score], dim=1)
+    if loss == "regress-mse":
+        return F.mse_loss(probabilities, correctness)
+    if loss == "regress-l1":
+        return F.l1_loss(probabilities, correctness)
+    return 2 * F.binary_cross_entropy(probabilities, correctness)
 
 
 class VectorScaling(nn.Module):

@@ -21,13 +21,13 @@ from clipnav.vl_tasks.reliability.folder import (
 from clipnav.vl_tasks.reliability.methods import predict_rows
 from clipnav.vl_tasks.reliability.outputs import outputs_of
 from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
-from clipnav.vl_tasks.reliability.scores.answers import (
+from clipnav.vl_tasks.reliability.scores.report import (
+    ModelAnswers,
     ScoredAnswers,
     mixture,
     score_answers,
     score_predictions_file,
 )
-from clipnav.vl_tasks.reliability.scores.report import ModelAnswers
 from clipnav.vl_tasks.reliability.splits import input_files, read_split
 from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.training import warn_of_training_data

@@ -31,13 +31,15 @@ from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork, FineTuning
 from clipnav.vl_tasks.clip_vil_p.optimisers import autocast
 from clipnav.vl_tasks.data.images import image_version
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.networks.joint import JointVectors
-from clipnav.vl_tasks.reliability.selector import INPUTS, SCORES
+from clipnav.vl_tasks.networks.attention import JointVectors
 from clipnav.vl_tasks.subsets import in_batches
 from clipnav.vl_tasks.vqa.answering import open_run
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 Named = dict[str, Tensor]
+SCORES = "scores"
+# Order in which a selector joins the embedded outputs.
+INPUTS = ("image", "question", "fused", SCORES)
 
 
 def joint_vectors(

@@ -44,12 +44,6 @@ def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int,
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
 
-def write_submission(path: Path, answers: Mapping[int, str]) -> None:
-    """Write answers by question id atomically."""
-    rows = [{"question_id": key, "answer": answer} for key, answer in answers.items()]
-    write_text(path, json.dumps(rows, ensure_ascii=False))
-
-
 def write_sure_submission(path: Path, answers: Mapping[int, tuple[str, float]]) -> None:
     """Write answers with their confidence by question id atomically."""
     rows = [

@@ -121,7 +121,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     """Write missing feature stores, loading views once for each input size."""
     from clipnav.encoders.extraction.arguments import ExtractArguments
     from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
-    from clipnav.encoders.extraction.world_views import load_views, view_source
+    from clipnav.encoders.extraction.world_features import load_views, view_source
     from clipnav.storage.features.opening import open_store
     from clipnav.storage.features.shards import is_finished
 

@@ -77,7 +77,7 @@ def run(arguments: ExplainArguments) -> None:
     if arguments.question is None:
         fit, (score, explanation) = arguments.fit, explain_text(arguments, image)
     else:
-        from clipnav.vl_tasks.vqa.explaining import explain_answer
+        from clipnav.vl_tasks.vqa.answering import explain_answer
 
         answer = (arguments.run, arguments.image, arguments.question, arguments.text)
         fit, (found, value, explanation) = "", explain_answer(*answer)

@@ -50,8 +50,12 @@ def main(arguments: Sequence[str]) -> None:
 
     from clipnav.storage import write_text
     from clipnav.vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
-    from clipnav.vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
-    from clipnav.vl_tasks.gqa.submissions import read_gqa_predictions
+    from clipnav.vl_tasks.gqa.scores import (
+        read_gqa_predictions,
+        score_gqa,
+        summary_line,
+        type_lines,
+    )
 
     questions = read_gqa_questions(config.questions)
     balanced = sum(one.balanced for one in questions.values())

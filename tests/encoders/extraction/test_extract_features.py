@@ -2,9 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.encoders.extraction.view_sources import ViewSource
-from clipnav.encoders.extraction.world_views import load_views, scan_dir
+from clipnav.encoders.extraction.world_features import scan_dir
 from clipnav.envs.houses.building.sets import STANDARD
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.panorama import Panorama
@@ -126,13 +124,6 @@ def test_a_damaged_skybox_is_named_and_skipped_only_on_request(
     assert store.metadata["skipped_viewpoints"] == ["attic_a5"]
 
 
-def test_a_missing_skybox_is_an_error_even_if_damaged_ones_are_skipped(
-    extract, skyboxes: Path, tmp_path: Path
-):
-    with pytest.raises(FileNotFoundError, match=r"b0_skybox_small\.jpg"):
-        extract(tmp_path / "store.safetensors", scans=("barn",), skip_damaged=True)
-
-
 def test_habitat_renders_in_a_process_of_its_own(
     extract, encoder: ClipEncoder, tmp_path: Path, habitat_python: Path
 ):
@@ -216,15 +207,6 @@ def test_the_store_of_the_large_set_is_the_default_of_its_environments(
     assert houses == [("standard_00", f"b{i}") for i in range(6)]
     assert store.metadata["world"] == "houses-standard"
     assert store.metadata["panorama_width"] == 64
-
-
-def test_a_process_that_dies_names_the_remedy():
-    def die(_):
-        raise BrokenProcessPool
-
-    source = SimpleNamespace(pool=ThreadPoolExecutor, load=die, check_files=lambda _: None)
-    with pytest.raises(ChildProcessError, match="try another --gpu-device-id"):
-        list(load_views(source, {"attic_a0": None}, 1, ["attic_a0"]))
 
 
 def test_random_weights_must_be_requested_and_are_recorded(

@@ -19,12 +19,12 @@ import torch
 from open_clip.model import CLIP
 
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE
 from clipnav.encoders.weights.openai_weights import read_openai_weights, write_clip
 from clipnav.encoders.weights.transformers_weights import (
     read_transformers_clip,
     write_transformers_clip,
 )
+from clipnav.encoders.weights.weight_files import CONFIG_FILE, WEIGHTS_FILE
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_text_model
 

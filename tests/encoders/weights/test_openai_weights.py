@@ -10,7 +10,6 @@ import torch
 from open_clip.model import CLIP
 
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.weights.local_dir import CONFIG_FILE
 from clipnav.encoders.weights.model_building import build_model
 from clipnav.encoders.weights.openai_weights import (
     openai_model_config,
@@ -22,6 +21,7 @@ from clipnav.encoders.weights.transformers_weights import (
     read_transformers_clip,
     write_transformers_clip,
 )
+from clipnav.encoders.weights.weight_files import CONFIG_FILE
 from clipnav.storage.errors import UserError
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}

@@ -4,9 +4,9 @@ import torch
 
 from clipnav.vl_tasks.captioning.cider import CiderD
 from clipnav.vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
-from clipnav.vl_tasks.captioning.networks import CaptionNetwork
 from clipnav.vl_tasks.captioning.settings import CaptionConfig, CaptionerConfig
 from clipnav.vl_tasks.captioning.task import cross_entropy, mean_of_others, self_critical
+from clipnav.vl_tasks.captioning.writing import CaptionNetwork
 
 WORDS = 8
 SIZES = CaptionerConfig(hidden_size=16, feed_forward_size=24, layers=1, heads=2, input_dropout=0.0)

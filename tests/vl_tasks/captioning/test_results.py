@@ -37,16 +37,6 @@ def test_faults_are_named(tmp_path, text, complaint):
         read_results(path)
 
 
-def test_images_without_captions_have_no_references(tmp_path):
-    path = tmp_path / "dataset_own.json"
-    images = [
-        {"filename": "1.jpg", "cocoid": 1, "split": "val", "sentences": [{"tokens": ["a", "dog"]}]},
-        {"filename": "2.jpg", "cocoid": 2, "split": "test"},
-    ]
-    path.write_text(json.dumps({"images": images}))
-    assert read_any_references(path) == {1: ["a dog"]}
-
-
 @pytest.mark.parametrize("word", ["annotations", "images"])
 def test_the_words_of_captions_do_not_decide_the_format(tmp_path, word):
     path = tmp_path / "references.json"

@@ -8,7 +8,7 @@ import torch
 
 from clipnav.storage.outputs import CONFIG
 from clipnav.vl_tasks.clip_vil_p.building import load_run
-from clipnav.vl_tasks.clip_vil_p.networks.original_names import _RENAMED
+from clipnav.vl_tasks.clip_vil_p.conversion import _RENAMED
 from tests.vl_tasks.clip_vil_p.test_pretraining import make_trainer
 
 # Names here and in the original, from which the test makes a checkpoint.

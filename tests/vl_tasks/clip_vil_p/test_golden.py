@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
+from clipnav.vl_tasks.clip_vil_p.conversion import our_names
 from clipnav.vl_tasks.clip_vil_p.data.batch import Batch, Pictures
 from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, MaskedWordHead, MatchingHead
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
-from clipnav.vl_tasks.clip_vil_p.networks.original_names import our_names
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}

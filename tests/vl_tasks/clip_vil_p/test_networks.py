@@ -6,7 +6,6 @@ from open_clip import get_model_config
 from transformers import BertConfig, BertModel
 
 from clipnav.encoders.weights.model_building import _build
-from clipnav.vl_tasks.clip_vil_p import optimisers
 from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
@@ -88,18 +87,6 @@ def test_all_weights_of_a_trunk_are_trained_at_any_size(config, size):
     (grid * torch.randn_like(grid)).sum().backward()
     without = [n for n, w in trunk.named_parameters() if w.grad is None or not w.grad.any()]
     assert without == []
-
-
-@pytest.mark.parametrize("faithful", [False, True])
-def test_pairs_of_one_image_share_its_features(faithful):
-    torch.manual_seed(0)
-    trunk = Trunk(tower(RESNET), faithful).eval()
-    rows = torch.tensor([1, 0, 1])
-    shared, mask = trunk(pictures()._replace(rows=rows))
-    pixels, boxes, _ = pictures()
-    apart, mask_apart = trunk(Pictures(pixels[rows], boxes[rows]))
-    torch.testing.assert_close(shared, apart)
-    assert torch.equal(mask, mask_apart)
 
 
 def small_stream(channels, positions, **settings):
@@ -185,11 +172,3 @@ def test_attention_of_training_equals_that_of_evaluation(precision):
     tolerance = {"fp32": 1e-5, "bf16": 0.03}[precision]
     for left, right in zip(trained, evaluated, strict=True):
         torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.parametrize("in_hardware", [True, False])
-def test_auto_is_bfloat16_if_the_processor_multiplies_it(monkeypatch, in_hardware):
-    monkeypatch.setattr(optimisers, "multiplies_bf16", lambda device: in_hardware)
-    with autocast("auto", "cpu"):
-        product = torch.eye(2) @ torch.eye(2)
-    assert product.dtype == (torch.bfloat16 if in_hardware else torch.float32)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from clipnav.vl_tasks.house_tasks.gqa_files import gqa_text, program
 from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
-from clipnav.vl_tasks.house_tasks.gqa_wording import gqa_text, program
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 

@@ -10,8 +10,8 @@ from transformers import BertConfig, BertModel
 from clipnav.encoders.weights.model_building import _build
 from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
-from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}

@@ -1,17 +1,13 @@
 """The network: positions of visual tokens, frozen towers, word pieces, and masked words alone."""
 
-import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
-from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
-from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from tests.vl_tasks.clip_vil_p.test_networks import RESNET, VIT, pictures, tower
 
@@ -40,20 +36,6 @@ def test_positions_distinguish_visual_tokens(positions):
     pooled = network(pieces, grid, mask, None).pooled
     mirrored = network(pieces, grid.flip(2), mask, None).pooled
     assert torch.allclose(pooled, mirrored, atol=1e-5) == (positions == 0)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("pools_means", [False, True])
-def test_padding_of_words_and_images_has_no_effect(pools_means):
-    network = stream(4, pools_means=pools_means)
-    grid = torch.randn(1, 3, 4, 12)
-    mask = torch.ones(1, 3, 4, dtype=torch.bool)
-    pieces = torch.tensor([[2, 7, 3]])
-    alone = network(pieces, grid, mask, None).pooled
-    padded = torch.cat([grid, torch.randn(1, 1, 4, 12)], dim=1)
-    longer = torch.cat([mask, torch.zeros(1, 1, 4, dtype=torch.bool)], dim=1)
-    other = network(torch.tensor([[2, 7, 3, 0, 0]]), padded, longer, None).pooled
-    torch.testing.assert_close(alone, other)
 
 
 def test_tokens_of_a_vit_include_the_class_token():
@@ -85,26 +67,6 @@ def test_every_weight_that_requires_a_gradient_has_one(sizes, frozen):
     lacking = [n for n, w in network.named_parameters() if w.requires_grad and w.grad is None]
     assert not lacking
     assert all(weight.requires_grad != frozen for weight in trunk.visual.conv1.parameters())
-
-
-@pytest.fixture(scope="module")
-def maker(languages):
-    index = open_pairs(languages, ["train"], languages / "images", ("en", "fr", "hi"))
-    pieces = WordPieces.learn((index[k].text for k in range(len(index))), 90, keeps_accents=True)
-    return PairBatches(index, pieces, None, Framing(64, 64), 12, False, 0, exchanged=0.0)
-
-
-def test_masked_words_alone_have_no_other_targets(maker):
-    places = np.arange(16)
-    batch = maker.make(BatchKey(places * 9, (1, 0), places))
-    assert (batch.matching == NONE).all()
-    assert (batch.answers == NONE).all()
-    assert (batch.words != NONE).any()
-    assert batch.counts() == {
-        "words": int((batch.words != NONE).sum()),
-        "matching": 0,
-        "answers": 0,
-    }
 
 
 def test_word_pieces_keep_accents_and_vowel_signs():

@@ -13,7 +13,7 @@ from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.parts import divide_images
 from clipnav.vl_tasks.reliability.settings import SelectorSizes, selector_defaults
 from clipnav.vl_tasks.reliability.splits import QuestionSplit
-from clipnav.vl_tasks.reliability.task import Part, SelectionTask
+from clipnav.vl_tasks.reliability.training import Part, SelectionTask
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 SIZES = SelectorSizes(image=8, question=8, fused=8, scores=8, hidden=(16, 16), dropout=0.0)

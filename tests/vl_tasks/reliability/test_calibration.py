@@ -5,8 +5,12 @@ import pytest
 import torch
 
 from clipnav.training.optimisers import make_optimiser
-from clipnav.vl_tasks.reliability.confidence import bin_edges, expected_calibration_error, max_prob
-from clipnav.vl_tasks.reliability.methods import VectorScaling
+from clipnav.vl_tasks.reliability.methods import (
+    VectorScaling,
+    bin_edges,
+    expected_calibration_error,
+    max_prob,
+)
 from clipnav.vl_tasks.reliability.settings import selector_defaults
 from clipnav.vl_tasks.vqa.task import answer_loss
 

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.reliability.scores.answers import ScoredAnswers, mixture, score_answers
 from clipnav.vl_tasks.reliability.scores.metrics import Answers
 from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
-    curve_points,
+    ScoredAnswers,
+    mixture,
     model_report,
     reliability_intervals,
 )
@@ -61,15 +60,6 @@ def test_thresholds_of_val_are_applied_to_test():
     assert found["risk"] == pytest.approx(20, abs=5)
 
 
-def test_curves_have_a_point_per_threshold():
-    one = ScoredAnswers(
-        Answers(np.array([1.0, 0, 1, 0]), np.array([0.9, 0.9, 0.5, 0.1])), np.arange(4)
-    )
-    coverage, risk = curve_points(one)
-    assert coverage.tolist() == [50, 75, 100]
-    assert risk == pytest.approx([50, 100 / 3, 50])
-
-
 @pytest.mark.parametrize(
     ("share", "sizes"), [(0.1, (540, 60)), (0.5, (100, 100)), (1.0, (0, 100)), (0.25, (300, 100))]
 )
@@ -89,11 +79,3 @@ def test_mixtures_have_the_share_of_shifted_questions(share, sizes):
 def test_a_mixture_without_shifted_questions_is_refused():
     with pytest.raises(ValueError, match=r"0\.01 of 48 questions is less than one shifted"):
         mixture(scored(48), scored(24, seed=9), 0.01)
-
-
-def test_answers_are_scored_with_their_images():
-    questions = [Question(5, 9, "?", ("yes",) * 10), Question(6, 4, "?", ("no",) * 10)]
-    found = score_answers({6: ("yes", 0.25), 5: ("yes", 0.75)}, questions, "V3")
-    assert found.answers.accuracy.tolist() == [1, 0]
-    assert found.answers.confidence.tolist() == [0.75, 0.25]
-    assert found.images.tolist() == [1, 0]

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from clipnav.vl_tasks.reliability.confidence import known_probabilities
-from clipnav.vl_tasks.reliability.selector import Selector, selector_loss
+from clipnav.vl_tasks.reliability.methods import Selector, known_probabilities, selector_loss
 from clipnav.vl_tasks.reliability.settings import SelectorSizes
 
 # Names of the original modules.

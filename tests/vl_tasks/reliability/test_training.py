@@ -42,20 +42,6 @@ def test_a_selector_learns_what_the_scores_do_not_say(misleading_task):
     assert all(np.array_equal(task.outputs.arrays[name], array) for name, array in before.items())
 
 
-def test_calibration_lowers_the_calibration_error(misleading_task):
-    from clipnav.vl_tasks.reliability.confidence import expected_calibration_error
-
-    task = misleading_task("calibration", epochs=None, iterations=600)
-    optimiser = dataclasses.replace(task.config.optimiser, learning_rate=3e-2)
-    task = dataclasses.replace(task, config=dataclasses.replace(task.config, optimiser=optimiser))
-    errors = []
-    for estimator in (None, trained(task)):
-        scored = task.score("test", task.predict(estimator, "test"))
-        errors.append(expected_calibration_error(scored.accuracy, scored.confidence))
-    assert errors[0] > 0.3  # confident, and half of the answers are wrong
-    assert errors[1] < 0.7 * errors[0]
-
-
 def test_thresholds_keep_their_risk(misleading_task, capsys):
     task = misleading_task("maxprob")
     val = task.score("val", task.predict(None, "val"))

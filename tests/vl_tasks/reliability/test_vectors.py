@@ -1,5 +1,4 @@
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from clipnav.vl_tasks.reliability import outputs as outputs_module
 from clipnav.vl_tasks.reliability.outputs import compute_outputs, join_stream, outputs_of
 from clipnav.vl_tasks.settings.networks import McanConfig, PythiaConfig
 from clipnav.vl_tasks.vqa.settings import VqaConfig
-from tests.windows_files import windows_files
 
 MCAN = McanConfig(
     hidden_size=16, feed_forward_size=24, layers=2, heads=4, pooling_size=8, fused_size=32
@@ -99,13 +97,6 @@ def test_outputs_are_computed_once_per_content(blind_run, tmp_path, monkeypatch)
     outputs_of(blind_run, config, other, {})
     assert len(computed) == 2
     assert len(list((tmp_path / "vqa_outputs").glob("*.safetensors"))) == 2
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="requires /proc")
-def test_outputs_are_stored_where_mapped_files_cannot_be_moved(blind_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    with windows_files():
-        outputs_of(blind_run, read_config(blind_run, VqaConfig), QUESTIONS, {})
 
 
 def test_an_interrupted_computation_leaves_nothing(blind_run, tmp_path, monkeypatch):

@@ -14,8 +14,7 @@ from clipnav.vl_tasks.clip_vil_p.networks.heads import (
     MaskedWordHead,
     MatchingHead,
 )
-from clipnav.vl_tasks.clip_vil_p.networks.joint_stream import JointStream
-from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, States
+from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream, SingleStream, States
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 
 
