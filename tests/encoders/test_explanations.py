@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.encoders.explanations import explain, overlay, text_score
+from clipnav.encoders.explanations import explain, text_score
 from clipnav.encoders.preparation import Preparation
 from clipnav.encoders.towers.tower import image_tower
 from clipnav.storage.errors import UserError
@@ -144,18 +144,6 @@ def test_timm_towers_are_explained_and_towers_without_attention_maps_refused(ima
         visual = VisionTransformer(**sizes, heads=3, mlp_ratio=2.0, output_dim=8, **options)
         with pytest.raises(ValueError, match=message):
             explain(encoder_of(visual.eval(), 64), image, lambda pooled: pooled.sum())
-
-
-def test_an_overlay_changes_hot_cells_only():
-    image = np.full((40, 60, 3), 100, np.uint8)
-    heat = np.zeros((4, 6), np.float32)
-    heat[1, 1] = 1
-    blended = overlay(image, heat)
-    assert blended.shape == image.shape
-    np.testing.assert_array_equal(blended[25:, 35:], 100)
-    red, green, blue = blended[15, 15].astype(int)
-    assert red > 150
-    assert max(green, blue) < 100
 
 
 def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Path):

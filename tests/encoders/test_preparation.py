@@ -78,21 +78,6 @@ def test_center_crop_is_open_clips_transform(patches: Preparation):
     torch.testing.assert_close(batch.pixels[0], image_transform_v2(squash, is_train=False)(image))
 
 
-def test_grey_and_transparent_images_are_converted_to_rgb(patches: Preparation):
-    image = random_image(64, 64)
-    for mode in ("L", "RGBA"):
-        (batch,) = patches.batches([image.convert(mode)], None, "stretch")
-        expected = normalised(image.convert(mode).convert("RGB"))
-        torch.testing.assert_close(batch.pixels[0], expected)
-
-
-def test_large_images_are_batched_in_small_numbers(any_size: Preparation):
-    images = np.zeros((5, 1000, 1500, 3), np.uint8)
-    batches = list(any_size.batches(images, None, "native"))
-    assert [batch.indices for batch in batches] == [[0, 1], [2, 3], [4]]
-    assert [len(batch.pixels) for batch in batches] == [2, 2, 1]
-
-
 def test_bad_sizes_and_fits_are_refused(patches: Preparation):
     with pytest.raises(ValueError, match=r"50 x 64 .* give multiples of 16 x 16"):
         list(patches.batches([random_image(64, 64)], (50, 64), "stretch"))

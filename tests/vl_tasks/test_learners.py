@@ -177,14 +177,6 @@ def test_captions_are_drawn_without_repeats_and_end(blind):
     assert learner._drawn(rows[:3], 5).shape[0] == 15  # more than there are
 
 
-def test_every_caption_of_an_image_is_a_reference(blind, monkeypatch):
-    learner = CaptionTask(captions(blind))
-    for index in range(2):
-        texts = {one.image_id: " ".join(one.captions[index]) for one in learner.splits["val"]}
-        monkeypatch.setattr(learner, "write", lambda *_, texts=texts, **__: texts)
-        assert learner.score("val")["Bleu_1"] == pytest.approx(1)
-
-
 def self_critical_learner(config):
     trainer = make_trainer(CaptionTask(config))
     trainer.save()

@@ -25,6 +25,7 @@ def make_encode():
     return partial(row_of, 5)
 
 
+@pytest.mark.long
 def test_rows_of_several_workers_are_in_order():
     ray = pytest.importorskip("ray", reason='the extra "ray" is not installed')
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -11,7 +11,6 @@ import pytest
 
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.extraction.encoding import encode_viewpoints_with
-from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.shards import Shard, merge_shards
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.view_grid import NUM_VIEWS
@@ -121,17 +120,3 @@ def test_missing_or_foreign_shards_are_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"shards of \[2, 3\] parts"):
         merge_shards(output)
     assert not output.exists()
-
-
-def test_shards_of_other_lists_of_viewpoints_are_not_merged(tmp_path: Path):
-    output = tmp_path / "store.safetensors"
-    for index, keys in enumerate((KEYS, KEYS[2:])):
-        shard = Shard(index, 2)
-        part = shard.part(keys)
-        views = np.zeros((len(part), NUM_VIEWS, 8), np.float16)
-        metadata = {"encoder": "test", **shard.metadata(keys)}
-        FeatureStore.write(shard.path(output), views, part, metadata)
-    for use in (merge_shards, open_store):
-        with pytest.raises(ValueError, match="from different runs: 'viewpoints_of_all_shards'"):
-            use(output)
-    assert Shard(0, 1).metadata(KEYS) == {}

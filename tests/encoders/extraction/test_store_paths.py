@@ -2,22 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from clipnav.encoders.extraction.arguments import ExtractArguments
-from clipnav.encoders.extraction.command import is_missing, main
-from clipnav.storage.features.partial_store import partial_path
-from clipnav.storage.features.store import FeatureStore
-
-
-def test_unfinished_rows_of_a_finished_store_are_deleted(tmp_path: Path):
-    """A run may be killed between writing its store and deleting them."""
-    path = tmp_path / "store.safetensors"
-    FeatureStore.write(path, np.ones((1, 36, 2)), ["a_b"], {"encoder": "one"})
-    partial_path(path).write_bytes(b"left")
-    assert not is_missing(path, ["a_b"], {"encoder": "one"})
-    assert list(tmp_path.iterdir()) == [path]
+from clipnav.encoders.extraction.command import main
 
 
 def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):

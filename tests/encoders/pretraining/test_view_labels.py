@@ -6,7 +6,6 @@ from clipnav.encoders.pretraining.view_labels import (
     LabelNames,
     label_scores,
     labelled_batch,
-    single_label_batch,
     single_label_scores,
 )
 from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
@@ -80,17 +79,6 @@ def test_label_scores_of_a_known_ranking():
     assert (scores.room_accuracy, scores.room_views) == (0.5, 20)
     # There are too few sofas and stoves to score them.
     assert (scores.thing_precision, scores.thing_categories) == (1.0, 1)
-
-
-def test_the_single_label_is_the_largest_object(house: HousePictures):
-    known = [facts({BED, SOFA}, largest="sofa"), facts(set()), facts({("thing", "x")}, largest="x")]
-    assert NAMES.largest(known).tolist() == [1, -1, -1]
-    sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16))
-    batch = single_label_batch(sampler, LabelNames.of([house]), 5)
-    full = labelled_batch(sampler, LabelNames.of([house]), 5)
-    assert torch.equal(batch.images, full.images)
-    assert torch.equal(batch.label >= 0, full.shown[:, 0])  # the sofa is the only object
-    assert (batch.label < 0).any()
 
 
 def test_single_label_scores_of_known_logits():

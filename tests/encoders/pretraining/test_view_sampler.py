@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
-from clipnav.encoders.pretraining.contrastive import CaptionBatch
 from clipnav.encoders.pretraining.view_sampler import (
     SamplerConfig,
     ViewSampler,
     extraction_views,
-    facts_of_views,
     sample_pixels,
     truth,
     view_directions,
@@ -64,18 +62,6 @@ def test_extraction_views_equal_views36():
     assert agreement > 0.999
 
 
-def test_facts_of_extraction_views(house: HousePictures):
-    [(views, facts)] = list(extraction_views(house, 32))
-    assert views.shape == (36, 32, 32, 3)
-    assert views.dtype == np.uint8
-    sofa = [view for view in range(36) if ("thing", "sofa", "red") in facts[view].holds]
-    bed = [view for view in range(36) if ("thing", "bed", "blue") in facts[view].holds]
-    assert {12, 11 + 12, 1 + 12} <= set(sofa)  # level; headings 0, 330 and 30 degrees
-    assert 16 in bed  # level, heading 120 degrees
-    assert ("side", "sofa", "left") in facts[13].holds
-    assert ("side", "sofa", "right") in facts[23].holds
-
-
 def test_a_batch_depends_on_seed_and_index_only(house: HousePictures):
     config = SamplerConfig(views=16)
     first = ViewSampler([house], 32, seed=3, config=config).batch(5)
@@ -87,18 +73,6 @@ def test_a_batch_depends_on_seed_and_index_only(house: HousePictures):
     assert not (first.images == other.images).all()
     assert (first.images >= 0).all()
     assert (first.images <= 1).all()
-
-
-def test_contradictions_are_added_to_the_captions(house: HousePictures):
-    def drawn(share: float) -> CaptionBatch:
-        config = SamplerConfig(views=16, captions_per_view=2, recoloured=0.0, contradictions=share)
-        return ViewSampler([house], 32, seed=3, config=config).batch(0)
-
-    plain, contradicted = drawn(0.0), drawn(1.0)
-    assert contradicted.texts[: len(plain.texts)] == plain.texts
-    negatives = slice(len(plain.texts), None)
-    assert len(contradicted.texts[negatives]) > 5
-    assert contradicted.false[:, negatives].any(0).all()
 
 
 def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
@@ -122,13 +96,6 @@ def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
     assert checked > 5
 
 
-def test_captions_of_recoloured_views_mention_no_colour(house: HousePictures):
-    sampler = ViewSampler([house], 32, config=SamplerConfig(views=64, recoloured=1.0))
-    batch = sampler.batch(0)
-    assert batch.true.any()
-    assert not any(colour in text for text in batch.texts for colour in ("red", "blue"))
-
-
 def test_truth_has_three_values():
     sofa, red, bed = ("thing", "sofa"), ("thing", "sofa", "red"), ("thing", "bed")
     clear = ViewFacts(frozenset({sofa, red}), frozenset({sofa, red}))
@@ -145,11 +112,6 @@ def test_truth_has_three_values():
         [False, False, False, False],
         [True, True, True, False],
     ]
-
-
-def test_facts_are_read_in_the_direction_of_the_view(house: HousePictures):
-    directions = view_directions(np.array([np.pi]), np.zeros(1), np.array([0.5]), 32)
-    assert facts_of_views(house, 0, directions)[0].holds == {("bare",)}
 
 
 def test_the_largest_object_of_a_view_is_a_clear_one(house: HousePictures):

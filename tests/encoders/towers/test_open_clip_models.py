@@ -1,4 +1,4 @@
-"""The five CLIPs of the papers, with random weights, against open_clip's own forward pass."""
+"""CLIPs of the papers, with random weights, against open_clip's own forward pass."""
 
 import math
 from typing import Any
@@ -14,10 +14,8 @@ from clipnav.encoders.clip import ClipEncoder
 # Name: side in pixels and embedding width.
 MODELS = {
     "RN50": (224, 1024),
-    "RN101": (224, 512),
     "RN50x4": (288, 640),
     "ViT-B-32": (224, 512),
-    "ViT-B-16": (224, 512),
 }
 
 

@@ -82,13 +82,6 @@ def test_every_tensor_equals_that_of_pytorchs_loader(how: str, tmp_path: Path):
     assert shared[0] == shared[1]
 
 
-def test_a_state_dict_is_not_an_archive(tmp_path: Path):
-    torch.save({"weight": torch.ones(2)}, tmp_path / "plain.pt")
-    (tmp_path / "text.pt").write_text("no archive")
-    assert not is_torchscript(tmp_path / "plain.pt")
-    assert not is_torchscript(tmp_path / "text.pt")
-
-
 class Trap:
     def __init__(self, file: Path) -> None:
         self.file = file

@@ -63,12 +63,3 @@ def test_errors_explain_why_all_rewards_are_zero(statistics, encoded):
     single = CiderD.build(rows[:1], np.array([0, 1]), len(vocabulary))
     with pytest.raises(FloatingPointError, match="belong to a single image"):
         single.rewards(np.array([0]), rows[:1])
-
-
-def test_empty_references_have_the_score_zero(encoded):
-    vocabulary, rows, *_ = encoded
-    empty = CiderD.build(np.zeros((2, 5), np.int32), np.array([0, 1, 2]), len(vocabulary))
-    assert empty.scores(np.array([0, 1]), rows[:2]).tolist() == [0, 0]
-    # Only one image has empty references.
-    half = CiderD.build(np.stack([rows[0], 0 * rows[0]]), np.array([0, 1, 2]), len(vocabulary))
-    assert half.scores(np.array([1]), rows[:1]).tolist() == [0]

@@ -146,17 +146,6 @@ def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained,
     assert json.loads((other / "config.json").read_text())["loss"] == "bce"
 
 
-def test_entailment_is_fine_tuned_and_submits(run_command, pretrained, shapes, runs):
-    run = runs / "entailment"
-    flags = ("--model", "clip-vil-p", "--start-from", pretrained, "--data", shapes, *TUNED)
-    run_command("finetune-snli-ve", *flags, "--iterations", "2", "--output", run)
-    results = json.loads((run / "results.json").read_text())["results"]["val"]
-    assert 0 <= results["accuracy"] <= 1
-    run_command("finetune-snli-ve", "--resume", run, "--submit", "test")
-    submission = json.loads((run / "submission_test.json").read_text())
-    assert len(submission) == 12
-
-
 def test_answer_head_is_initialised_as_in_the_golden_file(golden_system):
     golden, tensors = golden_system("clipvilp_answer_init")
     prefix = "input.pretrained.answer_head.logit_fc."

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pictures import prepare
 from tests.vl_tasks.small_networks import preset
 
@@ -19,23 +18,6 @@ PHOTOS = [
 def photo(size):
     rng = np.random.default_rng(size)
     return Image.fromarray(rng.integers(1, 256, (size[1], size[0], 3), np.uint8))
-
-
-def test_images_keep_their_aspect_ratio_and_are_centred():
-    framing = Framing(384, 640)
-    assert framing.resized(480, 640) == (384, 512)
-    assert framing.resized(640, 480) == (512, 384)
-    assert framing.resized(300, 1000) == (192, 640)
-    assert framing.resized(500, 500) == (384, 384)
-    assert framing.resized(333, 500) == (384, 577)
-    wide = prepare(Image.new("RGB", (100, 30), (9, 9, 9)), Framing(32, 64))
-    assert wide.pixels.shape == (3, 32, 64)
-    assert wide.box == (6, 0, 19, 64)
-    top, left, height, width = wide.box
-    assert (wide.pixels[:, top : top + height, left : left + width] == 9).all()
-    assert wide.pixels.sum() == 9 * 3 * 19 * 64
-    assert prepare(Image.new("RGB", (30, 100)), Framing(32, 64)).pixels.shape == (3, 64, 32)
-    assert prepare(Image.new("RGB", (30, 30)), Framing(32, 64)).pixels.shape == (3, 32, 64)
 
 
 @pytest.mark.parametrize("size", PHOTOS)

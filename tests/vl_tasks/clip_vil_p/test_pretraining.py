@@ -159,8 +159,8 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     config = dataclasses.replace(
         tiny,
         data=str(data),
-        iterations=200,
-        evaluate_every=200,
+        iterations=120,
+        evaluate_every=120,
         accumulate=1,
         batch_size=24,
         cells=None,
@@ -172,7 +172,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     train(config)
     results = json.loads((config.output / RESULTS).read_text())["results"]["val"]
     assert results["answers_accuracy"] > 0.6  # 0.4 without the image
-    assert results["words_accuracy"] > 0.5
+    assert results["words_accuracy"] > 0.4
     _, network, pieces, answers = load_run(config.output)
     assert set(answers.answers) == {"red", "green", "blue", "circle", "square"}
     saved = load_trainer(config.output)["weights"]

@@ -1,7 +1,6 @@
 """Images that are replaced after the index of their pairs was built."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,16 +42,3 @@ def test_an_image_of_another_orientation_is_named_with_its_index(maker, images, 
     assert str(refused.value).startswith(f"{path}: ")
     assert str(refused.value).endswith(f"delete {maker.index.folder}, which is built again")
     assert maker.make(key(0)).pictures.pixels.shape == (1, 3, 64, 96)
-
-
-def test_images_that_were_moved_are_found_again(pair_folder, maker, images):
-    folder = images / "rooms"
-    folder.mkdir()
-    for path in list(images.glob("*.png")):
-        path.rename(folder / path.name)
-    index = open_pairs(pair_folder, ["val"], images)
-    assert index.folder == maker.index.folder
-    assert all(index.image_path(image).is_file() for image in range(index.image_count))
-    (folder / f"{Path(index.image_name(0)).name}").unlink()
-    with pytest.raises(FileNotFoundError, match="there is no image shape_"):
-        open_pairs(pair_folder, ["val"], images)

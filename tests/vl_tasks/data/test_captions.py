@@ -71,13 +71,6 @@ def test_secret_captions_may_be_missing(read):
         read(images, "test")
 
 
-def test_errors_name_missing_images(read, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"42\.jpg: the file of image 42 is not in .*; set --images"
-    ):
-        caption_images(read([_image(42)]), [tmp_path])
-
-
 def test_paths_may_be_relative_to_the_image_folder_or_its_parent(read, tmp_path):
     inner = tmp_path / "images"
     inner.mkdir()

@@ -4,9 +4,7 @@ from PIL import ExifTags, Image
 
 from clipnav.vl_tasks.data.images import (
     coco_name,
-    find_named,
     find_numbered,
-    image_tree,
     read_image,
 )
 
@@ -37,20 +35,6 @@ def test_two_images_with_one_number_are_refused(tmp_path):
     _image(tmp_path / "val" / "COCO_val_000000000001.jpg")
     with pytest.raises(ValueError, match="are both image 1 of q"):
         find_numbered(tmp_path, {1: "q"})
-
-
-def test_attribute_files_of_macos_are_no_images(tmp_path):
-    path = _image(tmp_path / "val2014" / coco_name("val2014", 42))
-    path.with_name(f"._{path.name}").write_bytes(b"Mac OS X        ")
-    assert find_numbered(tmp_path, {42: "q"}) == {42: path}
-    assert image_tree(tmp_path) == [path]
-
-
-def test_flickr_images_are_found_by_their_stems(tmp_path):
-    path = _image(tmp_path / "4705552913.jpg")
-    assert find_named(tmp_path, {"4705552913": "p"}) == {"4705552913": path}
-    with pytest.raises(FileNotFoundError, match="image 470 of p"):
-        find_named(tmp_path, {"470": "p"})
 
 
 def test_images_are_rotated_as_in_exif(tmp_path):

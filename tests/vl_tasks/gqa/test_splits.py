@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from clipnav.vl_tasks.gqa.task import read_scored_split, read_split, read_submitted
+from clipnav.vl_tasks.gqa.task import read_scored_split, read_split
 
 
 @pytest.fixture
@@ -19,15 +19,6 @@ def change(path, edit):
     path.write_text(json.dumps(content))
 
 
-def test_gold_answers_of_a_split_score_100(folder):
-    split = read_scored_split(folder, "val", with_consistency=True)
-    assert (len(split.questions), len(split.entailed_questions)) == (24, 12)
-    questions = [*split.questions, *split.entailed_questions]
-    scores = split.score({one.question_id: one.answer for one in questions})
-    assert (scores.accuracy, scores.consistency, scores.validity) == (100, 100, 100)
-    assert scores.distribution == 0
-
-
 def test_scores_without_their_files_are_not_computed(folder):
     (folder / "val_all_questions.json").unlink()
     (folder / "val_choices.json").unlink()
@@ -35,13 +26,6 @@ def test_scores_without_their_files_are_not_computed(folder):
     scores = split.score({one.question_id: one.answer for one in split.questions})
     assert scores.accuracy == 100
     assert (scores.consistency, scores.validity, scores.plausibility) == (None, None, None)
-
-
-def test_secret_questions_are_read_for_a_submission(folder):
-    questions = read_submitted(folder, "test")
-    assert len(questions) == 18
-    assert {one.answer for one in questions} == {""}
-    assert len(read_submitted(folder, "train")) == 96  # only balanced questions exist
 
 
 def test_errors_name_file_and_question(folder):

@@ -1,7 +1,5 @@
 import os
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +8,9 @@ import torch
 from PIL import Image
 
 from clipnav.encoders.clip import MaskedGrid
-from clipnav.vl_tasks.grids import sources as features
 from clipnav.vl_tasks.grids.encoders import load_encoder
-from clipnav.vl_tasks.grids.sources import BlindSource, GridSource, open_source
+from clipnav.vl_tasks.grids.sources import GridSource
 from clipnav.vl_tasks.settings.networks import GridConfig
-from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
 class ColourEncoder:
@@ -106,19 +102,6 @@ def test_without_a_cache_images_are_encoded_once_per_batch(images):
     torch.testing.assert_close(source["small"], grids.features[0][grids.mask[0]].numpy())
 
 
-def test_nothing_is_written_without_disk_space(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
-    source = GridSource(colour_encoder(), images, GridConfig(fit="native"), tmp_path / "cache")
-    with pytest.raises(OSError, match="features of 3 images"):
-        source.prepare()
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    # The free space is checked once, after the first images, and not for the others.
-    monkeypatch.setattr(features, "_STEP", 1)
-    free = iter([1000])
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
-    assert source.batch(list(images)).features.shape == (3, 12, 3)
-
-
 def test_keys_depend_on_encoder_size_and_fit(images, tmp_path):
     encoder, other = colour_encoder(), colour_encoder()
     other.weights_sha256 = "d1" * 32
@@ -152,12 +135,3 @@ def test_house_clip_distinguishes_shapes_and_random_weights_differ(shapes):
         assert (grids[-1].features[0] - grids[-1].features[1]).abs().max() > 1e-3
     assert not torch.equal(grids[0].features, grids[1].features)
     assert torch.equal(grids[1].features, grids[2].features)
-
-
-def test_blind_sources_require_no_images():
-    source = open_source(VqaConfig(vision=False), {})
-    assert isinstance(source, BlindSource)
-    grids = source.batch([5, 6])
-    assert grids.features.shape == (2, 1, source.channels)
-    assert not grids.features.any()
-    assert grids.mask.all()

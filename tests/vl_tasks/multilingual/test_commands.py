@@ -89,16 +89,6 @@ def test_a_question_in_any_language_is_answered(run_command, languages, tuned):
     assert "quelle forme ?: " in printed
 
 
-def test_zero_shot_evaluation_and_a_new_network(run_command, languages, tmp_path):
-    printed = run_command(
-        "finetune-vqa", *MODEL, *SPLITS, *NEW, "--data", languages, "--languages", "en",
-        "--evaluation-languages", "en", "hi", "--output", tmp_path / "run",
-    )  # fmt: skip
-    assert "2 languages" in printed
-    scores = results(tmp_path / "run")["val"]
-    assert list(scores["languages"]) == ["en", "hi"]
-
-
 def test_faithful_learns_one_answer_and_scores_unknown_ones(run_command, languages, tmp_path):
     printed = run_command(
         "finetune-vqa", *MODEL, *SPLITS, *NEW, "--data", languages, "--faithful",

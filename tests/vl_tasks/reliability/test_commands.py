@@ -51,17 +51,6 @@ def test_splits_are_written_and_published_ones_copied(run_command, shapes, tmp_p
         run_command("split-questions", "--data", shapes, "--split", "val", "--published", path)
 
 
-@pytest.mark.parametrize("name", ["v2_OpenEnded_shapes_val_questions", "v2_shapes_val_annotations"])
-def test_a_division_replaces_no_file_of_its_questions(run_command, shapes, tmp_path, name):
-    data = tmp_path / "data"
-    shutil.copytree(shapes, data, ignore=shutil.ignore_patterns("images"))
-    path = data / f"{name}.json"
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match="is also an input; name another file"):
-        run_command("split-questions", "--data", data, "--split", "val", "--output", path)
-    assert path.read_bytes() == before
-
-
 def test_each_method_leaves_thresholds_and_predictions(selectors, shapes):
     for folder in selectors.values():
         description = read_description(folder)
@@ -241,14 +230,6 @@ def test_a_selector_of_another_model_is_refused(run_command, blind_run, selector
     assert "\n" not in str(refused.value)
     with pytest.raises(FileNotFoundError, match="train a selector with clipnav train-selector"):
         run_command("answer", *arguments[:-1], blind_run, "--max-risk", 5)
-
-
-def test_cached_outputs_do_not_change_the_result(run_command, blind_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
-    for name in ("computed", "cached"):
-        run_command("train-selector", blind_run, *SMALL.split(), "--output", tmp_path / name)
-    computed, cached = (tmp_path / name / MODEL for name in ("computed", "cached"))
-    assert computed.read_bytes() == cached.read_bytes()
 
 
 def test_a_resumed_run_is_finished(run_command, blind_run, selectors, tmp_path):

@@ -1,4 +1,3 @@
-import io
 import sys
 
 import pytest
@@ -16,16 +15,6 @@ for line in sys.stdin:
         for field in fields:
             print(int(field) / 10)
         print(sum(map(int, fields)) / 100, flush=True)
-"""
-
-# The statistics of a caption and its references are their numbers of the letter é in UTF-8.
-UTF_8 = r"""
-import sys
-assert "-Dfile.encoding=UTF-8" in sys.argv
-for line in sys.stdin.buffer:
-    kind, *fields = line.split(b" ||| ")
-    number = line.count(b"\xc3\xa9") if kind == b"SCORE" else int(fields[0])
-    print(number, *(["0"] if kind == b"EVAL" else []), sep="\n", flush=True)
 """
 
 
@@ -47,23 +36,6 @@ def test_meteor_follows_the_protocol_of_the_jar(replace_java):
     predictions = ["a red ||| sofa", "a b"] * 500
     scores = java.meteor(predictions, [["a sofa", "sofa"]] * 1000)
     assert scores == [0.3, 0.2] * 500 + [25.0]
-
-
-def test_java_and_we_exchange_utf_8_whatever_the_system(replace_java, monkeypatch):
-    wrapper = io.TextIOWrapper
-
-    def on_windows(stream, *, encoding=None, **options):
-        return wrapper(stream, encoding=encoding or "cp1252", **options)
-
-    monkeypatch.setattr(io, "TextIOWrapper", on_windows)
-    replace_java(UTF_8)
-    assert java.meteor(["café"], [["é é"]]) == [3.0, 0.0]
-
-
-def test_a_program_that_ends_early_is_an_error(replace_java):
-    replace_java("import sys; sys.stdin.readline(); print(1)")
-    with pytest.raises(ChildProcessError, match="ended after 1 lines"):
-        java.meteor(["a", "b"], [["a"], ["b"]])
 
 
 def test_a_program_that_hangs_is_an_error(replace_java, monkeypatch):

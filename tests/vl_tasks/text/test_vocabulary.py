@@ -10,11 +10,6 @@ def vocabulary():
     return Vocabulary.build((s.split() for s in sentences), min_count=2)
 
 
-def test_frequent_words_come_first_and_unk_last(vocabulary):
-    assert vocabulary.words == ("a", "red")
-    assert (len(vocabulary), vocabulary.unknown) == (4, 3)
-
-
 def test_sentences_are_truncated_and_padded(vocabulary):
     encoded = vocabulary.encode([["a", "red", "sofa", "a"], ["red"], []], 3)
     assert encoded.dtype == np.int32

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from clipnav.vl_tasks.classification.answers import agreement
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.text.normalising import normalise
 from clipnav.vl_tasks.vqa.accuracy import VARIANTS, compared, score_predictions, vqa_accuracy
 
 
@@ -31,27 +30,6 @@ def test_leaving_out_each_annotator(answers, prediction):
         shares.append(min(1, others.count(prediction) / 3))
     expected = sum(shares) / len(shares)
     assert agreement(answers.count(prediction), len(answers)) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
-        ("The red, white and blue.", "red white and blue"),
-        ("1,000-2,000", "10002000"),
-        ("1,,000", "1  000"),
-        ("a.3 and 5.", "a.3 and 5"),
-        ("." * 40, "." * 8),
-        ("none of two", "0 of 2"),
-        ("Dont", "don't"),
-        ("yall'd've", "y'all'd've"),
-        ("somebody'd", "somebodyd"),
-        ("Im", "im"),
-        ("T-shirt", "t shirt"),
-        ("black - white", "black white"),
-    ],
-)
-def test_normalising(text, normal):
-    assert normalise(text) == " ".join(normal.split())
 
 
 def test_unknown_variants_and_missing_annotations_are_refused():

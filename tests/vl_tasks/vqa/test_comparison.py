@@ -129,17 +129,6 @@ def test_an_interrupted_run_is_resumed_bit_identically(training, regions, tmp_pa
         make_job(run, [*arguments, "--iterations", "5"])
 
 
-def test_runs_of_another_encoder_are_refused(training, tmp_path):
-    arguments = [*training, "--iterations", "1", "--evaluate-every", "1", "--grids.random-weights"]
-    run_job(make_job(tmp_path / "run", arguments))
-    config = tmp_path / "run" / "config.json"
-    config.write_text(
-        config.read_text().replace('"random_weights": true', '"random_weights": false')
-    )
-    with pytest.raises(ValueError, match="encoder"):
-        make_job(tmp_path / "run", arguments[:-1])
-
-
 def test_stores_of_viewpoints_and_trained_towers_are_refused(run_command, training, tmp_path):
     with pytest.raises(ValueError, match="contains views of viewpoints, not images of questions"):
         run_command(
@@ -160,21 +149,6 @@ def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
         run_command("compare-vqa-encoders", "--", *flags)
 
 
-def test_models_with_positions_read_regions_without_them(regions):
-    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
-
-    arguments = CompareArguments(encoders=("house_clip", f"mine={regions}"))
-    first, mine = contestants(arguments, ["--mcan.positions"])
-    assert first.arguments == ("--mcan.positions", "--grids.encoder", "house_clip")
-    assert mine.arguments[1:] == ("--regions", str(regions), "--mcan.no-positions")
-    assert (
-        "--mcan.no-positions"
-        not in contestants(arguments, ["--mcan.no-positions"])[1].arguments[1:]
-    )
-    with pytest.raises(ValueError, match="'nothing' is neither a folder nor a model of open_clip"):
-        contestants(CompareArguments(encoders=("house_clip", "nothing")), [])
-
-
 def test_rows_without_grids_do_without_their_flags(regions):
     from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
 
@@ -192,12 +166,3 @@ def test_rows_without_grids_do_without_their_flags(regions):
         contestants(only, ["--grids.precision", "fp32"])
     with pytest.raises(UserError, match=r"--regions .* has no effect with --no-vision"):
         contestants(arguments, ["--no-vision"])
-
-
-def test_a_model_is_trained_on_the_grid_of_efficientnet(training, tmp_path):
-    options = ["--iterations", "1", "--evaluate-every", "1", "--select-by", "val"]
-    options += ["--evaluation-splits", "val"]
-    run_job(make_job(tmp_path, [*training, *options, "--grids.encoder", "efficientnet-lite0"]))
-    scores = json.loads((tmp_path / SCORES).read_text())["val"]
-    assert len(scores) == 24
-    assert len({score["image"] for score in scores.values()}) == 12
