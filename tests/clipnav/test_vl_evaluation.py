@@ -55,4 +55,4 @@ def test_captions_are_scored_and_images_without_one_counted(command, tmp_path, f
     assert done.returncode == 0, done.stderr
     assert "2 captions, tokenizer PTB-like (Python)\n" in done.stdout
     assert "Bleu_1     83.33" in done.stdout
-    assert f"\n  1 images of {references} without a caption, left out\n" in done.stdout
+    assert f"\n  1 image of {references} without a caption, left out\n" in done.stdout
