@@ -7,14 +7,6 @@ from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.envs.worlds import world_files
 
 
-def test_test_splits_of_rxr_are_found_under_their_public_names(tmp_path):
-    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
-    (tmp_path / "rxr").mkdir()
-    path = tmp_path / "rxr" / "rxr_test_standard_public_guide.jsonl.gz"
-    path.write_bytes(b"")
-    assert world_files("matterport", tmp_path).annotations("rxr", "test_standard") == path
-
-
 def test_paths_of_r4r_followers_and_pose_traces(tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     files = world_files("matterport", tmp_path)

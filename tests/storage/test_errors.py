@@ -8,7 +8,6 @@ from clipnav.storage.errors import (
     UnknownNameError,
     UserError,
     in_one_line,
-    short_names,
     shortened,
 )
 from clipnav.storage.extras import import_extra
@@ -37,12 +36,6 @@ def test_shortened_values_are_one_short_line():
 )
 def test_the_type_of_an_error_precedes_a_text_that_says_nothing_alone(error, line):
     assert in_one_line(error) == line
-
-
-def test_short_names_are_the_shortest_distinct_ends():
-    paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
-    names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
-    assert list(short_names(paths).values()) == names
 
 
 @pytest.mark.parametrize(

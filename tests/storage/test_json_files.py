@@ -61,11 +61,6 @@ def test_errors_are_one_line_with_file_and_remedy(read, tmp_path, text, problem)
     assert "\n" not in message
 
 
-def test_nan_and_infinity_are_accepted_with_allow_nan(read):
-    low, high, none = read("[-Infinity, Infinity, NaN]", allow_nan=True)
-    assert (low, high, none != none) == (float("-inf"), float("inf"), True)
-
-
 def test_large_files_are_refused_before_reading(tmp_path):
     path = tmp_path / "sparse.json"
     with path.open("wb") as file:

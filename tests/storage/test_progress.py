@@ -1,5 +1,4 @@
 import io
-import sys
 
 import pytest
 from tqdm import tqdm
@@ -75,12 +74,3 @@ def test_a_bar_on_a_terminal_stays_on_one_line(unit):
     assert file.getvalue().count("\n") == 1
     assert file.getvalue().count("\r") > 3
     assert "100%" in file.getvalue()
-
-
-@pytest.mark.parametrize("file", [io.StringIO(), Terminal()])
-def test_disabled_progress_prints_nothing(file, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", file)
-    with progress_bar(total=3, desc="built", unit="houses", disable=True) as bar:
-        bar.set_postfix_str("loss 1")
-        bar.update(3)
-    assert file.getvalue() == ""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.training.batches import BucketedBatchOrder, ShuffledBatchOrder
+from clipnav.training.batches import BucketedBatchOrder
 
 
 @pytest.fixture
@@ -49,15 +49,6 @@ def test_batches_are_multiples_of_a_group():
     assert len(few.batch(0)) == 6
     with pytest.raises(ValueError, match="7 episodes, but a batch needs at least 8"):
         BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=8)
-
-
-def test_every_epoch_visits_every_record_once():
-    order = ShuffledBatchOrder(10, 4, seed=3)
-    visited = np.concatenate([order.batch(k) for k in range(5)])
-    assert sorted(visited[:10]) == sorted(visited[10:]) == list(range(10))
-    assert visited[:10].tolist() != visited[10:].tolist()
-    np.testing.assert_array_equal(ShuffledBatchOrder(10, 4, 3).batch(3), order.batch(3))
-    assert ShuffledBatchOrder(3, 8, 0).batch(1).shape == (8,)
 
 
 def test_a_batch_that_is_smaller_than_the_number_of_ranks_is_refused(lengths):

@@ -144,12 +144,6 @@ def test_unreachable_goals_are_counted_and_leave_the_means_finite():
         summarise_walks([{}, {}])
 
 
-def test_collisions_are_averaged_where_all_walks_count_them():
-    walks = [dataclasses.replace(straight_walk(2, 9.0), collisions=n) for n in (1, 4)]
-    measures = [measure_walk(walk, line(37)) for walk in walks]
-    assert summarise_walks(measures)["collisions"] == 2.5
-
-
 @pytest.mark.parametrize(
     ("walk", "reference", "options", "message"),
     [

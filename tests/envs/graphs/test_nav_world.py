@@ -54,16 +54,6 @@ def test_distances_and_teachers_agree_with_the_graphs(world):
                     assert world.targets[node, action] == nodes[graph.next_hop(start, goal)]
 
 
-def test_teachers_choose_among_more_than_255_candidates():
-    places = {f"v{i}": (i % 17, i // 17) for i in range(280)}
-    records = connectivity_records(places, [("v0", name) for name in places if name != "v0"])
-    world = NavWorld([NavGraph("hall", records)])
-    goals = np.array([world.node("hall", name) for name in places][1:])
-    start = np.full(len(goals), world.node("hall", "v0"))
-    assert world.num_actions == 280
-    assert (world.targets[start, world.teacher_action(start, goals)] == goals).all()
-
-
 def test_action_space_is_that_of_the_folder(tiny_world):
     directory = tiny_world / "matterport" / "connectivity"
     assert NavWorld.load(["barn"], directory).num_actions == 6
@@ -92,3 +82,13 @@ def test_real_world_walks_its_shortest_paths(shared):
             place = target
         assert (place == goals).all()
         np.testing.assert_allclose(walked, world.distance(start, goals), atol=1e-9)
+
+
+def test_teachers_choose_among_more_than_255_candidates():
+    places = {f"v{i}": (i % 17, i // 17) for i in range(280)}
+    records = connectivity_records(places, [("v0", name) for name in places if name != "v0"])
+    world = NavWorld([NavGraph("hall", records)])
+    goals = np.array([world.node("hall", name) for name in places][1:])
+    start = np.full(len(goals), world.node("hall", "v0"))
+    assert world.num_actions == 280
+    assert (world.targets[start, world.teacher_action(start, goals)] == goals).all()

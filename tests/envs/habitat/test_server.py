@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.habitat import client
-from clipnav.envs.habitat.server import Habitat, layout
+from clipnav.envs.habitat.server import Habitat
 from clipnav.envs.panoramas.cameras import perspective_camera
 from tests.envs.marked_panoramas import seen
 
@@ -83,19 +83,6 @@ def test_cameras_in_turns_and_other_scenes_share_a_simulator(habitat, scene):
     assert habitat.calls.count(("Simulator",)) == 2
 
 
-def test_many_pictures_are_drawn_in_several_requests(server, scene, monkeypatch):
-    yaws = np.linspace(-3, 3, 7)
-    whole = server.draw(str(scene), CAMERAS, np.zeros((7, 3)), yaws, np.zeros(7))
-    requests = []
-    call = server.call
-    monkeypatch.setattr(client, "_BATCH", 3 * layout(CAMERAS, 1)[-1][2])
-    monkeypatch.setattr(server, "call", lambda name, **a: requests.append(name) or call(name, **a))
-    parts = server.draw(str(scene), CAMERAS, np.zeros((7, 3)), yaws, np.zeros(7))
-    assert requests == ["draw_into"] * 3
-    for name, pictures in whole.items():
-        np.testing.assert_array_equal(parts[name], pictures)
-
-
 def test_a_floor_answers_in_habitats_axes(server, floor):
     points = [[0.0, 0.0, 0.0], [5.8, 0.0, 1.0], [7.0, 0.0, 9.0]]
     assert server.call("contains", floor=floor, positions=points) == [True, True, False]
@@ -113,14 +100,6 @@ def test_a_floor_answers_in_habitats_axes(server, floor):
     np.testing.assert_allclose(distances, [np.hypot(5.8, 1.0), np.inf])
     assert len(server.call("path", floor=floor, start=points[0], goal=points[1])) == 2
     assert server.call("path", floor=floor, start=points[0], goal=far[0]) == []
-
-
-def test_sliding_and_stopping_differ_at_a_wall(server, floor):
-    start, end = [[5.8, 0.0, 0.0]], [[6.0, 0.0, 0.2]]
-    slid = server.call("step", floor=floor, positions=start, ends=end, sliding=True)
-    stopped = server.call("step", floor=floor, positions=start, ends=end, sliding=False)
-    np.testing.assert_allclose(slid, [[5.9, 0, 0.2]], atol=1e-6)
-    np.testing.assert_allclose(stopped, [[5.9, 0, 0.1]], atol=1e-6)
 
 
 def test_the_navigation_mesh_is_computed_once_with_small_cells(server, floor, habitat_python):

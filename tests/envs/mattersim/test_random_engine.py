@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.mattersim.engine import RandomEngine, clamped, normalized, snapped
+from clipnav.envs.mattersim.engine import RandomEngine, normalized, snapped
 from clipnav.envs.mattersim.viewpoints import Building
 
 
@@ -81,12 +81,6 @@ def test_elevations_snap_strictly_beyond_half_a_step():
     assert snapped(0.0, math.nextafter(-STEP / 2, -1)) == 0
     assert snapped(0.0, 9.0) == 24
     assert snapped(0.0, math.nan) == 12
-
-
-def test_clamping_keeps_nan():
-    assert clamped(2.0, -0.94, 0.94) == 0.94
-    assert clamped(-2.0, -0.94, 0.94) == -0.94
-    assert math.isnan(clamped(math.nan, -0.94, 0.94))
 
 
 def test_a_neighbour_straight_above_is_navigable_only_without_restriction():

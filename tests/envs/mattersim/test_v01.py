@@ -1,9 +1,6 @@
-import math
 import pickle
 
 import pytest
-
-from clipnav.envs.mattersim import v01
 
 
 def facts(state):
@@ -37,17 +34,6 @@ def test_states_are_new_objects_and_do_not_change(old_simulator):
     assert after.step == state.step + 1
     assert after.location.viewpointId == state.navigableLocations[1].viewpointId
     assert facts(pickle.loads(pickle.dumps(after))) == facts(after)
-
-
-def test_a_viewpoint_has_its_position_as_a_list(old_simulator):
-    sim = old_simulator()
-    sim.newEpisode("attic", "a4", 0, 0)
-    location = sim.getState().location
-    assert isinstance(location, v01.ViewPoint)
-    assert isinstance(location.point, list)
-    assert len(location.point) == 3
-    location.point[0] = math.inf
-    assert sim.getState().location.point[0] != math.inf
 
 
 def test_before_the_first_episode_there_is_a_state_and_actions_are_refused(old_simulator):

@@ -91,16 +91,6 @@ def test_candidates_contain_their_view_and_exact_direction(world, store):
             assert not candidates[1 + count :].any()
 
 
-def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):
-    for size in (0, 6, -4):
-        with pytest.raises(ValueError, match=f"angle_feature_size {size}"):
-            FeatureObserver(world, None, size, 1)
-    part = tmp_path / "part.safetensors"
-    FeatureStore.write(part, store.views[:-1], store.keys[:-1], {})
-    with pytest.raises(KeyError, match=r"part\.safetensors.*b5.*barn"):
-        FeatureObserver(world, open_store(part), 4, 1)
-
-
 def make_store(path, views):
     keys = [f"scan_{row}" for row in range(len(views))]
     FeatureStore.write(path, views, keys, {"encoder": "test"})
@@ -210,16 +200,6 @@ def test_gathered_features_equal_those_of_the_environment(twins, seed, steps):
         np.testing.assert_array_equal(indices[name], observation[name])
 
 
-def test_distances_are_the_lengths_of_edges(twins):
-    world = twins[1].nav_world
-    nodes = np.arange(len(world))
-    distances = DeviceFeatures(twins[1]).gather(nodes, np.full(len(world), 12)).distances
-    places = np.concatenate([graph.positions for graph in world.graphs.values()])
-    expected = np.linalg.norm(places[world.targets] - places[:, None], axis=2)
-    np.testing.assert_allclose(distances, expected, atol=1e-5)
-    assert (distances[:, 0] == 0).all()
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
 def test_gathers_the_same_on_an_accelerator(twins):
     nodes, views = np.arange(10), np.arange(10) + 9
@@ -228,12 +208,6 @@ def test_gathers_the_same_on_an_accelerator(twins):
     for mine, other in zip(here, there, strict=True):
         assert other.device.type == "cuda"
         assert torch.equal(mine, other.cpu())
-
-
-def test_an_invalid_angle_feature_size_is_refused(tiny_arguments):
-    env = make_vln_vector_env(1, **tiny_arguments, observe="indices", angle_feature_size=10)
-    with pytest.raises(ValueError, match="angle_feature_size 10"):
-        DeviceFeatures(env)
 
 
 def test_non_finite_features_are_refused_before_training(tiny_arguments, tmp_path):
@@ -272,3 +246,13 @@ def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
     nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
     expected = DeviceFeatures(twins[1]).gather(nodes, views)
     assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
+
+
+def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):
+    for size in (0, 6, -4):
+        with pytest.raises(ValueError, match=f"angle_feature_size {size}"):
+            FeatureObserver(world, None, size, 1)
+    part = tmp_path / "part.safetensors"
+    FeatureStore.write(part, store.views[:-1], store.keys[:-1], {})
+    with pytest.raises(KeyError, match=r"part\.safetensors.*b5.*barn"):
+        FeatureObserver(world, open_store(part), 4, 1)

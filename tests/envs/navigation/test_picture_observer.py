@@ -95,13 +95,6 @@ def test_pictures_of_candidates_face_them(arguments, geometry):
         np.testing.assert_allclose(direction(heading, angles[:, 1]), exact, atol=1e-5)
 
 
-def test_the_panorama_has_the_36_views_in_their_order(arguments):
-    env = make_vln_vector_env(1, observe="panorama_rgb", **arguments)
-    observation, _ = env.reset(seed=2)
-    ways = np.array([direction(*view_direction(view)) for view in range(36)])
-    assert ((centre(observation["panorama_rgb"][0]) * ways).sum(-1) > np.cos(0.02)).all()
-
-
 def test_pictures_are_drawn_when_they_are_first_observed_and_once(arguments):
     source = arguments["pictures"]
     env = make_vln_vector_env(3, observe="rgb", autoreset_mode=AutoresetMode.DISABLED, **arguments)

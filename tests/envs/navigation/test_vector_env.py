@@ -211,17 +211,6 @@ def test_generators_that_are_set_draw_the_next_episodes(pair):
     assert batch.reset()[1]["instr_id"].tolist() == ids[0]
 
 
-def test_the_limit_of_steps_can_be_set(make_env):
-    env = make_env(3)
-    env.set_attr("max_episode_steps", 1)
-    env.reset(seed=0)
-    *_, truncated, _ = env.step(np.ones(3, dtype=int))
-    assert truncated.all()
-    assert env.get_attr("max_episode_steps") == (1, 1, 1)
-    env.set_attr("max_episode_steps", [5, 5, 5])
-    assert env.max_episode_steps == 5
-
-
 @pytest.mark.parametrize(
     ("name", "values", "error", "message"),
     [

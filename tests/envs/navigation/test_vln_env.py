@@ -111,29 +111,6 @@ def test_the_info_of_a_step_describes_that_step_also_when_it_is_read_later(tiny_
     assert len({info["metrics"]["nav_error"] for info in read_later}) == len(read_later) > 2
 
 
-def test_wrappers_of_gymnasium_work(tiny_arguments):
-    env = gym.make("R2R-CLIP-v0", **tiny_arguments)
-    env = gym.wrappers.FlattenObservation(gym.wrappers.RecordEpisodeStatistics(env))
-    observation, info = env.reset(seed=0)
-    assert env.observation_space.contains(observation)
-    terminated = False
-    while not terminated:
-        *_, terminated, _, info = env.step(info["teacher_action"])
-    assert info["episode"]["r"] == info["episode"]["l"] + 1
-
-
-def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
-    arguments = {"observe": "indices", "reward": "ndtw", "max_instruction_length": 12}
-    made = gym.make_vec("RxR-CLIP-v0", 3, **tiny_arguments, **arguments)
-    split = load_split("rxr", **tiny_arguments, max_instruction_length=12)
-    built = VlnVectorEnv(split, 3, EnvSettings(observe="indices", reward="ndtw"))
-    assert built.max_episode_steps == made.unwrapped.max_episode_steps == 35
-    assert data_equivalence(made.reset(seed=3), built.reset(seed=3))
-    for _ in range(40):
-        actions = built.teacher_actions()
-        assert data_equivalence(made.step(actions), built.step(actions))
-
-
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,17 +39,6 @@ def test_moves_follow_edges_and_face_the_candidate(make_env, random_actions):
         before = info["viewpoint"]
 
 
-def test_masked_actions_stay_and_give_no_reward(make_env):
-    env = make_env(1)
-    observation, info = env.reset(options={"episode_ids": ["102_0"]})
-    forbidden = int(np.flatnonzero(observation["action_mask"][0] == 0)[0])
-    again, reward, terminated, truncated, after = env.step(np.array([forbidden]))
-    assert (reward[0], terminated[0], truncated[0]) == (0, False, False)
-    assert after["viewpoint"] == info["viewpoint"]
-    assert env.paths() == [[info["viewpoint"][0]]]
-    assert data_equivalence(observation, again)
-
-
 def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
     env = make_env(6)
     observation, info = env.reset(seed=5)
@@ -73,18 +61,6 @@ def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
             seen.add(float(rewards[i]))
         ended = terminated | truncated
     assert seen == {0, 1, -1, 2, -2}
-
-
-def test_episodes_truncate_after_their_steps(make_env):
-    env = make_env(2, max_episode_steps=3, autoreset_mode=AutoresetMode.DISABLED)
-    observation, _ = env.reset(seed=2)
-    for step in range(1, 6):
-        forward = np.array([np.flatnonzero(row)[1] for row in observation["action_mask"]])
-        observation, rewards, terminated, truncated, _ = env.step(forward)
-        assert truncated.tolist() == [step >= 3] * 2
-        assert not terminated.any()
-        assert step <= 3 or not rewards.any()
-    assert [len(path) for path in env.paths()] == [4, 4]
 
 
 def test_long_trajectories_are_complete(make_env, random_actions):

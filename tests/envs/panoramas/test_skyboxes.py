@@ -47,13 +47,6 @@ def test_single_faces_are_joined(tmp_path: Path, folder: Path, kind: str):
     assert np.array_equal(read_skybox(tmp_path, "scan", "v"), STRIP)
 
 
-def test_downsized_faces_are_preferred_unless_full_is_set(tmp_path: Path, folder: Path):
-    save_faces(folder, "sami")
-    save(folder / "v_skybox_small.jpg", STRIP[::2, ::2])
-    assert read_skybox(tmp_path, "scan", "v").shape == (SIZE // 2, 3 * SIZE, 3)
-    assert np.array_equal(read_skybox(tmp_path, "scan", "v", full=True), STRIP)
-
-
 def test_errors_name_the_missing_file(tmp_path: Path, folder: Path):
     with pytest.raises(FileNotFoundError, match=r"v_skybox_small\.jpg: no skybox.*sami\.jpg"):
         skybox_files(tmp_path, "scan", "v")

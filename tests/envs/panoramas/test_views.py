@@ -10,8 +10,6 @@ from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays
 from clipnav.envs.panoramas.views import (
     centre_cropped,
     cut_views,
-    geometry_metadata,
-    perspective,
     rows_seen,
     view_direction,
     views36,
@@ -91,13 +89,6 @@ def test_fine_detail_is_averaged_before_sampling():
     assert np.abs(views[12].astype(int) - 100).max() <= 2
 
 
-def test_single_view_equals_the_same_view_of_the_36():
-    panorama = marked_panorama()
-    assert np.array_equal(
-        perspective(panorama, *view_direction(16), size=40), views36(panorama, 40)[16]
-    )
-
-
 def test_unknown_view_is_refused():
     with pytest.raises(ValueError, match="36"):
         view_direction(36)
@@ -166,12 +157,6 @@ def test_cropping_equals_torchvision(shape: tuple[int, int], side: int):
     resize = transforms.Resize(side, transforms.InterpolationMode.BICUBIC)
     expected = transforms.CenterCrop(side)(resize(Image.fromarray(picture)))
     assert np.array_equal(centre_cropped(picture, (side, side)), np.asarray(expected))
-
-
-def test_metadata_is_empty_for_square_views():
-    assert geometry_metadata("square") == {}
-    assert geometry_metadata("clip_vil")["channel_order"] == "BGR"
-    assert geometry_metadata("clip_vil")["view_size"] == [480, 640]
 
 
 def test_unknown_geometry_is_refused(cut):

@@ -1,3 +1,5 @@
+"""Pictures from cached panoramas of a house against the same pictures traced directly."""
+
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.envs.panoramas.cameras import direction, perspective_camera
+from clipnav.envs.houses.building.house import HouseSpec, plan_of
+from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.materials.textures import make_textures
+from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.panoramas import render_panorama
+from clipnav.envs.panoramas.cameras import direction, perspective_camera, render
+from clipnav.envs.panoramas.ray_tracer import RayTracer
 from clipnav.envs.panoramas.views import views36
-from clipnav.envs.pictures.panorama_files import MILLIMETRES, NOTHING, NoPictureError
+from clipnav.envs.pictures.panorama_files import MILLIMETRES, NOTHING, DrawnPictures, NoPictureError
 from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose, panorama_width
 from tests.conftest import ROOT
 from tests.envs.marked_panoramas import MarkedPanoramas, directions, seen
@@ -40,17 +48,6 @@ def test_the_36_views_are_those_of_the_panorama():
     panorama = source.rgb("attic", "a3", 1024)
     views = ViewPictures(source, 224).views36("attic", "a3")
     np.testing.assert_array_equal(views, views36(panorama, 224))
-
-
-def test_fine_panoramas_are_averaged():
-    class Stripes(MarkedPanoramas):
-        def rgb(self, scan, viewpoint, width):
-            picture = np.zeros((width // 2, width, 3), np.uint8)
-            picture[:, ::2] = 200
-            return picture
-
-    picture = ViewPictures(Stripes(), 32).rgb(POSES)
-    assert np.abs(picture.astype(int) - 100).max() <= 2
 
 
 def test_panoramas_are_decoded_once_within_the_stated_memory():
@@ -175,3 +172,49 @@ def test_drawing_in_two_threads_leaves_the_number_of_threads_of_torch():
             assert pool.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
+
+
+SIZE, TRACED_VFOV = (120, 160), np.pi / 3
+TRACED_POSES = [
+    ViewPose("shell", "v", heading, tilt) for heading, tilt in ((0.4, -0.3), (2.5, 0.0))
+]
+
+
+@pytest.fixture(scope="module")
+def tracer():
+    """House without furniture and light."""
+    spec = HouseSpec("shell", plan_seed=3102, style_seed=4102, compact=True)
+    style, textures = make_style(spec.style_seed), make_textures(spec.style_seed)
+    return RayTracer(assemble(plan_of(spec), [], style, textures, compact=True))
+
+
+@pytest.fixture(scope="module")
+def position():
+    room = max(
+        plan_of(HouseSpec("shell", plan_seed=3102, style_seed=4102)).rooms,
+        key=lambda room: (room.x1 - room.x0) * (room.y1 - room.y0),
+    )
+    return np.array([*room.centre, room.floor + 1.5])
+
+
+def test_colours_and_depth_equal_those_of_the_ray_tracer(tracer, position, tmp_path):
+    source = DrawnPictures(
+        lambda scan, viewpoint, width: render_panorama(tracer, position, width),
+        lambda scan: tmp_path / scan,
+    )
+    pictures = ViewPictures(source, SIZE, TRACED_VFOV)
+    for pose, rgb, depth in zip(
+        TRACED_POSES, pictures.rgb(TRACED_POSES), pictures.depth(TRACED_POSES), strict=True
+    ):
+        camera = perspective_camera(SIZE, pose.heading, pose.elevation, TRACED_VFOV)
+        traced = render(tracer, position, camera, SIZE, TRACED_VFOV / SIZE[0])
+        squares = (rgb.astype(float) - traced.rgb.reshape(*SIZE, 3)) ** 2
+        assert 10 * np.log10(255**2 / squares.mean()) > 28
+        x, y = np.meshgrid(np.arange(SIZE[1]) + 0.5, np.arange(SIZE[0]) + 0.5)
+        along = camera(x, y) @ direction(pose.heading, pose.elevation)
+        exact = traced.distance.reshape(SIZE) * along
+        hit = np.isfinite(exact) & np.isfinite(depth)
+        assert (np.isfinite(exact) == np.isfinite(depth)).mean() > 0.98
+        error = np.abs(depth - exact)[hit]
+        assert np.median(error) < 0.001
+        assert (error < 0.01).mean() > 0.95

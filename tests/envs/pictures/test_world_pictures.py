@@ -76,14 +76,6 @@ def test_distances_are_drawn_with_the_colours(tmp_path):
     assert drawn == ["b0"]
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    pictures = DrawnPictures(lambda *_: grey_panorama(64), lambda scan: tmp_path / scan)
-    pictures.rgb("barn", "b0", 64)
-    (tmp_path / "barn" / "b0_64.jpg").write_bytes(b"no picture")
-    with pytest.raises(NoPictureError, match=r"b0_64\.jpg: .*; delete the file"):
-        pictures.rgb("barn", "b0", 64)
-
-
 def test_panoramas_have_the_orientation_of_the_building(tiny_world, tmp_path, marked_skybox):
     folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
     folder.mkdir(parents=True)

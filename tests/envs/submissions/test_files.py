@@ -110,12 +110,6 @@ def test_episodes_of_another_dataset_are_refused(episodes, walked, files, tmp_pa
     assert not path.exists()
 
 
-def test_paths_without_angles_are_refused(episodes, walked, files, tmp_path):
-    paths = {name: [pose[0] for pose in trajectory] for name, trajectory in walked.items()}
-    with pytest.raises(ValueError, match=r"\(viewpoint, heading, elevation\); .*trajectories\(\)"):
-        write_submission(tmp_path / "r2r.json", paths, episodes, files, "r2r")
-
-
 def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tmp_path):
     path = tmp_path / "rxr.jsonl"
     hindi = [e for e in episodes_of_rxr if e.language == "hi-IN"]
@@ -126,3 +120,9 @@ def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tm
         write_submission(path, walked, episodes_of_rxr, own_files, "rxr")
     write_submission(path, walked, hindi, own_files, "rxr", partial=True)
     assert len(path.read_text().splitlines()) == 7
+
+
+def test_paths_without_angles_are_refused(episodes, walked, files, tmp_path):
+    paths = {name: [pose[0] for pose in trajectory] for name, trajectory in walked.items()}
+    with pytest.raises(ValueError, match=r"\(viewpoint, heading, elevation\); .*trajectories\(\)"):
+        write_submission(tmp_path / "r2r.json", paths, episodes, files, "r2r")

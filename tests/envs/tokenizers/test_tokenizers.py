@@ -111,10 +111,3 @@ def test_rare_words_are_split_into_pieces(subwords):
     unseen_letter = subwords.encode("\u4e00", 8).tolist()
     assert unseen_letter.count(1) >= 1
     assert subwords.unknown_id == 1
-
-
-def test_truncated_sentences_keep_their_end_token(subwords):
-    assert subwords.encode(INSTRUCTIONS[0], 1).tolist() == [2], "the end is kept"
-    tokens = subwords.encode(INSTRUCTIONS[0], 5)
-    assert len(tokens) == 5
-    assert (tokens[0], tokens[-1]) == (len(subwords) - 1, 2)

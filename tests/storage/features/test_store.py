@@ -1,4 +1,5 @@
 import json
+import pickle
 import struct
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from clipnav.storage.features.opening import open_store
-from clipnav.storage.features.store import FeatureStore
+from clipnav.storage.features.store import FeatureStore, ShardedViews, store_of_arrays
 from clipnav.storage.features.store_file import feature_key
 from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 
@@ -57,11 +58,6 @@ def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.
     )
     with pytest.raises(ValueError, match=r"'top,middle,bottom'.*'bottom,middle,top"):
         open_store(other)
-
-
-def test_the_error_of_a_missing_file_names_the_command(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"clipnav extract-features"):
-        open_store(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 5, 20, -10])
@@ -157,3 +153,109 @@ def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     with pytest.raises(ValueError, match=r"README\.md: not a feature file; .*\.tsv") as error:
         open_store(text)
     assert "delete" not in str(error.value)
+
+
+MEMORY_KEYS = ["attic_a0", "attic_a1", "barn_b0"]
+
+
+@pytest.fixture
+def arrays():
+    return np.random.default_rng(0).standard_normal((3, 36, 4)).astype(np.float32)
+
+
+@pytest.fixture(params=["mapping", "array"])
+def features(request, arrays):
+    if request.param == "array":
+        return arrays
+    # The order of a mapping does not matter, and other keys are ignored.
+    return {**dict(reversed(list(zip(MEMORY_KEYS, arrays, strict=True)))), "shed_s0": arrays[0]}
+
+
+def test_a_store_contains_copies_of_the_arrays(features, arrays):
+    store = store_of_arrays(features, MEMORY_KEYS)
+    assert store.keys == MEMORY_KEYS
+    assert store.width == 4
+    expected = arrays.astype(np.float16).astype(np.float32)
+    arrays += 1
+    np.testing.assert_array_equal(store.take(np.arange(3)), expected)
+    assert store.row("barn", "b0") == 2
+    with pytest.raises(ValueError, match="read-only"):
+        store.views[0] = 0
+
+
+def test_a_store_in_memory_pickles_with_its_arrays(features):
+    store = store_of_arrays(features, MEMORY_KEYS)
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy.keys == store.keys
+    np.testing.assert_array_equal(copy.views, store.views)
+
+
+def changed(arrays, value):
+    arrays = arrays.copy()
+    arrays[1, 2, 3] = value
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda v: v[:2], r"shape \(2, 36, 4\), but must be \(3, 36, D\).*nav_world\.keys"),
+        (lambda v: v[0], r"shape \(36, 4\), but must be \(3, 36, D\)"),
+        (lambda v: v[:, :35], r"'attic_a0' have shape \(35, 4\).*\(36, D\)"),
+        (
+            lambda v: dict(zip(MEMORY_KEYS[:2], v, strict=False)),
+            "1 of 3 viewpoints .*, such as 'barn_b0'",
+        ),
+        (lambda v: dict(zip("abc", v, strict=True)), "3 of 3 .*keys must be 'scan_viewpoint'"),
+        (
+            lambda v: {MEMORY_KEYS[0]: v[0, :, :2]} | dict(zip(MEMORY_KEYS[1:], v, strict=False)),
+            "widths D",
+        ),
+        (lambda v: changed(v, np.nan), "'attic_a1' are not all finite float16"),
+        (lambda v: changed(v, 1e6), "'attic_a1' are not all finite float16"),
+        (lambda v: v.astype(str), "'attic_a0' .*must be numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arrays, make, message):
+    with pytest.raises(ValueError, match=message):
+        store_of_arrays(make(arrays), MEMORY_KEYS)
+
+
+WHOLE = np.random.default_rng(0).normal(size=(9, 36, 4)).astype(np.float16)
+
+
+@pytest.fixture
+def sharded() -> ShardedViews:
+    return ShardedViews([WHOLE[:2], WHOLE[2:3], WHOLE[3:]])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        0,
+        8,
+        -1,
+        np.array([8, 0, 2, 2, 3]),
+        np.array([[1, 2], [8, -9]]),
+        np.s_[1:8:3],
+        np.array([], int),
+    ],
+)
+def test_rows_equal_those_of_one_array(sharded: ShardedViews, rows):
+    np.testing.assert_array_equal(sharded[rows], WHOLE[rows])
+
+
+def test_iteration_and_conversion_equal_one_array(sharded: ShardedViews):
+    assert sharded.shape == WHOLE.shape
+    assert len(sharded) == 9
+    assert sharded.dtype == np.float16
+    np.testing.assert_array_equal(np.asarray(sharded), WHOLE)
+    np.testing.assert_array_equal(np.stack(list(sharded)), WHOLE)
+
+
+def test_rows_out_of_bounds_are_refused(sharded: ShardedViews):
+    for rows in (9, np.array([0, 9]), -10):
+        with pytest.raises(IndexError):
+            sharded[rows]
+    with pytest.raises(ValueError, match="without copying"):
+        np.asarray(sharded, copy=False)

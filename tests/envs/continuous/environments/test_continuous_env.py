@@ -1,13 +1,10 @@
 """Continuous environments of one agent, also in the hands of stable-baselines3."""
 
-import re
-
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.continuous.environments.making import make_continuous_env
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import measure_walk
 from clipnav.envs.continuous.settings import task_settings
@@ -58,11 +55,6 @@ def test_infos_are_plain_values_of_one_agent():
     assert type(info["collided"]) is bool
     assert type(info["teacher_action"]) is int
     assert env.unwrapped.episode.instruction == info["instruction"]
-
-
-def test_worlds_without_floors_are_refused(tiny_world):
-    with pytest.raises(ValueError, match=re.escape("pass a simulator")):
-        make_continuous_env(world="matterport", data_dir=tiny_world)
 
 
 pytestmark = pytest.mark.filterwarnings(

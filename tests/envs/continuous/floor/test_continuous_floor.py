@@ -10,12 +10,6 @@ from clipnav.envs.continuous.floor.geodesics import cell_graph
 from clipnav.envs.houses.plan.elements import STAIRWELL
 
 
-def test_border_and_clearance_of_a_room(room):
-    points = np.array([[0.0, 1.0, 0.0], [-0.01, 1.0, 0.0], [1.0, 1.2, 0.0], [3.9, 2.0, 0.0]])
-    assert room.contains(points).tolist() == [True, False, True, True]
-    np.testing.assert_allclose(room.clearance(points[1:]), [0.0, 1.0, 0.1], atol=1e-6)
-
-
 def test_projection(room):
     outside = np.array([[-0.5, 1.5, 0.7], [2.0, 3.4, 0.0], [1.0, 1.0, -2.0]])
     projected = room.project(outside)
@@ -146,18 +140,6 @@ def test_a_loss_below_a_hundredth_of_a_millimetre_is_no_collision(room):
     start = np.array([[2.0, 0.249_99, 0.0], [2.0, 0.2499, 0.0]])
     _, collided = room.step(start, np.full(2, np.pi), STEP, False)
     assert collided.tolist() == [False, True]
-
-
-def test_a_step_does_not_reach_another_piece():
-    floor = ContinuousFloor.of_boxes([(0, 0, 2, 2), (3, 0, 5, 2)])
-    moved, collided = floor.step(np.array([[1.95, 1.0, 0.0]]), np.array([np.pi / 2]), 1.5, True)
-    assert collided[0]
-    assert moved[0, 0] == pytest.approx(2.0, abs=1e-6)
-
-
-def test_an_agent_beside_the_floor_is_projected_first(room):
-    moved, _ = room.step(np.array([[2.0, -0.3, 0.0]]), np.array([np.pi / 2]), STEP, True)
-    np.testing.assert_allclose(moved, [[2.25, 0.0, 0.0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("sliding", [True, False])
