@@ -1,5 +1,7 @@
 """Checks of arguments that users pass to environments and loaders."""
 
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -42,6 +44,22 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
             f"{name} is {max(height, width)}, but must be at most {MAX_PICTURE_SIZE} pixels"
         )
     return height, width
+
+
+def check_argument_names(env: str, arguments: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse arguments that an environment does not have; the error names the closest one."""
+    for name in arguments:
+        if name in known:
+            continue
+        if name in ("num_envs", "autoreset_mode"):  # vector environments take these by name
+            raise TypeError(
+                f"{env} has no argument {name!r}, because it holds one agent; use "
+                "gymnasium.make_vec for several agents"
+            )
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        # Python's words, by which torchrl notices that 'frameskip' is no argument.
+        raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
 
 
 def check_text(name: str, value: Any) -> None:

@@ -7,9 +7,9 @@ from clipnav.storage import is_temporary, remove_abandoned
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json_object
 from clipnav.storage.locks import OutputInUseError, OutputLock
+from clipnav.training.log import TrackerName, check_trackers
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import CONFIG
-from clipnav.training.tracking import TrackerName, check_trackers
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")

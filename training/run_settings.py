@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
+from clipnav.training.log import TrackerName
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import (
     check_counts,
@@ -11,7 +12,6 @@ from clipnav.training.settings import (
     check_selection,
     idle_training_settings,
 )
-from clipnav.training.tracking import TrackerName
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,10 @@ from clipnav.training.interruption import (
     interruption_message,
 )
 from clipnav.training.learners import Learner, Selection
-from clipnav.training.log import RunLog, mean_figures
+from clipnav.training.log import RunLog, check_trackers, mean_figures, start_trackers
 from clipnav.training.optimisers import clip_gradient, learning_rate
 from clipnav.training.run_folder import Group, Settings, check_length, lock_run, run_folder
 from clipnav.training.settings import CONFIG, to_json
-from clipnav.training.tracking import check_trackers, start_trackers
 
 
 class Progress(NamedTuple):

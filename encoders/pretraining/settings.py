@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipnav.storage.errors import UserError
+from clipnav.training.log import TrackerName
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.settings import check_counts, check_positive, idle_training_settings
-from clipnav.training.tracking import TrackerName
 
 Labels = Literal["all", "largest"]
 

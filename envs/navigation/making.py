@@ -3,13 +3,13 @@
 Code that already has a loaded split calls `VlnVectorEnv` or `VlnEnv` directly.
 """
 
-import difflib
 import inspect
 from dataclasses import fields
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from clipnav.envs.arguments import check_argument_names
 from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.envs.navigation.settings import PICTURES, EnvSettings
@@ -17,19 +17,12 @@ from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.vln_env import VlnEnv
 from clipnav.storage.errors import UserError
 
-_OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
 
 
 def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:
     """Load a split and build an environment with one agent."""
-    for name in _OF_VECTOR_ENV:
-        if name in arguments:
-            raise TypeError(
-                f"VlnEnv has no argument {name!r}, because it holds one agent; use "
-                "gymnasium.make_vec for several agents"
-            )
     return VlnEnv(*_load("VlnEnv", own_dataset, arguments))
 
 
@@ -53,14 +46,7 @@ def _load(
 ) -> tuple[LoadedSplit, EnvSettings]:
     """Sort arguments into those of the split and those of the settings, and load the split."""
     arguments = with_dataset_of_id(arguments, own_dataset)
-    known = {*_OF_SPLIT, *_OF_SETTINGS}
-    for name in arguments:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            names = ", ".join((*_OF_SPLIT, *_OF_SETTINGS))
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {names}"
-            # Python's words, by which torchrl notices that 'frameskip' is no argument.
-            raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
+    check_argument_names(env, arguments, (*_OF_SPLIT, *_OF_SETTINGS))
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     settings = EnvSettings(**own)
     of_split = {name: value for name, value in arguments.items() if name not in own}

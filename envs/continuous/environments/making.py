@@ -3,7 +3,6 @@
 Code that already has a loaded split calls `ContinuousVectorEnv` or `ContinuousEnv` directly.
 """
 
-import difflib
 import inspect
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.arguments import check_choice
+from clipnav.envs.arguments import check_argument_names, check_choice
 from clipnav.envs.continuous.environments.single_env import ContinuousEnv
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
@@ -65,7 +64,6 @@ def open_simulator(
     return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))
 
 
-_OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
 _OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(ContinuousSettings))
 _OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without settings and world
@@ -95,12 +93,6 @@ def make_continuous_env(
         FileNotFoundError: A file of the world is missing.
         UserError: A file is damaged, or arguments do not fit each other.
     """
-    for name in _OF_VECTOR_ENV:
-        if name in arguments:
-            raise TypeError(
-                f"ContinuousEnv has no argument {name!r}, because it holds one agent; use "
-                "gymnasium.make_vec for several agents"
-            )
     arguments = with_dataset_of_id(arguments, own_dataset, continuous=True)
     split, simulator, settings = _load("ContinuousEnv", simulator, arguments)
     return ContinuousEnv(split, simulator, settings, encoder)
@@ -128,13 +120,7 @@ def _load(
     env: str, simulator: Simulator | None, arguments: dict[str, Any]
 ) -> tuple[ContinuousSplit, Simulator, ContinuousSettings]:
     """Sort arguments into those of settings, simulator and split; open or load these."""
-    known = (*_OF_SPLIT, *_OF_SETTINGS, *_OF_BACKEND)
-    for name in arguments:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            # Python's words, by which torchrl notices that 'frameskip' is no argument.
-            raise TypeError(f"{env}() got an unexpected keyword argument {name!r}; {hint}")
+    check_argument_names(env, arguments, (*_OF_SPLIT, *_OF_SETTINGS, *_OF_BACKEND))
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
     of_split = {name: value for name, value in arguments.items() if name not in own}
     settings = task_settings(of_split.get("dataset", "r2r"), **own)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.training.tracking import check_trackers, start_trackers
+from clipnav.training.log import check_trackers, start_trackers
 from tests.training.sums import make_trainer
 
 
