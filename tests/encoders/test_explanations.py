@@ -160,26 +160,3 @@ def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Pa
     changed = np.abs(pixels[:, 320:] - pixels[:, :320]).sum(-1)
     assert changed.max() > 100  # hot somewhere
     assert (changed < 10).mean() > 0.1  # and cold elsewhere
-
-
-@pytest.mark.parametrize(
-    ("flags", "problem"),
-    [
-        (["a coat", "--run", "runs/x"], "--run runs/x has no effect without --question"),
-        (
-            ["a coat", "--question", "What?", "--encoder", "RN50"],
-            "--encoder RN50 has no effect with",
-        ),
-        (
-            ["a coat", "--question", "What?", "--image-size", "9", "9"],
-            "--image-size 9 9 has no effect with",
-        ),
-        (["a coat", "--output", "heat.txt"], "--output heat.txt: choose a name that ends in .png"),
-        ([" "], "the text is empty"),
-        (["red", "--question", " "], "--question is empty"),
-    ],
-)
-def test_flags_without_effect_are_refused(run_command, capsys, flags, problem):
-    with pytest.raises(SystemExit):
-        run_command("explain-image", "room.png", *flags)
-    assert problem in " ".join(capsys.readouterr().err.replace("│", " ").split())

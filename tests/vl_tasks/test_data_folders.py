@@ -7,19 +7,6 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 
-@pytest.mark.parametrize(
-    ("endings", "names"),
-    [
-        ([".jsonl", ".json", ".db"], "dev.jsonl or dev.json or dev.db"),
-        (["_questions.json"], "dev_questions.json"),
-    ],
-)
-def test_errors_of_missing_splits_list_the_possible_names(tmp_path, endings, names):
-    with pytest.raises(FileNotFoundError) as error:
-        data_folders.split_file(tmp_path, "dev", *endings)
-    assert f"(its name ends in {names}); see docs/vl_tasks.md" in str(error.value)
-
-
 def test_errors_of_missing_splits_list_the_existing_files(tmp_path):
     for name in ("train_questions.json", "v2_val2014_questions.json", "val_annotations.json"):
         (tmp_path / name).touch()

@@ -17,11 +17,6 @@ def test_a_twentieth_of_numbered_photos_is_held_out(name):
     assert 60 < sum(map(is_held_out, names)) < 140
 
 
-def test_names_contain_folders_only_where_they_repeat():
-    assert held_out_names(["a/x.jpg", "a/b/y.png", "z"]) == ["x", "y", "z"]
-    assert held_out_names(["c/a/x.jpg", "b/x.png"]) == ["a/x", "b/x"]
-
-
 def test_at_least_one_image_is_held_out():
     few = [one for one in range(40) if not is_held_out(one)][:3]
     records = [(picture, place) for picture in few for place in range(2)]

@@ -325,7 +325,11 @@ class PretrainingTask(Task):
             start_from(network, started, known, answers)
             tower = read_json_object(config.start_from / TRUNK, "train the run again")
             return pieces, answers, network, tower
-        pieces = self._new_pieces()
+        training = self.splits.training
+        step = max(len(training.images) // _LEARNT_FROM, 1)
+        numbers = training.numbers(np.arange(0, len(training.images), step))
+        texts = (training.index[int(number)].text for number in numbers)
+        pieces = new_word_pieces(config, texts)
         network, tower = make_network(config, pieces, len(answers))
         return pieces, answers, network, tower
 
@@ -336,13 +340,6 @@ class PretrainingTask(Task):
             listed = AnswerClasses.load(self.config.answers).answers
             return AnswerClasses([convert_answer(answer) for answer in listed])
         return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
-
-    def _new_pieces(self) -> WordPieces:
-        training = self.splits.training
-        step = max(len(training.images) // _LEARNT_FROM, 1)
-        numbers = training.numbers(np.arange(0, len(training.images), step))
-        texts = (training.index[int(number)].text for number in numbers)
-        return new_word_pieces(self.config, texts)
 
 
 def _summary_line(figures: Summary) -> str:

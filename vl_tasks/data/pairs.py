@@ -3,20 +3,105 @@
 There are two file formats, both as one record per line or as one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
 write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS). NAME.db is a text database of
-UNITER, see `clipnav.vl_tasks.data.uniter_texts`.
+UNITER (ChenRocks/UNITER, data/data.py, `TxtLmdb`): an LMDB file or folder, whose values are records
+in MessagePack, compressed as LZ4 frames, by their ids.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.extras import import_extra
+from clipnav.storage.features.isolated_files import IsolatedFile
 from clipnav.storage.records import RecordError, read_records
 from clipnav.vl_tasks.data.images import find_named, image_stem
-from clipnav.vl_tasks.data.uniter_texts import DATABASE, read_uniter_texts
+
+# utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
+UNITER_LABELS = ("contradiction", "entailment", "neutral")
+DATABASE = ".db"  # suffix
+_MOST_BYTES = 1 << 20  # of a record without compression; those of SNLI-VE have less than 2 KiB
+
+
+class _Target(msgspec.Struct):
+    labels: tuple[int, ...] = ()
+
+
+class _Text(msgspec.Struct, gc=False):
+    sentence2: str
+    sentence1: str = ""
+    gold_label: str | None = None
+    target: _Target | None = None
+    image_id: str | int | None = None
+    id: str | int | None = msgspec.field(default=None, name="Flickr30K_ID")
+    older_id: str | int | None = msgspec.field(default=None, name="Flikr30kID")
+
+
+class UniterText(msgspec.Struct):
+    """A hypothesis of SNLI-VE.
+
+    Attributes:
+        key: Id of the record.
+        image: Flickr30K id of the image; None if it is missing.
+        premise: Caption of the image.
+        hypothesis: The sentence.
+        label: "contradiction", "entailment", "neutral", or "-"; None if it is missing.
+    """
+
+    key: str
+    image: str | int | None
+    premise: str
+    hypothesis: str
+    label: str | None
+
+
+def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
+    """Read the records in the order of the file."""
+    lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
+    decode = msgspec.msgpack.Decoder(_Text).decode
+    file = IsolatedFile(path, "LMDB", remedy)
+    for number, (key, value) in enumerate(zip(file.keys, file, strict=True)):
+        name = key.encode("utf-8", "surrogateescape").decode(errors="replace")
+        try:
+            text = decode(_unpack(lz4, value.tobytes()))
+            label = _gold_label(text)
+        except (ValueError, RecursionError) as error:
+            problem = str(error).replace("`", "")
+            raise RecordError(path, number, problem, remedy, f"id {name}") from None
+        image = next((x for x in (text.id, text.older_id, text.image_id) if x is not None), None)
+        yield UniterText(name, image, text.sentence1, text.sentence2, label)
+
+
+def _unpack(lz4: Any, raw: bytes) -> bytes:
+    """Decompress a record."""
+    frame = lz4.LZ4FrameDecompressor()
+    try:
+        unpacked = frame.decompress(raw, max_length=_MOST_BYTES)
+    except RuntimeError as error:
+        raise UserError(f"the compressed data is damaged ({in_one_line(error)})") from None
+    if not frame.eof:
+        raise UserError(f"it is truncated, or has more than {_MOST_BYTES} bytes")
+    return unpacked
+
+
+def _gold_label(text: _Text) -> str | None:
+    """Return the label by name."""
+    if text.target is None or not text.target.labels:
+        return text.gold_label
+    number = text.target.labels[0]
+    if not 0 <= number < len(UNITER_LABELS):
+        raise UserError(f"field 'target.labels': {number} is not one of 0, 1, 2")
+    if text.gold_label not in (None, UNITER_LABELS[number]):
+        raise UserError(
+            f"field 'target.labels': {number} ({UNITER_LABELS[number]}) contradicts the field "
+            f"'gold_label' ({text.gold_label})"
+        )
+    return UNITER_LABELS[number]
+
 
 # The order of LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")

@@ -103,7 +103,7 @@ def score_gqa(
         by_structural_type=_shares(balanced, right, attrgetter("types.structural")),
         by_semantic_type=_shares(balanced, right, attrgetter("types.semantic")),
         by_steps=_shares(balanced, right, count_steps),
-        by_words=_shares(balanced, right, _count_words),
+        by_words=_shares(balanced, right, lambda question: len(question.question.split())),
     )
 
 
@@ -132,10 +132,6 @@ def count_steps(question: GqaQuestion) -> int:
     """Count the reasoning steps: operations that do more than look up the answer."""
     texts = (f"{step.operation}: {step.argument}" for step in question.semantic)
     return sum(not any(part in text for part in _NO_STEPS) for text in texts)
-
-
-def _count_words(question: GqaQuestion) -> int:
-    return len(question.question.split())
 
 
 def check_answered(

@@ -115,11 +115,6 @@ def _facts(questions: Iterable[Question]) -> dict[int, tuple[int, tuple[str, ...
     return {one.question_id: (one.image_id, one.answers) for one in questions}
 
 
-def _is_beside(questions: Path, others: Path) -> bool:
-    """Return whether questions are in the data folder of others."""
-    return questions.resolve().parent == others.parent
-
-
 def _shifted_answers(
     selector: OpenedSelector, shift: Shift, variant: Variant, device: str
 ) -> ScoredAnswers:
@@ -135,7 +130,7 @@ def _shifted_answers(
                 f"images there, which the model of {selector.run} requires"
             )
     split = read_split(folder, shift.split, "--shift.split")
-    if _is_beside(split.questions_file, Path(selector.description.questions)):
+    if split.questions_file.resolve().parent == Path(selector.description.questions).parent:
         warn_of_training_data(
             vqa,
             [shift.split],

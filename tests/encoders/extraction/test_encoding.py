@@ -43,18 +43,6 @@ def encode_viewpoints(keys, load, encoder, path, metadata=None):
     encode_viewpoints_with(keys, load, {path: encoder}, metadata)
 
 
-def test_rows_are_the_pooled_features_of_their_views(encoder: ClipEncoder, tmp_path: Path):
-    path = tmp_path / "store.safetensors"
-    encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 60})
-    store = open_store(path, expected_width=encoder.embed_dim)
-    assert store.keys == KEYS
-    assert store.metadata["weights_sha256"] == encoder.weights_sha256
-    assert store.metadata["vfov_degrees"] == 60
-    expected = encoder.pooled(views_of(KEYS[1]))
-    np.testing.assert_allclose(store.take(np.array([1]))[0], expected, rtol=2e-3, atol=1e-3)
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_an_interrupted_run_resumes_where_it_stopped(encoder: ClipEncoder, tmp_path: Path):
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
     encode_viewpoints(KEYS, Loader(), encoder, whole)

@@ -13,7 +13,6 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.encoders.extraction.view_sources import ViewSource
-from clipnav.encoders.extraction.world_features import scan_dir
 from clipnav.envs.houses.building.sets import STANDARD
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.panorama import Panorama
@@ -245,13 +244,3 @@ def test_random_weights_must_be_requested_and_are_recorded(
 def test_flags_without_effect_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ExtractArguments(Path("store.safetensors"), **settings)
-
-
-def test_matterport_without_data_is_refused(tiny_resnet, tmp_path: Path):
-    arguments = ExtractArguments(
-        tmp_path / "store.safetensors", world="matterport", encoder=(str(tiny_resnet),)
-    )
-    with pytest.raises(ValueError, match="data_dir"):
-        command.main(arguments)
-    with pytest.raises(ValueError, match="--scan-dir"):
-        scan_dir(ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])

@@ -23,20 +23,6 @@ def sampler() -> ViewSampler:
     return ViewSampler([house], 16, seed=3, config=SamplerConfig(views=8))
 
 
-def facts_of(views, iterations: int) -> list[list]:
-    return [views.views(index)[1] for index in range(iterations)]
-
-
-def test_the_views_of_a_smaller_share_are_the_first_of_a_larger_one(sampler):
-    few, more = LabelledViews(sampler, 2), LabelledViews(sampler, 5)
-    for index in range(2):
-        assert torch.equal(few.views(index)[0], sampler.views(index)[0])
-        assert torch.equal(few.views(index)[0], more.views(index)[0])
-    every = facts_of(sampler, 5)
-    assert facts_of(more, 5) == every
-    assert all(view in every[:2] for view in facts_of(few, 12))
-
-
 def test_later_passes_mirror_and_tint_views(sampler):
     views = LabelledViews(sampler, 1)
     first = views.views(0)[0]

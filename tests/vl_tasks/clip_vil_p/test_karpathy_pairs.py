@@ -1,7 +1,6 @@
 """Pairs of pre-training from captions in Karpathy's format."""
 
 import json
-import shutil
 
 import pytest
 
@@ -19,16 +18,6 @@ def captions_file(folder, path):
     record = {"filename": "shape_1.png", "cocoid": 1, "split": "train", "filepath": path}
     images = [{**record, "sentences": [{"tokens": ["a", "circle"]}]}]
     (folder / "dataset_own.json").write_text(json.dumps({"images": images}))
-
-
-@pytest.mark.parametrize("path", ["", "images"])
-def test_paths_may_begin_with_the_folder_of_the_images(pair_folder, tmp_path, path):
-    (tmp_path / "images").mkdir()
-    shutil.copy(pair_folder / "images" / "shape_1.png", tmp_path / "images")
-    captions_file(tmp_path, path)
-    pairs = open_pairs(tmp_path, ["train"], tmp_path / "images")
-    assert pairs.image_name(0) == "shape_1.png"
-    assert pairs.image_path(0).is_file()
 
 
 def test_a_missing_image_is_named_with_its_folders(pair_folder, tmp_path):

@@ -51,13 +51,6 @@ def test_the_format_of_lavis_is_read(tmp_path):
     ]
 
 
-def test_secret_labels_may_be_missing(read):
-    unlabelled = {key: value for key, value in PUBLISHED.items() if key != "gold_label"}
-    for record in (unlabelled, {**PUBLISHED, "gold_label": "hidden"}, PUBLISHED):
-        (hypothesis,) = read(record, secret=True)
-        assert (hypothesis.text, hypothesis.label) == (PUBLISHED["sentence2"], UNLABELLED)
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

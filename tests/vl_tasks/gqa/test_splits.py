@@ -19,15 +19,6 @@ def change(path, edit):
     path.write_text(json.dumps(content))
 
 
-def test_scores_without_their_files_are_not_computed(folder):
-    (folder / "val_all_questions.json").unlink()
-    (folder / "val_choices.json").unlink()
-    split = read_scored_split(folder, "val", with_consistency=True)
-    scores = split.score({one.question_id: one.answer for one in split.questions})
-    assert scores.accuracy == 100
-    assert (scores.consistency, scores.validity, scores.plausibility) == (None, None, None)
-
-
 def test_errors_name_file_and_question(folder):
     path = folder / "val_all_questions.json"
     change(path, lambda content: content.pop("val48c"))

@@ -82,13 +82,6 @@ def test_submissions_are_written_per_language(tuned):
     assert all(len(json.loads((tuned / name).read_text())) == 12 for name in files)
 
 
-def test_a_question_in_any_language_is_answered(run_command, languages, tuned):
-    image = next((languages / "images" / "val").iterdir())
-    printed = run_command("answer", image, "यह किस रंग का है?", "quelle forme ?", "--run", tuned)
-    assert "यह किस रंग का है?: " in printed
-    assert "quelle forme ?: " in printed
-
-
 def test_faithful_learns_one_answer_and_scores_unknown_ones(run_command, languages, tmp_path):
     printed = run_command(
         "finetune-vqa", *MODEL, *SPLITS, *NEW, "--data", languages, "--faithful",

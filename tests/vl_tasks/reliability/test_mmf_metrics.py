@@ -77,11 +77,3 @@ def test_best_possible_effective_reliability_is_that_of_the_original(original):
         ):
             assert value == pytest.approx(about["val"][f"best_{name}_c@{cost:g}"], abs=1e-6)
     assert select_best(Answers(np.zeros(3), np.ones(3))).risk is None
-
-
-def test_the_variants_differ_at_the_threshold():
-    answers = Answers(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.6]))
-    assert risk_scores(answers, (0.5,)).coverage[0.5] == 0.75  # the risk of all is not below 0.5
-    assert cost_threshold(answers, 1) == 0.7  # answers above it are correct
-    assert select_above(answers, 0.7).coverage == 0.5
-    assert select_above(answers, 0.9).risk is None

@@ -26,16 +26,6 @@ def test_the_scores_of_ten_annotators_are_those_of_vilt(answers):
     assert soft_scores(answers) == pytest.approx(expected)
 
 
-def test_frequent_majority_answers():
-    many = [_question(k, majority="Yes.") for k in range(9)]
-    some = [_question(k, majority="two") for k in range(10)]
-    few = [_question(k, majority="zebra") for k in range(8)]
-    vocabulary = AnswerVocabulary.build([*many, *some, *few])
-    assert vocabulary.answers == ("2", "yes")
-    with pytest.raises(ValueError, match="no answer occurs 9 times, the most frequent answer 8"):
-        AnswerVocabulary.build(few)
-
-
 def test_targets():
     vocabulary = AnswerVocabulary(["yes", "no"])
     questions = [_question(1, *["yes"] * 7, "no", "no", "maybe"), _question(2, *["maybe"] * 10)]
