@@ -76,6 +76,13 @@ def test_two_agents_are_filmed_side_by_side(film, traces):
         assert (abs(half.astype(int) - colour).max(-1) < 14).sum() > 100
 
 
+def test_gifs_are_smaller_than_mp4s_by_default(library, pictures, traces, tmp_path):
+    short = msgspec.structs.replace(traces[0], steps=traces[0].steps[-1:])
+    film_walks(tmp_path / "walk.gif", [short], library, pictures)
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.size == (960, 540)
+
+
 def test_a_font_that_is_missing_is_named_and_nothing_is_written(
     library, traces, tmp_path, monkeypatch
 ):

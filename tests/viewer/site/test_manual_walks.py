@@ -73,6 +73,30 @@ def test_a_walk_outlives_the_server(library, tmp_path, folder):
     assert len(walked(again.start(KEY))) == 3
 
 
+def test_the_second_half_of_a_double_click_changes_nothing(library, tmp_path):
+    manual_walks = ManualWalks(library, tmp_path)
+    manual_walks.start(KEY)
+    once = manual_walks.act(KEY, 1, 0)
+    assert manual_walks.act(KEY, 1, 0) == once
+    assert manual_walks.start(KEY) == once
+    over = manual_walks.act(KEY, 0, 1)
+    assert manual_walks.act(KEY, 0, 1) == over
+    assert over.file is not None
+
+
+def test_a_step_that_cannot_be_saved_has_not_happened(library, tmp_path):
+    manual_walks = ManualWalks(library, tmp_path)
+    site = Routes(library, NoPictures("none"), manual_walks)
+    manual_walks.start(KEY)
+    (tmp_path / "you").write_text("a file where the folder should be")
+    with pytest.raises(RequestError, match="your walk cannot be saved") as refused:
+        site.post("/api/act", {"episode": KEY, "action": 1, "step": 0})
+    assert refused.value.status == 507
+    (tmp_path / "you").unlink()
+    assert len(walked(manual_walks.start(KEY))) == 1
+    assert len(walked(manual_walks.act(KEY, 1, 0))) == 2
+
+
 def test_no_walk_is_overwritten(library, tmp_path, folder):
     manual_walks = ManualWalks(library, tmp_path)
     for first in (1, 1):
