@@ -1,5 +1,6 @@
 """Chat templates are rendered as by transformers, within limits on time and memory."""
 
+import gc
 import sys
 
 import pytest
@@ -65,3 +66,13 @@ def test_a_template_that_fails_or_exceeds_a_limit_is_reported_in_one_line(
     ) as caught:
         make(template).apply(CONVERSATIONS)
     assert str(caught.value).isprintable()
+
+
+def test_the_process_ends_with_its_template():
+    one = make(WORDS_TEMPLATE)
+    one.apply(CONVERSATIONS, padding=True)
+    assert one._process is not None
+    process = one._process
+    del one
+    gc.collect()
+    assert process.returncode is not None

@@ -3,6 +3,8 @@
 import copy
 import math
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -269,3 +271,18 @@ def test_timing_info_contains_frames_and_times(simulator):
 def test_unknown_versions_are_refused():
     with pytest.raises(ValueError, match=r"no version '0\.3', only 0\.2 and 0\.1"):
         clipnav.envs.mattersim.install("0.3")
+
+
+def test_without_rendering_no_rendering_module_is_imported(tiny_graphs):
+    program = f"""
+import sys
+import clipnav.envs.mattersim
+sim = clipnav.envs.mattersim.Simulator()
+sim.setNavGraphPath({tiny_graphs!r})
+sim.setRenderingEnabled(False)
+sim.newEpisode(["attic"], ["a4"], [0], [0])
+assert not sim.getState()[0].rgb.any()
+assert not sim.getState()[0].depth.any()
+assert not {{"clipnav.envs.mattersim.rendering", "torch", "PIL"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

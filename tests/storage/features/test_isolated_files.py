@@ -468,3 +468,11 @@ def test_rows_of_two_encoders_are_refused(tmp_path: Path, suffix: str, width: in
     write_features(path, KEYS[:2], rows, {"encoder": "tiny"})
     with pytest.raises(UserError, match=r"house_00_b have shape \(36, 12\), but .* \(36, 8\)"):
         list(read_features(path, width).rows)
+
+
+def test_reading_may_stop_early(make):
+    rows = IsolatedFile(make(lambda file: file.create_dataset("lab_b", data=ROW)), "HDF5", "")
+    reading = iter(rows)
+    next(reading)
+    reading.close()
+    assert rows._process.poll() is not None
