@@ -11,6 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 from clipnav.agents.acting.environments import make_env
+from clipnav.agents.clear.objects import OBJECTS_FILE, write_objects
+from clipnav.agents.clear.pairing import pair_paths
+from clipnav.agents.clear.settings import (
+    LanguageConfig,
+    LanguageEncoderConfig,
+    PairPathsConfig,
+    VisualConfig,
+)
+from clipnav.agents.clear.training import train as train_representation
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 from clipnav.agents.envdrop.speaker_training import train_speaker
 from clipnav.agents.maps.geometry import MapGeometry
@@ -22,6 +31,7 @@ from clipnav.envs.tokenizers import WordTokenizer
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.optimiser_settings import OptimiserConfig
+from tests.conftest import connectivity_records
 from tests.envs.continuous.conftest import box_episodes
 
 COLOURS = ("red", "green", "blue", "white")
@@ -85,23 +95,11 @@ def doors(tmp_path_factory):
 
 
 def write_room(connectivity, scan):
-    places = 4.0 * np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
-    names = [f"{scan}-{name}" for name in "c0123"]
-    records = []
-    for index, (east, north) in enumerate(places):
-        pose = np.eye(4)
-        pose[:3, 3] = east, north, 1.5
-        linked = [(index == 0) != (other == 0) for other in range(5)]
-        records.append(
-            {
-                "image_id": names[index],
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
+    places = {"c": (0, 0), "0": (0, 4), "1": (4, 0), "2": (0, -4), "3": (-4, 0)}
+    records = connectivity_records(
+        {f"{scan}-{name}": (*place, 1.5) for name, place in places.items()},
+        {(f"{scan}-c", f"{scan}-{door}") for door in range(4)},
+    )
     (connectivity / f"{scan}_connectivity.json").write_text(json.dumps(records))
 
 
@@ -192,6 +190,77 @@ def speaker_run(speaker_config, tmp_path_factory):
         output=run,
     )
     train_speaker(config)
+    return run
+
+
+@pytest.fixture(scope="session")
+def language_config(doors):
+    """Settings of a small language representation in the world of coloured doors."""
+    return LanguageConfig(
+        world="matterport",
+        data_dir=doors,
+        iterations=150,
+        batch_size=8,
+        temperature=0.1,
+        evaluate_every=50,
+        threads=1,
+        max_instruction_length=24,
+        encoder=LanguageEncoderConfig(
+            vocabulary_size=300,
+            hidden_size=32,
+            layers=1,
+            heads=2,
+            feed_forward_size=64,
+            dropout=0.0,
+        ),
+        optimiser=OptimiserConfig(learning_rate=3e-3, clip="norm", clip_at=5.0),
+    )
+
+
+@pytest.fixture(scope="session")
+def language_run(language_config, tmp_path_factory):
+    """Run of a language representation that has learned the colours."""
+    run = tmp_path_factory.mktemp("language") / "run"
+    train_representation(dataclasses.replace(language_config, output=run))
+    return run
+
+
+@pytest.fixture(scope="session")
+def paired_folder(doors, language_run, tmp_path_factory):
+    """Folder of paired paths of that world, with random objects."""
+    folder = tmp_path_factory.mktemp("pairs")
+    pair_paths(PairPathsConfig(language_run, folder, "matterport", doors))
+    rng = np.random.default_rng(0)
+    keys = json.loads((doors / "r2r" / "R2R_train.json").read_text())
+    scans = sorted({record["scan"] for record in keys})
+    write_objects(
+        folder / OBJECTS_FILE,
+        {s: {f"{s}-{v}": rng.random((36, 27)) < 0.2 for v in "c0123"} for s in scans},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def visual_config(doors, paired_folder):
+    """Settings of a small visual representation in that world."""
+    return VisualConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        pairs=paired_folder,
+        iterations=6,
+        batch_size=8,
+        evaluate_every=3,
+        threads=1,
+        optimiser=OptimiserConfig(learning_rate=1e-2),
+    )
+
+
+@pytest.fixture(scope="session")
+def visual_run(visual_config, tmp_path_factory):
+    """Run of a visual representation."""
+    run = tmp_path_factory.mktemp("visual") / "run"
+    train_representation(dataclasses.replace(visual_config, output=run))
     return run
 
 

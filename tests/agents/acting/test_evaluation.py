@@ -4,8 +4,7 @@ import pytest
 import clipnav
 from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.acting.evaluation import agent_name, compare, evaluate, table
-from clipnav.agents.envdrop.settings import TrainConfig
+from clipnav.agents.acting.evaluation import compare, evaluate, table
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 
 
@@ -73,14 +72,3 @@ def test_continuous_tables_have_steps_and_no_scores_of_secret_goals():
     assert header[-2:] == ["sDTW", "steps"]
     assert (first[2], first[-1]) == ("9.00", "31.2")
     assert second[2:] == ["-"] * len(CONTINUOUS_METRICS)
-
-
-def test_follower_name_contains_ablations():
-    assert agent_name(TrainConfig()) == "follower"
-    assert agent_name(TrainConfig(vision=False)) == "follower (no vision)"
-    assert (
-        agent_name(TrainConfig(instruction_ablation="shuffled"))
-        == "follower (shuffled instructions)"
-    )
-    both = TrainConfig(vision=False, instruction_ablation="empty")
-    assert agent_name(both) == "follower (no vision, empty instructions)"

@@ -38,10 +38,10 @@ def test_walk_drops_ended_episodes(doors_env):
     assert [len(path) for path in doors_env.paths()[:6]] == [1, 2, 3, 4, 1, 2]
 
 
-def test_walk_refuses_more_episodes_than_environments(doors_env):
-    ids = instr_ids(doors_env, doors_env.num_envs + 1)
-    with pytest.raises(ValueError, match="17 episodes for 16 environments"):
-        walk(doors_env, Recorder(), ids)
+@pytest.mark.parametrize("count", [0, 17])
+def test_walk_refuses_other_numbers_of_episodes_than_fit(doors_env, count):
+    with pytest.raises(ValueError, match=f"{count} episodes for 16 environments; pass 1 to 16"):
+        walk(doors_env, Recorder(), instr_ids(doors_env, count))
 
 
 @pytest.mark.parametrize("max_steps", [None, 99])
@@ -63,11 +63,6 @@ def test_walk_returns_rewards_of_live_rows_and_truncated_rows(doors_env):
     assert walked.rewards[0][0] == -2.0
     assert set(walked.rewards[0][1:]) <= {-1.0, 1.0}
     assert walked.cut.tolist() == [2, 3]
-
-
-def test_walk_refuses_an_empty_batch(doors_env):
-    with pytest.raises(ValueError, match="0 episodes for 16 environments; pass 1 to 16 instr_ids"):
-        walk(doors_env, Recorder(), [])
 
 
 def test_a_single_id_is_refused(doors_env):

@@ -130,20 +130,3 @@ def test_agent_step_equals_the_released_code(case, model, check_close):
     check_close(visual, gradients["visual_encoder.ff_layer.1.weight"], gradient=True)
     initial = model.follower.encoder.initial.weight.grad
     check_close(initial, gradients["encoder2decoder.weight"], gradient=True)
-
-
-def test_frozen_views_have_neither_gradient_nor_dropout():
-    torch.manual_seed(0)
-    views = RepresentedViews(VisualRepresentation(6), "digest").train()
-    assert not views.network.training
-    view = PanoramaView(
-        torch.randn(2, 36, 10),
-        torch.randn(2, 3, 10),
-        torch.ones(2, 3, dtype=torch.bool),
-        torch.randn(2, 4),
-        torch.zeros(2, 3),
-    )
-    encoded_view = views(view)
-    assert torch.equal(encoded_view.panorama, views(view).panorama)
-    assert not encoded_view.panorama.requires_grad
-    assert views.architecture == {"visual representation": "digest"}

@@ -10,23 +10,17 @@ import torch
 
 from clipnav.agents.acting.environments import make_env, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
-from clipnav.agents.clear.loading import RepresentedViews
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.envdrop.learner import FollowerLearner
-from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
-from clipnav.agents.layers.pretrained import PretrainedEncoder
 from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig
-from clipnav.agents.settings.command_line import parse_agent
-from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.storage.errors import UserError
-from clipnav.training.checkpoints import MODEL, TRAINER, VOCABULARY, load_trainer, save_trainer
+from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, save_trainer
 from clipnav.training.comparisons import SCORES
 from clipnav.training.optimiser_settings import OptimiserConfig
-from tests.agents.weights import assert_equal_weights, weights_of
 
 BOTH = ClearConfig(
     tune_language=True, language_learning_rate=1e-3, tune_visual=True, contrastive_weight=0.2
@@ -51,25 +45,6 @@ def config(doors_config, language_run, visual_run):
     )
 
 
-@pytest.mark.parametrize("clear", [ClearConfig(), BOTH], ids=["frozen", "tuned"])
-def test_a_follower_with_both_representations_trains_and_resumes(config, clear, tmp_path):
-    config = dataclasses.replace(config, clear=clear)
-    train(dataclasses.replace(config, output=tmp_path / "whole"))
-    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
-    make_agent_trainer(FollowerLearner, first)[0].train()
-    trainer, learner = make_agent_trainer(
-        FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
-    )
-    trainer.train()
-    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
-    rates = [group["lr"] for group in learner.optimiser.param_groups]
-    assert rates == pytest.approx([1e-2, 1e-3] if clear.tune_language else [1e-2])
-    env, agent = load_run(tmp_path / "parts", "val_unseen")
-    assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
-    assert isinstance(agent.follower.encoder, PretrainedEncoder)
-    assert isinstance(agent.follower.view_encoder, RepresentedViews)
-
-
 def test_frozen_representations_do_not_change(config, visual_run):
     learner = FollowerLearner(config)
     before = {k: v.clone() for k, v in learner.follower.state_dict().items()}
@@ -84,19 +59,6 @@ def test_frozen_representations_do_not_change(config, visual_run):
     assert not any("tuned" in name for name in after)
 
 
-def test_tuned_representations_have_gradients(config):
-    learner = FollowerLearner(dataclasses.replace(config, clear=BOTH))
-    learner.follower.train()
-    figures = learner.backward(0)
-    assert figures["contrastive"] > 0
-    missing = [
-        name
-        for name, weight in learner.network.named_parameters()
-        if weight.requires_grad and weight.grad is None
-    ]
-    assert missing == []
-
-
 def test_the_contrastive_loss_has_its_weight(config):
     losses = {}
     for weight in (0.0, 0.5):
@@ -108,12 +70,6 @@ def test_the_contrastive_loss_has_its_weight(config):
     assert "contrastive" not in losses[0.0]
     difference = losses[0.5]["loss"] - losses[0.0]["loss"]
     assert difference == pytest.approx(0.5 * losses[0.5]["contrastive"], rel=1e-4)
-
-
-def test_a_follower_without_representations_is_unchanged(doors_config, doors_env):
-    follower = make_follower(doors_config, doors_env)
-    assert follower.view_encoder is None
-    assert not any("represent" in name for name in follower.architecture)
 
 
 def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
@@ -209,43 +165,3 @@ def test_views_are_encoded_before_the_decoder(config):
     assert seen[0].panorama.shape[-1] == follower.visual + follower.angle
     assert encoded.shape[-1] == follower.visual
     assert not seen[0].candidates[:, 0].any()
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--clear.tune-language"], "--clear.tune-language has no effect without --language"),
-        (["--clear.tune-visual"], "--clear.tune-visual has no effect without --visual"),
-        (["--clear.encode-stop"], "--clear.encode-stop has no effect without --visual"),
-        (["--clear.temperature", "0.1"], "has no effect with --clear.contrastive-weight 0"),
-        (
-            ["--language-representation", "run", "--text.vocabulary-size", "500"],
-            "--text.vocabulary-size 500 has no effect with --language-representation",
-        ),
-        (
-            ["--visual-representation", "run", "--no-vision"],
-            "--visual-representation run has no effect with --no-vision",
-        ),
-        (
-            ["--visual-representation", "run", "--follower.no-standardise"],
-            "--follower.no-standardise has no effect with --visual-representation",
-        ),
-        (
-            ["--clear.contrastive-weight", "0.1", "--instruction-ablation", "shuffled"],
-            "--clear.contrastive-weight 0.1 has no effect with --instruction-ablation shuffled",
-        ),
-    ],
-)
-def test_settings_without_effect_are_refused(flags, message):
-    with pytest.raises(ValueError, match=message):
-        parse_agent(["--dataset", "rxr", *flags])
-
-
-def test_the_preset_accepts_both_representations(tmp_path):
-    runs = ["--language-representation", "a", "--visual-representation", "b"]
-    config = parse_agent(["--preset", "clear", *runs])
-    assert isinstance(config, TrainConfig)
-    assert config.clear.tune_language
-    assert config.clear.tune_visual
-    assert config.run_name == "rxr-houses-language-visual"
-    assert parse_agent(["--preset", "clear"]).language_representation is None

@@ -1,29 +1,23 @@
 """Map agents and HAMT that read instructions and views through the representations."""
 
 import dataclasses
-import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipnav.agents.duet.building import make_map_transformer
 from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.panorama import PanoramaInputs
 from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
 from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
 from clipnav.agents.settings import RepresentationConfig
-from clipnav.agents.settings.command_line import parse_agent
 from clipnav.agents.transformer.text import PretrainedTextEncoder
 from clipnav.envs.tokenizers import load_tokenizer
 from clipnav.training.checkpoints import VOCABULARY
 from clipnav.training.optimiser_settings import OptimiserConfig
-from tests.agents.weights import assert_equal_weights, weights_of
 
 TUNED = RepresentationConfig(tune_language=True, language_learning_rate=1e-3, tune_visual=True)
 
@@ -59,24 +53,6 @@ def config(shared):
     return MapTrainConfig(**shared)
 
 
-@pytest.mark.parametrize("clear", [RepresentationConfig(), TUNED], ids=["frozen", "tuned"])
-def test_a_map_agent_with_both_representations_trains_and_resumes(config, clear, tmp_path):
-    config = dataclasses.replace(config, clear=clear)
-    train(dataclasses.replace(config, output=tmp_path / "whole"))
-    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=2)
-    make_agent_trainer(MapLearner, first)[0].train()
-    trainer, learner = make_agent_trainer(
-        MapLearner, dataclasses.replace(config, resume=tmp_path / "parts")
-    )
-    trainer.train()
-    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
-    rates = [group["lr"] for group in learner.optimiser.param_groups]
-    assert rates == pytest.approx([1e-2, 1e-3] if clear.tune_language else [1e-2])
-    env, agent = load_run(tmp_path / "parts", "val_unseen")
-    assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
-    assert isinstance(agent.model.text, PretrainedTextEncoder)
-
-
 def test_hamt_reads_both_representations(shared, tmp_path):
     sizes = {"hidden_size": 32, "heads": 2, "feed_forward_size": 64, "cross_layers": 1}
     changes = {"network": HistoryTransformerConfig(**sizes), "max_episode_steps": 6}
@@ -105,29 +81,6 @@ def test_only_tuned_representations_have_gradients(config, clear):
     assert all(gradients) if clear.tune_language else not any(gradients)
 
 
-def test_the_initial_weights_of_representations_are_kept(config):
-    learner = MapLearner(config)
-    views = learner.model.panorama.views
-    other = make_map_transformer(config, learner.env).panorama.views
-    assert learner.model.panorama.feature_size == views.network.width
-    for name, weight in views.state_dict().items():
-        assert torch.equal(weight, other.state_dict()[name]), name
-
-
-def test_views_are_encoded_before_the_panorama_transformer(config):
-    model = MapLearner(config).model.eval()
-    encoded = []
-    model.panorama.features.register_forward_pre_hook(lambda _, inputs: encoded.append(inputs[0]))
-    width = model.panorama.feature_size
-    views = torch.randn(2, 5, width)
-    inputs = PanoramaInputs(
-        views, torch.zeros(2, 5, 7), torch.zeros(2, 5).long(), torch.ones(2, 5, dtype=torch.bool)
-    )
-    model.panorama(inputs)
-    assert torch.equal(encoded[0], model.panorama.views.network(views))
-    assert not torch.equal(encoded[0], views)
-
-
 def test_pretraining_starts_a_map_agent(shared, config, tmp_path):
     settings = MapPretrainConfig(**shared, output=tmp_path / "pretrained")
     learner = PretrainingLearner(settings)
@@ -146,28 +99,3 @@ def test_pretraining_starts_a_map_agent(shared, config, tmp_path):
     assert saved.keys() == weights.keys()
     for name, value in saved.items():
         assert torch.equal(value, weights[name]), name
-
-
-def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
-    train(dataclasses.replace(config, output=tmp_path / "agent"))
-    other = tmp_path / "other"
-    shutil.copytree(visual_run, other)
-    weights = (other / "model.safetensors").read_bytes()
-    (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
-    settings = dataclasses.replace(config, visual_representation=other)
-    with pytest.raises(ValueError, match=r"trained with visual representation [0-9a-f]{16}, but"):
-        load_run(tmp_path / "agent", "val_unseen", settings)
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--network.text-encoder", "transformer"], "text-encoder transformer has no effect"),
-        (["--text.vocabulary-size", "500"], "--text.vocabulary-size 500 has no effect"),
-        (["--clear.language-learning-rate", "1"], "without --clear.tune-language"),
-    ],
-)
-def test_settings_that_a_representation_replaces_are_refused(flags, message):
-    arguments = ["--agent", "map", "--dataset", "rxr", "--language-representation", "run"]
-    with pytest.raises(ValueError, match=message):
-        parse_agent([*arguments, *flags])

@@ -11,15 +11,6 @@ def test_ranks_follow_cosine_similarity():
     assert ranks(queries, candidates, np.array([2, 1])).tolist() == [2, 1]
 
 
-def test_many_queries_are_ranked_in_parts(monkeypatch):
-    rng = np.random.default_rng(0)
-    queries, candidates = rng.standard_normal((7, 4)), rng.standard_normal((9, 4))
-    targets = rng.integers(9, size=7)
-    whole = ranks(queries, candidates, targets)
-    monkeypatch.setattr("clipnav.agents.clear.retrieval._ROWS_AT_ONCE", 3)
-    assert ranks(queries, candidates, targets).tolist() == whole.tolist()
-
-
 def test_constant_embeddings_have_the_rank_of_chance():
     found = ranks(np.ones((5, 3)), np.ones((5, 3)), np.arange(5))
     assert found.tolist() == [3.0] * 5

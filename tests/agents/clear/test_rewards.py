@@ -1,11 +1,14 @@
 """The rewards of CLEAR's agent on golden walks."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_path
 from clipnav.envs.navigation.rewards import ndtw_rewards
+from tests.conftest import connectivity_records
 
 
 @pytest.fixture
@@ -16,20 +19,9 @@ def case(golden):
 @pytest.fixture
 def graph(case):
     """Complete graph over the golden positions."""
-    records = []
-    for name, position in zip(case["names"], case["positions"], strict=True):
-        pose = np.eye(4)
-        pose[:2, 3] = position
-        records.append(
-            {
-                "image_id": name,
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "unobstructed": [other != name for other in case["names"]],
-                "height": 1.5,
-            }
-        )
-    return NavGraph("complete", records)
+    places = dict(zip(case["names"], case["positions"], strict=True))
+    edges = set(itertools.combinations(places, 2))
+    return NavGraph("complete", connectivity_records(places, edges))
 
 
 def test_rewards_equal_the_released_code(case):

@@ -50,12 +50,3 @@ def test_views_of_the_follower_keep_angles_and_stop():
     as_published = network.view(view, encode_stop=True)
     assert as_published.candidates[:, 0].any()
     assert torch.equal(as_published.candidates[:, 1:], encoded.candidates[:, 1:])
-
-
-def test_a_standardised_representation_subtracts_the_mean():
-    network = VisualRepresentation(4, standardise=True).eval()
-    mean, spread = torch.arange(4.0), torch.full((4,), 2.0)
-    network.scale.fit(mean, spread)
-    plain = network.encoder(torch.zeros(1, 4))
-    torch.testing.assert_close(network(mean[None]), plain)
-    assert network.architecture["standardised"] == "yes"

@@ -9,17 +9,13 @@ from clipnav.agents.clear.losses import paired_cross_entropy
 from clipnav.agents.clear.objects import OBJECTS_FILE
 from clipnav.agents.clear.pair_files import PathPair
 from clipnav.agents.clear.settings import parse_visual
-from clipnav.agents.clear.training import make_trainer, train
-from clipnav.agents.clear.visual_network import VisualRepresentation
+from clipnav.agents.clear.training import make_trainer
 from clipnav.agents.clear.visual_training import (
     PairedPathBatches,
     PairedPaths,
     VisualLearner,
-    view_retrieval,
 )
-from clipnav.agents.layers.visual import FeatureScale
 from clipnav.storage.features.store import store_of_arrays
-from clipnav.training.checkpoints import RESULTS
 
 PATH = "unused"
 
@@ -77,31 +73,6 @@ def test_ranks_share_a_batch_with_equally_many_steps():
         assert torch.equal(part.live, whole.live[:, rank::2])
 
 
-def test_training_finds_what_paired_panoramas_share():
-    torch.manual_seed(0)
-    pairs, store = twin_pairs(60)
-    training = PairedPaths(pairs[:40], store, None, PATH)
-    held_out = PairedPaths(pairs[40:], store, None, PATH)
-    network = VisualRepresentation(12, standardise=True, input_dropout=0.0, hidden_dropout=0.0)
-    network.scale.fit(*training.mean_and_spread())
-    before = view_retrieval(None, held_out, store)["MRR"]
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
-    batches = PairedPathBatches(training, 16, seed=0)
-    for iteration in range(80):
-        steps = batches.batch(iteration)
-        first, second = network(steps.views).mean(3)
-        loss = sum(
-            paired_cross_entropy(one, other, live, 0.2)
-            for one, other, live in zip(first, second, steps.live, strict=True)
-        )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    after = view_retrieval(network.eval(), held_out, store)
-    assert after["MRR"] > 2 * before
-    assert after["candidates"] == after["queries"] == sum(len(pair.path) for pair in pairs[40:])
-
-
 def test_the_loss_of_a_batch_equals_the_loop_of_the_released_code(visual_config, tmp_path):
     config = dataclasses.replace(
         visual_config,
@@ -125,29 +96,6 @@ def test_the_loss_of_a_batch_equals_the_loop_of_the_released_code(visual_config,
     network.zero_grad()
     loss.backward()
     torch.testing.assert_close(network.encoder.layers[1].weight.grad, gradient)
-
-
-def test_resume_is_bit_identical(visual_config, tmp_path, monkeypatch, check_same_run):
-    whole, _ = make_trainer(dataclasses.replace(visual_config, output=tmp_path / "whole"))
-    whole.train()
-    parts = dataclasses.replace(visual_config, output=tmp_path / "parts")
-    make_trainer(dataclasses.replace(parts, iterations=3))[0].train()
-    # The trainer restores the scale, so it is not fitted again.
-    monkeypatch.setattr(FeatureScale, "fit", None)
-    resumed, _ = make_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
-    resumed.train()
-    check_same_run(whole, resumed)
-
-
-def test_results_compare_the_representation_with_the_features(visual_config, tmp_path):
-    config = dataclasses.replace(visual_config, output=tmp_path / "run")
-    results = train(config)
-    assert set(results) == {"val_seen", "val_unseen"}
-    for parts in results.values():
-        assert set(parts) == {"trained", "features"}
-        assert parts["trained"]["chance"] == 1 / parts["trained"]["candidates"]
-    report = json.loads((config.output / RESULTS).read_text())
-    assert report["results"] == results
 
 
 def test_bad_input_is_refused(visual_config, other_features, tmp_path, visual_run):

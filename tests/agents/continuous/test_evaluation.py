@@ -23,22 +23,18 @@ def trained(tiny_config):
     return tiny_config.output
 
 
-def test_an_evaluation_repeats_the_results_of_the_training(trained, tmp_path, capsys):
-    scores = tmp_path / "scores.json"
-    config = EvaluateContinuousConfig(trained, splits=("val_seen",), batch_size=4, json=scores)
-    results = evaluate_continuous_run(config)
-    assert results == json.loads((trained / RESULTS).read_text())["results"]
-    assert json.loads(scores.read_text()) == {"results": results}
-    assert "expert" in capsys.readouterr().out
-
-
-def test_a_submission_contains_the_walks_of_the_whole_split(trained, tmp_path):
-    path = tmp_path / "predictions.json"
+def test_an_evaluation_repeats_the_results_of_the_training_and_submits_the_walks(trained, tmp_path):
+    scores, path = tmp_path / "scores.json", tmp_path / "predictions.json"
     # A batch of three: the last batch of four episodes is padded.
-    config = EvaluateContinuousConfig(trained, baselines=False, batch_size=3, submission=path)
-    assert set(evaluate_continuous_run(config)["val_unseen"]) == {"cma"}
+    config = EvaluateContinuousConfig(
+        trained, ("val_seen",), baselines=False, batch_size=3, json=scores, submission=path
+    )
+    results = evaluate_continuous_run(config)
+    trained_results = json.loads((trained / RESULTS).read_text())["results"]
+    assert results == {"val_seen": {"cma": trained_results["val_seen"]["cma"]}}
+    assert json.loads(scores.read_text()) == {"results": results}
     task, _ = load_continuous_run(trained)
-    episodes = task.split("val_unseen").episodes
+    episodes = task.split("val_seen").episodes
     counted = frozenset(episode.instr_id for episode in episodes)
     checked = check_continuous_submission(path, "r2r-ce", episodes, counted)
     assert checked.usable == 4
@@ -57,20 +53,6 @@ def test_a_test_split_gives_a_submission_without_measures(
     assert json.loads(scores.read_text()) == {"results": {"test": {"cma": {}}}}
     assert "4 walks" in capsys.readouterr().out
     assert len(json.loads(path.read_text())) == 4
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"splits": ()}, "names no split"),
-        ({"splits": ("a", "b"), "submission": "x"}, "exactly one split with --submission"),
-        ({"episodes": 3, "submission": "x"}, "all episodes"),
-        ({"batch_size": 0}, "--batch-size 0"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(changes, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        EvaluateContinuousConfig(tmp_path, **changes)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

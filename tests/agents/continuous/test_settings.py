@@ -1,9 +1,7 @@
 """Settings and presets of continuous agents."""
 
-import pytest
-
 from clipnav.agents.continuous.presets import continuous_defaults, parse_continuous
-from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.agents.continuous.settings import ContinuousTrainConfig
 
 
 def test_published_rounds_have_the_published_number_of_updates():
@@ -28,46 +26,6 @@ def test_the_defaults_are_those_of_a_small_network_on_a_cpu():
     config = parse_continuous([])
     assert config == ContinuousTrainConfig() == continuous_defaults()
     assert parse_continuous(["--dataset", "rxr"]).inflection_weight == 1.9
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["--rounds", "1", "--expert-probability", "0.5"],
-            "--expert-probability 0.5 has no effect",
-        ),
-        (["--network.progress-weight", "2"], "--network.progress-weight 2.0 has no effect"),
-        (
-            ["--network.kind", "seq2seq", "--network.action-size", "8"],
-            "--network.action-size 8 has no effect",
-        ),
-    ],
-)
-def test_settings_without_effect_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        parse_continuous(arguments)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"depth_pixels": 50}, "--depth-pixels 50: must be a multiple of 16"),
-        ({"world": "matterport"}, "--world matterport: has no floors"),
-        ({"select_by": "test"}, "--select-by test: not among"),
-        ({"rounds": 0}, "--rounds 0: must be at least 1"),
-        ({"expert_probability": 1.5}, "--expert-probability 1.5: must be a number from 0 to 1"),
-        ({"minutes": 1.0}, "rounds divide --iterations"),
-    ],
-)
-def test_values_are_checked(changes, message):
-    with pytest.raises(ValueError, match=message):
-        ContinuousTrainConfig(**changes)
-
-
-def test_the_state_size_must_be_even():
-    with pytest.raises(ValueError, match=r"--network\.state-size 15: must be even"):
-        ContinuousNetworkConfig(state_size=15)
 
 
 def test_the_command_line_overrides_a_preset():

@@ -10,8 +10,8 @@ from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.optimiser_settings import OptimiserConfig
+from tests.conftest import connectivity_records
 
-COLOURS = ("red", "green", "blue", "white")
 NETWORK = MapTransformerConfig(
     hidden_size=32,
     heads=2,
@@ -105,34 +105,21 @@ def tree_names(scan):
 
 def write_tree(folder, scan, turn):
     names = tree_names(scan)
-    places, links = {names[0]: (0.0, 0.0)}, set()
+    places, links = {names[0]: (0.0, 0.0, 1.5)}, set()
     for arm in range(ARMS):
         angle, middle = turn + 2 * np.pi * arm / ARMS, names[1 + arm]
-        places[middle] = (4 * np.sin(angle), 4 * np.cos(angle))
-        links |= {(names[0], middle), (middle, names[0])}
+        places[middle] = (4 * np.sin(angle), 4 * np.cos(angle), 1.5)
+        links.add((names[0], middle))
         for leaf in range(LEAVES):
             name = names[1 + ARMS + LEAVES * arm + leaf]
             ahead = angle + (2 * leaf - 1) * np.pi / 5
             places[name] = (
                 places[middle][0] + 4 * np.sin(ahead),
                 places[middle][1] + 4 * np.cos(ahead),
+                1.5,
             )
-            links |= {(middle, name), (name, middle)}
-    records = []
-    for name in names:
-        pose = np.eye(4)
-        pose[:3, 3] = *places[name], 1.5
-        linked = [(name, other) in links for other in names]
-        records.append(
-            {
-                "image_id": name,
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
+            links.add((middle, name))
+    records = connectivity_records({name: places[name] for name in names}, links)
     (folder / f"{scan}_connectivity.json").write_text(json.dumps(records))
 
 

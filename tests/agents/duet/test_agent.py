@@ -178,15 +178,6 @@ def test_given_decisions_lead_to_the_original_paths(name, golden, geometry_of):
         recording.assert_metrics(metrics[walks_back], row)
 
 
-def test_gradients_reach_every_part_that_decides(golden, geometry_of):
-    recording = Recording("duet_argmax", golden, geometry_of)
-    walk = recording.agent().walk(recording.env, recording.ids)
-    losses = [torch.logsumexp(d.scores.decision, 1).sum() for d in walk.decisions]
-    torch.stack(losses).sum().backward()
-    silent = [n for n, p in recording.model.named_parameters() if p.grad is None]
-    assert silent == []
-
-
 def test_an_episode_alone_walks_as_in_a_batch(golden, geometry_of):
     recording = Recording("duet_argmax", golden, geometry_of)
     expected = recording.paths()
@@ -205,25 +196,6 @@ def test_the_hop_limit_of_the_environment_truncates(golden, geometry_of):
     path = recording.env.paths()[walk.truncated[0]]
     assert len(path) == 5
     assert path == recording.paths()[walk.truncated[0]][:5]
-
-
-def test_without_the_walk_back_the_episode_ends_where_the_agent_is(golden, geometry_of):
-    recording = Recording("duet_argmax", golden, geometry_of)
-    with torch.inference_mode():
-        walk = recording.agent(stops_at_best=False).walk(recording.env, recording.ids)
-    for decision in walk.decisions:
-        for row, node in zip(
-            decision.rows[decision.ends], decision.state.viewpoints[decision.ends], strict=True
-        ):
-            last = recording.env.paths()[row][-1]
-            assert last == recording.geometry.world.viewpoint_ids[node]
-
-
-def test_as_many_decisions_as_steps_in_the_table_are_refused(golden, geometry_of):
-    recording = Recording("duet_argmax", golden, geometry_of)
-    limit = recording.model.config.max_steps
-    with pytest.raises(ValueError, match="max_decisions"):
-        MapAgent(recording.model, recording.features, limit)
 
 
 def test_candidates_only_and_fixed_fusion_give_finite_scores(golden, geometry_of):

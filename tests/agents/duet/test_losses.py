@@ -80,18 +80,6 @@ def test_the_loss_is_the_weighted_sum_of_both_minibatches(learner):
     assert both["loss"] == pytest.approx(0.2 * both["cloning"] + both["sampled"], rel=1e-5)
 
 
-def test_panoramas_of_a_path_are_encoded_once_for_its_instructions(learner):
-    episodes = np.arange(12)  # four paths with three instructions each
-    paths = path_batch(learner.features, learner.references, episodes, revisits=False)
-    assert len(paths.paths.targets) == 4 * 3
-    assert len(paths.targets) == 12 * 3
-    nodes = learner.references.nodes[episodes[paths.episodes]]
-    steps = paths.paths.steps[paths.states]
-    np.testing.assert_array_equal(
-        paths.paths.state.viewpoints[paths.states], nodes[np.arange(len(steps)), steps]
-    )
-
-
 @pytest.mark.parametrize("revisits", [False, True])
 def test_second_visits_never_make_the_loss_infinite(revisits):
     geometry = MapGeometry.of(NavWorld([NavGraph.load("house_00")]))
@@ -105,19 +93,6 @@ def test_second_visits_never_make_the_loss_infinite(revisits):
     chosen = paths.targets != NO_TARGET
     assert not forbidden[np.flatnonzero(chosen), paths.targets[chosen]].any()
     assert chosen.tolist() == [True, revisits, revisits, True]
-
-
-def test_states_are_scored_without_the_padding_of_larger_maps(learner):
-    episodes = np.arange(24)
-    paths = path_batch(learner.features, learner.references, episodes, revisits=False)
-    parts = list(paths.parts(learner.model, learner.features))
-    assert len(parts) > 1
-    np.testing.assert_array_equal(np.sort(np.concatenate([p for p, _ in parts])), np.arange(72))
-    for _, (nodes, views) in parts:
-        assert nodes.mask.any(0).all(), "a column is padding of all states"
-        assert views.candidates.any(0).all()
-        assert nodes.distances.shape[1:] == (nodes.mask.shape[1],) * 2
-        assert views.fusion.shape[1:] == (nodes.mask.shape[1], views.candidates.shape[1] + 1)
 
 
 def test_places_of_masked_views_are_the_end_of_a_path_or_any_earlier_one(learner):
@@ -178,15 +153,3 @@ def test_reinforcement_sees_what_follows_a_missed_stop_but_dagger_does_not(learn
     stops = sum((targets == STOP_TOKEN).sum().item() for targets in seen)
     assert stops == sum(goal in path for path, goal in zip(paths, goals, strict=True))
     assert any((targets == NO_TARGET).any() for targets in seen)
-
-
-def test_feature_dropout_has_one_mask_per_path(learner):
-    config = dataclasses.replace(
-        learner.model.config, feature_dropout=0.5, feature_dropout_kind="episode"
-    )
-    learner.model.panorama.__init__(config, 4)
-    masks = learner.model.panorama.episode_dropout(200)
-    assert set(masks.unique().tolist()) == {0.0, 2.0}
-    assert 0.4 < masks.bool().float().mean() < 0.6
-    learner.model.eval()
-    assert learner.model.panorama.episode_dropout(3) is None

@@ -199,20 +199,6 @@ def test_scores_of_every_step_equal_the_original(rollout, model):
     print({name: f"{value:.1e}" for name, value in worst.items()})
 
 
-def test_encoded_tokens_of_both_branches_equal_the_original(rollout, model):
-    with torch.no_grad():
-        text = model.read(rollout.tensors["language.txt_ids"])
-        rows, state = rollout.state(0, model)
-        nodes, views = rollout.memory.inputs(
-            state, rollout.panoramas[rows, rollout.maps.current[rows]]
-        )
-        coarse = model.global_branch(nodes, text)
-        fine = model.local_branch(views, text)
-        close(coarse, rollout.tensor(0, "navigation.out.gmap_embeds", rows), nodes.mask)
-        mask = functional.pad(views.mask, (1, 0), value=True)
-        close(fine, rollout.tensor(0, "navigation.out.vp_embeds", rows), mask)
-
-
 def step_by_step_loss(rollout, model):
     text = model.read(rollout.tensors["language.txt_ids"])
     loss = torch.zeros(())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.duet.conversion import _PRETRAINING_ONLY, convert_duet, network_weights
+from clipnav.agents.duet.conversion import _PRETRAINING_ONLY, convert_duet
 from clipnav.agents.duet.memory import PanoramaMemory
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, ViewInputs
 from clipnav.agents.duet.network_settings import MapTransformerConfig
@@ -211,21 +211,3 @@ def test_action_losses_equal_the_original(model, golden):
     check("action losses", losses.total.detach(), read["out.loss"])
     losses.total.mean().backward()
     print(f"gradient norms: {check_gradient_norms(model, batch):.1e}")
-
-
-def test_fine_tuning_starts_from_the_pretrained_network(golden, model):
-    weights = convert_duet(golden("duet_pretrain_weights.safetensors"))
-    config = dataclasses.replace(model.network.config, feature_dropout=0.4)
-    vocabulary = model.network.text.words.num_embeddings
-    network = MapTransformer(config, vocabulary, model.network.panorama.feature_size)
-    load_strictly(network, network_weights(weights), "duet_pretrain_weights")
-    for name, tensor in model.network.state_dict().items():
-        assert torch.equal(tensor, network.state_dict()[name])
-
-
-def test_masked_views_without_classes_are_refused(golden):
-    config = MapTransformerConfig(8, 2, 16, 1, 1, 1, 8, 4)
-    model = PretrainingModel(MapTransformer(config, 10, 4))
-    batch = Batch("mrc", golden)
-    with pytest.raises(ValueError, match="num_classes"):
-        model.class_logits(*batch.encoded(make_model(golden))[::2], torch.zeros(1, 1).bool())

@@ -9,7 +9,6 @@ from clipnav.agents.duet.losses import PathBatch
 from clipnav.agents.duet.pretraining_learner import (
     NOT_MASKED,
     PretrainingLearner,
-    choose,
     mask_id,
     mask_words,
     pretrain,
@@ -19,12 +18,9 @@ from clipnav.agents.duet.sources import GeneratedPaths, SplitPaths
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
-from clipnav.agents.transformer.features import FeatureInput
 from clipnav.envs.tokenizers import WordTokenizer
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
-from clipnav.training.optimisers import decay_groups
-from tests.agents.weights import assert_equal_weights, weights_of
 
 
 @pytest.fixture
@@ -77,17 +73,6 @@ def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(
     assert tuned["val_unseen"]["map agent"]["SR"] > 0.9
     _, agent = load_run(config.output, "val_unseen")
     assert agent.model.config == config.network
-
-
-def test_resume_is_bit_identical(few, speaker_run, tmp_path, monkeypatch):
-    network = dataclasses.replace(few.network, standardise=True)
-    few = dataclasses.replace(few, speaker=speaker_run, paths=20, network=network)
-    trainer_of(dataclasses.replace(few, output=tmp_path / "whole")).train()
-    trainer_of(dataclasses.replace(few, output=tmp_path / "parts", iterations=3)).train()
-    # The trainer restores the scale, so it is not fitted again.
-    monkeypatch.setattr(FeatureInput, "fit", None)
-    trainer_of(dataclasses.replace(few, output=None, resume=tmp_path / "parts")).train()
-    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
 
 
 def test_each_iteration_has_one_task(few):
@@ -168,22 +153,3 @@ def test_masks_replace_a_share_of_the_words():
     replaced = (masked == mask_id(tokenizer))[chosen].mean()
     assert 0.08 < kept < 0.13
     assert 0.77 < replaced < 0.83
-
-
-def test_at_least_one_element_of_each_row_is_chosen():
-    possible = np.array([[True, False, False], [True, True, True]])
-    chosen = choose(possible, 0.0, np.random.default_rng(0))
-    assert chosen.sum(1).tolist() == [1, 1]
-    assert not chosen[~possible].any()
-
-
-def test_biases_and_layer_norms_have_no_weight_decay(few):
-    prepare(few)
-    model = PretrainingLearner(few).network.model
-    decayed, others = decay_groups(model)
-    assert others["weight_decay"] == 0.0
-    names = {weight: name for name, weight in model.named_parameters()}
-    assert len(decayed["params"]) + len(others["params"]) == len(names)
-    assert all(weight.ndim == 1 for weight in others["params"])
-    vectors = {names[weight] for weight in decayed["params"] if weight.ndim == 1}
-    assert all(name.endswith("type_embedding") for name in vectors)

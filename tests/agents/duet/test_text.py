@@ -28,23 +28,6 @@ def tokens(tiny_bert):
     return torch.stack([torch.from_numpy(tokenizer.encode(text, 12)) for text in sentences]).long()
 
 
-def test_a_pretrained_model_keeps_its_weights_and_learns(tiny_bert, tokens):
-    config = MapTransformerConfig(**SMALL, text_model=str(tiny_bert))
-    model = MapTransformer(config, 0, 4).eval()
-    from transformers import AutoModel
-
-    original = AutoModel.from_pretrained(tiny_bert).eval()
-    read = model.read(tokens)
-    states = original((tokens - 1).clamp_min(0), attention_mask=(tokens != 0).long())
-    expected = model.text.projection(states.last_hidden_state)
-    real = read.states.mask
-    torch.testing.assert_close(read.states.states[real], expected[real])
-    read.states.states.sum().backward()
-    assert model.text.word_table().shape[0] == original.config.vocab_size + 1
-    assert original.get_input_embeddings().weight.equal(model.text.word_table()[1:])
-    assert model.text.model.get_input_embeddings().weight.grad.abs().sum() > 0
-
-
 def test_the_first_layers_of_a_text_model_are_kept(tiny_bert, tmp_path, tokens):
     from transformers import AutoConfig, BertModel
 
@@ -67,14 +50,6 @@ def test_the_first_layers_of_a_text_model_are_kept(tiny_bert, tmp_path, tokens):
         MapTransformer(dataclasses.replace(config, text_model_layers=4), 0, 4)
 
 
-def test_padding_does_not_change_the_text(tokens):
-    config = MapTransformerConfig(**SMALL, text_layers=2, max_text_length=12)
-    model = MapTransformer(config, int(tokens.max()) + 1, 4).eval()
-    states = model.read(tokens).states
-    alone = model.read(tokens[1:, : int((tokens[1] != 0).sum())]).states
-    torch.testing.assert_close(states.states[1, states.mask[1]], alone.states[0])
-
-
 def test_masked_words_require_the_width_of_the_text_model(tiny_bert):
     config = MapTransformerConfig(**SMALL, text_model=str(tiny_bert))
     with pytest.raises(ValueError, match=r"--network.hidden-size"):
@@ -85,21 +60,6 @@ def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
     config = MapTransformerConfig(**SMALL, text_layers=1, max_text_length=4)
     with pytest.raises(ValueError, match=r"--network.max-text-length"):
         MapTransformer(config, int(tokens.max()) + 1, 4).read(tokens)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"hidden_size": 10, "heads": 3}, "divisible"),
-        ({"dropout": 1.0}, "--network.dropout"),
-        ({"feature_dropout": -0.1}, "--network.feature-dropout"),
-        ({"cross_layers": 0}, "cross-layers"),
-        ({"text_model": "bert", "text_model_layers": 0}, "text-model-layers"),
-    ],
-)
-def test_contradicting_settings_are_refused(changes, problem):
-    with pytest.raises(ValueError, match=problem):
-        MapTransformerConfig(**changes)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +74,3 @@ def test_published_sizes_have_the_published_number_of_weights(
     with torch.device("meta"):
         model = MapTransformer(config, vocabulary, features)
     assert sum(parameter.numel() for parameter in model.parameters()) == weights
-
-
-def test_candidates_only_saves_no_weights_but_changes_the_architecture():
-    config = MapTransformerConfig(**SMALL, text_layers=1, local_candidates_only=True)
-    model = MapTransformer(config, 9, 4)
-    other = MapTransformer(MapTransformerConfig(**SMALL, text_layers=1), 9, 4)
-    assert model.state_dict().keys() == other.state_dict().keys()
-    assert model.architecture != other.architecture

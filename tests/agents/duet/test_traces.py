@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipnav.agents.duet.learner import MapLearner
-from clipnav.viewer.trace import read_traces, record
+from clipnav.viewer.trace import record
 
 
 @pytest.fixture
@@ -57,9 +57,3 @@ def test_the_last_walk_of_a_trace_leads_to_the_most_probable_stop(recorded):
         assert (last.target or decided[-1].viewpoint) == best.viewpoint
         assert trace.steps[-1].viewpoint == best.viewpoint
         assert trace.steps[-1].action == 0
-
-
-def test_traces_with_maps_are_read_as_written(recorded):
-    _, traces, folder = recorded
-    by_id = {trace.instr_id: trace for trace in read_traces(folder)}
-    assert by_id == {trace.instr_id: trace for trace in traces}

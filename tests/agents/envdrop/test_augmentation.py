@@ -7,28 +7,22 @@ import pytest
 from clipnav.agents.envdrop.augmentation import sample_paths
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.nav_graph import NavGraph
+from tests.conftest import connectivity_records
 
 
 def grid(scan, size=5):
     """Return a grid of viewpoints 2 m apart, with edges between neighbours, and a few others."""
-    places = [(x, y) for x in range(size) for y in range(size)]
     rng = np.random.default_rng(0)
-    records = []
-    for x, y in places:
-        pose = np.eye(4)
-        pose[:2, 3] = 2.0 * np.array([x, y]) + rng.uniform(-0.2, 0.2, 2)
-        linked = [abs(x - a) + abs(y - b) == 1 for a, b in places]
-        records.append(
-            {
-                "image_id": f"{scan}-{x}{y}",
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
-    return NavGraph(scan, records)
+    cells = [(x, y) for x in range(size) for y in range(size)]
+    names = {cell: f"{scan}-{cell[0]}{cell[1]}" for cell in cells}
+    places = {names[x, y]: 2.0 * np.array([x, y]) + rng.uniform(-0.2, 0.2, 2) for x, y in cells}
+    edges = {
+        (names[x, y], names[a, b])
+        for x, y in cells
+        for a, b in cells
+        if abs(x - a) + abs(y - b) == 1
+    }
+    return NavGraph(scan, connectivity_records(places, edges))
 
 
 GRAPHS = {scan: grid(scan) for scan in ("a", "b")}

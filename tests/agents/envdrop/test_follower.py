@@ -1,5 +1,4 @@
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -7,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from clipnav.agents.envdrop.follower import CandidateEmbedding, Follower
-from clipnav.agents.layers.attention import AttentionHistory, Dropout, SoftDotAttention, drop
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.layers.attention import drop
 from clipnav.agents.layers.encoders import InstructionEncoder, State
 from clipnav.agents.layers.visual import FeatureScale, PanoramaView
 from clipnav.agents.settings import FollowerConfig
@@ -57,36 +56,6 @@ def test_encoder_equals_a_packed_bidirectional_lstm(follower):
     torch.testing.assert_close(state.cell, torch.cat([cell[1], cell[0]], 1))
     peak = outputs.masked_fill(~real, -torch.inf).amax(1)
     torch.testing.assert_close(state.attended, torch.tanh(encoder.initial(peak)))
-
-
-def test_encoding_does_not_depend_on_the_batch(follower):
-    together, first = follower.encoder(TOKENS)
-    alone, first_alone = follower.encoder(TOKENS[1:2])
-    assert alone.words.shape[1] == 3, "trimmed to the longest sentence of the batch"
-    torch.testing.assert_close(together.words[1:2, :3], alone.words)
-    torch.testing.assert_close(first.attended[1:2], first_alone.attended)
-    torch.testing.assert_close(first.cell[1:2], first_alone.cell)
-
-
-def test_decoder_ignores_padding(follower):
-    context, state = follower.encoder(TOKENS)
-    view = random_view(3)
-    decision = follower.decoder(view, context, state)
-    spoiled = context._replace(words=context.words.masked_fill(~context.mask.unsqueeze(2), 7.0))
-    assert torch.equal(decision.scores, follower.decoder(view, spoiled, state).scores)
-    assert (decision.word_weights[~context.mask] == 0).all()
-    torch.testing.assert_close(decision.word_weights.sum(1), torch.ones(3))
-    torch.testing.assert_close(decision.view_weights.sum(1), torch.ones(3))
-
-
-def test_impossible_actions_score_minus_infinity_and_stop_zero(follower):
-    context, state = follower.encoder(TOKENS)
-    view = random_view(3)
-    view.candidates[:, 0] = 0.0
-    scores = follower.decoder(view, context, state).scores
-    assert scores[0, -1] == -torch.inf
-    assert torch.isfinite(scores[1:]).all()
-    assert (scores[:, 0] == 0).all()
 
 
 def test_visit_features_change_scores_of_visited_candidates():
@@ -141,50 +110,6 @@ def test_parameter_count_is_that_of_the_paper_without_unused_layers():
     assert decoder == 5_124_160 - 1_179_648 - 4 * 512
 
 
-def test_gate_equals_dropping_the_features():
-    torch.manual_seed(1)
-    attention = SoftDotAttention(8, 20)
-    query, keys, gate = torch.randn(3, 8), torch.randn(3, 36, 20), torch.rand(3, 20).round() * 2
-    total, weights = attention(query, keys, gate=gate)
-    plain_total, plain_weights = attention(query, keys * gate.unsqueeze(1))
-    torch.testing.assert_close(total, plain_total)
-    torch.testing.assert_close(weights, plain_weights)
-
-
-def test_candidate_mlp_reads_gated_features():
-    torch.manual_seed(1)
-    embed = CandidateEmbedding(20, 8)
-    candidates, gate = torch.randn(3, 4, 20), torch.rand(3, 20).round() * 2
-    torch.testing.assert_close(embed(candidates, gate), embed(candidates * gate[:, None], None))
-
-
-@pytest.mark.parametrize("embeds", [False, True])
-def test_only_candidate_mlp_selects_an_object_in_a_direction(embeds):
-    torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, hidden_size=16, dropout=0.0, candidate_mlp=embeds)
-    follower = Follower(InstructionEncoder(10, config), visual=1, angle=1, config=config)
-    # A thing is there or not, on the left or not; wanted is what has both or neither.
-    things = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
-    wanted = (things.prod(1) > 0).float().expand(3, 4)
-    view = PanoramaView(
-        torch.zeros(3, 36, 2),
-        things.expand(3, 4, 2),
-        wanted >= 0,
-        torch.zeros(3, 1),
-        torch.zeros(3, 4),
-    )
-    optimiser = torch.optim.Adam(follower.parameters(), 1e-2)
-    for _ in range(200):
-        context, state = follower.encoder(TOKENS)
-        scores = follower.decoder(view, context, state).scores
-        loss = -(torch.log_softmax(scores, 1) * wanted / 2).sum(1).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    best, chance = math.log(2), math.log(4)
-    assert loss.item() == pytest.approx(best if embeds else chance, abs=0.02)
-
-
 @pytest.mark.parametrize("embeds", [False, True])
 def test_distance_feature_separates_candidates_in_one_view(embeds):
     torch.manual_seed(0)
@@ -202,25 +127,6 @@ def test_distance_feature_separates_candidates_in_one_view(embeds):
         assert torch.allclose(scores[:, 1], scores[:, 2]) is equal
 
 
-def test_location_aware_attention_finds_the_next_of_equal_words():
-    # All words are equal; the target is the word after the one that was attended to.
-    torch.manual_seed(0)
-    attention, place = SoftDotAttention(4, 4), AttentionHistory(4)
-    words, query = torch.ones(6, 6, 4), torch.ones(6, 4)
-    before = torch.eye(6)
-    after = before.roll(1, 1)
-    read = torch.stack([before, before], 1)
-    optimiser = torch.optim.Adam([*attention.parameters(), *place.parameters()], 3e-2)
-    for _ in range(200):
-        _, weights = attention(query, words, bias=place(query, read))
-        loss = -weights[after > 0][:-1].log().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert torch.equal(weights[:-1].argmax(1), after[:-1].argmax(1))
-    assert torch.allclose(attention(query, words)[1], torch.full((6, 6), 1 / 6))
-
-
 def test_attention_history_accumulates_over_steps():
     torch.manual_seed(0)
     config = dataclasses.replace(SMALL, location_aware_attention=True)
@@ -236,21 +142,6 @@ def test_attention_history_accumulates_over_steps():
     torch.testing.assert_close(second.state.history[:, 1], total.clamp(max=1))
     assert not second.state.history.requires_grad
     assert (second.word_weights[~context.mask] == 0).all()
-
-
-def test_no_feature_dropout_in_evaluation_mode(follower):
-    assert follower.noise(torch.arange(3)) is None
-    assert follower.train().noise(torch.arange(3)) is not None
-
-
-def test_dropout_keeps_the_mean_and_is_off_in_evaluation():
-    torch.manual_seed(0)
-    dropout = Dropout(0.25)
-    values = torch.ones(200, 200)
-    dropped = dropout(values)
-    assert dropped.mean() == pytest.approx(1.0, abs=0.02)
-    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.01)
-    assert dropout.eval()(values) is values
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

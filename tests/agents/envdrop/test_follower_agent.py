@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional
 
 from clipnav.agents.acting.decisions import ActionSource, Draws, sample
-from clipnav.agents.acting.environments import make_env
-from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout, scan_indices
+from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
 from clipnav.envs.navigation.device_features import DeviceFeatures
@@ -87,19 +86,6 @@ def test_sampling_follows_its_generator(doors_env, follower, features):
         ActionSource(ALL, sampled_steps=0.5)
 
 
-def test_only_marked_rows_are_teacher_forced(doors_env, follower, features):
-    ids = instr_ids(doors_env, 16)
-    teacher_forced = np.arange(16) % 2 == 0
-    way = ActionSource(teacher_forced, Draws(np.random.default_rng(0), 16))
-    rollout(doors_env, FollowerAgent(follower, features, action_source=way), ids)
-    wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
-    right = [
-        path == wanted[instr_id] for path, instr_id in zip(doors_env.paths(), ids, strict=True)
-    ]
-    assert all(right[::2])
-    assert not all(right[1::2])
-
-
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_sampled_steps_have_their_share_in_teacher_forced_rows(
     doors_env, follower, features, share
@@ -131,12 +117,6 @@ def test_truncated_episodes_have_a_hidden_state_after_the_last_step(doors_env, f
     assert len(decisions.cut) == len(decisions.cut_hidden) == 0
 
 
-def test_draws_of_a_row_do_not_depend_on_the_others():
-    everyone, few = (Draws(np.random.default_rng(3), 4) for _ in range(2))
-    assert np.array_equal(everyone.next(np.arange(4))[[1, 3]], few.next(np.array([1, 3])))
-    assert np.array_equal(everyone.next(np.arange(4))[[3]], few.next(np.array([3])))
-
-
 def test_draws_are_dealt_out_to_ranks():
     together = Draws(np.random.default_rng(3), 6)
     shared = [Draws(np.random.default_rng(3), 3, rank, 2) for rank in range(2)]
@@ -156,18 +136,6 @@ def test_ranks_with_different_numbers_of_rows_share_no_draw(group):
     assert len(np.unique(drawn)) == len(drawn) == 5 * 12
 
 
-def test_given_tokens_replace_those_of_the_environment(doors_env, follower, features):
-    ids = instr_ids(doors_env, 3)
-    observation, _ = doors_env.reset(options={"episode_ids": [*ids, *[ids[0]] * 13]})
-    tokens = observation["instruction"][:3].copy()
-    own = teacher_forced(doors_env, follower, features, ids)
-    given = teacher_forced(doors_env, follower, features, ids, tokens=tokens)
-    torch.testing.assert_close(own.scores, given.scores)
-    others = teacher_forced(doors_env, follower, features, ids, tokens=tokens[::-1])
-    torch.testing.assert_close(others.scores[1], own.scores[1])
-    assert not torch.allclose(others.scores[0], own.scores[0])
-
-
 def test_empty_instructions_hide_the_words(doors_env, follower, features):
     # Instructions 0 and 1 of one path differ; start and pictures are the same.
     ids = instr_ids(doors_env, 2)
@@ -175,16 +143,6 @@ def test_empty_instructions_hide_the_words(doors_env, follower, features):
     untold = teacher_forced(doors_env, follower, features, ids, reads_instructions=False)
     assert not torch.allclose(decisions.scores[0], decisions.scores[1])
     torch.testing.assert_close(untold.scores[0], untold.scores[1])
-
-
-def test_no_vision_has_angle_features_only(doors_config):
-    env = make_env(dataclasses.replace(doors_config, vision=False), "train")
-    features = DeviceFeatures(env)
-    assert features.width == 4
-    follower = make_follower(dataclasses.replace(doors_config, vision=False), env)
-    assert follower.visual == 0
-    decisions = teacher_forced(env, follower.train(), features, instr_ids(env, 4))
-    assert torch.isfinite(decisions.scores[:, 0]).all()
 
 
 def test_sample_follows_probabilities():
@@ -196,11 +154,6 @@ def test_sample_follows_probabilities():
     # The edges of what a generator draws: 0 to just below 1.
     edges = np.array([0.0, np.nextafter(1.0, 0.0)])
     assert sample(np.tile([0.0, 0.5, 0.5, 0.0], (2, 1)), edges).tolist() == [1, 2]
-
-
-def test_scan_indices_differ_between_buildings():
-    scans = np.array(["b", "a", "b", "c"], dtype=object)
-    assert scan_indices(scans).tolist() == [1, 0, 1, 2]
 
 
 def test_explain_describes_the_last_step(doors_env, follower, features):

@@ -5,13 +5,11 @@ import pytest
 import torch
 
 from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
-from clipnav.agents.acting.environments import make_env
 from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
 from clipnav.agents.envdrop.follower_loss import (
     EpisodeBatch,
     FollowerLoss,
     actor_critic_loss,
-    teacher_forced_rows,
 )
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
@@ -108,34 +106,6 @@ def test_returns_are_discounted_and_bootstrapped_at_truncation():
     assert not scores.grad[0].any()
 
 
-def test_critic_is_a_two_layer_perceptron():
-    torch.manual_seed(0)
-    critic, hidden = Critic(6, 0.5).eval(), torch.randn(5, 6)
-    (first, bias), (last, shift) = (
-        [weight.detach().numpy() for weight in layer.parameters()]
-        for layer in (critic.first, critic.last)
-    )
-    inner = hidden.numpy() @ first.T + bias
-    assert (inner < 0).any()
-    expected = np.where(inner > 0, inner, 0) @ last[0] + shift
-    np.testing.assert_allclose(critic(hidden).detach().numpy(), expected, rtol=1e-5)
-
-
-def test_gradient_reaches_follower_and_critic(follower_loss, doors_env):
-    loss, _ = follower_loss.train()(doors_env, DeviceFeatures(doors_env), batch(doors_env), 0.2)
-    loss.backward()
-    for name, parameter in follower_loss.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-def test_teacher_forced_rows_by_feedback():
-    numbers = np.array([0, 0, 1, 1, 2, 2])
-    assert teacher_forced_rows("teacher", numbers).all()
-    assert not teacher_forced_rows("sample", numbers).any()
-    assert teacher_forced_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
-
-
 def test_mixed_feedback_teacher_forces_half_of_the_imitation_rows(doors_config, doors_env):
     torch.manual_seed(0)
     rewarded = ReinforcementConfig(weight=1.0)
@@ -150,23 +120,3 @@ def test_mixed_feedback_teacher_forces_half_of_the_imitation_rows(doors_config, 
     assert right[0::4].all()
     assert not right[2::4].all()
     assert not right[1::2].all()
-
-
-def test_sampled_steps_leave_the_path_of_the_teacher(doors_config, doors_env):
-    torch.manual_seed(0)
-    config = dataclasses.replace(doors_config, sampled_steps=0.5)
-    follower_loss = FollowerLoss(make_follower(config, doors_env), None, config).eval()
-    features, walks = DeviceFeatures(doors_env), []
-    for seed in (0, 0, 1):
-        follower_loss(doors_env, features, batch(doors_env, seed), 1.0)
-        walks.append(doors_env.paths())
-    assert walks[0] == walks[1] != walks[2]
-    with pytest.raises(ValueError, match=r"--sampled-steps 1\.5"):
-        dataclasses.replace(doors_config, sampled_steps=1.5)
-
-
-def test_every_row_imitates_without_a_critic(doors_config):
-    env = make_env(doors_config, "train", num_envs=6)
-    follower_loss = FollowerLoss(make_follower(doors_config, env), None, doors_config).eval()
-    _, figures = follower_loss(env, DeviceFeatures(env), batch(env), 1.0)
-    assert figures.keys() == {"loss", "imitation", "agreement"}

@@ -44,15 +44,6 @@ SHORT, LONG = path(-1.0, 0, 1), path(-2.5, 0, 1, 2, 3)
 JUDGED = [RankedPath(SHORT, -10.0, 5), RankedPath(LONG, -6.0, 5)]
 
 
-def test_weighting_decides_between_follower_and_speaker():
-    assert best_path(JUDGED, Weighting(0.0)) is SHORT
-    assert best_path(JUDGED, Weighting(1.0)) is LONG
-    assert JUDGED[0].score(Weighting(0.25)) == pytest.approx(0.25 * -10 + 0.75 * -1)
-    assert JUDGED[0].score(Weighting(0.25, per_word=True)) == pytest.approx(0.25 * -2 - 0.75)
-    per_action = Weighting(0.25, per_action=True)
-    assert JUDGED[1].score(per_action) == pytest.approx(0.25 * -6 + 0.75 * -2.5 / 4)
-
-
 def test_tuning_finds_the_best_weighting():
     # The speaker ranks JUDGED correctly; the follower ranks `others` correctly, by a larger margin.
     others = [RankedPath(SHORT, -1.5, 5), RankedPath(path(-9.0, 0, 2), -1.0, 5)]
@@ -125,27 +116,6 @@ def test_speaker_scores_found_paths_like_reference_paths(doors_env, searched):
     assert compared > 1
 
 
-def test_chosen_paths_are_scored_with_and_without_the_search_walk(doors_env, searched):
-    found, _, _ = searched
-    weighting = Weighting(0.99)
-    alone, whole = evaluate_search(doors_env, found, weighting)
-    assert alone.summary()["SR"] == whole.summary()["SR"]
-    assert alone.summary()["TL"] < whole.summary()["TL"]
-    preferred = 0
-    for instr_id, ranked in found.ranked.items():
-        chosen, result = best_path(ranked, weighting), found.results[instr_id]
-        preferred += chosen != result.paths[0]
-        for evaluation, nodes in (
-            (alone, [position.node for position in chosen.positions]),
-            (whole, search_walk(doors_env.nav_world, result, chosen)),
-        ):
-            walked = [viewpoint for viewpoint, *_ in evaluation.trajectories[instr_id]]
-            assert walked == doors_env.nav_world.viewpoint_ids[nodes].tolist()
-    assert 0 < preferred < len(found.ranked), "speaker and follower disagree on some"
-    weighting, success = best_weighting(doors_env, found)
-    assert evaluate_search(doors_env, found, weighting)[0].summary()["SR"] == pytest.approx(success)
-
-
 def test_search_with_beam_width_one_equals_the_greedy_walk(doors_config):
     torch.manual_seed(0)
     env = make_env(doors_config, "val_unseen")
@@ -154,15 +124,6 @@ def test_search_with_beam_width_one_equals_the_greedy_walk(doors_config):
     found = search_split(env, agent, SearchConfig(method="beam", paths=1))
     alone, _ = evaluate_search(env, found, Weighting(0.0))
     assert alone.trajectories == evaluate(env, agent).trajectories
-
-
-def test_a_search_is_tuned_once_for_several_splits(small_config, speaker_run, capsys):
-    config = dataclasses.replace(small_config, iterations=1)
-    make_agent_trainer(FollowerLearner, config)[0].train()
-    search = SearchConfig(method="beam", paths=2, speaker=speaker_run, tune="val_seen")
-    splits = ("val_seen", "val_unseen")
-    evaluate_run(EvaluateConfig(config.output, splits, baselines=False, search=search))
-    assert capsys.readouterr().out.count("success") == 1
 
 
 def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(

@@ -50,15 +50,6 @@ def test_one_follower_understands_three_languages(rxr):
     assert set(languages) < set(events)
 
 
-def test_a_follower_of_one_language_reads_its_words(rxr):
-    trainer, learner = make_agent_trainer(
-        FollowerLearner, dataclasses.replace(rxr, instruction_language="te", iterations=1)
-    )
-    assert {episode.language for episode in learner.env.episodes} == {"te-IN"}
-    assert not any("a" <= word[0] <= "z" for word in learner.env.tokenizer.words)
-    assert trainer.config.run_name == "rxr-matterport-te"
-
-
 def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
     speaker = SpeakerTrainConfig(
         dataset="rxr",

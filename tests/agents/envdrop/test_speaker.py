@@ -4,7 +4,6 @@ import torch
 
 from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.speaker import END, PathViews, Speaker
-from clipnav.agents.layers.visual import VisualNoise
 from clipnav.agents.settings import SpeakerConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 
@@ -25,26 +24,10 @@ def paths(steps=(3, 2)):
     return PathViews(row, step, torch.randn(len(row), 36, 20, generator=rng), taken, stops)
 
 
-def part(seen, row):
-    """Return one of the paths."""
-    chosen = seen.rows == row
-    alone = PathViews(*(values[chosen] for values in seen))
-    return alone._replace(rows=torch.zeros_like(alone.rows))
-
-
 @pytest.fixture
 def speaker():
     torch.manual_seed(0)
     return Speaker(WORDS, visual=12, angle=8, languages=1, config=SMALL).eval()
-
-
-def test_encoding_of_a_path_does_not_depend_on_the_batch(speaker):
-    seen = paths()
-    together = speaker.encode(seen)
-    assert together.mask.tolist() == [[True, True, True], [True, True, False]]
-    for row, count in enumerate((3, 2)):
-        alone = speaker.encode(part(seen, row))
-        torch.testing.assert_close(together.words[row, :count], alone.words[0])
 
 
 def test_log_probs_equal_decoding_word_by_word(speaker):
@@ -86,15 +69,6 @@ def test_generates_the_most_probable_words_without_special_tokens(speaker):
         assert torch.isfinite(likely)
 
 
-def test_every_parameter_reaches_the_loss(speaker):
-    speaker.train()
-    noise = VisualNoise(0.3, "episode", 12, 20, torch.arange(2)).rows(paths().rows)
-    speaker.log_probs(speaker.encode(paths(), noise), TOKENS, ONE).sum().backward()
-    for name, parameter in speaker.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
 def test_parameter_count_is_that_of_the_paper_without_unused_layers():
     # EnvDrop with 512-d features: speaker encoder 4,333,568 and decoder 3,192,033, including the
     # unused baseline projection 512 * 128 + 128 + 128 + 1; torch's LSTMs have two biases.
@@ -103,30 +77,6 @@ def test_parameter_count_is_that_of_the_paper_without_unused_layers():
     decoder = sum(p.numel() for p in speaker.decoder.parameters())
     assert encoder == 4_333_568 - 2 * 2 * 4 * 256
     assert decoder == 3_192_033 - (512 * 128 + 128 + 128 + 1)
-
-
-def test_languages_have_different_initial_states():
-    torch.manual_seed(0)
-    speaker = Speaker(WORDS, visual=12, angle=8, languages=2, config=SMALL).eval()
-    context = speaker.encode(paths())
-    english = speaker.log_probs(context, TOKENS, ONE)
-    hindi = speaker.log_probs(context, TOKENS, ONE + 1)
-    assert not torch.allclose(english[0], hindi[0])
-
-
-def test_a_feature_is_dropped_along_the_whole_path(speaker):
-    class Mask(VisualNoise):
-        def gate(self, views):
-            mask = torch.ones(len(views), 20)
-            mask[:, 0] = 0.0
-            return mask
-
-    noise = Mask(0.5, "episode", 12, 20, torch.arange(5))
-    seen = paths()
-    dropped = speaker.encode(seen, noise)
-    blind = seen._replace(panorama=seen.panorama.clone(), taken=seen.taken.clone())
-    blind.panorama[..., 0] = blind.taken[..., 0] = 0.0
-    torch.testing.assert_close(dropped.words, speaker.encode(blind).words)
 
 
 def test_paths_are_walked_to_their_stop(doors_env):

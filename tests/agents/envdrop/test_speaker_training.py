@@ -11,17 +11,13 @@ from clipnav.agents.envdrop.speaker import END
 from clipnav.agents.envdrop.speaker_training import (
     SpeakerLearner,
     by_path,
-    language_ids,
     load_speaker,
     train_speaker,
 )
-from clipnav.agents.layers.visual import FeatureScale
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.storage.errors import UserError
-from clipnav.training.checkpoints import MODEL, RESULTS
-from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.checkpoints import RESULTS
 from clipnav.training.settings import CONFIG, read_config, to_json
-from tests.agents.weights import assert_equal_weights, weights_of
 
 
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
@@ -42,29 +38,6 @@ def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, c
         speaker.language_ids(["te", "en", "hi"])
 
 
-def test_precision_and_evaluation_batch_size_are_those_of_the_settings(speaker_config):
-    steps = {}
-    for precision in ("fp32", "bf16"):
-        config = dataclasses.replace(
-            speaker_config,
-            precision=precision,
-            evaluation_batch_size=5,
-            evaluation_splits=("val_unseen",),
-            select_by="val_unseen",
-        )
-        prepare(config)
-        learner = SpeakerLearner(config)
-        assert learner.evaluation_envs["val_unseen"].num_envs == 5
-        loss = learner.backward(0)["loss"]
-        weights = dict(learner.network.named_parameters())
-        steps[precision] = loss, {name: weight.grad for name, weight in weights.items()}
-    (exact, gradients), (rough, roughly) = steps["fp32"], steps["bf16"]
-    assert rough == pytest.approx(exact, rel=1e-2)
-    for name, gradient in gradients.items():
-        assert not torch.equal(roughly[name], gradient), name
-        torch.testing.assert_close(roughly[name], gradient, rtol=0.1, atol=0.02)
-
-
 def test_evaluated_instructions_have_the_decoded_length(speaker_config):
     prepare(speaker_config)
     learner = SpeakerLearner(dataclasses.replace(speaker_config, max_decoded_length=5))
@@ -73,35 +46,6 @@ def test_evaluated_instructions_have_the_decoded_length(speaker_config):
     learner.network.eval()
     summary = learner.evaluate()["val_unseen"]
     assert summary["words"] == 3  # and the marks at both ends
-
-
-def test_resume_is_bit_identical(speaker_config, tmp_path, monkeypatch):
-    config = dataclasses.replace(
-        speaker_config,
-        iterations=6,
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-    )
-
-    def run(**changes):
-        settings = dataclasses.replace(config, **changes)
-        prepare(settings)
-        make_agent_trainer(SpeakerLearner, settings)[0].train()
-
-    run(output=tmp_path / "whole")
-    run(output=tmp_path / "parts", iterations=3)
-    # The trainer restores the scale, so it is not fitted again.
-    monkeypatch.setattr(FeatureScale, "fit", None)
-    run(resume=tmp_path / "parts")
-    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
-    assert (tmp_path / "parts" / MODEL).is_file()
-
-
-def test_unknown_languages_are_named():
-    assert language_ids(["en", "hi"], ["hi", "en", "hi"]).tolist() == [1, 0, 1]
-    with pytest.raises(ValueError, match="trained on en hi, not on te"):
-        language_ids(["en", "hi"], ["te", "en"])
 
 
 def test_features_of_another_encoder_are_refused(speaker_run, other_features, doors_env):

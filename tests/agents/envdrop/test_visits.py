@@ -9,10 +9,6 @@ def test_visits_are_counted_by_candidate():
     assert count_visits(histories, targets).tolist() == [[0, 2, 2, 0], [1, 2, 1, 0]]
 
 
-def test_first_step_has_no_visits():
-    assert count_visits(np.array([[3]]), np.array([[3, 4]])).tolist() == [[0, 0]]
-
-
 def test_padding_of_shorter_walks_is_not_counted():
     histories = pad_histories([[1, 2, 1], [1], [0, 1]])
     assert histories.shape == (3, 3)

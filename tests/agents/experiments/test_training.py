@@ -21,14 +21,6 @@ def test_a_run_that_only_clones_warns(iterations, warns, monkeypatch, caplog):
     assert not caplog.text
 
 
-def test_a_run_of_unknown_length_does_not_warn_of_cloning(monkeypatch, caplog):
-    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
-    monkeypatch.setattr(training, "train_and_compare", lambda: {})
-    config = dataclasses.replace(map_preset("r2r", "houses"), iterations=1_500, minutes=30.0)
-    training.train(config)
-    assert not caplog.text
-
-
 @pytest.mark.parametrize(("weight", "warns"), [(0.0, True), (1.0, False)])
 def test_a_frontier_agent_with_reinforcement_does_not_clone(weight, warns, monkeypatch, caplog):
     monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())

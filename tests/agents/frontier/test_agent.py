@@ -100,21 +100,6 @@ def test_ways_without_normalisation_have_the_sum_of_their_logits(monkeypatch):
     assert chances == pytest.approx({"s": 0, "a": 0.18, "b": 0.08, "c": 0.24, "d": 0.64})
 
 
-def test_rows_that_walk_or_have_ended_do_not_disturb_the_others():
-    alone = Walks().path()
-    assert alone == "sasbd"
-    together = Walks(count=3)
-    names = [["s"] for _ in range(3)]
-    together.live = np.array([0, 2])  # the second has ended
-    while together.live.size:
-        before = together.live
-        for row, action in zip(before, together.step(), strict=True):
-            if action:
-                place = together.observation["viewpoint"][row]
-                names[row].append(together.world.viewpoint_ids[place])
-    assert ["".join(row) for row in names] == ["sasbd", "s", "sasbd"]
-
-
 def test_the_choice_is_explained_where_it_is_made():
     walks = Walks()
     walks.step()

@@ -15,7 +15,6 @@ from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.route_walker import RouteWalker
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.agents.settings.command_line import parse_agent
-from clipnav.storage.errors import UserError
 from clipnav.training.settings import CONFIG, to_json
 from tests.agents.weights import assert_equal_weights, weights_of
 
@@ -104,23 +103,3 @@ def test_a_frontier_agent_continues_with_reinforcement(tmp_path, agent, weight, 
     assert isinstance(config, FrontierTrainConfig)
     assert (config.reinforcement.weight, config.imitation_weight) == (weight, imitation)
     assert (config.iterations, config.cloning_iterations) == (1_000, 0)
-
-
-def test_a_run_without_loss_is_refused(frontier_config):
-    with pytest.raises(UserError, match="the run has no loss"):
-        dataclasses.replace(frontier_config, imitation_weight=0.0)
-
-
-@pytest.mark.parametrize(
-    ("flag", "value", "reason"),
-    [
-        ("--sampled-steps", "0.5", "which samples every decision"),
-        ("--cloning-iterations", "9", "which samples every decision"),
-        ("--reward", "ndtw", "with --reinforcement.weight 0"),
-    ],
-)
-def test_settings_without_effect_are_refused(flag, value, reason, capsys):
-    weight = "0" if flag == "--reward" else "1"
-    with pytest.raises((SystemExit, UserError)) as error:
-        parse_agent(["--agent", "frontier", "--reinforcement.weight", weight, flag, value])
-    assert reason in f"{error.value}{capsys.readouterr().err}"

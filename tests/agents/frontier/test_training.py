@@ -1,16 +1,12 @@
 """Training of frontier agents in the world of the doors."""
 
 import dataclasses
-import json
 
 import numpy as np
-import pytest
 import torch
 
 from clipnav.agents.acting.decisions import Draws
-from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.envdrop.learner import FollowerLearner
-from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
 from clipnav.agents.frontier.learner import (
@@ -21,63 +17,16 @@ from clipnav.agents.frontier.learner import (
 )
 from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
 from clipnav.agents.maps.experts import NO_TARGET, first_best
-from clipnav.agents.settings import ReinforcementConfig, read_agent_config
-from clipnav.training.checkpoints import RESULTS
-from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import CONFIG, to_json
-from tests.agents.weights import assert_equal_weights, assert_same_first_gradient, weights_of
-from tests.torchrun import SCRIPTS, run_two_ranks
+from tests.agents.weights import assert_equal_weights, weights_of
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"cloning_iterations": 100},
-        {"sampled_steps": 1.0, "expert": "ndtw", "target_temperature": 0.1},
-        {"target_temperature": 1.0},
-    ],
-    ids=["default", "cloning", "sampled", "shared"],
-)
-def test_a_frontier_agent_learns_a_trivial_world(frontier_config, changes):
-    config = dataclasses.replace(frontier_config, **changes)
-    results = train(config)
+def test_a_frontier_agent_learns_a_trivial_world(frontier_config):
+    changes = {"sampled_steps": 1.0, "expert": "ndtw", "target_temperature": 0.1}
+    results = train(dataclasses.replace(frontier_config, **changes))
     for split in ("val_seen", "val_unseen"):
         assert results[split]["frontier agent"]["SR"] == 1.0
         assert results[split]["frontier agent"]["SPL"] == 1.0
         assert results[split]["random"]["SR"] < 0.7
-    assert json.loads((config.output / RESULTS).read_text())["results"] == results
-    assert read_agent_config(config.output) == dataclasses.replace(config, resume=None)
-    env, agent = load_run(config.output, "val_unseen")
-    with torch.inference_mode():
-        assert evaluate(env, agent).summary() == results["val_unseen"]["frontier agent"]
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["imitation", "with reinforcement"])
-def test_resume_is_bit_identical(short_config, tmp_path, weight):
-    short_config = dataclasses.replace(
-        short_config, reinforcement=ReinforcementConfig(weight=weight)
-    )
-    whole = dataclasses.replace(short_config, output=tmp_path / "whole")
-    make_agent_trainer(FrontierLearner, whole)[0].train()
-    parts = dataclasses.replace(short_config, output=tmp_path / "parts", iterations=3)
-    make_agent_trainer(FrontierLearner, parts)[0].train()
-    resumed = dataclasses.replace(short_config, output=None, resume=tmp_path / "parts")
-    make_agent_trainer(FrontierLearner, resumed)[0].train()
-    weights = weights_of(tmp_path / "whole")
-    assert any(name.startswith("critic.") for name in weights) == bool(weight)
-    assert_equal_weights(weights, weights_of(tmp_path / "parts"))
-
-
-def test_the_seed_determines_the_weights(short_config, tmp_path):
-    runs = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        config = dataclasses.replace(short_config, output=tmp_path / name, seed=seed)
-        make_agent_trainer(FrontierLearner, config)[0].train()
-        runs.append(weights_of(tmp_path / name))
-    assert_equal_weights(runs[0], runs[1])
-    name = "follower.encoder.embedding.weight"
-    assert not torch.equal(runs[0][name], runs[2][name])
 
 
 def test_walks_that_clone_are_shortest_paths(frontier_config):
@@ -128,11 +77,10 @@ def test_the_loss_ignores_nodes_that_cannot_be_chosen_and_episodes_without_targe
     assert not scores.grad[1].any()
 
 
-@pytest.mark.parametrize("reinforced", [False, True], ids=["imitation", "reinforcement"])
 def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
-    doors_config, frontier_config, tmp_path, reinforced
+    doors_config, frontier_config, tmp_path
 ):
-    weight = dataclasses.replace(doors_config.reinforcement, weight=float(reinforced))
+    weight = dataclasses.replace(doors_config.reinforcement, weight=1.0)
     doors_config = dataclasses.replace(doors_config, follower=frontier_config.follower)
     first = dataclasses.replace(doors_config, iterations=2, reinforcement=weight)
     train(first)
@@ -152,28 +100,3 @@ def test_a_frontier_agent_starts_from_a_follower_and_a_follower_from_it(
     back = make_agent_trainer(FollowerLearner, third)[1]
     expected = {f"follower.{name}": value for name, value in back.follower.state_dict().items()}
     assert_equal_weights(expected, weights_of(second.output))
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["imitation", "with reinforcement"])
-def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
-    frontier_config, launcher, tmp_path, weight
-):
-    config = dataclasses.replace(
-        frontier_config,
-        reinforcement=ReinforcementConfig(weight=weight),
-        batch_size=8,
-        iterations=1,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-        follower=dataclasses.replace(frontier_config.follower, dropout=0.0),
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
-    )
-    alone = train(config)
-    half = dataclasses.replace(config, batch_size=4, output=None)
-    (tmp_path / CONFIG).write_text(to_json(half))
-    both = tmp_path / "two"
-    arguments = ("--config", tmp_path / CONFIG, "--output", both)
-    run_two_ranks(launcher, tmp_path, SCRIPTS / "train_agent.py", *arguments)
-    assert_same_first_gradient(config.output, both)
-    results = json.loads((both / RESULTS).read_text())["results"]
-    assert results == json.loads(json.dumps(alone))

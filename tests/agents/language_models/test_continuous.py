@@ -15,7 +15,7 @@ from clipnav.agents.language_models.models.replies import Reply
 from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.prompts.steps import make_motions, step_options
 from clipnav.agents.language_models.settings import EvaluateVlmConfig, PromptConfig
-from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, RXR_CE, task_settings
+from clipnav.envs.continuous.settings import RXR_CE, task_settings
 from tests.agents.language_models.servers import user_parts, user_text
 
 
@@ -60,18 +60,6 @@ def test_a_decision_carries_out_equal_steps(make_maker):
     assert len(walk.trace.positions) == 1 + 10
 
 
-def test_prompts_do_not_say_that_a_step_along_a_wall_has_no_effect(make_maker):
-    walk = make_maker().start("1_0")
-    start, moved = walk.pose, []
-    for option in ("turn left 45 degrees", "turn left 15 degrees", *["move forward 75 cm"] * 4):
-        walk.receive(answer(option))
-        if walk._history[-1].endswith("blocked after 0 cm"):
-            moved.append(float(np.hypot(*np.subtract(walk.pose[:2], start[:2]))))
-        start = walk.pose
-    assert 0.05 < max(moved)
-    assert "has no effect" not in walk.question.prompt[0].parts[0]
-
-
 def test_a_blocked_step_ends_the_motion_and_is_reported(make_maker):
     walk = make_maker(sliding=False).start("0_0")  # looks north, 2 m from the wall
     for _ in range(4):
@@ -79,13 +67,6 @@ def test_a_blocked_step_ends_the_motion_and_is_reported(make_maker):
     text = walk.question.prompt[1].parts[0]
     lines = re.findall(r"^Decision \d: move forward 75 cm(.*)$", text, re.M)
     assert lines == ["", "", ", blocked after 50 cm", ", blocked after 0 cm"]
-
-
-def test_the_limit_of_the_environment_ends_the_walk(make_maker):
-    walk = make_maker(max_episode_steps=7).start("0_0")
-    for _ in range(3):
-        walk.receive(answer("G"))
-    assert (walk.ending, len(walk.trace.positions)) == ("limit", 8)
 
 
 def test_pictures_keep_the_numbers_of_their_decisions_after_a_stay(make_maker):
@@ -101,16 +82,6 @@ def test_pictures_keep_the_numbers_of_their_decisions_after_a_stay(make_maker):
     assert numbers == (0, 1, 2)
     assert photos[2] is photos[1]
     assert len({id(photo) for photo in observation.photos}) == 3
-
-
-def test_pictures_are_spread_over_the_walk(make_maker):
-    maker = make_maker(PromptConfig(history_pictures=2))
-    walk = maker.start("0_0")
-    for _ in range(6):
-        walk.receive(answer("E"))
-    texts = "".join(part for part in walk.question.prompt[1].parts if isinstance(part, str))
-    assert re.findall(r"Picture at decision (\d+)", texts) == ["1", "6"]
-    assert len(walk._photos) == 7
 
 
 def expert_labels(maker):
@@ -163,22 +134,6 @@ def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
     assert {"stop here", "move forward 25 cm"} <= words
     text = "".join(json.dumps(body["messages"][0]) + user_text(body) for body in server.requests)
     assert not re.findall("teacher|distance_to_goal|metric|position|hall_|geodesic", text)
-
-
-def test_answers_without_an_action_are_counted(make_maker, serve, tmp_path, houses):
-    with serve(lambda body: "onwards") as server:
-        assert run_experiment(experiment_of(make_maker(), server, tmp_path, houses)) == 0
-    counts = json.loads((tmp_path / "run" / "results.json").read_text())["answers"]
-    assert (counts["invalid"], counts["ended by an invalid answer"]) == (8, 4)
-
-
-def test_the_first_option_that_moves_replaces_an_invalid_answer(make_maker):
-    maker = make_maker()
-    maker.settings = replace(maker.settings, on_invalid="first", answer_retries=0)
-    walk = maker.start("0_0")
-    walk.receive(Reply("?"))
-    assert walk._history == ["move forward 25 cm"]
-    assert [m.primitive for m in walk._motions[1::3]] == [FORWARD, LEFT, RIGHT]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Whole evaluations against servers: answers of every kind, order of options, resuming, reports."""
 
 import json
-import random
 import re
 
 import pytest
@@ -13,13 +12,8 @@ from clipnav.agents.language_models.settings import (
     PromptConfig,
     ServerConfig,
 )
-from clipnav.agents.language_models.strategies import plain_prompt
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
-
-
-def stop_label(body):
-    return re.findall(r"^(\w+): stop here$", user_text(body), re.M)[0]
 
 
 @pytest.mark.parametrize("strategy", ["plain", "mapgpt"])
@@ -53,68 +47,12 @@ def test_an_oracle_reaches_the_goals_of_described_views(houses, serve, evaluate_
     assert "image_url" not in json.dumps(server.requests)
 
 
-def test_candidates_that_change_places_behind_the_oracle_lead_to_failure(
-    houses, serve, evaluate_with
-):
-    def reversed_places(observation):
-        """Exchange the labels of the moves, as an agent with a wrong order would."""
-        prompt = plain_prompt(observation)
-        moves = [option.label for option in observation.options if option.place is not None]
-        swapped = dict(zip(moves, reversed(moves), strict=True))
-        parts = [
-            re.sub(r"^(\w): place", lambda m: f"{swapped[m[1]]}: place", part, flags=re.M)
-            if isinstance(part, str)
-            else part
-            for part in prompt[1].parts
-        ]
-        return prompt[0], type(prompt[1])("user", tuple(parts))
-
-    oracle = Oracle(houses)
-    with serve(oracle) as server:
-        _, experiment, _ = evaluate_with(server.url, strategy=reversed_places)
-    assert oracle.faults
-    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 0.0
-
-
-def test_an_oracle_that_is_led_astray_comes_back(houses, serve, evaluate_with):
-    oracle = Oracle(houses)
-    rng = random.Random(0)
-
-    def astray(body):
-        options = re.findall(r"^(\w+): place", user_text(body), re.M)
-        decision = int(re.findall(r"^Decision (\d+) of", user_text(body), re.M)[0])
-        right = oracle(body)
-        return json.dumps({"action": rng.choice(options)}) if decision <= 3 else right
-
-    with serve(astray) as server:
-        _, experiment, walks = evaluate_with(server.url, concurrency=1)
-    results = read_results(experiment)
-    assert oracle.faults == []
-    assert results["results"]["val_unseen"]["oracle"]["SR"] == 1.0
-    assert results["answers"]["revisits"] > 0
-    assert any(
-        option.words.endswith("visited")
-        for walk in walks.values()
-        for decision in walk.decisions
-        for option in decision.observation.options
-    )
-
-
 ADVERSARIES = {
     "no JSON": ("I would go left.", "invalid"),
-    "unknown label": ('{"action": "Z"}', "invalid"),
-    "empty": ("", "invalid"),
     "null": (Sent(body=completion(None)), "invalid"),
-    "number": ('{"action": 3}', "invalid"),
-    "list": ('{"action": ["B"]}', "invalid"),
-    "two labels": ('{"action": "B or C"}', "invalid"),
-    "unknown place": ('{"action": "Place 99"}', "invalid"),
     "refusal": (Sent(body=completion(None, refusal="I cannot do that.")), "refused"),
     "filter": (Sent(body=completion(None, "content_filter")), "refused"),
-    "words of refusal": ("I can't help with that.", "refused"),
-    "cut": (Sent(body=completion('{"thought": "a', "length")), "truncated"),
     "long": (Sent(body=completion("x" * 200_000, "length")), "truncated"),
-    "blanks": (" " * 200_000, "invalid"),
     "deep": ("[" * 100_000, "invalid"),
     "lone surrogate": ("\ud800", "invalid"),
 }
@@ -188,13 +126,6 @@ def test_a_model_that_walks_in_circles_ends_by_the_limit(serve, evaluate_with):
     assert counts["ended by the limit"] == 3
     assert counts["revisits"] > 0
     assert {len(walk.decisions) for walk in walks.values()} == {20}
-
-
-def test_a_model_that_stops_at_once_fails(serve, evaluate_with):
-    with serve(lambda body: json.dumps({"action": stop_label(body)})) as server:
-        _, experiment, _ = evaluate_with(server.url)
-    assert read_results(experiment)["results"]["val_unseen"]["oracle"]["SR"] == 0.0
-    assert len(server.requests) == 12
 
 
 def test_nothing_about_the_goal_is_in_a_request(houses, serve, evaluate_with):
@@ -272,27 +203,21 @@ def test_a_budget_ends_the_run_and_the_same_command_resumes_it(
     assert "sent_in_this_run" not in results
 
 
-class TestSettings:
-    @pytest.mark.parametrize(
-        ("settings", "message"),
-        [
-            ({"strategy": "navgpt", "pictures": "candidates"}, "describes views in words"),
-            ({"strategy": "mapgpt", "pictures": "egocentric"}, "a picture of each known place"),
-            ({"image_size": 0}, "--image-size 0"),
-            ({"stop_after": -1}, "--stop-after -1"),
-        ],
-    )
-    def test_prompts_that_make_no_sense_are_refused(self, settings, message):
-        with pytest.raises(ValueError, match=message):
-            PromptConfig(**settings)
-
-    def test_a_limit_of_money_requires_prices(self):
-        with pytest.raises(ValueError, match="--max-cost requires --price-in and --price-out"):
-            BudgetConfig(max_cost=1.0)
-
-    def test_a_timeout_of_zero_is_refused(self):
-        with pytest.raises(ValueError, match="--request-timeout 0"):
-            ServerConfig(request_timeout=0.0)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PromptConfig("navgpt", pictures="candidates"), "describes views in words"),
+        (lambda: PromptConfig("mapgpt", pictures="egocentric"), "a picture of each known place"),
+        (lambda: PromptConfig(image_size=0), "--image-size 0"),
+        (lambda: PromptConfig(stop_after=-1), "--stop-after -1"),
+        (lambda: BudgetConfig(max_cost=1.0), "--max-cost requires --price-in and --price-out"),
+        (lambda: BudgetConfig(price_in=0.0), "--price-in and --price-out belong together"),
+        (lambda: ServerConfig(request_timeout=0.0), "--request-timeout 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_evaluations_of_other_tasks_do_not_replace_each_other():

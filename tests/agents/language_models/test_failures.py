@@ -64,14 +64,6 @@ def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, ser
         assert len(refused) == 2 * too_long
 
 
-def test_without_any_answer_no_submission_is_written(serve, evaluate_with, tmp_path, monkeypatch):
-    monkeypatch.setattr("clipnav.agents.language_models.models.server._FIRST_WAIT", 0.001)
-    with serve(lambda body: Sent(500, {}, b"")) as server:
-        submission = tmp_path / "submission.json"
-        assert evaluate_with(server.url, episodes=2, submission=submission)[0] == 1
-    assert not submission.exists()
-
-
 def test_a_server_that_always_fails_is_given_up_and_answers_are_kept(
     houses, serve, evaluate_with, monkeypatch, capsys
 ):
@@ -97,12 +89,6 @@ def test_a_server_that_always_fails_is_given_up_and_answers_are_kept(
         server.answer = oracle
         assert evaluate_with(server.url, **settings)[0] == 0
     assert read_results(experiment)["scored_episodes"] == 60
-
-
-def test_without_a_server_no_scores_are_promised(evaluate_with, capsys):
-    assert evaluate_with("http://127.0.0.1:9/v1")[0] == 1
-    assert "No scores: no episode is finished." in (printed := capsys.readouterr().out)
-    assert "The scores are" not in printed
 
 
 @pytest.mark.parametrize("language", [None, "en"])

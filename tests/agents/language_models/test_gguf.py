@@ -90,14 +90,6 @@ def test_a_file_gives_the_logits_and_the_prompts_of_the_folder(file, folder):
     assert first.ends == second.ends
 
 
-def test_the_identity_changes_with_the_file(file):
-    before = load_model(str(file), "cpu").identity
-    (file.parent / "other.gguf").write_bytes(b"")
-    assert load_model(str(file), "cpu").identity == before
-    file.touch()
-    assert load_model(str(file), "cpu").identity != before
-
-
 def test_a_damaged_file_is_named(tmp_path):
     pytest.importorskip("gguf")
     path = tmp_path / "model.gguf"

@@ -6,7 +6,6 @@ import pytest
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare
 from clipnav.agents.language_models.settings import (
-    BudgetConfig,
     EvaluateVlmConfig,
     PromptConfig,
     SamplingConfig,
@@ -107,11 +106,6 @@ def test_a_strategy_of_ones_own_may_read_any_setting():
     prepare(config, make_strategy(config.prompt), draw_colour)
 
 
-def test_captions_are_those_of_pictures(tmp_path):
-    assert "image_size" not in PromptConfig("navgpt", captioner=tmp_path).idle("graph")
-    assert "image_size" in PromptConfig("navgpt").idle("graph")
-
-
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -135,16 +129,3 @@ def test_captions_are_those_of_pictures(tmp_path):
 def test_settings_of_the_evaluation_without_effect_are_refused(settings, problem):
     with pytest.raises(ValueError, match=problem):
         EvaluateVlmConfig(**{"local_model": "x"} | settings)
-
-
-def test_settings_of_servers_and_of_sampling_are_allowed_where_they_count():
-    server, sampling = ServerConfig(answer_format="schema"), SamplingConfig(temperature=0.7)
-    EvaluateVlmConfig(local_model="x", device="cuda", server=server, sampling=sampling)
-    EvaluateVlmConfig(local_model="x", sampling=replace(sampling, sampling_seed=1))
-
-
-@pytest.mark.parametrize("name", ["price_in", "price_out"])
-def test_one_price_alone_is_refused(name):
-    with pytest.raises(ValueError, match="--price-in and --price-out belong together"):
-        BudgetConfig(**{name: 0.0})
-    BudgetConfig(price_in=0.0, price_out=3.0)

@@ -119,18 +119,13 @@ def test_answers_come_from_the_cache(model, asked, monkeypatch):
     assert model.replies(asked) == first
 
 
-def test_constrained_answers_are_cached_beside_free_ones(llama, tmp_path):
-    formats = ("auto", "text", "schema")
-    replies = [local_model(llama, tmp_path, SHORT, one).replies([question()]) for one in formats]
-    assert replies[0] == replies[1] != replies[2]
-
-
-@pytest.mark.parametrize("tokens", [200, 100])
-def test_constrained_answers_can_be_read(folder, asked, tmp_path, tokens):
+@pytest.mark.parametrize("folder", ["llama", "qwen3-vl"], indirect=True)
+def test_constrained_answers_can_be_read(folder, asked, tmp_path):
+    tokens = 100
     labels = ("0", "1", *map(str, range(10, 20)))  # some begin with another one
     questions = [replace(one, labels=labels) for one in asked]
     chosen = set()
-    for temperature, seed in ((0.0, 0), (2.0, 1), (2.0, 2), (2.0, 3)):
+    for temperature, seed in ((0.0, 0), (2.0, 1), (2.0, 2)):
         sampling = SamplingConfig(temperature, seed, tokens)
         model = local_model(folder, tmp_path / "constrained", sampling, "schema")
         for reply in model.replies(questions):
@@ -202,6 +197,7 @@ def evaluate(folder, tmp_path, **settings):
     return status, json.loads((tmp_path / "run" / "results.json").read_text())
 
 
+@pytest.mark.parametrize("folder", ["llama", "llava"], indirect=True)
 def test_an_evaluation_runs_to_its_end(folder, tmp_path):
     prompt = PromptConfig(strategy="navgpt" if folder.name.startswith("llama") else "plain")
     status, results = evaluate(folder, tmp_path, prompt=prompt)
@@ -262,21 +258,6 @@ def test_answers_of_a_batch_that_the_budget_allows_are_kept(tmp_path):
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
     continued = [reply.text for reply in ask("cache", 1)]
     assert continued == [reply.text for reply in ask("other", 3)]
-
-
-def test_a_budget_below_the_batch_size_brings_every_run_further(llama, tmp_path):
-    settings = {
-        "prompt": PromptConfig(strategy="navgpt"),
-        "budget": BudgetConfig(max_requests=2),
-        "concurrency": 3,
-    }
-    statuses = [evaluate(llama, tmp_path, **settings)[0] for _ in range(3)]
-    assert statuses == [1, 1, 0]  # three episodes of two answers
-
-
-def test_a_folder_without_a_model_is_named(tmp_path):
-    with pytest.raises(OSError, match="nothing"):
-        load_model(str(tmp_path / "nothing"), "cpu")
 
 
 def test_a_folder_without_a_model_is_named_with_a_remedy(tmp_path):

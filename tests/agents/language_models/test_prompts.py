@@ -189,16 +189,3 @@ class TestSubsets:
 
     def test_none_is_the_whole_split(self, houses):
         assert balanced_subset(houses.episodes, None, 0) == list(houses.episodes)
-
-
-def test_environments_are_used_again(houses):
-    maker = WalkMaker(houses, plain_prompt, WalkSettings())
-    first = maker.start(houses.episodes[0].instr_id)
-    walked = [first.pose[0]]
-    while first.question is not None:
-        first.take(first.teacher_action())
-        walked.append(first.pose[0])
-    second = maker.start(houses.episodes[-1].instr_id)
-    assert second._env is first._env
-    assert [pose[0] for pose in first.trajectory] == walked[:-1] == list(first.episode.path)
-    assert second.trajectory[0][0] == second.episode.path[0]

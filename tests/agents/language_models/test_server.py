@@ -17,7 +17,6 @@ from clipnav.agents.language_models.settings import BudgetConfig
 from tests.agents.language_models.servers import (
     ANSWER,
     GOOD,
-    UNFINISHED,
     Sent,
     completion,
     error,
@@ -47,21 +46,15 @@ def failed_choice(error):
     "first",
     [
         error(500),
-        error(503),
         error(408),
         error(429, code="rate_limit_exceeded", headers={"Retry-After": "0.05"}),
         error(429, headers={"Retry-After": http_date(0.2)}),
         error(429, headers={"Retry-After": "soon"}),
         Sent(200, {}, b"<html>busy</html>"),
-        Sent(200, {}, b""),
-        Sent(200, {}, {"choices": []}),
         Sent(200, {}, {"choices": [None]}),
-        Sent(200, {}, [1]),
         Sent(200, {"Content-Length": "9999"}, b"{"),
         Sent(body=lambda handler: handler.connection.shutdown(socket.SHUT_RDWR)),
-        Sent(200, {"Content-Encoding": "gzip"}, b"not gzip"),
         failed_choice({"code": 502}),
-        failed_choice(None),
         Sent(200, {}, {"choices": [{"finish_reason": None, "error": "overloaded"}]}),
     ],
 )
@@ -73,18 +66,6 @@ def test_temporary_errors_are_retried_with_the_same_body(ask, first):
     assert bodies[0] == bodies[1]
 
 
-def test_pictures_that_a_model_cannot_read_are_sent_once(ask):
-    with pytest.raises(RequestFailed, match="HTTP 500: image input is not supported"):
-        ask(error(500, "image input is not supported - hint: provide the mmproj"), probe=False)
-    assert len(ask.seen["server"].requests) == 1
-
-
-def test_errors_that_last_fail_the_request_only(ask):
-    with pytest.raises(RequestFailed, match="HTTP 500: no"):
-        ask(error(500))
-    assert len(ask.seen["server"].requests) == 3
-
-
 @pytest.mark.parametrize("after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_retry_after_without_a_wait_does_not_use_up_the_attempts_at_once(ask, monkeypatch, after):
     waited = []
@@ -93,23 +74,11 @@ def test_a_retry_after_without_a_wait_does_not_use_up_the_attempts_at_once(ask, 
     assert waited == [0, 1]
 
 
-def test_an_error_with_status_200_is_quoted(ask):
-    body = {"error": {"message": "Provider returned error", "code": 502}}
-    with pytest.raises(RequestFailed, match="without choices: Provider returned error"):
-        ask(Sent(200, {}, body))
-
-
 @pytest.mark.parametrize("problem", [{"code": 502, "message": "Bad gateway"}, "Bad gateway"])
 def test_the_failure_of_a_provider_is_quoted_and_not_cached(ask, tmp_path, problem):
     with pytest.raises(RequestFailed, match=r"^the provider failed: Bad gateway$"):
         ask(failed_choice(problem))
     assert not list((tmp_path / "cache").rglob("*.json"))
-
-
-def test_a_choice_with_an_empty_error_is_an_answer(ask):
-    body = completion(ANSWER)
-    body["choices"][0]["error"] = None
-    assert ask(Sent(body=body)).text == ANSWER
 
 
 def test_a_wait_that_is_too_long_is_named(ask):
@@ -123,13 +92,11 @@ def test_a_wait_that_is_too_long_is_named(ask):
     [
         (error(401), "HTTP 401.*OPENAI_API_KEY"),
         (error(402, "Insufficient Balance"), "HTTP 402: Insufficient Balance; check the credit"),
-        (error(403), "HTTP 403"),
         (error(404), "HTTP 404.*--url.*/v1"),
         (Sent(308, {"Location": "https://x/v1"}), "HTTP 308: redirects to https://x/v1; correct"),
         (error(429, "You exceeded", code="insufficient_quota"), "quota .* exhausted"),
         (error(400, "max_tokens is not supported"), "--token-field max_completion_tokens"),
         (error(400, "max_tokens is too large: 9000"), "lower --max-answer-tokens"),
-        (error(400, "max_completion_tokens: at most 4096"), "lower --max-answer-tokens"),
         (error(400, "temperature must be 1"), "--temperature None"),
         (error(400, "'temperature': a value at most 2"), "choose another --temperature"),
         (SEED_OF_GEMINI, '400: Unknown name "seed": Cannot .* none: --sampling-seed None'),
@@ -166,7 +133,7 @@ def test_the_deadline_holds_for_slow_drips(ask, slow):
         ask(Sent(body=slow), request_timeout=0.3, max_retries=0)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br"])
 def test_compressed_answers_are_refused_undecoded(ask, encoding):
     bomb = gzip.compress(gzip.compress(bytes(1 << 22)))
     with pytest.raises(RequestFailed, match=rf"compresses its answer \({encoding}\) unasked"):
@@ -186,7 +153,6 @@ def test_usage_that_no_budget_can_count_is_refused(ask, tokens):
     "response",
     [
         error(400, "\x1b[2Jgone \x9b31m\u202e"),
-        Sent(200, {}, b"\x1b[2Jgone \xc2\x9b31m\xe2\x80\xae"),
         Sent(308, {"Location": "https://\x1b[2J/gone"}),
         Sent(200, {"Content-Encoding": "\x1b[2Jgone"}, b""),
         Sent(body=lambda handler: handler.wfile.write(b"HTTP/1.1 \x1b[2Jgone\r\n\r\n")),
@@ -211,15 +177,6 @@ def test_answer_formats_are_tried_in_turn_once(ask):
     assert formats == ["json_schema", "json_object", "text", "text", "text"]
 
 
-def test_the_schema_lists_the_labels(ask):
-    ask(GOOD)
-    schema = ask.seen["server"].requests[0]["response_format"]["json_schema"]
-    assert schema["strict"] is True
-    assert schema["schema"]["properties"]["action"]["enum"] == ["A", "B"]
-    assert schema["schema"]["required"] == ["thought", "plan", "action"]
-    assert schema["schema"]["additionalProperties"] is False
-
-
 def test_a_format_that_is_asked_for_is_not_replaced(ask):
     with pytest.raises(ServerRefusal, match="--answer-format"):
         ask(error(400, "response_format"), answer_format="object")
@@ -239,12 +196,6 @@ def test_prompts_that_are_too_long_are_reported_as_such_and_sent_again(ask, text
     assert ask(GOOD, port=ask.seen["server"].port).text == ANSWER
 
 
-@pytest.mark.parametrize("text", ["at most 4 stop sequences", "'random_seeds' is unknown"])
-def test_other_errors_of_a_request_fail_this_request_only(ask, text):
-    with pytest.raises(RequestFailed, match=text):
-        ask(error(400, text))
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -259,18 +210,6 @@ def test_more_tokens_are_allowed_once_if_reasoning_has_used_them_up(ask, message
     assert reply.text == ANSWER
     assert sizes == [512, 2048]
     assert reply.usage.prompt == 200
-
-
-def test_more_tokens_are_allowed_once_if_the_server_refuses_an_empty_answer(ask):
-    assert ask(UNFINISHED, GOOD).text == ANSWER
-    sizes = [body["max_tokens"] for body in ask.seen["server"].requests]
-    assert sizes == [512, 2048]
-    assert ask(UNFINISHED).finish == "length"
-
-
-def test_missing_fields_of_an_answer_have_defaults(ask):
-    reply = ask(Sent(body={"choices": [{"message": {"content": "B"}}]}))
-    assert (reply.text, reply.finish, reply.usage.prompt) == ("B", "stop", 0)
 
 
 def test_answers_come_from_the_cache(ask):
@@ -293,13 +232,6 @@ def test_answers_of_auto_without_a_schema_are_not_those_of_another_format(ask):
     assert ask.seen["server"].requests == []
 
 
-@pytest.mark.parametrize("formats", [("auto", "schema"), ("schema", "auto")])
-def test_auto_shares_the_answers_to_a_schema_that_the_server_accepts(ask, formats):
-    first = ask(GOOD, answer_format=formats[0])
-    assert ask(error(500), port=ask.seen["server"].port, answer_format=formats[1]) == first
-    assert ask.seen["server"].requests == []
-
-
 def test_a_damaged_cache_file_is_named(ask, tmp_path):
     ask(GOOD)
     (path,) = (tmp_path / "cache").rglob("*.json")
@@ -309,7 +241,7 @@ def test_a_damaged_cache_file_is_named(ask, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("total", "completion_tokens"), [(1110, 1010), (110, 10), (50, 10), (-1, 10), ("1110", 10)]
+    ("total", "completion_tokens"), [(1110, 1010), (110, 10), (50, 10), ("1110", 10)]
 )
 def test_reasoning_that_only_the_total_contains_is_charged(ask, total, completion_tokens):
     body = completion(ANSWER, tokens=(100, 10))
@@ -320,21 +252,6 @@ def test_reasoning_that_only_the_total_contains_is_charged(ask, total, completio
     usage = ask(Sent(body=body)).usage
     assert (usage.prompt, usage.completion, usage.reasoning) == (100, completion_tokens, 1000)
     assert ask.seen["spending"].usage.completion == completion_tokens
-
-
-@pytest.mark.parametrize(
-    "budget",
-    [
-        BudgetConfig(max_tokens_total=1000),
-        BudgetConfig(max_cost=0.001, price_in=0.0, price_out=1.0),
-    ],
-)
-def test_limits_include_reasoning_that_only_the_total_contains(ask, budget):
-    body = completion(ANSWER)
-    body["usage"]["total_tokens"] = 1110
-    with pytest.raises(BudgetReached, match="is reached"):
-        ask(Sent(body=body), budget=budget, times=2, probe=False)
-    assert len(ask.seen["server"].requests) == 1
 
 
 @pytest.mark.parametrize(

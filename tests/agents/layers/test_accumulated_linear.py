@@ -1,4 +1,3 @@
-import copy
 import gc
 import weakref
 
@@ -41,27 +40,6 @@ def test_gradients_are_those_of_torch(bias):
         torch.testing.assert_close(mine.grad, theirs.grad)
 
 
-def test_graphs_are_independent():
-    ours, torchs = twins(True)
-    kept = {}
-    for layer in (ours, torchs):
-        inputs = torch.ones(3, 5)
-        first, _forgotten, last = (unroll(layer, scale * inputs) for scale in (1.0, 2.0, 3.0))
-        last.backward()
-        first.backward()
-        kept[layer] = layer.weight.grad
-    torch.testing.assert_close(kept[ours], kept[torchs])
-
-
-def test_whole_sequences_are_accepted():
-    ours, torchs = twins(True)
-    inputs = torch.randn(2, 3, 5)
-    for layer in (ours, torchs):
-        layer(inputs).square().sum().backward()
-    torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
-    torch.testing.assert_close(ours.bias.grad, torchs.bias.grad)
-
-
 def test_without_gradients_it_equals_nn_linear():
     ours, torchs = twins(True)
     with torch.inference_mode():
@@ -70,17 +48,6 @@ def test_without_gradients_it_equals_nn_linear():
     inputs = torch.ones(2, 5, requires_grad=True)
     ours(inputs).sum().backward()
     assert ours.weight.grad is None
-
-
-def test_copies_have_independent_gradients():
-    ours, _ = twins(True)
-    unroll(ours, torch.ones(3, 5)).backward()
-    other = copy.deepcopy(ours)
-    other.zero_grad()
-    before = ours.weight.grad.clone()
-    unroll(other, torch.ones(3, 5)).backward()
-    torch.testing.assert_close(other.weight.grad, before)
-    assert torch.equal(ours.weight.grad, before)
 
 
 def test_autocast_gives_gradients_of_full_precision_weights():
@@ -108,10 +75,10 @@ def test_lstm_cell_equals_nn_lstm_cell():
         torch.testing.assert_close(mine, theirs)
 
 
-def both(do, bias=True):
+def both(do):
     """Return the weight gradients after `do(layer)`, for both kinds of layers."""
     kept = []
-    for layer in twins(bias):
+    for layer in twins(True):
         do(layer)
         kept.append([weight.grad for weight in layer.parameters()])
     return kept
@@ -125,21 +92,6 @@ def gradient_of_inputs_alone(layer):
     inputs = walk_inputs()
     torch.autograd.grad(unroll(layer, inputs), inputs)
     unroll(layer, walk_inputs(1)).backward()
-
-
-def gradient_of_inputs_and_then_of_all(layer):
-    inputs = walk_inputs()
-    score = unroll(layer, inputs)
-    torch.autograd.grad(score, inputs, retain_graph=True)
-    score.backward()
-
-
-def gradients_by_autograd_grad(layer):
-    inputs = walk_inputs()
-    variables = [inputs, *layer.parameters()]
-    gradients = torch.autograd.grad(unroll(layer, inputs), variables)
-    for weight, gradient in zip(layer.parameters(), gradients[1:], strict=True):
-        weight.grad = gradient
 
 
 def interrupted(layer):
@@ -158,12 +110,6 @@ def interrupted(layer):
     score.backward()
 
 
-def two_walks_one_after_the_other(layer):
-    first, second = (unroll(layer, walk_inputs(seed)) for seed in (0, 1))
-    first.backward()
-    second.backward()
-
-
 def two_walks_in_one_pass(layer):
     (unroll(layer, walk_inputs(0)) + 2 * unroll(layer, walk_inputs(1))).backward()
 
@@ -172,13 +118,6 @@ def the_same_walk_twice(layer):
     score = unroll(layer, walk_inputs())
     score.backward(retain_graph=True)
     score.backward()
-
-
-def walks_without_gradients_between(layer):
-    score = layer(walk_inputs()).square().sum()
-    with torch.no_grad():
-        unroll(layer, walk_inputs(1))
-    (score + layer(walk_inputs(2)).square().sum()).backward()
 
 
 def a_part_of_the_outputs(layer):
@@ -199,24 +138,19 @@ def a_pass_within_a_pass(layer):
     (outer.square().sum() + layer(walk_inputs(2)).square().sum()).backward()
 
 
-@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
     "do",
     [
         gradient_of_inputs_alone,
-        gradient_of_inputs_and_then_of_all,
-        gradients_by_autograd_grad,
         interrupted,
-        two_walks_one_after_the_other,
         two_walks_in_one_pass,
         the_same_walk_twice,
-        walks_without_gradients_between,
         a_part_of_the_outputs,
         a_pass_within_a_pass,
     ],
 )
-def test_every_backward_pass_collects_its_own_uses(do, bias):
-    ours, torchs = both(do, bias)
+def test_every_backward_pass_collects_its_own_uses(do):
+    ours, torchs = both(do)
     for mine, theirs in zip(ours, torchs, strict=True):
         torch.testing.assert_close(mine, theirs)
 
@@ -233,25 +167,11 @@ def test_a_pass_that_skips_the_weights_leaves_no_gradients():
     assert not list(kept)
 
 
-def freeze_bias_for_a_walk(layer):
-    layer.bias.requires_grad_(False)
-    unroll(layer, walk_inputs()).backward()
-    layer.bias.requires_grad_(True)
-    unroll(layer, walk_inputs(1)).backward()
-
-
 def freeze_weight_for_a_walk(layer):
     layer.weight.requires_grad_(False)
     unroll(layer, walk_inputs()).backward()
     layer.weight.requires_grad_(True)
     unroll(layer, walk_inputs(1)).backward()
-
-
-def double_precision(layer):
-    unroll(layer, walk_inputs()).backward()
-    layer.zero_grad()
-    layer.double()
-    unroll(layer, walk_inputs(1).double()).backward()
 
 
 def other_weights(layer):
@@ -261,9 +181,7 @@ def other_weights(layer):
     unroll(layer, walk_inputs(1)).backward()
 
 
-@pytest.mark.parametrize(
-    "do", [freeze_bias_for_a_walk, freeze_weight_for_a_walk, double_precision, other_weights]
-)
+@pytest.mark.parametrize("do", [freeze_weight_for_a_walk, other_weights])
 def test_gradients_reach_replaced_weights(do):
     ours, torchs = both(do)
     for mine, theirs in zip(ours, torchs, strict=True):

@@ -1,20 +1,9 @@
-import dataclasses
-import os
-
 import pytest
 import torch
 
-from clipnav.agents.envdrop.learner import FollowerLearner
-from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.experiments.training import train
 from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
-from clipnav.agents.layers.visual import FeatureScale
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
-from clipnav.agents.settings import FollowerConfig, TextConfig
+from clipnav.agents.settings import FollowerConfig
 from clipnav.envs.tokenizers import PretrainedTokenizer
-from clipnav.training.checkpoints import MODEL
-from clipnav.training.optimiser_settings import OptimiserConfig
-from tests.agents.weights import assert_equal_weights, weights_of
 
 SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
 
@@ -47,16 +36,6 @@ def assert_close_states(one, other):
     torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
 
 
-def test_frozen_states_need_no_function_that_windows_lacks(tiny_bert, tokens, monkeypatch):
-    monkeypatch.delattr(os, "pread")
-    monkeypatch.delattr(os, "pwrite")
-    frozen = encoder(tiny_bert, False)
-    frozen.frozen.reserve([tokens.numpy()])
-    context, _ = frozen(tokens)
-    again, _ = frozen(tokens.flip(0))
-    assert torch.equal(context.words, again.words.flip(0))
-
-
 def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     frozen = encoder(tiny_bert, False)
     frozen.frozen.reserve([tokens.numpy()])
@@ -69,24 +48,6 @@ def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     assert torch.equal(context.words[0], again.words[1])
     alone, _ = encoder(tiny_bert, False)(tokens[1:])
     assert_close_states(alone.words[0], context.words[1, :6])
-
-
-def test_frozen_states_of_other_instructions_are_not_stored(tiny_bert, tokens):
-    frozen, stored = encoder(tiny_bert, False), encoder(tiny_bert, False)
-    stored.frozen.reserve([tokens.numpy()])
-    calls = []
-    frozen.text.network.register_forward_hook(lambda *_: calls.append(1))
-    for _ in range(2):
-        assert_close_states(frozen(tokens)[0].words, stored(tokens)[0].words)
-    assert len(calls) == 4
-
-
-def test_frozen_states_have_the_same_precision_in_a_training_and_before_it(tiny_bert, tokens):
-    frozen = encoder(tiny_bert, False)
-    before = frozen.states(tokens.long())
-    with torch.autocast("cpu", torch.bfloat16):
-        within = frozen.states(tokens.long())
-    assert torch.equal(within, before)
 
 
 def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
@@ -139,40 +100,3 @@ def test_fitting_leaves_a_tuned_model_in_training(tiny_bert, tokens):
     context, _ = reader(tokens)
     context.words.sum().backward()
     assert reader.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
-
-
-@pytest.mark.parametrize("reads", [False, True])
-@pytest.mark.parametrize("tune", [False, True])
-def test_follower_on_a_model_learns_and_resumes(
-    doors_config, tiny_bert, tmp_path, monkeypatch, tune, reads
-):
-    rate = {"learning_rate": 1e-3} if tune else {}
-    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, **rate)
-    config = dataclasses.replace(
-        doors_config,
-        text=text,
-        follower=dataclasses.replace(doors_config.follower, read_states=reads),
-        iterations=6,
-        batch_size=8,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
-    )
-    train(dataclasses.replace(config, output=tmp_path / "whole"))
-    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
-    make_agent_trainer(FollowerLearner, first)[0].train()
-    # The trainer restores the scales, so they are not fitted again.
-    monkeypatch.setattr(FeatureScale, "fit", None)
-    trainer, learner = make_agent_trainer(
-        FollowerLearner, dataclasses.replace(config, resume=tmp_path / "parts")
-    )
-    trainer.train()
-    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
-    rates = [group["lr"] for group in learner.optimiser.param_groups]
-    assert rates == pytest.approx([1e-2, 1e-3] if tune else [1e-2])
-    assert (tmp_path / "parts" / MODEL).is_file()
-    env, agent = load_run(tmp_path / "parts", "val_unseen")
-    assert isinstance(env.tokenizer, PretrainedTokenizer)
-    assert isinstance(agent.follower.encoder, StateReader if reads else PretrainedEncoder)
-    if reads:
-        assert not torch.equal(agent.follower.encoder.scale.shift, torch.zeros(32))

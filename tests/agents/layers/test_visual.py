@@ -43,18 +43,3 @@ def test_masks_follow_the_live_episodes():
     fewer = noise.rows(torch.tensor([5, 9]))
     assert torch.equal(fewer.gate(views[:2]), gate[[5, 9]])
     assert torch.equal(noise.gate(views), gate)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_element_dropout_keeps_the_mean(rate):
-    torch.manual_seed(0)
-    noise = VisualNoise(rate, "element", 500, 501, SCANS)
-    views = dropped(noise, torch.ones(64, 36, 501))
-    assert views[..., :500].mean() == pytest.approx(1.0, abs=0.005)
-    assert (views == 0).float().mean() == pytest.approx(rate, abs=0.005)
-
-
-def test_no_feature_dropout_without_vision():
-    noise = VisualNoise(0.5, "episode", 0, 8, SCANS)
-    views = torch.randn(64, 36, 8)
-    assert torch.equal(dropped(noise, views), views)

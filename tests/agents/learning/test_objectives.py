@@ -47,11 +47,6 @@ def test_returns_of_episodes_that_end_at_different_steps():
     assert returns == pytest.approx([1 - 1.8, 2.0, -1 + 0.9 * middle, -2.0, middle, last])
 
 
-def test_returns_without_discount_are_plain_sums():
-    walked = decisions([1, 1, 1], [0, 0, 0], [1.0, 1.0, 2.0])
-    assert discounted_returns(walked, 1.0, np.zeros(0)).tolist() == [4.0, 3.0, 2.0]
-
-
 def test_actor_critic_terms_in_closed_form():
     scores = torch.tensor([[0.0, np.log(3.0)], [0.0, -torch.inf]])
     values = torch.tensor([0.5, 1.0])

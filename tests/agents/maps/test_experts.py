@@ -93,12 +93,6 @@ def test_experts_of_a_frontier_return_to_a_goal_that_was_missed(geometry):
         assert len(walked) == 3 + world.distance(np.array([beyond]), np.array([goal])).size
 
 
-def test_the_ndtw_expert_of_a_frontier_passes_a_goal_that_comes_early(geometry):
-    path = looped_path(geometry)
-    assert frontier_walk(geometry, path, "ndtw") == path
-    assert frontier_walk(geometry, path, "spl") == path[:2]
-
-
 def test_the_costs_of_a_frontier_are_the_ways_over_its_nodes_to_the_goal(geometry):
     world, rows = geometry.world, np.zeros(1, np.int64)
     path = looped_path(geometry)[:3]

@@ -116,17 +116,6 @@ def test_expert_equals_the_original(kind, episodes, geometry):
                 assert costs[row, expected] == pytest.approx(costs[row].min(), abs=1e-9)
 
 
-def test_batched_maps_equal_single_maps(episodes, geometry):
-    together = [step for step in walked_steps(episodes, geometry)][-1][0]
-    for row, episode in enumerate(episodes):
-        alone = [step for step in walked_steps([episode], geometry)][-1][0]
-        size = alone.counts[0]
-        assert together.counts[row] == size
-        for name in ("distances", "next_hops", "hops", "sightings"):
-            ours = getattr(together, name)[row, :size, :size]
-            np.testing.assert_array_equal(ours, getattr(alone, name)[0, :size, :size])
-
-
 @pytest.fixture(scope="module")
 def built_in():
     return MapGeometry.of(NavWorld([NavGraph.load(scan) for scan in ("house_00", "house_01")]))

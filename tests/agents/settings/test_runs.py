@@ -1,26 +1,19 @@
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 import pytest
 
+from clipnav.agents.duet.presets import map_preset
+from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.envdrop.presets import parse_speaker, preset, speaker_preset
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
-from clipnav.agents.settings import (
-    EvaluateConfig,
-    FollowerConfig,
-    ReinforcementConfig,
-    SearchConfig,
-    SpeakerConfig,
-    TextConfig,
-)
+from clipnav.agents.hamt.settings import history_preset
+from clipnav.agents.settings import agent_kind, read_agent_config
 from clipnav.agents.settings.command_line import parse_agent
-from clipnav.agents.specs import agent_names
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import TRAINER
-from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import CONFIG, differences, read_config, to_json
+from clipnav.training.settings import CONFIG, read_config, to_json
 
 
 def test_dataset_and_world_change_other_defaults():
@@ -46,29 +39,6 @@ def test_instruction_ablations_have_names_and_seeds():
     assert shuffled.run_name == "r2r-houses-shuffled-instructions"
     assert shuffled.reads_instructions
     assert shuffled.exchanged_words == 4
-
-
-def test_runs_with_the_former_setting_of_the_ablation_are_refused(tmp_path):
-    values = json.loads(to_json(preset("r2r", "houses")))
-    values["language"] = values.pop("instruction_ablation")
-    (tmp_path / CONFIG).write_text(json.dumps(values))
-    with pytest.raises(
-        ValueError, match=r"config\.json: .* settings instruction_ablation, language; .*train"
-    ):
-        read_config(tmp_path, TrainConfig)
-
-
-def test_the_help_names_all_agents(capsys):
-    with pytest.raises(SystemExit):
-        parse_agent(["--help"])
-    words = capsys.readouterr().out.split()
-    assert all(any(word.startswith(name) for word in words) for name in agent_names())
-
-
-def test_a_continued_run_has_another_name():
-    first = parse_agent([])
-    second = dataclasses.replace(first, start_from=Path("runs", first.run_name))
-    assert second.run_name == f"{first.run_name}-continued"
 
 
 @pytest.mark.parametrize(
@@ -130,62 +100,6 @@ def test_a_missing_value_is_reported(name, capsys):
 def test_start_from_requires_a_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
         parse_agent(["--start-from", str(tmp_path)])
-
-
-def test_contradictory_settings_are_refused():
-    with pytest.raises(ValueError, match="--batch-size"):
-        TrainConfig(batch_size=0)
-    with pytest.raises(ValueError, match="--select-by test"):
-        TrainConfig(select_by="test")
-
-
-@pytest.mark.parametrize(
-    ("flag", "make"),
-    [
-        ("--minutes 0", lambda: TrainConfig(minutes=0)),
-        ("--max-training-steps 0", lambda: TrainConfig(max_training_steps=0)),
-        ("--max-episode-steps -1", lambda: TrainConfig(max_episode_steps=-1)),
-        ("--threads 0", lambda: SpeakerTrainConfig(threads=0)),
-        ("--follower.dropout 1", lambda: FollowerConfig(dropout=1)),
-        ("--follower.feature-dropout -0.1", lambda: FollowerConfig(feature_dropout=-0.1)),
-        ("--speaker.feature-dropout 1", lambda: SpeakerConfig(feature_dropout=1.0)),
-        ("--seed -1", lambda: TrainConfig(seed=-1)),
-        ("--max-instruction-length 0", lambda: TrainConfig(max_instruction_length=0)),
-        ("--max-instruction-length 1", lambda: SpeakerTrainConfig(max_instruction_length=1)),
-        ("--angle-feature-size 6", lambda: SpeakerTrainConfig(angle_feature_size=6)),
-        ("--imitation-weight nan", lambda: TrainConfig(imitation_weight=math.nan)),
-        ("--sampled-steps 1.5", lambda: TrainConfig(sampled_steps=1.5)),
-        ("--follower.hidden-size 0", lambda: FollowerConfig(hidden_size=0)),
-        ("--follower.hidden-size 7", lambda: FollowerConfig(hidden_size=7)),
-        ("--speaker.hidden-size 7", lambda: SpeakerConfig(hidden_size=7)),
-        ("--speaker.hidden-size -2", lambda: SpeakerConfig(hidden_size=-2)),
-        ("--text.vocabulary-size -5", lambda: TextConfig(vocabulary_size=-5)),
-        ("--reinforcement.weight -1", lambda: ReinforcementConfig(weight=-1)),
-        ("--reinforcement.discount 7", lambda: ReinforcementConfig(discount=7)),
-        ("--optimiser.learning-rate nan", lambda: OptimiserConfig(learning_rate=math.nan)),
-        ("--optimiser.learning-rate inf", lambda: OptimiserConfig(learning_rate=math.inf)),
-        ("--optimiser.warmup -1", lambda: OptimiserConfig(warmup=-1)),
-        (r"--optimiser.betas \(0.9, 1\)", lambda: OptimiserConfig(betas=(0.9, 1))),
-        ("--search.alpha 2", lambda: SearchConfig(alpha=2)),
-        ("--search.paths 0", lambda: SearchConfig(method="beam", paths=0)),
-        ("--search.expansions 0", lambda: SearchConfig(method="best-first", expansions=0)),
-        ("--batch-size 0", lambda: EvaluateConfig(Path("run"), batch_size=0)),
-    ],
-)
-def test_numbers_out_of_range_are_named(flag, make):
-    with pytest.raises(ValueError, match=f"{flag}: "):
-        make()
-
-
-def test_search_settings_without_their_requirements_are_refused():
-    speaker = Path("runs/speaker")
-    with pytest.raises(
-        ValueError, match=r"--search\.speaker runs/speaker .* --search\.method beam"
-    ):
-        SearchConfig(speaker=speaker)
-    with pytest.raises(ValueError, match=r"--search\.tune val_seen .* add --search\.speaker"):
-        SearchConfig(method="beam", tune="val_seen")
-    SearchConfig(method="beam", speaker=speaker, tune="val_seen")
 
 
 def test_settings_are_equal_when_read_back(tmp_path):
@@ -288,14 +202,6 @@ def test_resuming_with_other_settings_names_both_values(tmp_path):
     assert "follower.hidden_size: 256 against 64" in str(error.value)
 
 
-def test_differences_include_nested_settings():
-    one, other = preset("r2r", "matterport"), preset("r2r", "houses")
-    found = differences(one, other, frozenset({"follower"}))
-    assert "world: matterport against houses" in found
-    assert "optimiser.name: rmsprop against adam" in found
-    assert not any(line.startswith("follower") for line in found)
-
-
 def test_a_settings_file_gives_the_defaults(tmp_path):
     saved = dataclasses.replace(preset("rxr", "houses"), batch_size=7, output=tmp_path)
     (tmp_path / "mine.json").write_text(to_json(saved))
@@ -307,3 +213,29 @@ def test_a_settings_file_gives_the_defaults(tmp_path):
         parse_agent(["--config", str(tmp_path / "none.json")])
     with pytest.raises(ValueError, match="from a run of clipnav train-agent; name a run of"):
         parse_speaker(["--config", str(tmp_path / "mine.json")])
+
+
+def test_the_command_line_chooses_the_agent():
+    assert type(parse_agent([])) is TrainConfig
+    config = parse_agent(["--agent", "map", "--network.cross_layers", "3"])
+    assert isinstance(config, MapTrainConfig)
+    assert config.network.cross_layers == 3
+    assert parse_agent(["--agent", "map", "--preset", "duet-r4r"]).dataset == "r4r"
+
+
+def test_the_agent_of_a_run_is_read_from_its_folder(tmp_path):
+    for config in (TrainConfig(), map_preset("r2r", "houses"), history_preset("r2r", "houses")):
+        run = tmp_path / config.agent
+        run.mkdir()
+        (run / CONFIG).write_text(to_json(config))
+        assert agent_kind(run) is type(config)
+        assert read_agent_config(run) == config
+        assert parse_agent(["--config", str(run)]) == config
+    assert agent_kind(tmp_path / "absent") is TrainConfig
+
+
+def test_published_settings_can_have_a_text_encoder_without_a_download():
+    words = ["--text.tokens", "words", "--text.model", "None", "--network.text-model", "None"]
+    config = parse_agent(["--agent", "hamt", "--world", "matterport", "--data-dir", "data", *words])
+    assert (config.text.tokens, config.network.text_model) == ("words", None)
+    assert config.network.hidden_size == 768

@@ -3,81 +3,43 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
 
-from clipnav.agents.demonstrations.export import export_demonstrations
-from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.models.loading import load_model
 from clipnav.agents.language_models.models.local import LocalModel
 from clipnav.agents.language_models.models.replies import ReplyCache, Spending
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.pictures import Pictures
-from clipnav.agents.language_models.settings import BudgetConfig, PromptConfig, SamplingConfig
+from clipnav.agents.language_models.settings import BudgetConfig, SamplingConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
 from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
 from clipnav.agents.vlm_finetuning.learner import model_inputs, read_records, vlm_trainer
-from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig, parse_finetuning
+from clipnav.agents.vlm_finetuning.settings import parse_finetuning
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.pictures.world_pictures import shared_pictures
-from clipnav.training.optimiser_settings import OptimiserConfig
-from tests.agents.demonstrations.conftest import write_skyboxes
 from tests.agents.language_models.tiny_models import TINY_MODELS
+from tests.agents.vlm_finetuning.conftest import PROMPT
 
 pytest.importorskip("peft")
 
-PROMPT = PromptConfig(image_size=32, known_map=False, history_pictures=0)
 
-
-@pytest.fixture(scope="module")
-def world(tiny_world, tmp_path_factory, marked_skybox):
-    folder = tmp_path_factory.mktemp("pictured") / "data"
-    shutil.copytree(tiny_world, folder)
-    write_skyboxes(folder, marked_skybox)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data(world, tmp_path_factory):
-    """Export of one episode."""
-    config = DemonstrationConfig(
-        tmp_path_factory.mktemp("export") / "data",
-        format="messages",
-        world="matterport",
-        data_dir=world,
-        teacher="shortest",
-        episodes=1,
-        prompt=PROMPT,
-    )
-    export_demonstrations(config)
-    return config.output
-
-
-@pytest.fixture(scope="module", params=["llava", "qwen2.5-vl"])
-def model(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    TINY_MODELS[request.param](folder)
+@pytest.fixture(scope="session")
+def qwen(tmp_path_factory):
+    """Folder of a tiny model with random weights."""
+    folder = tmp_path_factory.mktemp("qwen")
+    TINY_MODELS["qwen2.5-vl"](folder)
     return folder
 
 
 @pytest.fixture
-def config_of(data, model, tmp_path):
-    def make(**changes):
-        settings = {
-            "data": data,
-            "model": str(model),
-            "iterations": 4,
-            "batch_size": 2,
-            "evaluate_every": 100,
-            "output": tmp_path / "run",
-            "optimiser": OptimiserConfig(name="adamw", learning_rate=3e-3, betas=(0.9, 0.99)),
-        }
-        return FinetuneVlmConfig(**(settings | changes))
-
-    return make
+def config_of(finetuning):
+    """Function that changes the settings of a fine-tuning."""
+    return partial(dataclasses.replace, finetuning, evaluate_every=100)
 
 
 def local_model(folder, world, cache):
@@ -100,16 +62,15 @@ def questions(world, instr_id):
     return found
 
 
-@pytest.mark.parametrize("model", ["llava"], indirect=True)
-def test_a_trained_model_answers_as_the_teacher_in_an_evaluation(config_of, world, tmp_path):
+def test_a_trained_model_answers_as_the_teacher_in_an_evaluation(config_of, pictured, tmp_path):
     config = config_of(lora_rank=0, iterations=90, batch_size=3, evaluate_every=15)
     config = dataclasses.replace(config, validation=config.data)
     folder = finetune_vlm(config)
     results = json.loads((config.output / "results.json").read_text())["results"]
     assert results["validation"]["accuracy"] == 1
-    tuned = local_model(folder, world, tmp_path / "cache")
+    tuned = local_model(folder, pictured, tmp_path / "cache")
     instr_id = read_records(config.data)[0].id.rpartition("_")[0]
-    asked = questions(world, instr_id)
+    asked = questions(pictured, instr_id)
     replies = tuned.replies([question for question, _, _ in asked])
     for reply, (_, options, action) in zip(replies, asked, strict=True):
         answer = parse_answer(reply.text, options, reply.finish, reply.refusal)
@@ -118,8 +79,8 @@ def test_a_trained_model_answers_as_the_teacher_in_an_evaluation(config_of, worl
         assert answer.option.action == action
 
 
-def test_adapters_learn_and_are_merged(config_of):
-    trainer, learner = vlm_trainer(config_of())
+def test_adapters_learn_and_are_merged(config_of, qwen):
+    trainer, learner = vlm_trainer(config_of(model=str(qwen)))
     frozen = {name for name, w in learner.model.named_parameters() if not w.requires_grad}
     assert any("vision" in name or "visual" in name for name in frozen)
     assert not any("vision" in n or "visual" in n for n in learner.network.state_dict())
@@ -138,14 +99,15 @@ def test_adapters_learn_and_are_merged(config_of):
     trainer.close()
 
 
+@pytest.mark.parametrize("name", ["llava", "qwen"])
 def test_only_the_answer_has_a_loss_and_prompts_equal_those_of_an_evaluation(
-    config_of, world, tmp_path
+    config_of, pictured, tmp_path, request, name
 ):
-    config = config_of()
+    config = config_of(model=str(request.getfixturevalue(name)))
     trainer, learner = vlm_trainer(config)
     trainer.close()
-    tuned = local_model(config.model, world, tmp_path / "cache")
-    asked = questions(world, learner.records[0].id.rpartition("_")[0])
+    tuned = local_model(config.model, pictured, tmp_path / "cache")
+    asked = questions(pictured, learner.records[0].id.rpartition("_")[0])
     for record, (question, _, _) in zip(learner.records, asked, strict=True):
         inputs = model_inputs(learner.template, record)
         answer = inputs["labels"][0][inputs["labels"][0] != -100]
@@ -158,19 +120,6 @@ def test_only_the_answer_has_a_loss_and_prompts_equal_those_of_an_evaluation(
         assert inputs["pixel_values"].shape == expected["pixel_values"].shape
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(config_of, tmp_path, check_same_run):
-    config = config_of(iterations=4, evaluate_every=2)
-    whole, _ = vlm_trainer(dataclasses.replace(config, output=tmp_path / "whole"))
-    whole.train()
-    first, _ = vlm_trainer(dataclasses.replace(config, iterations=2))
-    first.train()
-    first.close()
-    resumed, _ = vlm_trainer(dataclasses.replace(config, resume=config.output))
-    resumed.train()
-    check_same_run(whole, resumed)
-
-
-@pytest.mark.parametrize("model", ["llava"], indirect=True)
 def test_an_interrupted_merge_keeps_the_earlier_model(config_of, monkeypatch):
     trainer, learner = vlm_trainer(config_of(lora_rank=0))
     trainer.close()
@@ -187,8 +136,8 @@ def test_an_interrupted_merge_keeps_the_earlier_model(config_of, monkeypatch):
     assert not list(trainer.run.glob("*.writing*"))
 
 
-def test_other_formats_and_missing_flags_are_refused(config_of, data, tmp_path):
-    folder = shutil.copytree(data, tmp_path / "llava")
+def test_other_formats_and_missing_flags_are_refused(config_of, messages, tmp_path):
+    folder = shutil.copytree(messages, tmp_path / "llava")
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"format": "messages"', '"format": "llava"'))
     with pytest.raises(ValueError, match="has the format llava, but fine-tuning reads messages"):
@@ -203,15 +152,12 @@ def test_other_formats_and_missing_flags_are_refused(config_of, data, tmp_path):
         )
     with pytest.raises(ValueError, match="--precision bf16 with --lora-rank 0"):
         config_of(lora_rank=0, precision="bf16")
-
-
-def test_dropout_of_all_inputs_of_the_adapters_is_refused():
     with pytest.raises(ValueError, match="--lora-dropout 1: must be at least 0 and below 1"):
-        FinetuneVlmConfig(lora_dropout=1.0)
+        config_of(lora_dropout=1.0)
 
 
-def test_a_model_without_a_chat_template_is_refused(config_of, model, tmp_path):
-    folder = shutil.copytree(model, tmp_path / "model")
+def test_a_model_without_a_chat_template_is_refused(config_of, llava, tmp_path):
+    folder = shutil.copytree(llava, tmp_path / "model")
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ValueError, match="has no chat template"):
         vlm_trainer(config_of(model=str(folder)))

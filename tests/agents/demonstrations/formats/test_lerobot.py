@@ -6,7 +6,6 @@ CLIPNAV_LEROBOT_PYTHON names a Python with lerobot 0.4 or later, see docs/demons
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from clipnav.agents.demonstrations.formats import (
     lerobot,
     lerobot_reader,
 )
-from clipnav.agents.demonstrations.formats.lerobot import ACTION, RGB, STATE
+from clipnav.agents.demonstrations.formats.lerobot import ACTION, STATE
 from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
 from clipnav.agents.demonstrations.manifest import count_walks
 from clipnav.agents.demonstrations.recording.pictures import write_jpeg
@@ -26,7 +25,6 @@ from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, STOP
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.worlds import world_files
-from clipnav.storage.pictures import load_picture
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("av")
@@ -205,13 +203,3 @@ def test_the_package_lerobot_loads_an_export(exported, lerobot_python, tmp_path,
     means = [frame.mean((0, 1)) for frame in reader.frames()]
     np.testing.assert_allclose(loaded["pictures"], means, atol=3)
     np.testing.assert_allclose(loaded["mean"], np.mean(means, axis=0) / 255, atol=0.01)
-
-
-def test_pictures_in_parquet_are_the_jpeg_files(exported):
-    folder = exported(format="lerobot")
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(folder / "data" / "chunk-000" / "file-000.parquet")[RGB].to_pylist()
-    assert all(row["path"].endswith(".jpg") for row in rows)
-    assert load_picture(rows[0]["bytes"]).size == (32, 32)
-    assert Path(rows[0]["path"]).name == rows[0]["path"]

@@ -168,13 +168,6 @@ def test_lerobot_has_the_same_walks(export_of, walks_of):
     assert "2 episodes" in check_export(folder)
 
 
-def test_rxr_walks_have_wide_pictures(export_of):
-    folder, _ = export_of("streamvln", dataset="rxr", image_width=20)
-    records = streamvln.read(folder, (20, 16))
-    assert {record.video.split("_")[-2] for record in records} == {"rxr"}
-    assert "streamvln is correct" in check_export(folder)
-
-
 def step_of(label, taken=None):
     return Step((0.0, 0.0, 0.0), 0.0, label, label if taken is None else taken, "teacher")
 

@@ -17,10 +17,12 @@ from clipnav.agents.demonstrations.recording.continuous_walks import (
 from clipnav.agents.demonstrations.recording.records import Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig
+from clipnav.encoders.clip import ClipEncoder
 from clipnav.envs.continuous.environments.making import make_continuous_vector_env
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import LEFT, STOP
 from clipnav.training.settings import to_json
+from tests.agents.continuous.conftest import CornerEncoder
 
 
 class Turner:
@@ -71,8 +73,16 @@ def test_the_teachers_steps_follow_the_seed(env):
     assert {step.source for step in one[0][:10]} == {"teacher", "policy"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_encoder():
+    """Let agents read a corner of each picture instead of CLIP's features."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClipEncoder, "load", lambda *_, **__: CornerEncoder())
+        yield
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, small_encoder):
     """Run of an untrained agent in the built-in houses."""
     folder = tmp_path_factory.mktemp("continuous") / "run"
     folder.mkdir()

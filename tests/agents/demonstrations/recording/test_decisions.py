@@ -2,7 +2,6 @@
 
 import json
 
-import msgspec
 import pytest
 
 from clipnav.agents.demonstrations.formats.conversations import read
@@ -106,9 +105,3 @@ def test_instructions_add_no_marker_of_a_picture(exported, pictured_world, tmp_p
     export = exported(data_dir=folder)
     first = read(export)[0]
     assert 'Go "left" [image] {now} and [image] दरवाज़े.' in first.prompt
-
-
-def test_records_survive_the_files_of_the_shards():
-    walk = recorded("Zur Tür — दरवाज़े")
-    data = msgspec.json.encode([walk])
-    assert msgspec.json.decode(data, type=list[RecordedWalk]) == [walk]

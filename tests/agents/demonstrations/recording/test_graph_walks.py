@@ -5,9 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clipnav.agents.acting.baselines import RandomAgent
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.acting.rollout import walk
 from clipnav.agents.demonstrations.recording.policies import policy_settings
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.demonstrations.recording.shards import (
@@ -112,18 +110,6 @@ def test_a_policy_that_never_stops_is_truncated(doors_env_of):
     assert len(recorded.steps) == 3
     assert not recorded.stopped
     assert not recorded.success
-
-
-def test_a_policy_without_the_teacher_walks_as_in_an_evaluation(doors_env_of):
-    env = doors_env_of(8)
-    ids = [episode.instr_id for episode in env.episodes[:8]]
-    agent = RandomAgent(env.nav_world, 3)
-    walk(env, agent, ids)
-    expected = [[pose[0] for pose in poses] for poses in env.trajectories()]
-    walks = policy_walks(env, agent, env.episodes[:8], GraphSteps(env.nav_world))
-    for recorded, path in zip(walks, expected, strict=True):
-        own = [step.viewpoint for step in recorded.steps if step.source == "policy"]
-        assert own == path[: len(own)]
 
 
 def test_the_teachers_share_of_the_steps_follows_its_probability_and_the_seed(doors_env_of):
