@@ -18,10 +18,9 @@ from torch import Tensor
 
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.duet.agent import MapAgent
-from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.losses import decision_loss
+from clipnav.agents.duet.learner import MapLearner, decision_loss
 from clipnav.agents.duet.model import EncodedText, MapTransformer, NodeInputs, Scores, ViewInputs
-from clipnav.agents.duet.presets import map_preset
+from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.duet.states import MapState
 from clipnav.agents.maps.experts import path_targets
 from clipnav.agents.maps.known_maps import KnownMaps

@@ -1,24 +1,79 @@
-"""Files of paired paths in the form of CLEAR's `rxr_<split>_guide_multi.jsonl`.
+"""Similar paths, and files of paired paths in the form of CLEAR's `rxr_<split>_guide_multi.jsonl`.
 
 Such a file is one JSON array, although its name ends in .jsonl. Its records are those of an RxR
 guide file with four more fields: `instructions` and `languages`, all other instructions of the path
 and their languages, and `pair_scan` and `pair_path`, a path of the same length in another building.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from clipnav.agents.clear.mining import MinedPair, PathKey
+from clipnav.agents.clear.retrieval import normalised
 from clipnav.envs.episodes.annotations import GuideRecord
 from clipnav.envs.episodes.paths import path_problems
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError, read_records
+
+_ROWS_AT_ONCE = 512
+
+PathKey = tuple[str, tuple[str, ...]]  # scan and viewpoints
+
+
+class MinedPair(NamedTuple):
+    """The counterpart of a path.
+
+    Attributes:
+        scan: Scan of the counterpart.
+        path: Its viewpoints, as many as those of the path.
+        similarity: Cosine similarity of the embeddings of both paths.
+    """
+
+    scan: str
+    path: tuple[str, ...]
+    similarity: float
+
+
+def mine_pairs(paths: Sequence[PathKey], embeddings: np.ndarray) -> dict[PathKey, MinedPair]:
+    """Find the most similar path of the same length in another scan for each path.
+
+    Args:
+        embeddings: (P, W) embeddings of their instructions.
+    """
+    embeddings = normalised(embeddings)
+    scans = np.unique([scan for scan, _ in paths], return_inverse=True)[1]
+    sizes = np.array([len(path) for _, path in paths])
+    pairs: dict[PathKey, MinedPair] = {}
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            queries = rows[start : start + _ROWS_AT_ONCE]
+            scores = embeddings[queries] @ embeddings[rows].T  # (Q, R)
+            scores[scans[queries][:, None] == scans[rows]] = -np.inf
+            best = scores.argmax(1)
+            similarities = scores[np.arange(len(queries)), best]
+            for query, row, value in zip(queries, rows[best], similarities.tolist(), strict=True):
+                if np.isfinite(value):
+                    scan, path = paths[row]
+                    pairs[paths[query]] = MinedPair(scan, path, value)
+    return pairs
+
+
+def path_embeddings(groups: Sequence[Sequence[int]], embeddings: np.ndarray) -> np.ndarray:
+    """Return the embedding (P, W) of each path: the mean of those of its instructions.
+
+    Args:
+        embeddings: (E, W) embeddings of instructions; their lengths have no effect.
+    """
+    embeddings = normalised(embeddings)
+    return np.stack([embeddings[list(group)].mean(0) for group in groups])
+
 
 _REMEDY = "write it again with clipnav pair-paths"
 

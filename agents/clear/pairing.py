@@ -12,7 +12,6 @@ from clipnav.agents.clear.language_data import PathInstructions
 from clipnav.agents.clear.language_network import LanguageRepresentation, embed
 from clipnav.agents.clear.language_training import split_episodes
 from clipnav.agents.clear.loading import load_language
-from clipnav.agents.clear.mining import MinedPair, PathKey, mine_pairs, path_embeddings
 from clipnav.agents.clear.objects import (
     OBJECTS_FILE,
     ObjectClasses,
@@ -21,7 +20,14 @@ from clipnav.agents.clear.objects import (
     read_objects,
     write_objects,
 )
-from clipnav.agents.clear.pair_files import multi_path, write_multi_file
+from clipnav.agents.clear.pair_files import (
+    MinedPair,
+    PathKey,
+    mine_pairs,
+    multi_path,
+    path_embeddings,
+    write_multi_file,
+)
 from clipnav.agents.clear.settings import LanguageConfig, PairPathsConfig
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import world_files

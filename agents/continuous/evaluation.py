@@ -3,7 +3,7 @@
 import torch
 
 from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
-from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.settings import EvaluateContinuousConfig
 from clipnav.agents.continuous.tasks import ContinuousTask, load_continuous_run
 from clipnav.agents.continuous.walking import (
     ExpertWalker,

@@ -1,15 +1,57 @@
-"""Settings of agents for R2R-CE and RxR-CE; this module does not import torch."""
+"""Settings, presets and command line of agents for R2R-CE and RxR-CE; nothing imports torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from clipnav.envs.datasets import continuous_version
+import tyro
+
+from clipnav.agents.settings.command_line import parse_training
+from clipnav.agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
+from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
 from clipnav.training.optimiser_settings import OptimiserConfig
+from clipnav.training.presets import read_presets
 from clipnav.training.run_settings import EvaluatedTrainingConfig
 from clipnav.training.settings import check_counts, check_numbers, check_positive
+
+
+@dataclass(frozen=True)
+class EvaluateContinuousConfig:
+    """Run, splits and outputs."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a run of clipnav train-continuous-agent."""
+    splits: tuple[str, ...] = ("val_unseen",)
+    """Splits to evaluate: val_seen, val_unseen, ..."""
+    episodes: int | None = None
+    """Number of episodes of a split, spread over it; all if not given."""
+    baselines: bool = True
+    """Evaluate the expert and the non-learning agents, too."""
+    submission: Path | None = None
+    """File to write the walks to, in the format of the test server of R2R-CE or RxR-CE."""
+    json: Path | None = None
+    """File for the scores of the table: {"results": {SPLIT: {AGENT: {MEASURE: MEAN}}}}."""
+    batch_size: int = 32
+    """Number of episodes in a batch."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the agent: cpu, cuda, cuda:1, ..."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("episodes", "batch_size", "threads"))
+        check_submitted_splits(self)
+        if self.submission is not None and self.episodes is not None:
+            raise UserError(
+                f"--episodes {self.episodes}: a submission contains all episodes of a split; "
+                "remove it, or --submission"
+            )
+        check_outputs(self, {"submission": SUBMISSIONS, "json": (".json",)})
+
 
 ContinuousRecipe = Literal[
     "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
@@ -187,3 +229,28 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
         if self.rounds == 1:
             unused["expert_probability"] = "with --rounds 1, in which only the expert acts"
         return unused
+
+
+_FILE = Path(__file__).with_name("presets.toml")
+
+
+def continuous_defaults(
+    dataset: str = "r2r",
+    world: World = "houses",
+    recipe: ContinuousRecipe | None = None,
+) -> ContinuousTrainConfig:
+    """Return the default settings of a task and world.
+
+    Args:
+        recipe: Published settings; None for a short training of a small CMA by DAgger on a CPU.
+    """
+    start = ContinuousTrainConfig(dataset=dataset, world=world, preset=recipe)
+    like = dataset_spec(dataset).like
+    return read_presets(start, _FILE, "defaults" if recipe is None else "presets", dataset=like)
+
+
+def parse_continuous(
+    arguments: Sequence[str], description: str | None = None
+) -> ContinuousTrainConfig:
+    """Return the settings of a continuous agent's training from its command line."""
+    return parse_training(ContinuousTrainConfig, continuous_defaults, arguments, description)

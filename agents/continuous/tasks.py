@@ -8,10 +8,9 @@ from pathlib import Path
 
 from gymnasium.vector import AutoresetMode
 
-from clipnav.agents.continuous.features import FrozenFeatures
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
-from clipnav.agents.continuous.walking import NetworkWalker
+from clipnav.agents.continuous.walking import FrozenFeatures, NetworkWalker
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split

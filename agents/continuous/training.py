@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnav.agents.acting.evaluation import table
-from clipnav.agents.continuous.collecting import DEMONSTRATIONS, Collector
-from clipnav.agents.continuous.demonstrations import Demonstration
+from clipnav.agents.continuous.collecting import DEMONSTRATIONS, Collector, Demonstration
 from clipnav.agents.continuous.evaluation import Results, evaluate_split
-from clipnav.agents.continuous.layers import Output, Steps
-from clipnav.agents.continuous.networks import ContinuousNetwork
+from clipnav.agents.continuous.networks import ContinuousNetwork, Output, Steps
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import ContinuousTask
 from clipnav.agents.continuous.walking import never, spread, walk_all

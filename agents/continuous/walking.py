@@ -1,19 +1,76 @@
 """Walks of agents in continuous environments, and their measures."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from clipnav.agents.continuous.features import FrozenFeatures, Observation
-from clipnav.agents.continuous.layers import Steps, Words
-from clipnav.agents.continuous.networks import ContinuousNetwork
+from clipnav.agents.continuous.networks import ContinuousNetwork, Steps, Words
+from clipnav.encoders.clip import ClipEncoder
 from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.continuous.walkers import Walker
+
+
+class Seen(NamedTuple):
+    """Features of N pictures.
+
+    Attributes:
+        rgb: (N, cells, C) float16 grid features.
+        depth: (N, P, P) float16 depth in 0..1.
+    """
+
+    rgb: np.ndarray
+    depth: np.ndarray
+
+
+class FrozenFeatures:
+    """Grid features of colour pictures, and small depth pictures."""
+
+    def __init__(self, encoder: ClipEncoder, depth_pixels: int, vision: bool = True) -> None:
+        self._encoder, self._pixels, self._vision = encoder, depth_pixels, vision
+        height, width = encoder.image_size
+        blank = np.zeros((1, height, width, 3), np.uint8)
+        _, rows, columns, channels = encoder.grid(blank).shape
+        self.grid = rows * columns, channels
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the pictures to draw."""
+        return self._encoder.image_size
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Values that determine the features, for caches."""
+        return {
+            "encoder": self._encoder.weights_sha256,
+            "precision": self._encoder.precision,
+            "depth_pixels": str(self._pixels),
+        }
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Metadata of the weights of an agent on these features."""
+        return {"encoder": self._encoder.name, "encoder_weights": self._encoder.weights_sha256}
+
+    def of(self, observation: Observation, rows: np.ndarray) -> Seen:
+        """Return the features of some rows (N,) of an observation with "rgb" and "depth"."""
+        if not self._vision:
+            return Seen(
+                np.zeros((len(rows), *self.grid), np.float16),
+                np.zeros((len(rows), self._pixels, self._pixels), np.float16),
+            )
+        grid = self._encoder.grid(observation["rgb"][rows])
+        depth = torch.from_numpy(observation["depth"][rows][..., 0])[:, None]
+        small = functional.adaptive_avg_pool2d(depth, self._pixels)[:, 0]
+        rgb = grid.reshape(len(rows), *self.grid).astype(np.float16)
+        return Seen(rgb, small.numpy().astype(np.float16))
+
 
 # Probabilities of stop, forward, left and right of VLN-CE's random agent.
 RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clipnav.agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
-from clipnav.agents.demonstrations.formats.videos import EXTRA
+from clipnav.agents.demonstrations.formats.files import EXTRA
 from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
     Json,
@@ -112,7 +112,7 @@ def _check_sources(config: DemonstrationConfig) -> None:
 
         check_continuous_policy(config, continuous_settings(config).turn_angle)
     elif config.policy is not None:
-        from clipnav.agents.demonstrations.recording.policies import policy_settings
+        from clipnav.agents.demonstrations.recording.shards import policy_settings
 
         policy_settings(config)
 
@@ -177,9 +177,9 @@ def _format(name: Format) -> tuple[Writer, Checker]:
     for module in {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",)}.get(name, ()):
         check_extra(module, EXTRA, f"--format {name}")
     if name == "lerobot":
-        from clipnav.agents.demonstrations.formats import lerobot, lerobot_reader
+        from clipnav.agents.demonstrations.formats import lerobot
 
-        return lerobot.write, lerobot_reader.check
+        return lerobot.write, lerobot.check
     if name in CONVERSATIONS:
         return conversations.write, _check_conversations
     module = {"streamvln": streamvln, "navila": navila, "uni-navid": uni_navid}[name]

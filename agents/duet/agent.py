@@ -7,6 +7,7 @@ of [stop] was highest when it was there (DUET `r2r/agent.py: GMapNavAgent.rollou
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +17,17 @@ from torch import Tensor
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import EncodedText, MapTransformer, Scores
+from clipnav.agents.duet.settings import MapAgentConfig, MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state
-from clipnav.agents.layers.instructions import cropped, readable
-from clipnav.agents.maps.describing import action_probabilities, known_map
+from clipnav.agents.layers.encoders import cropped, readable
 from clipnav.agents.maps.experts import STOP_TOKEN, Expert
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.agents.maps.known_maps import KnownMaps, action_probabilities, known_map
 from clipnav.agents.maps.route_walker import Choice, RouteWalker
+from clipnav.agents.transformer.building import load_transformer, make_encoders
+from clipnav.envs.navigation.device_features import world_features
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.tokenizers import Tokenizer
 from clipnav.storage.errors import UserError
 
 
@@ -238,3 +243,36 @@ class MapAgent(RouteWalker):
 def _stop_probabilities(logits: Tensor) -> np.ndarray:
     """Return the (R,) probabilities of [stop]."""
     return torch.softmax(logits.float(), 1)[:, STOP_TOKEN].cpu().numpy()
+
+
+def make_map_transformer(
+    config: MapAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+) -> MapTransformer:
+    """Build an untrained network for an environment."""
+    width = 0 if env.feature_store is None else env.feature_store.width
+    text, views = make_encoders(config, env)
+    words = len(tokenizer or env.tokenizer)
+    return MapTransformer(config.network, words, width, text, views).to(config.device)
+
+
+def map_features(env: VlnVectorEnv, device: str) -> WorldFeatures:
+    """Return the visual features and the geometry of the world of an environment."""
+    features = world_features(env.nav_world, env.feature_store, torch.device(device))
+    return WorldFeatures(MapGeometry.of(env.nav_world), features, device)
+
+
+def greedy_agent(config: MapAgentConfig, model: MapTransformer, env: VlnVectorEnv) -> MapAgent:
+    """Return a map agent that decides greedily in an environment."""
+    return MapAgent(
+        model,
+        map_features(env, config.device),
+        config.max_decisions,
+        stops_at_best=config.stops_at_best,
+        reads_instructions=config.reads_instructions,
+    )
+
+
+def load_map_agent(run: Path, split: str, config: MapTrainConfig) -> tuple[VlnVectorEnv, MapAgent]:
+    """Build the environment of a split and load the map agent of a run; see `load_transformer`."""
+    env, model = load_transformer(run, split, config, make_map_transformer)
+    return env, greedy_agent(config, model, env)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.transformer.released import ENTRIES, Renaming, renamed
-from clipnav.agents.transformer.released_runs import Checkpoint, write_run
+from clipnav.agents.transformer.released import ENTRIES, Checkpoint, Renaming, renamed, write_run
 from clipnav.encoders.weights.weight_files import read_weights
 from clipnav.storage.errors import UserError
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipnav.agents.duet.model import MapTransformer, NodeInputs, ViewInputs
-from clipnav.agents.duet.panorama import PanoramaInputs
+from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs, ViewInputs
 from clipnav.agents.duet.states import MapState, NodeSources, view_directions
 from clipnav.agents.maps.geometry import MapGeometry
 

@@ -1,6 +1,6 @@
-"""Pre-training of a map agent on known paths."""
+"""Pre-training of a map agent on known paths: its examples, heads, losses and learner."""
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,25 +14,320 @@ from clipnav.agents.acting.environments import (
     reserve_text_states,
 )
 from clipnav.agents.acting.tokenizers import run_tokenizer
-from clipnav.agents.duet.agent import MapAgent
-from clipnav.agents.duet.building import greedy_agent, make_map_transformer
-from clipnav.agents.duet.losses import PathBatch, agreement_share, path_batch
-from clipnav.agents.duet.pretraining_heads import PretrainingModel, action_losses
+from clipnav.agents.duet.agent import MapAgent, greedy_agent, make_map_transformer, map_features
+from clipnav.agents.duet.learner import PathBatch, agreement_share, path_batch
+from clipnav.agents.duet.memory import WorldFeatures
+from clipnav.agents.duet.model import (
+    EncodedText,
+    GlobalBranch,
+    LocalBranch,
+    MapTransformer,
+    NodeInputs,
+    Scores,
+    ViewInputs,
+)
 from clipnav.agents.duet.settings import MapPretrainConfig
-from clipnav.agents.duet.sources import GeneratedPaths, PathExamples, SplitPaths
-from clipnav.agents.layers.instructions import cropped
-from clipnav.agents.learning.agent_learner import WalkingLearner, train_and_evaluate
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, mixed_precision
+from clipnav.agents.envdrop.augmentation import sample_paths
+from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
+from clipnav.agents.envdrop.path_recording import record_paths
+from clipnav.agents.envdrop.speaker_training import load_speaker
+from clipnav.agents.layers.encoders import cropped, readable
+from clipnav.agents.learning.agent_learner import (
+    WalkingLearner,
+    make_agent_trainer,
+    mixed_precision,
+    train_and_evaluate,
+)
+from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.building import fit_features, start_from
-from clipnav.envs.navigation.device_features import world_features
+from clipnav.agents.transformer.layers import (
+    EPS,
+    CrossModalLayer,
+    ScoreHead,
+    SelfAttentionLayer,
+    padding_bias,
+)
+from clipnav.envs.episodes import base_language
+from clipnav.envs.navigation.device_features import DeviceFeatures, world_features
+from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import PretrainedTokenizer, Tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.opening import open_store
 from clipnav.training import distributed
+from clipnav.training.batches import BucketedBatchOrder
 from clipnav.training.learners import Selection, Summary
 from clipnav.training.optimisers import decay_groups, make_group_optimiser
 from clipnav.training.streams import Stream
+
+
+class WordHead(nn.Module):
+    """BERT's head over the vocabulary, whose weights are the word embeddings."""
+
+    def __init__(self, width: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, EPS)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+
+    def forward(self, states: Tensor, words: Tensor) -> Tensor:
+        """Return logits (M, vocabulary) of states (M, d), given the embeddings (vocabulary, d)."""
+        hidden = self.norm(functional.gelu(self.inner(states)))
+        return functional.linear(hidden, words, self.bias)
+
+
+class ActionLosses(NamedTuple):
+    """Losses of single action prediction, each (R,).
+
+    Attributes:
+        fused: Cross-entropy of the decision.
+        coarse: Cross-entropy of the global branch.
+        fine: Cross-entropy of the local branch.
+    """
+
+    fused: Tensor
+    coarse: Tensor
+    fine: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Unweighted sum of the three losses."""
+        return self.fused + self.coarse + self.fine
+
+
+class PretrainingModel(nn.Module):
+    """Map transformer with the parts that only pre-training needs.
+
+    Attributes:
+        network: The network to be fine-tuned.
+        global_text: Layers in which the text attends to itself, after it has attended to the map.
+        local_text: The same after it has attended to the panorama.
+        word_head: Head of masked language modelling.
+        class_head: Head of masked region classification; None without classes.
+    """
+
+    def __init__(self, network: MapTransformer, num_classes: int = 0) -> None:
+        """Build an untrained model."""
+        super().__init__()
+        config = network.config
+        width, layers = config.hidden_size, range(config.cross_layers)
+        self.network = network
+        self.global_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
+        self.local_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
+        words = network.text.word_table()
+        if words.shape[1] != width:
+            raise UserError(
+                f"--network.hidden-size {width}: masked words require the width of the text "
+                f"model's word embeddings; give --network.hidden-size {words.shape[1]}"
+            )
+        self.word_head = WordHead(width, len(words))
+        self.class_head = ScoreHead(width, width, num_classes) if num_classes else None
+
+    def word_logits(
+        self, text: EncodedText, nodes: NodeInputs, views: ViewInputs, masked: Tensor
+    ) -> Tensor:
+        """Predict masked words.
+
+        The text attends to the input tokens of each branch, through the attention layers with which
+        the branch attends to the text; the states of both branches are added.
+
+        Args:
+            masked: (R, L) bool, true for the words to predict.
+
+        Returns:
+            (M, vocabulary) logits of the masked words, row by row.
+        """
+        network = self.network
+        view_mask = functional.pad(views.mask, (1, 0), value=True)
+        coarse = _read_visual(
+            text,
+            network.global_branch,
+            self.global_text,
+            network.global_branch.embed(nodes),
+            padding_bias(nodes.mask),
+        )
+        fine = _read_visual(
+            text,
+            network.local_branch,
+            self.local_text,
+            network.local_branch.embed(views),
+            padding_bias(view_mask),
+        )
+        return self.word_head((coarse + fine)[masked], network.text.word_table())
+
+    def class_logits(self, text: EncodedText, views: ViewInputs, masked: Tensor) -> Tensor:
+        """Predict the classes of masked views with the local branch.
+
+        Args:
+            masked: (R, V) bool, true for masked views.
+
+        Returns:
+            (M, classes) logits, row by row.
+        """
+        if self.class_head is None:
+            raise ValueError("the model was built without classes; give num_classes")
+        tokens = self.network.local_branch(views, text)[:, 1:]
+        return self.class_head(tokens[masked])
+
+    def masked_view_losses(
+        self, text: EncodedText, views: ViewInputs, masked: Tensor, probabilities: Tensor
+    ) -> Tensor:
+        """Return the (M,) Kullback-Leibler divergences of the classes of masked views.
+
+        Args:
+            masked: (R, V) bool, true for masked views.
+            probabilities: (R, V, classes) class probabilities of the views.
+        """
+        logits = self.class_logits(text, views, masked)
+        targets = probabilities[masked]
+        divergence = functional.kl_div(logits.log_softmax(1), targets, reduction="none")
+        return divergence.sum(1)
+
+
+def action_losses(scores: Scores, targets: Tensor, local_targets: Tensor) -> ActionLosses:
+    """Return the losses of single action prediction; 0 for states that are left out.
+
+    Args:
+        targets: (R,) map tokens; 0 is [stop], `NO_TARGET` leaves a state out.
+        local_targets: (R,) the same as an index into [stop] and the candidates.
+    """
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            logits.float(), target, ignore_index=NO_TARGET, reduction="none"
+        )
+
+    return ActionLosses(
+        loss(scores.decision, targets),
+        loss(scores.global_scores, targets),
+        loss(scores.local_scores, local_targets),
+    )
+
+
+def _read_visual(
+    text: EncodedText,
+    branch: GlobalBranch | LocalBranch,
+    text_layers: nn.ModuleList,
+    visual: Tensor,
+    visual_bias: Tensor,
+) -> Tensor:
+    """Return the text states (R, L, d) after they have attended to visual tokens (R, N, d)."""
+    states = text.states.states
+    for layer, text_layer in zip(branch.layers, text_layers, strict=True):
+        assert isinstance(layer, CrossModalLayer)
+        states = layer.cross(states, layer.cross.keys_values(visual), visual_bias)
+        states = text_layer(states, text.bias)
+    return states
+
+
+class PathExamples(NamedTuple):
+    """Paths with instructions.
+
+    Attributes:
+        features: Features of their world.
+        references: All paths of the source.
+        episodes: (B,) indices of the paths.
+        tokens: (B, L) instructions that the agent reads.
+    """
+
+    features: WorldFeatures
+    references: ReferencePaths
+    episodes: np.ndarray
+    tokens: np.ndarray
+
+
+class SplitPaths:
+    """Batches of the paths and instructions of the training split."""
+
+    def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
+        self._features = map_features(env, config.device)
+        self._references = ReferencePaths.of(env.nav_world, env.episodes)
+        self._tokens = readable(env.split.tokens, config.reads_instructions)
+        self._order = batch_order(config, [len(episode.instruction) for episode in env.episodes])
+
+    def batch(self, iteration: int) -> PathExamples:
+        """Return the examples of an iteration (from 0) that belong to this rank."""
+        episodes = rank_share(self._order, iteration)
+        return PathExamples(self._features, self._references, episodes, self._tokens[episodes])
+
+
+class GeneratedPaths:
+    """Batches of sampled paths with the instructions of a speaker.
+
+    Instructions are generated for `batch_size` consecutive paths when one of them is drawn first,
+    and kept. A resumed run therefore generates the same ones.
+    """
+
+    def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
+        assert config.speaker is not None
+        if config.instruction_ablation == "shuffled":
+            raise UserError(
+                "--instruction-ablation shuffled and --speaker exclude each other, because "
+                "generated instructions describe their own paths; leave one out"
+            )
+        self._config = config
+        self._speaker = load_speaker(config.speaker, env, feature_metadata(config), config.device)
+        held_out = held_out_episodes(config)
+        seed = [config.seed, Stream.SAMPLED_PATHS]
+        graphs = env.nav_world.graphs
+        paths = sample_paths(graphs, env.episodes, held_out, config.paths, seed)
+        if len(paths) < distributed.world_size():
+            raise UserError(
+                f"--paths {config.paths}: {len(paths)} paths could be sampled in the training "
+                "scans; set a higher number, or train without --speaker"
+            )
+        self._env = sampled_environment(env, paths, config.batch_size, config.seed)
+        self._tokenizer = env.tokenizer
+        self._views = DeviceFeatures(self._env, config.device)
+        self._features = map_features(self._env, config.device)
+        episodes = self._env.episodes
+        self._references = ReferencePaths.of(self._env.nav_world, episodes)
+        languages = [base_language(episode.language) for episode in env.episodes]
+        rng = Stream.SAMPLED_LANGUAGES.rng(config.seed)
+        self._languages = [languages[i] for i in rng.integers(len(languages), size=len(episodes))]
+        self._tokens: dict[int, np.ndarray] = {}
+        self._order = batch_order(config, [len(episode.path) for episode in episodes])
+
+    def batch(self, iteration: int) -> PathExamples:
+        """Return the examples of an iteration (from 0) that belong to this rank."""
+        episodes = rank_share(self._order, iteration)
+        for index in episodes.tolist():
+            if index not in self._tokens:
+                size = self._config.batch_size
+                start = index // size * size
+                self._describe(range(start, min(start + size, len(self._env.episodes))))
+        tokens = np.stack([self._tokens[index] for index in episodes.tolist()])
+        read = readable(tokens, self._config.reads_instructions)
+        return PathExamples(self._features, self._references, episodes, read)
+
+    def _describe(self, episodes: range) -> None:
+        """Generate the instructions of paths."""
+        speaker = self._speaker
+        ids = [self._env.episodes[index].instr_id for index in episodes]
+        paths = record_paths(self._env, self._views, ids)
+        languages = speaker.language_ids([self._languages[index] for index in episodes])
+        with torch.no_grad():
+            context = speaker.network.encode(paths.views)
+            generated = speaker.network.generate(context, languages, speaker.longest_decoded)
+        longest = self._config.max_instruction_length
+        for index, row in zip(episodes, generated, strict=True):
+            text = speaker.tokenizer.decode(row)
+            self._tokens[index] = self._tokenizer.encode(text, longest)
+
+
+def batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchOrder:
+    """Return the order of examples with some lengths, named by their indices."""
+    world_size = distributed.world_size()
+    names = [str(index) for index in range(len(lengths))]
+    size = config.batch_size * world_size
+    return BucketedBatchOrder(names, lengths, size, config.bucket, config.seed, world_size)
+
+
+def rank_share(order: BucketedBatchOrder, iteration: int) -> np.ndarray:
+    """Return the indices of an iteration's examples that belong to this rank."""
+    indices = np.array(order.batch(iteration)).astype(int)
+    return indices[distributed.rank() :: distributed.world_size()]
+
 
 NOT_MASKED = -1
 # Shares of masked words that are replaced by the mask token and by a random word (BERT); the others

@@ -1,15 +1,42 @@
-"""Settings of the training of a map agent."""
+"""Settings of the network, training and pre-training of a map agent, and their presets.
 
+`presets.toml` has those of DUET, and of BEVBert's RxR agent.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
-from clipnav.agents.duet.network_settings import MapRecipe, MapTransformerConfig
-from clipnav.agents.settings.losses import ExpertKind
+from clipnav.agents.settings.command_line import parse_training
+from clipnav.agents.settings.networks import ExpertKind
 from clipnav.agents.settings.runs import RunConfig
-from clipnav.agents.transformer.settings import MinibatchesConfig, TransformerAgentConfig
+from clipnav.agents.transformer.settings import (
+    MinibatchesConfig,
+    TransformerAgentConfig,
+    TransformerConfig,
+)
+from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
+from clipnav.training.presets import read_presets
 from clipnav.training.settings import check_counts, check_numbers
+
+Fusion = Literal["dynamic", "average", "global", "local"]
+MapRecipe = Literal["duet-r2r", "duet-r4r", "bevbert-rxr", "map-houses"]
+
+
+@dataclass(frozen=True)
+class MapTransformerConfig(TransformerConfig):
+    """Layer sizes and dropout of the map transformer (DUET)."""
+
+    fusion: Fusion = "dynamic"
+    """Scores that decide: a learned mixture of both branches (dynamic), both with weight 1/2
+    (average), or those of one branch."""
+    local_candidates_only: bool = False
+    """Let the local branch read [stop] and the candidates only, without the other views (DUET: no).
+    The panorama encoder has already mixed the views, and the local branch is the larger one."""
+    revisits: bool = False
+    """Allow visited nodes as targets, except the current one (DUET: --act_visited_nodes)."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +168,53 @@ class MapPretrainConfig(MapAgentConfig):
         if not self.masked_words and not self.masked_views:
             unused["mask_rate"] = "with --masked-words 0 and --masked-views 0"
         return unused
+
+
+Config = TypeVar("Config", bound=MapAgentConfig)
+
+_FILE = Path(__file__).with_name("presets.toml")
+
+
+def map_preset(dataset: str, world: World, recipe: MapRecipe | None = None) -> MapTrainConfig:
+    """Return the default settings of a map agent.
+
+    Without a recipe they are those of DUET for Matterport3D, with a text encoder that requires no
+    download, and of "map-houses" for the built-in houses, with the expert and the metric of the
+    dataset.
+
+    Args:
+        dataset: Dataset of instructions; ignored with a published recipe, which has its own.
+    """
+    return _preset(MapTrainConfig(dataset=dataset, world=world, preset=recipe), "map")
+
+
+def pretraining_preset(
+    dataset: str, world: World, recipe: MapRecipe | None = None
+) -> MapPretrainConfig:
+    """Return the default settings of a pre-training; the arguments are those of `map_preset`.
+
+    The published settings have no feature dropout.
+    """
+    return _preset(MapPretrainConfig(dataset=dataset, world=world, preset=recipe), "pretraining")
+
+
+def _preset(start: Config, training: str) -> Config:
+    if start.preset not in (None, "map-houses"):
+        return read_presets(start, _FILE, "presets", training=training)
+    in_houses = start.preset == "map-houses" and not is_built_in(start.world)
+    world = "houses" if in_houses else start.world
+    return read_presets(start, _FILE, "defaults", training=training, world=world)
+
+
+def map_defaults(
+    dataset: str, world: World, recipe: MapRecipe | None, flag: Callable[[str], str | None]
+) -> MapTrainConfig:
+    """Return the settings of a map agent without flags, see `AgentSpec.defaults`."""
+    return map_preset(dataset, world, recipe)
+
+
+def parse_pretraining(
+    arguments: Sequence[str], description: str | None = None
+) -> MapPretrainConfig:
+    """Return the settings of a map agent's pre-training from its command line."""
+    return parse_training(MapPretrainConfig, pretraining_preset, arguments, description)

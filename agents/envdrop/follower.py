@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipnav.agents.layers.accumulated_linear import LSTMCell, RecurrentLinear
+from clipnav.agents.layers.accumulated import LSTMCell, RecurrentLinear
 from clipnav.agents.layers.attention import (
     AttendedState,
     AttentionHistory,

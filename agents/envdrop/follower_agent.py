@@ -9,11 +9,10 @@ from torch import Tensor
 
 from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisions
 from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
+from clipnav.agents.envdrop.action_scores import add_visits
 from clipnav.agents.envdrop.follower import Decision, Follower
-from clipnav.agents.envdrop.visits import add_visits
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.layers.encoders import Context, State
-from clipnav.agents.layers.instructions import readable
+from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import PanoramaView, VisualNoise
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

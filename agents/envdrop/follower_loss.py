@@ -13,7 +13,7 @@ from clipnav.agents.envdrop.follower_network import FollowerNetwork
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.visual import VisualNoise
-from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.learning.agent_learner import mixed_precision
 from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     agreement,

@@ -21,8 +21,12 @@ from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker import Speaker
 from clipnav.agents.layers.encoders import PAD
 from clipnav.agents.layers.visual import VisualNoise
-from clipnav.agents.learning.agent_learner import AgentLearner, train_and_evaluate
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, mixed_precision
+from clipnav.agents.learning.agent_learner import (
+    AgentLearner,
+    make_agent_trainer,
+    mixed_precision,
+    train_and_evaluate,
+)
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.metrics.bleu import corpus_bleu
 from clipnav.envs.navigation.device_features import DeviceFeatures

@@ -3,8 +3,7 @@
 import logging
 
 from clipnav.agents.acting.evaluation import Results
-from clipnav.agents.learning.agent_learner import train_and_compare
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer, train_and_compare
 from clipnav.agents.settings import AgentConfig
 from clipnav.agents.specs import agent_spec
 from clipnav.training import distributed

@@ -18,13 +18,11 @@ from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Decision
 from clipnav.agents.envdrop.follower_agent import scan_indices
-from clipnav.agents.layers.encoders import Context, State
-from clipnav.agents.layers.instructions import readable
+from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import VisualNoise
-from clipnav.agents.maps.describing import action_probabilities, known_map
 from clipnav.agents.maps.experts import Expert, first_best
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import START, KnownMaps
+from clipnav.agents.maps.known_maps import START, KnownMaps, action_probabilities, known_map
 from clipnav.agents.maps.route_walker import Choice, RouteWalker
 
 

@@ -12,12 +12,12 @@ from clipnav.agents.acting.decisions import Draws, sample_logits
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_network import FollowerNetwork, load_follower_network
-from clipnav.agents.envdrop.recurrent_learner import RecurrentLearner
+from clipnav.agents.envdrop.learner import RecurrentLearner
 from clipnav.agents.frontier.agent import FrontierAgent, FrontierScoring, Options
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.learning.agent_trainer import mixed_precision
-from clipnav.agents.learning.reinforcement import SampledChoices, walk_loss
+from clipnav.agents.learning.agent_learner import mixed_precision
+from clipnav.agents.learning.objectives import SampledChoices, walk_loss
 from clipnav.agents.maps.experts import Expert, guided_choices
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.maps.route_walker import Stretch

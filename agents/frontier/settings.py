@@ -1,12 +1,22 @@
-"""Settings of the training of a frontier agent."""
+"""Settings of the training of a frontier agent, and their presets."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from clipnav.agents.envdrop.settings import RecurrentAgentConfig
-from clipnav.agents.settings.losses import ExpertKind
-from clipnav.agents.settings.networks import FollowerConfig
+from clipnav.agents.envdrop.settings import (
+    Recipe,
+    RecurrentAgentConfig,
+    continues,
+    recurrent_preset,
+)
+from clipnav.agents.settings import agent_of
+from clipnav.agents.settings.networks import ExpertKind, FollowerConfig
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
+from clipnav.training.presets import read_presets
 from clipnav.training.settings import check_counts, check_numbers
 
 
@@ -64,3 +74,38 @@ class FrontierTrainConfig(RecurrentAgentConfig):
             names = ("expert", "target_temperature")
             unused |= dict.fromkeys(names, "with --imitation-weight 0")
         return unused
+
+
+_FILE = Path(__file__).with_name("presets.toml")
+
+
+def frontier_preset(
+    dataset: str,
+    world: World,
+    recipe: Recipe | None = None,
+    continued: bool = False,
+    reinforced: bool = False,
+) -> FrontierTrainConfig:
+    """Return the default settings of a frontier agent: those of a follower, with DAgger.
+
+    Args:
+        recipe: Published settings of followers.
+        reinforced: Whether it starts from a frontier agent. In the houses, reinforcement then
+            improves an agent on the same data.
+    """
+    start = FrontierTrainConfig(dataset=dataset, world=world, preset=recipe)
+    reinforced = reinforced and continued and world != "matterport"
+    config = recurrent_preset(start, "frontier", continued, reinforced)
+    if not continued:
+        config = dataclasses.replace(config, cloning_iterations=config.iterations // 15)
+    return read_presets(config, _FILE, "defaults")
+
+
+def frontier_defaults(
+    dataset: str, world: World, recipe: Recipe | None, flag: Callable[[str], str | None]
+) -> FrontierTrainConfig:
+    """Return the settings of a frontier agent without flags; see `follower_defaults`."""
+    start = flag("start-from")
+    reinforced = start is not None and agent_of(Path(start)) == "frontier"
+    continued = continues(flag, dataset, world)
+    return frontier_preset(dataset, world, recipe, continued, reinforced)

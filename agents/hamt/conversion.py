@@ -12,8 +12,7 @@ from torch import Tensor
 
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
-from clipnav.agents.transformer.released import ENTRIES, Renaming, renamed
-from clipnav.agents.transformer.released_runs import Checkpoint, write_run
+from clipnav.agents.transformer.released import ENTRIES, Checkpoint, Renaming, renamed, write_run
 from clipnav.agents.transformer.text import PretrainedTextEncoder
 from clipnav.encoders.weights.weight_files import read_weights
 from clipnav.storage.errors import UserError

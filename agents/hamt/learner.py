@@ -10,8 +10,7 @@ from clipnav.agents.acting.decisions import ActionSource
 from clipnav.agents.acting.rollout import STOP
 from clipnav.agents.envdrop.follower_agent import rollout
 from clipnav.agents.envdrop.follower_loss import actor_critic_loss
-from clipnav.agents.hamt.agent import HistoryAgent
-from clipnav.agents.hamt.building import greedy_agent, make_history_transformer
+from clipnav.agents.hamt.agent import HistoryAgent, greedy_agent, make_history_transformer
 from clipnav.agents.hamt.model import History, HistoryTransformer, Scores
 from clipnav.agents.hamt.observations import HistoryFeatures, rows_of
 from clipnav.agents.hamt.settings import HistoryTrainConfig

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.hamt.encoders import (
+from clipnav.agents.hamt.model import (
     CANDIDATE_VIEW,
     OTHER_VIEW,
     STOP_VIEW,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from clipnav.agents.transformer.network_settings import TransformerConfig
-from clipnav.agents.transformer.settings import MinibatchesConfig
+from clipnav.agents.transformer.settings import MinibatchesConfig, TransformerConfig
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError

@@ -6,8 +6,7 @@ Letters in shapes: B episodes, N keys, Q query width, W key width, H hidden widt
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.layers.accumulated_keys import KeyGradient, dot, weighted_sum
-from clipnav.agents.layers.accumulated_linear import RecurrentLinear
+from clipnav.agents.layers.accumulated import KeyGradient, RecurrentLinear, dot, weighted_sum
 
 _FILTERS = 16  # convolution filters over the previous attention weights
 _REACH = 20  # words on either side that a filter covers

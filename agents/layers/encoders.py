@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.layers.accumulated_keys import KeyGradient
+from clipnav.agents.layers.accumulated import KeyGradient
 from clipnav.agents.layers.attention import Dropout
 from clipnav.agents.layers.recurrent import BidirectionalLSTM
 from clipnav.agents.settings import FollowerConfig
@@ -155,3 +155,19 @@ class InstructionEncoder(WordReader):
         mask = tokens != PAD  # (B, L)
         # The embedding of padding is zero, also after dropout.
         return self.encode(self.embedding(tokens), mask)
+
+
+def empty_instructions(tokens: np.ndarray) -> np.ndarray:
+    """Return the first (BOS) and last token (EOS) of instructions (B, L) as (B, 2)."""
+    length = (tokens != PAD).sum(1)
+    return np.stack([tokens[:, 0], tokens[np.arange(len(tokens)), length - 1]], 1)
+
+
+def readable(tokens: np.ndarray, reads_instructions: bool) -> np.ndarray:
+    """Return what an agent reads of instructions (B, L): all of them, or empty ones (B, 2)."""
+    return tokens if reads_instructions else empty_instructions(tokens)
+
+
+def cropped(tokens: np.ndarray) -> Tensor:
+    """Return token ids (B, L) as a tensor without columns of padding."""
+    return torch.from_numpy(np.ascontiguousarray(without_padding(tokens))).long()

@@ -23,7 +23,8 @@ class PanoramaView(NamedTuple):
         mask: (B, K) bool, true where an action is possible.
         angle: (B, A) angle features of the agent's heading and elevation.
         distances: (B, K) distances to the candidates in metres, 0 for stop.
-        visits: (B, K) float counts of `clipnav.agents.envdrop.visits`; only with visit features.
+        visits: (B, K) float counts of `clipnav.agents.envdrop.action_scores`; only with visit
+            features.
     """
 
     panorama: Tensor

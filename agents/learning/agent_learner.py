@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -19,17 +20,45 @@ from clipnav.agents.acting.evaluation import (
 )
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.acting.tokenizers import run_tokenizer
-from clipnav.agents.settings import AgentConfig
+from clipnav.agents.settings import AgentConfig, RunConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.training import distributed
 from clipnav.training.batches import BucketedBatchOrder
 from clipnav.training.checkpoints import VOCABULARY, Network, load_model, save_model
-from clipnav.training.devices import check_device
-from clipnav.training.learners import Selection, Summary
+from clipnav.training.devices import check_device, set_up_torch
+from clipnav.training.learners import Learner, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
+from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.training.trainer import Trainer
+
+Config = TypeVar("Config", bound=RunConfig)
+AnyLearner = TypeVar("AnyLearner", bound=Learner)
+
+_LARGEST_LOSS = 1e4  # losses of a healthy run are below 100
+
+
+def make_agent_trainer(
+    make_learner: Callable[[Config], AnyLearner], config: Config
+) -> tuple[Trainer, AnyLearner]:
+    """Build the trainer of an agent or a speaker, and its learner."""
+    prepare(config)
+    learner = make_learner(config)
+    noise = partial(rank_iteration_seed, config.seed, Stream.AGENT_NOISE, rank=distributed.rank())
+    return Trainer(config, learner, noise, _LARGEST_LOSS), learner
+
+
+def mixed_precision(network: nn.Module, config: RunConfig) -> torch.autocast:
+    """Return a context in which large matrix products have the precision of the settings."""
+    device = next(network.parameters()).device.type
+    return torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def prepare(config: RunConfig) -> None:
+    """Set up torch and join the other ranks, before anything else is built."""
+    set_up_torch(config.device, config.threads, config.matmul_precision, config.seed)
+    distributed.join(config.device)
 
 
 class AgentLearner(ABC):

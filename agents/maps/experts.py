@@ -7,7 +7,7 @@ _teacher_action_r4r`). The target of an agent at the goal is [stop].
 import numpy as np
 
 from clipnav.agents.maps.known_maps import KnownMaps, MapTokens
-from clipnav.agents.settings.losses import ExpertKind
+from clipnav.agents.settings.networks import ExpertKind
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.metrics.path_scores import next_dtw_rows

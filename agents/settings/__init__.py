@@ -5,16 +5,15 @@ Nothing here imports torch, so that `--help` answers at once.
 
 from clipnav.agents.settings.evaluation import (
     EvaluateConfig,
-)
-from clipnav.agents.settings.losses import (
-    BackTranslationConfig,
-    Feedback,
-    ReinforcementConfig,
+    SearchConfig,
 )
 from clipnav.agents.settings.networks import (
+    BackTranslationConfig,
     ClearConfig,
     FeatureDropout,
+    Feedback,
     FollowerConfig,
+    ReinforcementConfig,
     RepresentationConfig,
     SpeakerConfig,
     TextConfig,
@@ -28,9 +27,6 @@ from clipnav.agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
     RunConfig,
-)
-from clipnav.agents.settings.search import (
-    SearchConfig,
 )
 
 __all__ = [

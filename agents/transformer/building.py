@@ -21,12 +21,12 @@ from clipnav.agents.layers.visual import ViewEncoder
 from clipnav.agents.learning.agent_learner import load_network
 from clipnav.agents.settings import agent_of, read_agent_config
 from clipnav.agents.specs import agent_spec
-from clipnav.agents.transformer.features import FeatureInput
-from clipnav.agents.transformer.network import TransformerNetwork
+from clipnav.agents.transformer.layers import FeatureInput
 from clipnav.agents.transformer.settings import TransformerAgentConfig
 from clipnav.agents.transformer.text import (
     PretrainedTextEncoder,
     RecurrentTextEncoder,
+    TransformerNetwork,
     pretrained_text_encoder,
 )
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

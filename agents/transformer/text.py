@@ -10,8 +10,8 @@ from clipnav.agents.layers.attention import Dropout
 from clipnav.agents.layers.encoders import PAD
 from clipnav.agents.layers.pretrained import FrozenStates, TextModel, hugging_face_model
 from clipnav.agents.layers.recurrent import BidirectionalLSTM
-from clipnav.agents.transformer.layers import EPS, SelfAttentionLayer, padding_bias
-from clipnav.agents.transformer.network_settings import TransformerConfig
+from clipnav.agents.transformer.layers import EPS, SelfAttentionLayer, initialise, padding_bias
+from clipnav.agents.transformer.settings import TransformerConfig
 from clipnav.storage.errors import UserError
 
 
@@ -159,3 +159,24 @@ def text_architecture(
     if isinstance(encoder, PretrainedTextEncoder) and config.text_model is None:
         text, identity = "representation", encoder.text.identity
     return {**identity, "text": f"{text}, {len(encoder.word_table())} tokens"}
+
+
+class TransformerNetwork(nn.Module):
+    """Interface of networks with a text encoder, whose weights can be loaded by name.
+
+    Attributes:
+        text: Text encoder.
+    """
+
+    text: TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Sizes and options that must match for weights to be loaded, by name."""
+        raise NotImplementedError
+
+    def _initialise_parts(self, views: nn.Module | None) -> None:
+        """Draw the initial weights of all parts but a pretrained text encoder and `views`."""
+        for part in self.children():
+            if not isinstance(part, PretrainedTextEncoder):
+                initialise(part, views)

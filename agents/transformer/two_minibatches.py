@@ -14,13 +14,11 @@ from clipnav.agents.acting.environments import (
     reserve_text_states,
 )
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.layers.instructions import cropped, readable
-from clipnav.agents.learning.agent_learner import EpisodeLearner
-from clipnav.agents.learning.agent_trainer import mixed_precision
+from clipnav.agents.layers.encoders import cropped, readable
+from clipnav.agents.learning.agent_learner import EpisodeLearner, mixed_precision
 from clipnav.agents.transformer.building import fit_features, start_from
-from clipnav.agents.transformer.network import TransformerNetwork
 from clipnav.agents.transformer.settings import MinibatchesConfig
-from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.agents.transformer.text import PretrainedTextEncoder, TransformerNetwork
 from clipnav.envs.episodes import Episode
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv

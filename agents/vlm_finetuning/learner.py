@@ -1,5 +1,7 @@
-"""Learner of a vision-language model: adapters or all weights, trained on answers."""
+"""Fine-tuning of a vision-language model on answers, with adapters or of all weights."""
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from clipnav.agents.demonstrations.formats.conversations import Conversation, read
 from clipnav.agents.demonstrations.manifest import read_manifest
 from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
+from clipnav.storage import temporary_path
 from clipnav.storage.chat_templates import ChatTemplate
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import import_extra
@@ -227,3 +230,40 @@ def _adapted(base: Any, config: FinetuneVlmConfig) -> Any:
         exclude_modules=None if config.tune_vision else _VISION,
     )
     return peft.get_peft_model(base, settings)
+
+
+MERGED = "merged"
+
+
+def finetune_vlm(config: FinetuneVlmConfig) -> Path:
+    """Fine-tune a model, print its figures, and write RUN/merged."""
+    trainer, learner = vlm_trainer(config)
+    trainer.train()
+    learner.load_model(trainer.run)
+    learner.network.eval()
+    results = dict(learner.evaluate()) if learner.validation else {}
+    trainer.report(results)
+    for split, figures in results.items():
+        for name, value in figures.items():
+            print(f"{split}: {name} {value:.3f}")
+    folder = write_merged(learner, trainer.run)
+    print(f"Model: {folder}; evaluate it with clipnav evaluate-vlm --local-model {folder}")
+    return folder
+
+
+def write_merged(learner: VlmLearner, run: Path) -> Path:
+    """Write the model, with its adapters merged into it, and its processor; return the folder.
+
+    A folder of an earlier training stays until the new one is complete.
+    """
+    folder = run / MERGED
+    beside = temporary_path(folder)
+    model = learner.model.merge_and_unload() if learner.config.lora_rank else learner.model
+    try:
+        model.save_pretrained(beside)
+        learner.processor.save_pretrained(beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.duet.building import map_features
+from clipnav.agents.duet.agent import map_features
 from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.hamt.conversion import convert_hamt
 from clipnav.agents.hamt.learner import HistoryLearner

@@ -19,7 +19,7 @@ from clipnav.agents.envdrop.speaker_training import SpeakerLearner
 from clipnav.agents.experiments.runs import load_walkers
 from clipnav.agents.experiments.training import train
 from clipnav.agents.layers.visual import FeatureScale
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import (
     BackTranslationConfig,
     ClearConfig,
@@ -29,7 +29,7 @@ from clipnav.agents.settings import (
     read_agent_config,
 )
 from clipnav.agents.specs import agent_spec
-from clipnav.agents.transformer.features import FeatureInput
+from clipnav.agents.transformer.layers import FeatureInput
 from clipnav.agents.vlm_finetuning.learner import vlm_trainer
 from clipnav.training import distributed
 from clipnav.training.checkpoints import MODEL, RESULTS, load_trainer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.envdrop import presets
+from clipnav.agents.envdrop import settings as presets
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.agents import demo

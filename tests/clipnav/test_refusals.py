@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from clipnav.agents.envdrop.presets import preset
+from clipnav.agents.envdrop.settings import preset
 from clipnav.storage import UnwritableError
 from clipnav.training.settings import CONFIG, to_json
 

@@ -23,8 +23,11 @@ from clipnav.agents.demonstrations.formats.files import (
     link_pictures,
     write_records,
 )
-from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
-from clipnav.agents.demonstrations.recording.pictures import decision_limit, picture_name
+from clipnav.agents.demonstrations.recording.decisions import (
+    decision_limit,
+    labelled_decisions,
+    picture_name,
+)
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.messages import Message

@@ -21,10 +21,11 @@ from clipnav.agents.demonstrations.formats.files import (
     REMEDY,
     WORDS,
     inside,
+    read_video,
     stopping,
+    write_beginnings,
     write_records,
 )
-from clipnav.agents.demonstrations.formats.videos import read_video, write_beginnings
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line

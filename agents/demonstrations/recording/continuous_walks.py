@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import NetworkWalker
-from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.envs.base.chosen_episodes import start_episodes

@@ -1,5 +1,6 @@
 """Shards of an export: groups of episodes whose walks and pictures one process makes at a time."""
 
+import dataclasses
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ import msgspec
 import numpy as np
 
 from clipnav.agents.acting.rollout import STOP, Agent
-from clipnav.agents.demonstrations.recording.pictures import poses_of, write_graph_pictures
+from clipnav.agents.demonstrations.recording.decisions import poses_of, write_graph_pictures
 from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.settings import AgentConfig, read_agent_config
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.chosen_episodes import start_episodes
-from clipnav.envs.episodes import Episode, load_episodes
+from clipnav.envs.episodes import Episode, base_language, load_episodes
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.navigation.references import Teacher
@@ -29,6 +33,49 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import view_direction
 from clipnav.storage.records import read_records
 from clipnav.training.streams import Stream
+
+
+def policy_settings(config: DemonstrationConfig) -> AgentConfig:
+    """Return the settings of the policy's run, changed to those of an export."""
+    assert config.policy is not None
+    saved = read_agent_config(config.policy)
+    for name in ("dataset", "world"):
+        own, wanted = getattr(saved, name), getattr(config, name)
+        if own != wanted:
+            raise UserError(
+                f"--policy {config.policy}: the run has --{name} {own}, but the export "
+                f"--{name} {wanted}; export with --{name} {own}"
+            )
+    language, wanted = saved.instruction_language, config.instruction_language
+    if language is not None and (wanted is None or language not in (wanted, base_language(wanted))):
+        raise UserError(
+            f"--policy {config.policy}: the run reads --instruction-language {language} only, but "
+            f"the export has {wanted or 'all languages'}; add --instruction-language {language}, "
+            "or name another run"
+        )
+    single_steps = "single-steps" in agent_spec(saved.agent).abilities
+    if config.teacher_probability and not single_steps:
+        raise UserError(
+            f"--teacher-probability {config.teacher_probability}: {config.policy} is a run of "
+            f"--agent {saved.agent}, which plans routes or remembers its actions, so that the "
+            "teacher must not replace single steps; leave it out"
+        )
+    return dataclasses.replace(
+        saved,
+        teacher=config.teacher,
+        data_dir=config.data_dir,
+        instruction_language=config.instruction_language,
+        max_episode_steps=config.max_episode_steps or saved.max_episode_steps,
+        evaluation_batch_size=config.shard_episodes,
+        device=config.device,
+    )
+
+
+def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
+    """Return the environment of an export and the agent of its policy."""
+    assert config.policy is not None
+    return load_run(config.policy, config.split, policy_settings(config))
+
 
 if TYPE_CHECKING:
     from clipnav.agents.acting.rollout import Agent
@@ -145,7 +192,7 @@ class GraphWalkMaker:
             world = _world(self._files, episodes[0].scan)
             return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
         if self._policy is None:
-            from clipnav.agents.demonstrations.recording.policies import load_policy
+            from clipnav.agents.demonstrations.recording.shards import load_policy
 
             self._policy = load_policy(config)
         env, agent = self._policy

@@ -216,8 +216,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             bar.update(walks)
 
         if config.local_model is not None:
-            from clipnav.agents.language_models.models.loading import load_model
-            from clipnav.agents.language_models.models.local import LocalModel
+            from clipnav.agents.language_models.models.local import LocalModel, load_model
 
             local = LocalModel(
                 load_model(config.local_model, config.device),

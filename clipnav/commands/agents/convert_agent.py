@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     from dataclasses import replace
 
     from clipnav.agents.duet.conversion import convert_duet_run
-    from clipnav.agents.duet.presets import map_preset
+    from clipnav.agents.duet.settings import map_preset
     from clipnav.agents.hamt.conversion import convert_hamt_run
     from clipnav.agents.hamt.settings import history_preset
     from clipnav.training.settings import check_counts

@@ -45,10 +45,9 @@ def run_demo(config: DemoConfig) -> None:
     """Train, evaluate and write the pages."""
     # Imported here so that --help answers without loading torch.
     from clipnav.agents.envdrop.learner import FollowerLearner
-    from clipnav.agents.envdrop.presets import preset
+    from clipnav.agents.envdrop.settings import preset
     from clipnav.agents.experiments.runs import evaluate_run
-    from clipnav.agents.learning.agent_learner import train_and_compare
-    from clipnav.agents.learning.agent_trainer import make_agent_trainer
+    from clipnav.agents.learning.agent_learner import make_agent_trainer, train_and_compare
     from clipnav.training.checkpoints import TRAINER
 
     chosen = {"seed": config.seed, "threads": config.threads}

@@ -11,7 +11,7 @@ world and --preset determine the defaults of the other flags.
 
 from collections.abc import Sequence
 
-from clipnav.agents.duet.presets import parse_pretraining
+from clipnav.agents.duet.settings import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:

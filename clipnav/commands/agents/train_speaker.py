@@ -9,7 +9,7 @@ BLEU on the split --select-by selects the best weights.
 
 from collections.abc import Sequence
 
-from clipnav.agents.envdrop.presets import parse_speaker
+from clipnav.agents.envdrop.settings import parse_speaker
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ option --submission writes, with intervals.
 
 from collections.abc import Sequence
 
-from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.settings import EvaluateContinuousConfig
 from clipnav.parsing import parse
 
 

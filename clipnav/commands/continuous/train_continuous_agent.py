@@ -15,7 +15,7 @@ of the expert and of VLN-CE's non-learning agents.
 
 from collections.abc import Sequence
 
-from clipnav.agents.continuous.presets import parse_continuous
+from clipnav.agents.continuous.settings import parse_continuous
 
 
 def main(arguments: Sequence[str]) -> None:

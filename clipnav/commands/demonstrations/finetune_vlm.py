@@ -19,6 +19,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and fine-tune."""
     config = parse_finetuning(arguments, __doc__)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm
+    from clipnav.agents.vlm_finetuning.learner import finetune_vlm
 
     finetune_vlm(config)

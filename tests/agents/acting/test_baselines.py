@@ -12,7 +12,7 @@ from clipnav.agents.acting.baselines import (
 )
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import evaluate
-from clipnav.agents.envdrop.presets import preset
+from clipnav.agents.envdrop.settings import preset
 
 
 class TurnedAgent(ForwardAgent):

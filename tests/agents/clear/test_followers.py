@@ -15,7 +15,7 @@ from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, save_trainer

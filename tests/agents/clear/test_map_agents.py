@@ -7,9 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.network_settings import MapTransformerConfig
 from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
-from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
+from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig, MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.agents.clear.mining import mine_pairs, path_embeddings
+from clipnav.agents.clear.pair_files import mine_pairs, path_embeddings
 
 PATHS = [
     ("a", ("1", "2")),
@@ -30,7 +30,7 @@ def test_mining_in_parts_equals_an_exhaustive_search(monkeypatch):
         for number in range(40)
     ]
     embeddings = rng.standard_normal((40, 5))
-    monkeypatch.setattr("clipnav.agents.clear.mining._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("clipnav.agents.clear.pair_files._ROWS_AT_ONCE", 7)
     pairs = mine_pairs(paths, embeddings)
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     for number, (scan, path) in enumerate(paths):

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from clipnav.agents.clear.mining import MinedPair, mine_pairs
 from clipnav.agents.clear.pair_files import (
+    MinedPair,
+    mine_pairs,
     multi_path,
     read_multi_file,
     read_pairs,

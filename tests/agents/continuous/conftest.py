@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from clipnav.agents.continuous import tasks
-from clipnav.agents.continuous.features import FrozenFeatures
 from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
+from clipnav.agents.continuous.walking import FrozenFeatures
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import task_settings

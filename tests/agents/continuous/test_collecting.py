@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.continuous.collecting import Collector, collect_walks
-from clipnav.agents.continuous.demonstrations import DemonstrationStore
+from clipnav.agents.continuous.collecting import Collector, DemonstrationStore, collect_walks
 from clipnav.agents.continuous.networks import make_network
 from clipnav.envs.continuous.settings import STOP
 

@@ -7,7 +7,7 @@ import pytest
 
 from clipnav.agents.continuous import tasks
 from clipnav.agents.continuous.evaluation import evaluate_continuous_run
-from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.settings import EvaluateContinuousConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.training import train_continuous
 from clipnav.envs.continuous.files.submissions import check_continuous_submission

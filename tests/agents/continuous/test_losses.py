@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.continuous.demonstrations import Demonstration
-from clipnav.agents.continuous.layers import Output
+from clipnav.agents.continuous.collecting import Demonstration
+from clipnav.agents.continuous.networks import Output
 from clipnav.agents.continuous.training import imitation_loss, make_batch, progress_loss
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.continuous.layers import Cells, Steps, attend
-from clipnav.agents.continuous.networks import make_network
-from clipnav.agents.continuous.presets import continuous_defaults
+from clipnav.agents.continuous.networks import Cells, Steps, attend, make_network
+from clipnav.agents.continuous.settings import continuous_defaults
 
 KINDS = ("seq2seq", "cma")
 

@@ -1,7 +1,10 @@
 """Settings and presets of continuous agents."""
 
-from clipnav.agents.continuous.presets import continuous_defaults, parse_continuous
-from clipnav.agents.continuous.settings import ContinuousTrainConfig
+from clipnav.agents.continuous.settings import (
+    ContinuousTrainConfig,
+    continuous_defaults,
+    parse_continuous,
+)
 
 
 def test_published_rounds_have_the_published_number_of_updates():

@@ -13,7 +13,7 @@ from clipnav.agents.demonstrations import export as exporting
 from clipnav.agents.demonstrations.export import check_export, export_demonstrations
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.language_models.settings import PromptConfig
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.storage import file_sha256
 from tests.windows_files import windows_files
 

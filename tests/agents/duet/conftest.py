@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.conftest import connectivity_records

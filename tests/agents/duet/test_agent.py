@@ -11,7 +11,7 @@ from clipnav.agents.duet.agent import MapAgent, greedy
 from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.maps.experts import STOP_TOKEN, Expert
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.envs.episodes import Episode

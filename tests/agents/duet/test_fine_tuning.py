@@ -8,10 +8,10 @@ import torch
 
 from clipnav.agents.acting.rollout import walk
 from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.transformer.text import RecurrentTextEncoder
 from clipnav.training.checkpoints import RESULTS
 from tests.agents.weights import assert_equal_weights

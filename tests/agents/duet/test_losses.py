@@ -8,8 +8,7 @@ import torch
 
 from clipnav.agents.acting.decisions import Draws
 from clipnav.agents.duet.agent import MapAgent
-from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.losses import MapLoss, decision_loss, path_batch
+from clipnav.agents.duet.learner import MapLearner, MapLoss, decision_loss, path_batch
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, path_targets
@@ -146,7 +145,7 @@ def test_reinforcement_sees_what_follows_a_missed_stop_but_dagger_does_not(learn
         seen.append(targets)
         return decision_loss(scores, targets)
 
-    monkeypatch.setattr("clipnav.agents.duet.losses.decision_loss", record)
+    monkeypatch.setattr("clipnav.agents.duet.learner.decision_loss", record)
     paths, goals, _ = sampled_paths(learner)
     passing = [goal in path[:-1] for path, goal in zip(paths, goals, strict=True)]
     assert any(passing)

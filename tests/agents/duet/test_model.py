@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional
 
 from clipnav.agents.duet.conversion import convert_duet
-from clipnav.agents.duet.losses import known_paths
+from clipnav.agents.duet.learner import known_paths
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.duet.states import map_state
 from clipnav.agents.maps.known_maps import KnownMaps
 from clipnav.agents.transformer.released import load_strictly

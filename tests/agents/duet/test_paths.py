@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from clipnav.agents.duet.agent import MapAgent
-from clipnav.agents.duet.losses import known_paths
+from clipnav.agents.duet.learner import known_paths
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld

@@ -5,19 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clipnav.agents.duet.losses import PathBatch
+from clipnav.agents.duet.learner import PathBatch
 from clipnav.agents.duet.pretraining_learner import (
     NOT_MASKED,
+    GeneratedPaths,
     PretrainingLearner,
+    SplitPaths,
     mask_id,
     mask_words,
     pretrain,
 )
 from clipnav.agents.duet.settings import MapPretrainConfig
-from clipnav.agents.duet.sources import GeneratedPaths, SplitPaths
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.envs.tokenizers import WordTokenizer
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.losses import sampled_choices
+from clipnav.agents.duet.learner import MapLearner, sampled_choices
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.learning.reinforcement import walk_loss
+from clipnav.agents.learning.objectives import walk_loss
 from clipnav.agents.settings import ReinforcementConfig
 
 A2C = ReinforcementConfig(weight=1.0, discount=0.5, value=0.5, entropy=0.01)

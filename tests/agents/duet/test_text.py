@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.pretraining_heads import PretrainingModel
+from clipnav.agents.duet.pretraining_learner import PretrainingModel
+from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.envs.tokenizers import PretrainedTokenizer
 
 SMALL = {

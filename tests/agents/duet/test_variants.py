@@ -9,7 +9,7 @@ import torch
 from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.experiments.runs import evaluate_run, load_run
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import EvaluateConfig, TextConfig, read_agent_config
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import load_trainer

@@ -11,7 +11,7 @@ from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.envdrop.learner import _BACK_TRANSLATION, FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker import END
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import BackTranslationConfig, ReinforcementConfig
 from clipnav.envs.tokenizers import WordTokenizer, load_tokenizer
 from clipnav.training.checkpoints import VOCABULARY, load_trainer

@@ -8,7 +8,7 @@ import torch
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.runs import load_walkers
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig
 from clipnav.storage.features.opening import open_store
 from clipnav.training.checkpoints import MODEL, RESULTS, load_trainer

@@ -12,24 +12,27 @@ from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.path_recording import record_paths
-from clipnav.agents.envdrop.reranking import (
+from clipnav.agents.envdrop.search import (
+    FoundPath,
+    Position,
     RankedPath,
+    SearchResult,
     Weighting,
     best_path,
     poses,
     search_walk,
     tune_weighting,
 )
-from clipnav.agents.envdrop.search import FoundPath, Position, SearchResult
 from clipnav.agents.envdrop.speaker import Speaker
 from clipnav.agents.envdrop.speaker_training import LoadedSpeaker, load_speaker
-from clipnav.agents.experiments.runs import evaluate_run, load_run
-from clipnav.agents.experiments.search_evaluation import (
+from clipnav.agents.experiments.runs import (
     best_weighting,
+    evaluate_run,
     evaluate_search,
+    load_run,
     search_split,
 )
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import EvaluateConfig, SearchConfig, SpeakerConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 

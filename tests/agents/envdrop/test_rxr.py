@@ -6,7 +6,7 @@ from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker_training import train_speaker
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import (
     BackTranslationConfig,
     ReinforcementConfig,

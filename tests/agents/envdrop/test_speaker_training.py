@@ -14,7 +14,7 @@ from clipnav.agents.envdrop.speaker_training import (
     load_speaker,
     train_speaker,
 )
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import RESULTS
 from clipnav.training.settings import CONFIG, read_config, to_json

@@ -1,6 +1,6 @@
 import numpy as np
 
-from clipnav.agents.envdrop.visits import count_visits, pad_histories
+from clipnav.agents.envdrop.action_scores import count_visits, pad_histories
 
 
 def test_visits_are_counted_by_candidate():

@@ -7,7 +7,7 @@ import pytest
 
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.comparison import make_job, run_job, train_all
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.comparisons import SCORES, ComparisonRow

@@ -6,10 +6,10 @@ import torch
 
 from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.envdrop.learner import FollowerLearner
-from clipnav.agents.envdrop.presets import preset
+from clipnav.agents.envdrop.settings import preset
 from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
 from clipnav.agents.experiments.training import train
-from clipnav.agents.learning.agent_trainer import make_agent_trainer
+from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import EvaluateConfig, SearchConfig
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.splits import load_split

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from clipnav.agents.duet.presets import map_preset
+from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.experiments import training
-from clipnav.agents.frontier.presets import frontier_preset
+from clipnav.agents.frontier.settings import frontier_preset
 from clipnav.agents.settings import ReinforcementConfig
 
 

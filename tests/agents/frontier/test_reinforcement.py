@@ -11,7 +11,7 @@ from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
 from clipnav.agents.frontier.learner import FrontierLearner, SampledDecisions
 from clipnav.agents.frontier.settings import FrontierTrainConfig
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.maps.route_walker import RouteWalker
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.agents.settings.command_line import parse_agent

@@ -15,7 +15,7 @@ from clipnav.agents.frontier.learner import (
     soft_cross_entropy,
     target_shares,
 )
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.maps.experts import NO_TARGET, first_best
 from tests.agents.weights import assert_equal_weights, weights_of
 

@@ -6,12 +6,11 @@ import json
 import pytest
 import torch
 
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.hamt.learner import HistoryLearner
-from clipnav.agents.learning.agent_trainer import make_agent_trainer, prepare
+from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.training.checkpoints import RESULTS, VOCABULARY
 from clipnav.viewer.trace import record

@@ -11,7 +11,7 @@ from clipnav.agents.acting.rollout import STOP
 from clipnav.agents.envdrop.follower_agent import rollout
 from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.learner import HistoryLearner, KnownSteps
-from clipnav.agents.learning.agent_trainer import prepare
+from clipnav.agents.learning.agent_learner import prepare
 from clipnav.agents.learning.objectives import imitation_loss
 
 EPISODES = np.array([3, 0, 3, 7, 5])

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from clipnav.agents.hamt.conversion import convert_hamt, read_hamt
-from clipnav.agents.hamt.encoders import StepInputs, ViewInputs
-from clipnav.agents.hamt.model import History, HistoryTransformer
+from clipnav.agents.hamt.model import History, HistoryTransformer, StepInputs, ViewInputs
 from clipnav.agents.hamt.settings import HistoryTransformerConfig, history_preset
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.agents.transformer.text import TextStates

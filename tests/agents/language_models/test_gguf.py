@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from clipnav.agents.language_models.models.loading import load_model
+from clipnav.agents.language_models.models.local import load_model
 from tests.agents.language_models.tiny_models import write_llama
 
 HEADS = 2

@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
-from clipnav.agents.language_models.models.loading import load_model
-from clipnav.agents.language_models.models.local import AnswerConstraint, LocalModel, Vocabulary
+from clipnav.agents.language_models.models.local import (
+    AnswerConstraint,
+    LocalModel,
+    Vocabulary,
+    load_model,
+)
 from clipnav.agents.language_models.models.replies import (
     BudgetReached,
     Question,

@@ -4,7 +4,7 @@ import weakref
 import pytest
 import torch
 
-from clipnav.agents.layers.accumulated_keys import KeyGradient, dot, weighted_sum
+from clipnav.agents.layers.accumulated import KeyGradient, dot, weighted_sum
 from clipnav.agents.layers.attention import SoftDotAttention
 from clipnav.agents.layers.encoders import Context
 

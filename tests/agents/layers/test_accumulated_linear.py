@@ -6,7 +6,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from clipnav.agents.layers.accumulated_linear import LSTMCell, RecurrentLinear
+from clipnav.agents.layers.accumulated import LSTMCell, RecurrentLinear
 
 
 def twins(bias):

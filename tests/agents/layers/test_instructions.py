@@ -1,6 +1,6 @@
 import numpy as np
 
-from clipnav.agents.layers.instructions import cropped, empty_instructions
+from clipnav.agents.layers.encoders import cropped, empty_instructions
 
 TOKENS = np.array([[9, 4, 5, 2, 0], [9, 4, 2, 0, 0]], np.int32)
 

@@ -15,10 +15,10 @@ import pytest
 
 from clipnav.agents.acting.tokenizers import make_tokenizer
 from clipnav.agents.clear.settings import language_defaults, visual_defaults
-from clipnav.agents.continuous.presets import continuous_defaults
-from clipnav.agents.duet.presets import map_preset, pretraining_preset
-from clipnav.agents.envdrop.presets import preset, speaker_preset
-from clipnav.agents.frontier.presets import frontier_preset
+from clipnav.agents.continuous.settings import continuous_defaults
+from clipnav.agents.duet.settings import map_preset, pretraining_preset
+from clipnav.agents.envdrop.settings import preset, speaker_preset
+from clipnav.agents.frontier.settings import frontier_preset
 from clipnav.agents.hamt.settings import history_preset
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import load_episodes

@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 
 from clipnav.agents.clear.settings import parse_language
-from clipnav.agents.continuous.evaluation_settings import EvaluateContinuousConfig
-from clipnav.agents.continuous.presets import parse_continuous
-from clipnav.agents.continuous.settings import ContinuousNetworkConfig, ContinuousTrainConfig
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.presets import parse_pretraining
-from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
-from clipnav.agents.envdrop.presets import parse_speaker
-from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.continuous.settings import (
+    ContinuousNetworkConfig,
+    ContinuousTrainConfig,
+    EvaluateContinuousConfig,
+    parse_continuous,
+)
+from clipnav.agents.duet.settings import (
+    MapPretrainConfig,
+    MapTrainConfig,
+    MapTransformerConfig,
+    parse_pretraining,
+)
+from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig, parse_speaker
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.settings import (

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.agents.duet.presets import map_preset
-from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.envdrop.presets import parse_speaker, preset, speaker_preset
-from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.duet.settings import MapTrainConfig, map_preset
+from clipnav.agents.envdrop.settings import (
+    SpeakerTrainConfig,
+    TrainConfig,
+    parse_speaker,
+    preset,
+    speaker_preset,
+)
 from clipnav.agents.hamt.settings import history_preset
 from clipnav.agents.settings import agent_kind, read_agent_config
 from clipnav.agents.settings.command_line import parse_agent

@@ -8,8 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from clipnav.agents.language_models.models.loading import load_model
-from clipnav.agents.language_models.models.local import LocalModel
+from clipnav.agents.language_models.models.local import LocalModel, load_model
 from clipnav.agents.language_models.models.replies import ReplyCache, Spending
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.pictures import Pictures
@@ -17,8 +16,13 @@ from clipnav.agents.language_models.settings import BudgetConfig, SamplingConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
-from clipnav.agents.vlm_finetuning.finetuning import finetune_vlm, write_merged
-from clipnav.agents.vlm_finetuning.learner import model_inputs, read_records, vlm_trainer
+from clipnav.agents.vlm_finetuning.learner import (
+    finetune_vlm,
+    model_inputs,
+    read_records,
+    vlm_trainer,
+    write_merged,
+)
 from clipnav.agents.vlm_finetuning.settings import parse_finetuning
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.pictures.world_pictures import shared_pictures

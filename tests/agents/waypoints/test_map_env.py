@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.duet.agent import MapAgent
-from clipnav.agents.duet.building import map_features
+from clipnav.agents.duet.agent import MapAgent, map_features
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.network_settings import MapTransformerConfig
-from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.agents.maps.known_maps import START
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import MOST_PLACES, camera_settings

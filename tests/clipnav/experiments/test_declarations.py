@@ -10,9 +10,9 @@ import pytest
 from msgspec import structs
 
 from clipnav.agents.clear.settings import parse_language, parse_visual
-from clipnav.agents.continuous.presets import parse_continuous
-from clipnav.agents.duet.presets import parse_pretraining
-from clipnav.agents.envdrop.presets import parse_speaker
+from clipnav.agents.continuous.settings import parse_continuous
+from clipnav.agents.duet.settings import parse_pretraining
+from clipnav.agents.envdrop.settings import parse_speaker
 from clipnav.agents.experiments.comparison import METRICS
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.commands.agents import compare_agents, compare_encoders

@@ -13,12 +13,10 @@ import pytest
 from clipnav.agents.demonstrations.export import check_export
 from clipnav.agents.demonstrations.formats import (
     lerobot,
-    lerobot_reader,
 )
-from clipnav.agents.demonstrations.formats.lerobot import ACTION, STATE
-from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
+from clipnav.agents.demonstrations.formats.lerobot import ACTION, STATE, LeRobotReader
 from clipnav.agents.demonstrations.manifest import count_walks
-from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig
@@ -87,7 +85,7 @@ def test_walks_without_a_stop_are_left_out(tmp_path):
     assert reader.columns["next.done"].ravel().tolist() == [False, True]
     counts = count_walks(walks)
     assert (counts["steps"], counts["truncated"], counts["truncated_steps"]) == (10, 2, 8)
-    assert "1 episode, 2 frames" in lerobot_reader.check(tmp_path / "export", {"counts": counts})
+    assert "1 episode, 2 frames" in lerobot.check(tmp_path / "export", {"counts": counts})
 
 
 def test_large_exports_have_several_files(exported, monkeypatch):

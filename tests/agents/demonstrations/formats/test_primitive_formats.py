@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from clipnav.agents.demonstrations.export import check_export, export_demonstrations
 from clipnav.agents.demonstrations.formats import navila, streamvln, uni_navid
 from clipnav.agents.demonstrations.formats.files import Run, runs
-from clipnav.agents.demonstrations.formats.lerobot_reader import LeRobotReader
+from clipnav.agents.demonstrations.formats.lerobot import LeRobotReader
 from clipnav.agents.demonstrations.recording.continuous_walks import (
     ContinuousWalkMaker,
     continuous_settings,
 )
-from clipnav.agents.demonstrations.recording.pictures import write_jpeg
+from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clipnav.agents.demonstrations.formats.videos import read_video, write_beginnings
+from clipnav.agents.demonstrations.formats.files import read_video, write_beginnings
 
 
 def test_beginnings_show_the_first_pictures(tmp_path):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.demonstrations.recording.policies import policy_settings
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.demonstrations.recording.shards import (
     GraphSteps,
+    policy_settings,
     policy_walks,
     teacher_walks,
 )
