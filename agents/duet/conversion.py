@@ -13,8 +13,13 @@ from torch import Tensor
 
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig
-from clipnav.agents.transformer.released import ENTRIES, Checkpoint, Renaming, renamed, write_run
-from clipnav.encoders.weights.weight_files import read_weights
+from clipnav.agents.transformer.released import (
+    Checkpoint,
+    Renaming,
+    read_released,
+    renamed,
+    write_run,
+)
 from clipnav.storage.errors import UserError
 
 _WORDS = "text.words.weight"
@@ -71,15 +76,6 @@ def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def read_duet(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a published file, see `read_weights` and `convert_duet`."""
-    weights, _ = read_weights(Path(path), entries=ENTRIES)
-    try:
-        return convert_duet(weights)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; give a checkpoint of DUET") from error
-
-
 def convert_duet_run(
     weights: Path, output: Path, config: MapTrainConfig, bert: str, heads: int
 ) -> None:
@@ -87,7 +83,7 @@ def convert_duet_run(
     checkpoint = Checkpoint(
         path=weights,
         model="DUET for R2R or R4R",
-        weights=network_weights(read_duet(weights)),
+        weights=network_weights(read_released(weights, convert_duet, "DUET")),
         features="panorama.features.weight",
         second_type="panorama.type_embedding",
         steps="global_branch.steps.weight",

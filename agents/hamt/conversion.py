@@ -12,10 +12,14 @@ from torch import Tensor
 
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
-from clipnav.agents.transformer.released import ENTRIES, Checkpoint, Renaming, renamed, write_run
+from clipnav.agents.transformer.released import (
+    Checkpoint,
+    Renaming,
+    read_released,
+    renamed,
+    write_run,
+)
 from clipnav.agents.transformer.text import PretrainedTextEncoder
-from clipnav.encoders.weights.weight_files import read_weights
-from clipnav.storage.errors import UserError
 
 _PARTS: tuple[Renaming, ...] = (
     (r"^encoder\.layer\.", "text.layers."),
@@ -51,15 +55,6 @@ def convert_hamt(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def read_hamt(path: str | Path) -> dict[str, Tensor]:
-    """Read and convert a released file, see `read_weights` and `convert_hamt`."""
-    weights, _ = read_weights(Path(path), entries=ENTRIES)
-    try:
-        return convert_hamt(weights)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; give a checkpoint of HAMT") from error
-
-
 def convert_hamt_run(
     weights: Path, output: Path, config: HistoryTrainConfig, bert: str, heads: int
 ) -> None:
@@ -67,7 +62,7 @@ def convert_hamt_run(
     checkpoint = Checkpoint(
         path=weights,
         model="HAMT for R2R or R4R",
-        weights=read_hamt(weights),
+        weights=read_released(weights, convert_hamt, "HAMT"),
         features="observation.view.features.weight",
         second_type="observation.type_embedding",
         steps="history.numbers.weight",

@@ -21,6 +21,7 @@ from clipnav.agents.transformer.text import (
     TransformerNetwork,
     pretrained_text_encoder,
 )
+from clipnav.encoders.weights.weight_files import read_weights
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_new
@@ -30,7 +31,7 @@ from clipnav.training.settings import CONFIG, to_json
 Renaming = tuple[str, str]  # regular expression of a name without prefix, and its replacement
 
 # Names of nested entries around the weights of an agent, in files of the fine-tuning programs.
-ENTRIES = ("vln_bert", "state_dict")
+_ENTRIES = ("vln_bert", "state_dict")
 # Prefixes of DistributedDataParallel, of the agent, and of the pre-training model.
 _PREFIXES = ("module.", "vln_bert.", "bert.")
 # Buffers without information.
@@ -84,6 +85,17 @@ def renamed(
                 raise UserError(f"two weights have the name {new}; the file mixes models")
             converted[new] = part
     return converted
+
+
+def read_released(
+    path: str | Path, convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]], model: str
+) -> dict[str, Tensor]:
+    """Read a released file without running its code, and convert the names of its weights."""
+    weights, _ = read_weights(Path(path), entries=_ENTRIES)
+    try:
+        return convert(weights)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; give a checkpoint of {model}") from error
 
 
 def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -1,13 +1,16 @@
 """Files with the published weights of DUET, and files that only look like them."""
 
 import pickle
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from clipnav.agents.duet.conversion import convert_duet, read_duet
-from clipnav.agents.transformer.released import load_strictly
+from clipnav.agents.duet.conversion import convert_duet
+from clipnav.agents.transformer.released import load_strictly, read_released
+
+read_duet = partial(read_released, convert=convert_duet, model="DUET")
 
 
 @pytest.fixture

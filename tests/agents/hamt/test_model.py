@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from clipnav.agents.hamt.conversion import convert_hamt, read_hamt
+from clipnav.agents.hamt.conversion import convert_hamt
 from clipnav.agents.hamt.model import History, HistoryTransformer, StepInputs, ViewInputs
 from clipnav.agents.hamt.settings import HistoryTransformerConfig, history_preset
-from clipnav.agents.transformer.released import load_strictly
+from clipnav.agents.transformer.released import load_strictly, read_released
 from clipnav.agents.transformer.text import TextStates
 
 OUTPUT = 2e-5  # tolerance of the golden data
@@ -147,7 +147,10 @@ def test_leading_actions_have_the_scores_that_they_have_among_all_views(recorded
 def test_files_of_the_training_programs_are_read(recorded, tmp_path):
     agent = {f"module.vln_bert.{name}": value for name, value in recorded.weights.items()}
     torch.save({"vln_bert": {"epoch": 1, "state_dict": agent}}, tmp_path / "best_val_unseen")
-    read, expected = read_hamt(tmp_path / "best_val_unseen"), convert_hamt(recorded.weights)
+    read, expected = (
+        read_released(tmp_path / "best_val_unseen", convert_hamt, "HAMT"),
+        convert_hamt(recorded.weights),
+    )
     assert read.keys() == expected.keys()
     assert all(torch.equal(read[name], expected[name]) for name in expected)
 
