@@ -146,7 +146,7 @@ def test_settings_of_agents_without_effect_are_refused(flag, beside, reason, cap
         (
             parse_agent,
             "--agent mapp",
-            "mapp: no such agent; choose from follower, frontier, map, h",
+            "mapp: no such agent; choose one of follower, fr",
         ),
         (parse_language, "--batch-size 1", "--batch-size 1: must be at least 2"),
         (parse_language, "--temperature 0", "--temperature 0: must be greater than 0"),
