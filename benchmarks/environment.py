@@ -22,9 +22,9 @@ from plain_environment import PlainEnvironment
 
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.device_features import DeviceFeatures
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.observations import Observe
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.worlds import WorldFiles, world_files
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import feature_key

@@ -11,9 +11,9 @@ from pathlib import Path
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, report
 
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.settings import PICTURES
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.pictures.view_pictures import MEMORY
 from clipnav.envs.pictures.world_pictures import world_pictures
 from clipnav.envs.worlds import world_files

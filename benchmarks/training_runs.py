@@ -14,8 +14,8 @@ from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.envdrop.speaker_training import SpeakerLearner
 from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.worlds import named_world, world_files
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.batches import BucketedBatchOrder

@@ -193,7 +193,7 @@ def _register(label: str, name: str, spec: DatasetSpec | None) -> None:
     """Register the environments of a dataset, or set the limits of ids that are registered."""
     graph_id, continuous_id = _ids(label)
     _register_id(
-        graph_id, name, spec and spec.max_episode_steps, "clipnav.envs.navigation.making", "vln"
+        graph_id, name, spec and spec.max_episode_steps, "clipnav.envs.navigation.vln_env", "vln"
     )
     version = spec and spec.continuous
     if spec is None or version is not None:

@@ -135,7 +135,7 @@ def chosen_preset(kind: type[Config], flag: Flag, *sections: str) -> Config:
         kind: Class of the settings.
         sections: Sections of presets.toml, in order.
     """
-    from clipnav.training.presets import read_presets
+    from clipnav.training.run_settings import read_presets
 
     preset = flag("preset") or preset_of_data(flag("data") or "house", kind)
     model = flag("model")

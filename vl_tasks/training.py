@@ -15,7 +15,7 @@ from torch import nn
 from clipnav.storage import write_text
 from clipnav.training import distributed
 from clipnav.training.batches import ShuffledBatchOrder
-from clipnav.training.devices import set_up_torch
+from clipnav.training.distributed import set_up_torch
 from clipnav.training.learners import Optimiser, SavedNetwork, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.run_folder import check_run

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from clipnav.agents.layers.visual import FeatureScale
 from clipnav.agents.settings import RunConfig
 from clipnav.envs.episodes.episode import check_goals
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.tokenizers import Tokenizer
 from clipnav.envs.worlds import world_files
 from clipnav.storage.features.store import FeatureStore

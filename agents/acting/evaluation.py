@@ -14,7 +14,7 @@ from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.settings import AgentConfig, InstructionAblation
 from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.specs import agent_spec
-from clipnav.envs.base.chosen_episodes import check_batch
+from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from clipnav.envs.base.chosen_episodes import check_loaded_for, start_episodes
+from clipnav.envs.base.infos import check_loaded_for, start_episodes
 from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from clipnav.agents.clear.retrieval import normalised
 from clipnav.envs.episodes.annotations import GuideRecord
-from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.episodes.episode import path_problems
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError

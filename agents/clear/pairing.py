@@ -37,7 +37,7 @@ from clipnav.storage.json_files import read_json_object
 from clipnav.storage.locks import sole_writer
 from clipnav.storage.progress import progress_bar
 from clipnav.training.checkpoints import RESULTS
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 
 
 def pair_paths(config: PairPathsConfig) -> None:

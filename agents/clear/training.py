@@ -7,7 +7,7 @@ from clipnav.agents.clear.retrieval import results_table
 from clipnav.agents.clear.settings import LanguageConfig, VisualConfig
 from clipnav.agents.clear.visual_training import VisualLearner
 from clipnav.training import distributed
-from clipnav.training.devices import set_up_torch
+from clipnav.training.distributed import set_up_torch
 from clipnav.training.learners import Summary
 from clipnav.training.streams import rank_iteration_seed
 from clipnav.training.trainer import Trainer

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from clipnav.agents.continuous.networks import ContinuousNetwork
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.walking import FrozenFeatures, NetworkWalker, never, open_buildings
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import STOP
 from clipnav.storage.errors import UserError

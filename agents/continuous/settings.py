@@ -14,8 +14,7 @@ from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.presets import read_presets
-from clipnav.training.run_settings import EvaluatedTrainingConfig
+from clipnav.training.run_settings import EvaluatedTrainingConfig, read_presets
 from clipnav.training.settings import check_counts, check_numbers, check_positive
 
 

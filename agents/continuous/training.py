@@ -25,7 +25,7 @@ from clipnav.envs.episodes.episode import check_goals
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY
-from clipnav.training.devices import set_up_torch
+from clipnav.training.distributed import set_up_torch
 from clipnav.training.learners import SavedNetwork, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.settings import CONFIG, differences, read_config

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from clipnav.agents.continuous.networks import ContinuousNetwork, Steps, Words
 from clipnav.encoders.clip import ClipEncoder
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP

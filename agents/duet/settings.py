@@ -18,7 +18,7 @@ from clipnav.agents.transformer.settings import (
 )
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import check_counts, check_numbers
 
 Fusion = Literal["dynamic", "average", "global", "local"]

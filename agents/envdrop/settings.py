@@ -22,7 +22,7 @@ from clipnav.agents.settings.runs import AgentConfig, RunConfig
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import (
     check_counts,
     check_numbers,

@@ -49,7 +49,7 @@ from clipnav.agents.layers.encoders import readable
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.settings import AgentConfig, EvaluateConfig, SearchConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language, load_episodes
 from clipnav.envs.episodes.episode import check_goals

@@ -16,7 +16,7 @@ from clipnav.agents.settings import agent_of
 from clipnav.agents.settings.networks import ExpertKind, FollowerConfig
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import check_counts, check_numbers
 
 

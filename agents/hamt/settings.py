@@ -9,7 +9,7 @@ from clipnav.agents.transformer.settings import MinibatchesConfig, TransformerCo
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 
 HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-houses"]
 _FILE = Path(__file__).with_name("presets.toml")

@@ -27,7 +27,7 @@ from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.training import distributed
 from clipnav.training.batches import BucketedBatchOrder
 from clipnav.training.checkpoints import VOCABULARY, Network, load_model, save_model
-from clipnav.training.devices import check_device, set_up_torch
+from clipnav.training.distributed import check_device, set_up_torch
 from clipnav.training.learners import Learner, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.streams import Stream, rank_iteration_seed

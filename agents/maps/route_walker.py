@@ -9,7 +9,7 @@ import numpy as np
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.maps.experts import Expert
 from clipnav.agents.maps.known_maps import KnownMaps
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.graphs.nav_world import NavWorld, route_moves
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 

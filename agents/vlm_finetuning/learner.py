@@ -20,7 +20,7 @@ from clipnav.storage.extras import import_extra
 from clipnav.storage.hugging_face import check_folder, reading
 from clipnav.storage.pictures import load_picture
 from clipnav.training.batches import ShuffledBatchOrder
-from clipnav.training.devices import set_up_torch
+from clipnav.training.distributed import set_up_torch
 from clipnav.training.learners import SavedNetwork, Selection, Summary
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.streams import Stream, iteration_seed

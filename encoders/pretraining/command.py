@@ -41,7 +41,7 @@ from clipnav.envs.houses.views.view_facts import ViewFacts
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.locks import sole_writer
-from clipnav.training.devices import set_up_torch
+from clipnav.training.distributed import set_up_torch
 from clipnav.training.run_folder import run_folder
 from clipnav.training.settings import CONFIG, to_json
 from clipnav.training.streams import Stream, iteration_seed

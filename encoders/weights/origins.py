@@ -22,7 +22,7 @@ from clipnav.encoders.weights.weight_files import (
     read_weights,
 )
 from clipnav.storage.errors import UserError, in_one_line
-from clipnav.storage.reachability import is_in_hub_cache, is_reachable
+from clipnav.storage.hugging_face import is_in_hub_cache, is_reachable
 
 
 def is_downloaded(tag: dict[str, Any]) -> bool:

@@ -7,8 +7,7 @@ import msgspec
 
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes.annotations import Id, Name, Path, Record
-from clipnav.envs.episodes.episode import Episode, base_language
-from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.episodes.episode import Episode, base_language, path_problems
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError, read_records

@@ -15,7 +15,7 @@ import numpy as np
 
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes.annotations import PathRecord, read_paths
-from clipnav.envs.episodes.paths import path_problems
+from clipnav.envs.episodes.episode import path_problems
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import atomic_write

@@ -8,8 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.chosen_episodes import check_batch
-from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
+from clipnav.envs.base.infos import LazyInfo, batch_info, check_batch, scattered
 from clipnav.envs.base.vector_env import BatchEnv
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode

@@ -1,18 +1,32 @@
-"""VlnEnv: one agent that follows an instruction."""
+"""VlnEnv: one agent that follows an instruction, and factories for `gymnasium.make`.
 
+The factories take plain keyword arguments; code that already has a loaded split calls
+`VlnVectorEnv` or `VlnEnv` directly.
+"""
+
+from __future__ import annotations
+
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.single_env import SingleAgentEnv
+from clipnav.envs.arguments import check_argument_names
+from clipnav.envs.base.vector_env import SingleAgentEnv
+from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes import Episode
-from clipnav.envs.episodes.splits import LoadedSplit
-from clipnav.envs.navigation.settings import RENDER_MODES, EnvSettings
+from clipnav.envs.episodes.splits import LoadedSplit, load_split
+from clipnav.envs.navigation.settings import PICTURES, RENDER_MODES, EnvSettings
 from clipnav.envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
 from clipnav.envs.navigation.walks import WalkRecord, Walks
+from clipnav.storage.errors import UserError
+
+_OF_SPLIT = tuple(inspect.signature(load_split).parameters)
+_OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
 
 
 class VlnEnv(SingleAgentEnv):
@@ -123,3 +137,44 @@ class VlnEnv(SingleAgentEnv):
 
 def _only_metrics(walks: Walks, record: WalkRecord) -> dict[str, float]:
     return {name: values.item() for name, values in walks.score(record).items()}
+
+
+def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:
+    """Load a split and build an environment with one agent."""
+    return VlnEnv(*_load("VlnEnv", own_dataset, arguments))
+
+
+def make_vln_vector_env(
+    num_envs: int = 1,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    own_dataset: str | None = None,
+    **arguments: Any,
+) -> VlnVectorEnv:
+    """Load a split and build an environment with a batch of agents."""
+    split, settings = _load("VlnVectorEnv", own_dataset, arguments)
+    return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
+
+
+# gymnasium.make reads here which render modes it can wrap ("human", "rgb_array_list").
+make_vln_env.metadata = VlnEnv.metadata  # type: ignore[attr-defined]
+
+
+def _load(
+    env: str, own_dataset: str | None, arguments: dict[str, Any]
+) -> tuple[LoadedSplit, EnvSettings]:
+    """Sort arguments into those of the split and those of the settings, and load the split."""
+    arguments = with_dataset_of_id(arguments, own_dataset)
+    check_argument_names(env, arguments, (*_OF_SPLIT, *_OF_SETTINGS))
+    own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
+    settings = EnvSettings(**own)
+    of_split = {name: value for name, value in arguments.items() if name not in own}
+    if settings.observe in PICTURES:
+        features = of_split.get("features")
+        if not (features is None or (isinstance(features, str) and features == "none")):
+            raise UserError(
+                f"features has no effect with observe={settings.observe!r}, because pictures "
+                "replace features; leave it out"
+            )
+        of_split["features"] = "none"
+    split = load_split(**of_split)
+    return split, settings

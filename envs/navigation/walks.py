@@ -21,7 +21,7 @@ from clipnav.envs.navigation.references import (
     state_block,
     state_layout,
 )
-from clipnav.envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
+from clipnav.envs.navigation.settings import Reward, distance_rewards, ndtw_rewards
 from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.episodes.episode import Episode, base_language
-from clipnav.envs.episodes.paths import path_problems, without_turns
+from clipnav.envs.episodes.episode import Episode, base_language, path_problems, without_turns
 from clipnav.envs.submissions.checks import instruction_number
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import write_text

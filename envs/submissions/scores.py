@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from clipnav.envs.episodes import Episode, base_language
-from clipnav.envs.episodes.paths import without_turns
+from clipnav.envs.episodes.episode import without_turns
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,

@@ -4,7 +4,6 @@ Words suit R2R. Subwords suit RxR: one vocabulary, learned from the training spl
 Hindi and Telugu, which have too many rare words for a vocabulary of whole words.
 """
 
-from clipnav.envs.tokenizers.cache import cached_tokens, cached_vocabulary
 from clipnav.envs.tokenizers.tokenizers import (
     BOS,
     EOS,
@@ -14,6 +13,8 @@ from clipnav.envs.tokenizers.tokenizers import (
     SubwordTokenizer,
     Tokenizer,
     WordTokenizer,
+    cached_tokens,
+    cached_vocabulary,
     load_run_tokenizer,
     load_tokenizer,
     split_words,

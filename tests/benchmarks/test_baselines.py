@@ -15,8 +15,8 @@ from clipnav.agents.envdrop.speaker import END, Speaker
 from clipnav.agents.layers.recurrent import BidirectionalLSTM
 from clipnav.agents.settings import SpeakerConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.observations import FeatureObserver
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.vl_tasks.clip_vil_p.networks.network import total_loss
 from tests.launching import ROOT
 

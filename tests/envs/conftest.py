@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.worlds import world_files
 from tests.conftest import ROOT
 

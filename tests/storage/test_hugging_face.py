@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import (
     check_folder,
+    is_reachable,
     load_hugging_face_tokenizer,
     load_text_model,
     reading,
 )
-from clipnav.storage.reachability import is_reachable
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 
 import pytest
 
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 from clipnav.training.settings import read_settings, to_json
 from clipnav.training.streams import Stream, iteration_seed, rank_iteration_seed
 

@@ -6,7 +6,7 @@ from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.continuous.environments.making import make_continuous_vector_env
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.navigation.making import make_vln_vector_env
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.panoramas import Panorama
 from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.library import Library

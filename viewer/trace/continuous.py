@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk
 from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipnav.storage.errors import UserError
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import check_counts, check_dropout, read_config
 from clipnav.vl_tasks.settings.networks import check_heads
 from clipnav.vl_tasks.settings.runs import FrozenEncoderConfig

@@ -15,7 +15,7 @@ from clipnav.encoders.extraction.prefetch import prefetched
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 from clipnav.training.interruption import interruption_message
 from clipnav.vl_tasks.data.images import image_version, read_image
 from clipnav.vl_tasks.grids.encoders import load_encoder

@@ -18,7 +18,7 @@ from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_trans
 from clipnav.storage.json_files import read_json_object, write_json
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.progress import progress_bar
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 from clipnav.training.interruption import interruption_message
 from clipnav.vl_tasks.data.questions import REMEDY, read_questions
 from clipnav.vl_tasks.data_folders import split_file

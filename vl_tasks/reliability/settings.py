@@ -8,8 +8,7 @@ import tyro
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import folder_name
-from clipnav.training.presets import read_presets
-from clipnav.training.run_settings import TrainingConfig
+from clipnav.training.run_settings import TrainingConfig, read_presets
 from clipnav.training.settings import (
     check_counts,
     check_dropout,

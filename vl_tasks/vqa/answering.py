@@ -12,7 +12,7 @@ from torch import Tensor
 from clipnav.encoders.explanations import Explanation, explain
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY, load_model
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary, normalised
 from clipnav.vl_tasks.classification.inputs import FeatureInputs, Source
 from clipnav.vl_tasks.classification.task import ANSWERS

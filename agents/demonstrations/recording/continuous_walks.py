@@ -17,7 +17,7 @@ from clipnav.agents.continuous.walking import NetworkWalker
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.experts import ExpertWalks
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.environments.walks import ContinuousWalks

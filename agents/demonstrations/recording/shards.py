@@ -18,7 +18,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
-from clipnav.envs.base.chosen_episodes import start_episodes
+from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.episodes import Episode, base_language, load_episodes
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD

@@ -27,7 +27,7 @@ from clipnav.storage.chat_templates import ChatTemplate
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import check_extra
 from clipnav.storage.hugging_face import check_folder, reading
-from clipnav.training.devices import check_device
+from clipnav.training.distributed import check_device
 
 _SLOW = 5e8  # parameters
 _GGUF = ".gguf"

@@ -46,7 +46,7 @@ def run(arguments: ExtractImagesArguments) -> None:
     """Run the command."""
     from clipnav.storage import cache_dir
     from clipnav.storage.features.shards import Shard
-    from clipnav.training.devices import check_device
+    from clipnav.training.distributed import check_device
     from clipnav.vl_tasks.data.images import image_tree
     from clipnav.vl_tasks.grids.encoders import load_encoder
     from clipnav.vl_tasks.grids.sources import GridSource

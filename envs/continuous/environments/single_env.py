@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.single_env import SingleAgentEnv
+from clipnav.envs.base.vector_env import SingleAgentEnv
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.sensors import ImageEncoder

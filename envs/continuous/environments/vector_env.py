@@ -19,7 +19,7 @@ from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator, check_simulator
 from clipnav.envs.metrics.path_scores import next_dtw_rows
-from clipnav.envs.navigation.rewards import distance_rewards, ndtw_rewards
+from clipnav.envs.navigation.settings import distance_rewards, ndtw_rewards
 
 
 def progress_rewards(

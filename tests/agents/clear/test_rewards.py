@@ -7,7 +7,7 @@ import pytest
 
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_path
-from clipnav.envs.navigation.rewards import ndtw_rewards
+from clipnav.envs.navigation.settings import ndtw_rewards
 from tests.conftest import connectivity_records
 
 

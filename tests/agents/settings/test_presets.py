@@ -23,7 +23,7 @@ from clipnav.agents.hamt.settings import history_preset
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.worlds import world_files
-from clipnav.training.presets import read_presets
+from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import flattened, to_json
 
 GOLDEN = Path(__file__).with_name("presets.json")

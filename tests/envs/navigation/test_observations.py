@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from clipnav.envs.graphs.candidates import candidate_table
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.device_features import DeviceFeatures
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.observations import (
     FeatureObserver,
     WideningReader,
@@ -20,6 +19,7 @@ from clipnav.envs.navigation.observations import (
     panorama_angles,
     stored_tensors,
 )
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.shards import Shard
 from clipnav.storage.features.store import FeatureStore, ShardedViews

@@ -7,8 +7,8 @@ from gymnasium.vector import AutoresetMode
 from PIL import Image
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.navigation.making import make_vln_vector_env
 from clipnav.envs.navigation.settings import PICTURES, EnvSettings
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.panoramas.cameras import direction
 from clipnav.envs.pictures.panorama_files import NoPictureError
 from clipnav.storage.features.view_grid import VIEW_HEADINGS, view_direction

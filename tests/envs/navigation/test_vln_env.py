@@ -15,10 +15,9 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 import clipnav.envs
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.episodes.splits import load_split
-from clipnav.envs.navigation.making import make_vln_env
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.envs.navigation.vln_env import VlnEnv, make_vln_env
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.opening import open_store
 

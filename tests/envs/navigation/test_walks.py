@@ -14,7 +14,7 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import score_path
 from clipnav.envs.navigation.references import ReferencePaths, ReferenceTeacher
-from clipnav.envs.navigation.rewards import ndtw_rewards
+from clipnav.envs.navigation.settings import ndtw_rewards
 from clipnav.envs.navigation.walks import Walks
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipnav.envs.episodes import load_episodes
-from clipnav.envs.episodes.paths import without_turns
+from clipnav.envs.episodes.episode import without_turns
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.submissions.checks import check_submission
 from clipnav.envs.worlds import world_files

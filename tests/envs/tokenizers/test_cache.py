@@ -6,9 +6,9 @@ import pytest
 from clipnav.envs.tokenizers import (
     SubwordTokenizer,
     WordTokenizer,
-    cache,
     cached_tokens,
     cached_vocabulary,
+    tokenizers,
 )
 from clipnav.storage.processes import run_jobs
 
@@ -18,7 +18,7 @@ TEXTS = ["Turn left, then stop.", "Walk past the red chair.", "Wait by the lamp"
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "FEWEST", len(TEXTS))
+    monkeypatch.setattr(tokenizers, "FEWEST", len(TEXTS))
     return tmp_path / "tokens"
 
 
@@ -114,7 +114,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tokenizer, folder):
 
 
 def tokens_without_warnings(tokenizer):
-    cache.FEWEST = len(TEXTS)
+    tokenizers.FEWEST = len(TEXTS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return cached_tokens(tokenizer, TEXTS, 8)
