@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from clipnav.agents.acting.environments import reserve_text_states
-from clipnav.agents.clear.loading import load_text_model, load_view_encoder
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig, TrainConfig
@@ -79,10 +78,14 @@ def make_follower(
     angle = config.angle_feature_size
     views = None
     if config.visual_representation is not None and env.feature_store is not None:
+        from clipnav.agents.clear.loading import load_view_encoder
+
         store = env.feature_store
         views = load_view_encoder(config.visual_representation, store, config.clear)
     transformer = StateReader if config.follower.read_states else PretrainedEncoder
     if config.language_representation is not None:
+        from clipnav.agents.clear.loading import load_text_model
+
         run, longest = config.language_representation, config.max_instruction_length
         model = load_text_model(run, longest)
         encoder = transformer(model, config.follower, config.clear.tune_language)

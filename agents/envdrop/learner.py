@@ -13,8 +13,6 @@ from clipnav.agents.acting.environments import (
     reserve_text_states,
 )
 from clipnav.agents.acting.tokenizers import shared_words
-from clipnav.agents.clear.language_data import PartnerInstructions
-from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
@@ -120,10 +118,14 @@ class FollowerLearner(RecurrentLearner):
         super().__init__(config, group * config.batch_size, group)
         self._translator = None
         if config.back_translation.speaker is not None:
+            from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
+
             held_out, group = held_out_episodes(config), self.network.group
             self._translator = BackTranslator(config, self.follower, self.env, held_out, group)
         self._partners = None
         if config.clear.contrastive_weight and config.instruction_ablation == "none":
+            from clipnav.agents.clear.language_data import PartnerInstructions
+
             self._partners = PartnerInstructions(self.env.episodes, self.env.split.tokens)
 
     def backward(self, iteration: int) -> dict[str, float]:

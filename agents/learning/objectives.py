@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipnav.agents.acting.decisions import Decisions
-from clipnav.agents.clear.losses import nt_xent
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.training import distributed
@@ -53,6 +52,8 @@ def contrastive_loss(decisions: Decisions, episodes: np.ndarray, temperature: fl
     Args:
         episodes: (B,) bool, true for the episodes of imitation.
     """
+    from clipnav.agents.clear.losses import nt_xent
+
     assert decisions.contrast is not None
     total = decisions.contrast.new_zeros((), dtype=torch.float32)
     for rows, step in zip(

@@ -3,18 +3,21 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
-from clipnav.storage.features.formats import FeatureRows, read_foreign_features
 from clipnav.storage.features.isolated_files import LMDB_DATA
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import OTHER_FORMATS
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.progress import progress_bar
+
+if TYPE_CHECKING:
+    from clipnav.storage.features.formats import FeatureRows
 
 
 def open_store(path: str | Path, expected_width: int | None = None) -> FeatureStore:
@@ -61,6 +64,8 @@ def cached_store(path: Path, width: int | None = None) -> Path:
         return store
     with sole_maker(store):
         if not store.is_file():
+            from clipnav.storage.features.formats import read_foreign_features
+
             keys, rows, metadata = read_foreign_features(path, width)
             desc = f"{path.name} to {store}"
             bar = progress_bar(rows, total=len(keys), desc=desc, unit="viewpoints")
@@ -68,13 +73,15 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     return store
 
 
-def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
+def read_features(path: str | Path, width: int | None = None) -> "FeatureRows":
     """Read features of any known format, row by row.
 
     Args:
         width: D. A store of another width is refused; of other formats, the first `width` numbers
             of each view are read.
     """
+    from clipnav.storage.features.formats import FeatureRows, read_foreign_features
+
     path = Path(path)
     if path.suffix != ".safetensors":
         return read_foreign_features(path, width)
