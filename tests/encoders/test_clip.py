@@ -124,6 +124,46 @@ def test_cells_of_padding_are_masked_and_zero(encoder: ClipEncoder):
     np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(159, 160), (127, 95), (158, 191)])
+def test_images_of_odd_sides_have_a_full_mask(tiny_resnet: Path, size):
+    """The first halving of a ResNet's input size rounds up."""
+    encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
+    image = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    shape = tuple((side + 1) // 32 for side in size)
+    for grid in (
+        encoder.masked_dense([image], fit="native"),
+        encoder.masked_grid([image], size, "pad"),
+    ):
+        assert grid.features.shape[1:3] == grid.mask.shape[1:] == shape
+        assert grid.mask.all()
+
+
+def test_an_image_size_that_is_no_multiple_of_the_patches(uneven_transformer: Path):
+    encoder = ClipEncoder.load(str(uneven_transformer), precision="fp32", device="cpu")
+    rng = np.random.default_rng(6)
+    arrays = [rng.integers(0, 256, size).astype(np.uint8) for size in [(70, 70, 3), (140, 70, 3)]]
+    expected = reference(uneven_transformer, [Image.fromarray(array) for array in arrays])
+    np.testing.assert_allclose(encoder.pooled(arrays), expected, rtol=1e-4, atol=1e-5)
+    for fit in ("center_crop", "stretch"):
+        assert encoder.masked_grid(arrays, fit=fit).mask.shape == (2, 4, 4)
+        assert encoder.masked_grid(arrays, fit=fit).mask.all()
+    padded = encoder.masked_dense(arrays, fit="pad")
+    # The second image covers 35 of 70 columns of pixels, which are three cells.
+    assert padded.mask.sum((1, 2)).tolist() == [16, 12]
+    assert not padded.features[~padded.mask].any()
+    assert encoder.masked_grid(arrays, fit="native").mask.sum((1, 2)).tolist() == [16, 36]
+
+
+def test_padding_does_not_change_features(encoder: ClipEncoder):
+    """In one batch, the other image has content where the first has padding."""
+    rng = np.random.default_rng(4)
+    tall, square = (rng.integers(0, 256, s).astype(np.uint8) for s in ((64, 32, 3), (64, 64, 3)))
+    together = encoder.pooled([square, tall], fit="pad")
+    alone = np.concatenate([encoder.pooled([square]), encoder.pooled([tall], fit="pad")])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert np.abs(together[1] - encoder.pooled([tall], fit="stretch")).max() > 1e-3
+
+
 def test_a_compiled_encoder_passes_its_whole_tower_to_the_compiler(
     tiny_clip: Path, encoder: ClipEncoder, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):

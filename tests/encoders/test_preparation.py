@@ -67,6 +67,16 @@ def test_native_images_keep_their_pixels_in_a_tower_for_any_size(any_size: Prepa
     assert batches[2].pixels.shape == (1, 3, 32, 50)  # no smaller than one cell
 
 
+def test_native_images_are_rounded_to_patches_within_a_bound(patches: Preparation):
+    shapes = [
+        tuple(batch.pixels.shape[2:])
+        for size in ((60, 100), (120, 200), (7, 300))
+        for batch in patches.batches([random_image(*size)], (64, 128), "native")
+    ]
+    # 60 x 100 fits and is rounded; 120 x 200 shrinks by 0.533; 7 x 300 to one row of patches.
+    assert shapes == [(64, 96), (64, 112), (16, 128)]
+
+
 def test_center_crop_is_open_clips_transform(patches: Preparation):
     from open_clip.transform import image_transform_v2
 
@@ -78,11 +88,27 @@ def test_center_crop_is_open_clips_transform(patches: Preparation):
     torch.testing.assert_close(batch.pixels[0], image_transform_v2(squash, is_train=False)(image))
 
 
+def test_large_images_are_batched_in_small_numbers(any_size: Preparation):
+    images = np.zeros((5, 1000, 1500, 3), np.uint8)
+    batches = list(any_size.batches(images, None, "native"))
+    assert [batch.indices for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [len(batch.pixels) for batch in batches] == [2, 2, 1]
+
+
 def test_bad_sizes_and_fits_are_refused(patches: Preparation):
     with pytest.raises(ValueError, match=r"50 x 64 .* give multiples of 16 x 16"):
         list(patches.batches([random_image(64, 64)], (50, 64), "stretch"))
     with pytest.raises(ValueError, match=r"'crop' .* center_crop, stretch, pad, native"):
         list(patches.batches([random_image(64, 64)], None, "crop"))  # pyright: ignore
+
+
+@pytest.mark.parametrize("fit", ["center_crop", "stretch", "pad", "native"])
+def test_the_size_of_the_model_need_not_be_a_multiple(fit: Fit):
+    preparation = Preparation(PreprocessCfg(size=(76, 76)), (16, 16), (16, 16))
+    images = [random_image(90, 70), random_image(76, 76, 1)]
+    shapes = [batch.pixels.shape[2:] for batch in preparation.batches(images, (76, 76), fit)]
+    # Native images are rounded, to no more than the bound.
+    assert shapes == ([(64, 48), (64, 64)] if fit == "native" else [(76, 76)])
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])

@@ -9,6 +9,7 @@ from clipnav.encoders.extraction.encoding import encode_viewpoints_with
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.view_grid import NUM_VIEWS
+from clipnav.storage.locks import OutputInUseError
 
 KEYS = ["house_00_a", "house_00_b", "house_01_c"]
 
@@ -55,6 +56,17 @@ def test_an_interrupted_run_resumes_where_it_stopped(encoder: ClipEncoder, tmp_p
     encode_viewpoints(KEYS, rest, encoder, broken)
     assert rest.loaded == KEYS[2:]
     assert broken.read_bytes() == whole.read_bytes()
+
+
+def test_a_second_writer_is_refused(encoder: ClipEncoder, tmp_path: Path, locked_elsewhere):
+    path, loader = tmp_path / "store.safetensors", Loader()
+    with (
+        locked_elsewhere(path) as other,
+        pytest.raises(OutputInUseError, match=rf"store.safetensors: process {other.pid} "),
+    ):
+        encode_viewpoints(KEYS, loader, encoder, path)
+    assert not loader.loaded
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_partial_file_of_another_run_is_refused(encoder: ClipEncoder, tmp_path: Path):

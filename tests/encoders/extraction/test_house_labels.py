@@ -10,9 +10,25 @@ from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
 from clipnav.encoders.extraction.house_labels import HouseLabels, fact_features
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
-from clipnav.envs.houses.views.view_facts import view_facts
+from clipnav.envs.houses.views.view_facts import ViewFacts, view_facts
 from clipnav.envs.panoramas.views import views36_nearest
 from clipnav.storage.features.opening import open_store
+
+
+def facts(*holds: tuple[str, ...]) -> ViewFacts:
+    return ViewFacts(frozenset(holds), frozenset(holds))
+
+
+def test_facts_can_be_read_from_their_sum():
+    nouns = ["bed", "sofa", "sink", "toilet", "lamp", "piano", "desk", "rug"]
+    shown = facts(("room", "bedroom"), ("thing", "bed"), ("thing", "bed", "red"), ("thing", "rug"))
+    features = fact_features(shown)
+    alone = {noun: fact_features(facts(("thing", noun))) for noun in nouns}
+    scores = {noun: float(features @ direction) for noun, direction in alone.items()}
+    assert {noun for noun, score in scores.items() if score > 0.5} == {"bed", "rug"}
+    assert features @ fact_features(facts(("thing", "bed", "red"))) > 0.5
+    assert features @ fact_features(facts(("thing", "bed", "blue"))) < 0.5
+    np.testing.assert_allclose([np.linalg.norm(part) for part in alone.values()], 1.0, rtol=1e-6)
 
 
 def test_the_store_has_the_facts_of_every_view(tmp_path: Path):

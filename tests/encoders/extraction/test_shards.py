@@ -120,3 +120,14 @@ def test_missing_or_foreign_shards_are_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"shards of \[2, 3\] parts"):
         merge_shards(output)
     assert not output.exists()
+
+
+def test_merging_replaces_no_other_store(tmp_path: Path):
+    output = tmp_path / "store.safetensors"
+    write_shards(output, 2)
+    views = np.zeros((1, NUM_VIEWS, 4), np.float16)
+    FeatureStore.write(output, views, KEYS[:1], {"encoder": "other"})
+    before = output.read_bytes()
+    with pytest.raises(FileExistsError, match="already exists, with other viewpoints or settings"):
+        merge_shards(output)
+    assert output.read_bytes() == before

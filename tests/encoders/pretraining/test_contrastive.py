@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.pretraining.contrastive import (
@@ -12,6 +13,7 @@ from clipnav.encoders.pretraining.contrastive import (
     Contrastive,
     export_local_dir,
     multi_positive_loss,
+    scale_pooled_features,
 )
 from clipnav.encoders.pretraining.learner import PretrainingLearner
 from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
@@ -20,6 +22,14 @@ from clipnav.training.trainer import Trainer
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]
+
+
+def test_with_one_true_caption_per_view_it_is_clips_loss():
+    logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    true = torch.eye(6, dtype=torch.bool)
+    labels = torch.arange(6)
+    clip = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    torch.testing.assert_close(multi_positive_loss(logits, true, ~true), clip)
 
 
 def test_true_captions_do_not_compete_and_undecided_pairs_do_not_count():
@@ -46,6 +56,16 @@ def test_true_captions_do_not_compete_and_undecided_pairs_do_not_count():
     moved = logits.clone()
     moved[1, 3] = 50.0  # neither true nor false
     assert multi_positive_loss(moved, true, false).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_true_pairs_the_loss_is_zero_and_differentiable():
+    logits = torch.randn(2, 3, requires_grad=True)
+    none = torch.zeros(2, 3, dtype=torch.bool)
+    loss = multi_positive_loss(logits, none, none)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[CaptionBatch, np.ndarray]:
@@ -125,3 +145,12 @@ def test_an_exported_model_has_the_same_features(tiny_resnet: Path, tmp_path: Pa
     np.testing.assert_allclose(after.text(TEXTS), before.text(TEXTS), atol=5e-3)
     embedding = after.model.token_embedding.weight
     assert (embedding.abs().sum(1) > 0).sum() == len(words)
+
+
+def test_scaling_features_keeps_their_directions(tiny_resnet: Path):
+    model, _, _ = load_model(str(tiny_resnet), None)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = model.encode_image(images)
+        scale_pooled_features(model, 3.0)
+        torch.testing.assert_close(model.encode_image(images), 3 * before)

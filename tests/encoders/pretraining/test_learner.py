@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from clipnav.encoders.pretraining.contrastive import Contrastive
-from clipnav.encoders.pretraining.learner import PretrainingLearner
+from clipnav.encoders.pretraining.learner import PretrainingLearner, weight_groups
 from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
 from clipnav.training.trainer import Trainer
 
@@ -62,6 +62,19 @@ def test_the_weights_equal_those_of_a_plain_loop(tmp_path: Path):
     make_trainer(tmp_path / "run", objective).train()
     assert torch.equal(objective.line.weight, expected.line.weight)
     assert torch.equal(objective.line.bias, expected.line.bias)
+
+
+def test_only_matrices_and_kernels_have_weight_decay():
+    parts = {
+        "token_embedding": nn.Embedding(3, 2),
+        "line": nn.Linear(2, 2),
+        "norm": nn.LayerNorm(2),
+    }
+    decayed, undecayed = weight_groups(nn.ModuleDict(parts))
+    assert "weight_decay" not in decayed
+    assert undecayed["weight_decay"] == 0.0
+    assert list(map(id, decayed["params"])) == [id(parts["line"].weight)]
+    assert len(undecayed["params"]) == 4
 
 
 @pytest.mark.parametrize(("scale", "kept"), [(9.0, math.log(100)), (-1.0, 0.0), (2.0, 2.0)])

@@ -62,6 +62,18 @@ def test_extraction_views_equal_views36():
     assert agreement > 0.999
 
 
+def test_facts_of_extraction_views(house: HousePictures):
+    [(views, facts)] = list(extraction_views(house, 32))
+    assert views.shape == (36, 32, 32, 3)
+    assert views.dtype == np.uint8
+    sofa = [view for view in range(36) if ("thing", "sofa", "red") in facts[view].holds]
+    bed = [view for view in range(36) if ("thing", "bed", "blue") in facts[view].holds]
+    assert {12, 11 + 12, 1 + 12} <= set(sofa)  # level; headings 0, 330 and 30 degrees
+    assert 16 in bed  # level, heading 120 degrees
+    assert ("side", "sofa", "left") in facts[13].holds
+    assert ("side", "sofa", "right") in facts[23].holds
+
+
 def test_a_batch_depends_on_seed_and_index_only(house: HousePictures):
     config = SamplerConfig(views=16)
     first = ViewSampler([house], 32, seed=3, config=config).batch(5)
@@ -94,6 +106,13 @@ def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
                 assert where.mean() < 24
                 checked += 1
     assert checked > 5
+
+
+def test_captions_of_recoloured_views_mention_no_colour(house: HousePictures):
+    sampler = ViewSampler([house], 32, config=SamplerConfig(views=64, recoloured=1.0))
+    batch = sampler.batch(0)
+    assert batch.true.any()
+    assert not any(colour in text for text in batch.texts for colour in ("red", "blue"))
 
 
 def test_truth_has_three_values():

@@ -1,4 +1,4 @@
-"""CLIPs of the papers, with random weights, against open_clip's own forward pass."""
+"""The five CLIPs of the papers, with random weights, against open_clip's own forward pass."""
 
 import math
 from typing import Any
@@ -10,12 +10,15 @@ import torch
 from open_clip.model import CLIP
 
 from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.towers.tower import image_tower
 
 # Name: side in pixels and embedding width.
 MODELS = {
     "RN50": (224, 1024),
+    "RN101": (224, 512),
     "RN50x4": (288, 640),
     "ViT-B-32": (224, 512),
+    "ViT-B-16": (224, 512),
 }
 
 
@@ -62,3 +65,21 @@ def test_pooled_features_are_open_clips(name: str):
     assert 0.01 < np.abs(expected).mean() < 10
     assert expected.shape == (1, width)
     np.testing.assert_allclose(encoder.pooled(image), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shape"),
+    [  # sizes of CLIP-ViL's captioning and VQA
+        ("RN50", (448, 448), (14, 14, 2048)),
+        ("RN101", (600, 1000), (18, 31, 2048)),
+        ("RN50x4", (600, 1000), (18, 31, 2560)),
+        ("ViT-B-32", (448, 448), (14, 14, 768)),
+        ("ViT-B-16", (224, 224), (14, 14, 768)),
+    ],
+)
+def test_grid_shapes(name: str, size: tuple[int, int], shape: tuple[int, int, int]):
+    with torch.device("meta"), torch.no_grad():  # shapes only
+        tower = image_tower(CLIP(**model_config(name)).visual)
+        images = torch.empty(1, 3, *size)
+        assert tower.grid(images).shape == (1, *shape)
+        assert tower.pooled(images).shape == (1, MODELS[name][1])

@@ -3,6 +3,13 @@ import torch
 from clipnav.encoders.towers.positions import Positions
 
 
+def test_the_native_grid_has_the_table_itself():
+    table = torch.randn(1 + 9, 4)
+    assert Positions(table)(3, 3) is table
+    wide = torch.randn(1 + 6, 4)
+    assert Positions(wide, (2, 3))(2, 3) is wide
+
+
 def test_a_linear_function_stays_linear():
     """Resizing positions that are linear in row and column gives the same linear function."""
     rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import open_clip
 import pytest
 import torch
+from open_clip.model import resize_pos_embed
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch.nn import functional as F
@@ -81,6 +83,17 @@ def test_a_vit_equals_open_clips(vit, kind: str):
 
 
 @torch.no_grad()
+def test_a_resnet_at_another_size_has_resized_positions(resnet):
+    """Compare with open_clip's attention pool and positions from its function for ViTs."""
+    pooled = image_tower(resnet).pooled(images(96, 160))
+    state = {"visual.positional_embedding": resnet.attnpool.positional_embedding.data}
+    grid: Any = SimpleNamespace(visual=SimpleNamespace(grid_size=(3, 5)))
+    resize_pos_embed(state, grid)
+    resnet.attnpool.positional_embedding.data = state["visual.positional_embedding"]
+    torch.testing.assert_close(pooled, resnet(images(96, 160)))
+
+
+@torch.no_grad()
 def test_a_vit_at_another_size_equals_open_clips_built_for_it(tiny_transformer: Path):
     source = f"local-dir:{tiny_transformer}"
     tower = image_tower(open_clip.create_model(source).eval().visual)
@@ -122,6 +135,18 @@ def test_padding_does_not_change_a_vits_features(vit, kind: str):
 
 
 @torch.no_grad()
+def test_padding_is_excluded_from_a_resnets_pooling(resnet):
+    tower: Any = image_tower(resnet)
+    grid = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
+    mask = torch.zeros(2, 3, 5, dtype=torch.bool)
+    mask[0, :2, :3] = mask[1] = True
+    pooled = tower.pool(grid, mask)
+    torch.testing.assert_close(pooled[1:], tower.pool(grid)[1:])
+    grid[0, 2:] = grid[0, :, 3:] = 9.0
+    torch.testing.assert_close(tower.pool(grid, mask), pooled)
+
+
+@torch.no_grad()
 def test_dense_cells_of_a_resnet_equal_the_pooling_of_one_cell(resnet):
     """Attention pooling over a single token returns that token's dense feature."""
     tower = image_tower(resnet)
@@ -130,6 +155,18 @@ def test_dense_cells_of_a_resnet_equal_the_pooling_of_one_cell(resnet):
     cell = tower.grid(images())[:, 1, 0]  # (N, C), equal to its own mean
     expected = F.normalize(pool(cell[:, :, None, None]), dim=-1)
     torch.testing.assert_close(tower.dense(images())[:, 1, 0], expected)
+
+
+@torch.no_grad()
+def test_dense_patches_attend_to_themselves_in_the_last_block(vit):
+    visual = vit("class token")
+    x = visual._embeds(images())
+    for block in visual.transformer.resblocks[:-1]:
+        x = block(x)
+    tokens = x[:, 1:].reshape(-1, 1, 48)  # one token per sequence of open_clip's attention
+    tokens = visual.ln_post(visual.transformer.resblocks[-1](tokens)) @ visual.proj
+    expected = F.normalize(tokens[:, 0], dim=-1).view(2, 4, 4, 32)
+    torch.testing.assert_close(image_tower(visual).dense(images()), expected)
 
 
 @torch.no_grad()
@@ -161,6 +198,26 @@ def test_timm_towers_equal_timm(kind: str):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "pool", "proj", "size"),
+    [("vit_tiny_patch16_224", "map", "none", 70), ("test_convnext", "", "linear", 168)],
+)
+def test_timm_towers_ignore_pixels_beyond_their_last_whole_cell(
+    name: str, pool: str, proj: str, size: int
+):
+    torch.manual_seed(0)
+    visual = TimmModel(name, None if pool else 64, size, pool=pool, proj=proj).eval()
+    if pool:
+        visual.trunk.set_input_size(img_size=size)
+    tower = image_tower(visual)
+    rows = size // tower.stride[0]
+    assert size % tower.stride[0]
+    torch.testing.assert_close(tower.pooled(images(size, size)), visual(images(size, size)))
+    assert tower.grid(images(size, size)).shape[:3] == (2, rows, rows)
+    assert tower.dense(images(size, size)).shape[:3] == (2, rows, rows)
+
+
+@torch.no_grad()
 def test_a_timm_tower_that_pads_images_to_whole_cells_has_no_grid_of_others():
     torch.manual_seed(0)
     visual = TimmModel("test_resnet", 64, 168, pool="avg", proj="linear").eval()
@@ -169,6 +226,18 @@ def test_a_timm_tower_that_pads_images_to_whole_cells_has_no_grid_of_others():
     with pytest.raises(ValueError, match=r"168 x 168 pixels; give .* multiples of 32 x 32"):
         tower.grid(images(168, 168))
     assert tower.grid(images(160, 160)).shape[:3] == (2, 5, 5)
+
+
+@torch.no_grad()
+def test_dense_cells_of_a_mean_pooling_tower_average_to_the_pooled_features():
+    """The head is linear after the mean, so pooled features are the mean of projected cells."""
+    torch.manual_seed(0)
+    visual = TimmModel("test_vit", 24, 160, pool="avg", proj="linear").eval()
+    tower = image_tower(visual)
+    visual.trunk.fc_norm = torch.nn.Identity()
+    cells = tower.grid(images(160, 160)) @ visual.head.proj.weight.T
+    torch.testing.assert_close(tower.pooled(images(160, 160)), cells.mean((1, 2)))
+    torch.testing.assert_close(tower.dense(images(160, 160)), F.normalize(cells, dim=-1))
 
 
 def test_an_unknown_tower_is_refused():

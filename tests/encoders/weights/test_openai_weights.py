@@ -246,6 +246,27 @@ def test_towers_that_transformers_would_compute_otherwise_are_refused(
 
 
 @torch.no_grad()
+def test_hidden_layers_of_other_widths_are_converted_both_ways(tmp_path: Path):
+    # int(704 * (960 / 704)) is 959. Context length and vocabulary are open_clip's defaults.
+    own = tiny_folder(
+        tmp_path / "own", {"width": 704, "mlp_ratio": 960.5 / 704}, {"mlp_ratio": 2.0}
+    )
+    write_transformers_clip(own, tmp_path / "transformers")
+    exported = json.loads((tmp_path / "transformers/config.json").read_text())
+    assert exported["vision_config"]["intermediate_size"] == 960
+    assert exported["text_config"]["intermediate_size"] == 128
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
+    write_clip(weights, tmp_path / "back", config, preprocessing)
+    encoder, back = (
+        ClipEncoder.load(str(folder), precision="fp32", device="cpu")
+        for folder in (own, tmp_path / "back")
+    )
+    assert back.weights_sha256 == encoder.weights_sha256
+    texts = back.text(["a sofa"]), encoder.text(["a sofa"])
+    np.testing.assert_allclose(*texts, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
 def test_layer_norms_of_another_epsilon_are_converted_both_ways(tmp_path: Path):
     from transformers import CLIPConfig, CLIPModel
 
