@@ -144,6 +144,17 @@ def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
     torch.testing.assert_close(answer_loss(scores, targets, "sum"), total)
 
 
+def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
+    rows = np.arange(6)
+    losses = {}
+    for reduction in ("mean", "sum"):
+        torch.manual_seed(0)
+        learner = VqaTask(vqa({**blind, "reduction": reduction}))
+        learner.network.eval()
+        losses[reduction] = learner.loss(rows)[0].item()
+    assert losses["sum"] == pytest.approx(6 * losses["mean"])
+
+
 @pytest.mark.parametrize(("learner", "config"), [(VqaTask, vqa), (EntailmentTask, entailment)])
 def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind, tmp_path):
     glove = tmp_path / "glove.txt"
@@ -177,6 +188,14 @@ def test_captions_are_drawn_without_repeats_and_end(blind):
     assert learner._drawn(rows[:3], 5).shape[0] == 15  # more than there are
 
 
+def test_every_caption_of_an_image_is_a_reference(blind, monkeypatch):
+    learner = CaptionTask(captions(blind))
+    for index in range(2):
+        texts = {one.image_id: " ".join(one.captions[index]) for one in learner.splits["val"]}
+        monkeypatch.setattr(learner, "write", lambda *_, texts=texts, **__: texts)
+        assert learner.score("val")["Bleu_1"] == pytest.approx(1)
+
+
 def self_critical_learner(config):
     trainer = make_trainer(CaptionTask(config))
     trainer.save()
@@ -194,3 +213,12 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     ended = learner._statistics.scores(images, first_captions)
     truncated = learner._statistics.scores(images, first_captions[:, :3])
     assert (ended > truncated + 0.1).all()
+
+
+def test_references_of_the_most_words_have_no_end_in_rewards(blind, tmp_path):
+    """In the original, a label of 16 words has no 0 (`get_self_critical_reward`)."""
+    config = captions({**blind, "output": tmp_path, "max_words": 4})
+    statistics = self_critical_learner(config)._statistics
+    assert statistics is not None
+    # "a red circle" has three words and an end; "one circle that is red" is cut to four words.
+    assert (statistics.length == 3).all()

@@ -1,6 +1,6 @@
 import pytest
 
-from clipnav.vl_tasks.subsets import held_out_names, is_held_out, parted
+from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out, parted
 
 
 def test_an_image_is_held_out_by_its_number_and_by_its_name():
@@ -17,6 +17,11 @@ def test_a_twentieth_of_numbered_photos_is_held_out(name):
     assert 60 < sum(map(is_held_out, names)) < 140
 
 
+def test_names_contain_folders_only_where_they_repeat():
+    assert held_out_names(["a/x.jpg", "a/b/y.png", "z"]) == ["x", "y", "z"]
+    assert held_out_names(["c/a/x.jpg", "b/x.png"]) == ["a/x", "b/x"]
+
+
 def test_at_least_one_image_is_held_out():
     few = [one for one in range(40) if not is_held_out(one)][:3]
     records = [(picture, place) for picture in few for place in range(2)]
@@ -30,3 +35,8 @@ def test_at_least_one_image_is_held_out():
     assert sorted(held + learnt) == many
     with pytest.raises(ValueError, match="all training records belong to one image"):
         parted([(1, 0), (1, 1)], lambda record: record[0])
+
+
+def test_evenly_spaced_records_include_both_ends():
+    assert list(evenly_spaced(9, 3)) == [0, 4, 8]
+    assert list(evenly_spaced(3, 9)) == [0, 1, 2]

@@ -1,7 +1,10 @@
+import itertools
+import math
+
 import pytest
 import torch
 
-from clipnav.vl_tasks.captioning.captioner import Captioner
+from clipnav.vl_tasks.captioning.captioner import Captioner, sinusoids
 from clipnav.vl_tasks.captioning.decoding import (
     beam_search,
     caption_log_probabilities,
@@ -47,6 +50,14 @@ def test_cached_steps_are_those_of_the_whole_caption(captioner, grids):
     for position in range(7):
         step = captioner.step(before[:, position], position, memory, padded.mask)
         torch.testing.assert_close(step, whole[:, position], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_padding_never_changes_the_caption(captioner, grids):
+    tight, padded = grids
+    captions = torch.randint(1, WORDS, (3, 6))
+    scores = [captioner(captioner.encode(one), one.mask, captions) for one in (tight, padded)]
+    torch.testing.assert_close(*scores, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -103,6 +114,43 @@ def test_batched_beams_are_those_of_the_original(captioner, grids, banned):
             lengths.add(int((found[row] != 0).sum()))
         captioner.generator.bias[0] += 0.5
     assert len(lengths) > 2
+
+
+@torch.no_grad()
+def test_beams_of_random_captioners_are_never_less_likely_than_the_original(grids):
+    tight = grids[0]
+    for seed in range(6):
+        torch.manual_seed(seed)
+        network = Captioner(6, WORDS, SIZES).eval()
+        network.generator.weight.mul_(2 + seed % 4)
+        network.generator.bias[0] += seed % 3
+        for beams in (2, 4):
+            found = beam_search(network, tight, beams, 5, banned=(WORDS - 1,))
+            padded = torch.nn.functional.pad(found, (0, 5 - found.shape[1]))
+            scores, counts = caption_log_probabilities(network, tight, padded)
+            totals = (scores * counts).sum(1)
+            for row in range(3):
+                _, best = reference_beams(network, picture(tight, row), beams, 5, (WORDS - 1,))
+                assert totals[row] > best - 1e-4
+
+
+@torch.no_grad()
+def test_wide_beams_find_the_likeliest_caption(captioner, grids):
+    tight = grids[0]
+    length = 3
+    captions = {
+        tuple(itertools.chain(itertools.takewhile(bool, words), [0] * length))[:length]
+        for words in itertools.product(range(WORDS), repeat=length)
+    }
+    every = torch.tensor(sorted(captions))
+    alone = picture(tight, 0)
+    scores, counts = caption_log_probabilities(captioner, alone, every)
+    likeliest = every[(scores * counts).sum(1).argmax()]
+    found = beam_search(captioner, alone, beams=len(every), max_length=length)[0]
+    assert found.tolist() == likeliest[: len(found)].tolist()
+    assert beam_search(captioner, alone, 1, length).tolist() == (
+        write_greedily(captioner, alone, length).tolist()
+    )
 
 
 @torch.no_grad()
@@ -169,3 +217,11 @@ def test_matrices_are_drawn_as_in_the_original():
     for name, weight in network.named_parameters():
         if name in bounds:
             assert 0.97 * bounds[name] < weight.abs().max() <= bounds[name], name
+
+
+def test_sinusoids_are_added_to_scaled_words(captioner):
+    words, table = torch.tensor([[3, 1]]), sinusoids(4, 16)
+    assert table[0].tolist() == [0, 1] * 8
+    assert table[3, 4].item() == pytest.approx(math.sin(3 / 10_000 ** (4 / 16)))
+    expected = captioner.words.weight[words] * 16**0.5 + table[2:]
+    torch.testing.assert_close(captioner._read(words, 2), expected)

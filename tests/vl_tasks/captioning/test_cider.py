@@ -63,3 +63,9 @@ def test_errors_explain_why_all_rewards_are_zero(statistics, encoded):
     single = CiderD.build(rows[:1], np.array([0, 1]), len(vocabulary))
     with pytest.raises(FloatingPointError, match="belong to a single image"):
         single.rewards(np.array([0]), rows[:1])
+
+
+def test_lengths():
+    captions = np.array([[3, 4, 0, 5], [1, 2, 3, 4], [0, 0, 0, 0]])
+    assert caption_lengths(captions).tolist() == [2, 4, 0]
+    assert caption_lengths(captions, end_counts=True).tolist() == [3, 4, 1]

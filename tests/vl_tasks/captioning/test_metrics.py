@@ -6,6 +6,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from clipnav.vl_tasks.captioning.metrics import (
     cider_d,
     evaluate_captions,
+    rouge_l,
     score_captions,
 )
 
@@ -33,6 +34,11 @@ def test_each_caption_is_equal_to_pycocoevalcap(made_up):
     _, expected = Cider().compute_score(references, given)
     scores = cider_d(list(predictions.values()), list(references.values()))
     assert scores == pytest.approx(expected, abs=1e-9)
+
+
+def test_known_values():
+    assert rouge_l("a b c d", ["a x c d"]) == pytest.approx(0.75)
+    assert rouge_l("a b", ["c d"]) == 0
 
 
 def test_gaps_are_named():

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pictures import prepare
 from tests.vl_tasks.small_networks import preset
 
@@ -18,6 +19,22 @@ PHOTOS = [
 def photo(size):
     rng = np.random.default_rng(size)
     return Image.fromarray(rng.integers(1, 256, (size[1], size[0], 3), np.uint8))
+
+
+def test_images_keep_their_aspect_ratio_and_are_centred():
+    framing = Framing(384, 640)
+    for size, resized in {
+        (480, 640): (384, 512),
+        (640, 480): (512, 384),
+        (300, 1000): (192, 640),
+        (500, 500): (384, 384),
+        (333, 500): (384, 577),
+    }.items():
+        assert framing.resized(*size) == resized
+    wide = prepare(Image.new("RGB", (100, 30), (9, 9, 9)), Framing(32, 64))
+    assert (wide.pixels.shape, wide.box) == ((3, 32, 64), (6, 0, 19, 64))
+    assert (wide.pixels[:, 6:25] == 9).all()
+    assert wide.pixels.sum() == 9 * 3 * 19 * 64
 
 
 @pytest.mark.parametrize("size", PHOTOS)
@@ -56,3 +73,12 @@ def test_faithful_multilingual_images_are_cut_out_of_the_centre(size):
     found = prepare(image, framing)
     assert (found.pixels == expected.transpose(2, 0, 1)).all()
     assert found.box == (0, 0, 224, 224)
+
+
+@pytest.mark.parametrize("rule", ["ours", "clip-vil", "multilingual-vqa"])
+def test_images_have_the_orientation_that_their_batch_has(rule):
+    framing = Framing(64, 96, rule)
+    for size in ((390, 389), (389, 390), (390, 390), (400, 300)):  # almost square ones, too
+        is_portrait = framing.is_portrait(*size)
+        pixels = prepare(photo(size[::-1]), framing).pixels
+        assert pixels.shape[1:] == ((96, 64) if is_portrait else (64, 96))

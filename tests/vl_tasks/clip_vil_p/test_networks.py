@@ -7,6 +7,7 @@ from transformers import BertConfig, BertModel
 
 from clipnav.encoders.weights.model_building import _build
 from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
@@ -75,6 +76,18 @@ def test_grids_and_masks_follow_the_images(config):
     assert mask.all()
 
 
+def test_faithful_padding_is_black():
+    black = pictures()
+    black.pixels[0, :, :16] = 0
+    found = []
+    for faithful in (False, True):
+        torch.manual_seed(0)
+        found.append(Trunk(tower(RESNET), faithful=faithful).eval()(black)[0])
+    differs = (found[0] - found[1]).abs().amax((1, 2, 3))
+    assert differs[0] > 1e-3
+    assert differs[1] < 1e-6
+
+
 @pytest.mark.parametrize("config", [VIT, RESNET], ids=["vit", "resnet"])
 @pytest.mark.parametrize("size", [(32, 32), (64, 96)])
 def test_all_weights_of_a_trunk_are_trained_at_any_size(config, size):
@@ -89,10 +102,33 @@ def test_all_weights_of_a_trunk_are_trained_at_any_size(config, size):
     assert without == []
 
 
+def test_frozen_norms_keep_their_statistics_but_train_their_weights():
+    trunk = Trunk(tower(RESNET), frozen_norms=True).train()
+    before = trunk.visual.bn1.running_mean.clone()
+    trunk(pictures())[0].sum().backward()
+    assert torch.equal(trunk.visual.bn1.running_mean, before)
+    assert trunk.visual.bn1.weight.grad.any()
+    trunk.frozen_norms = False
+    trunk.train()(pictures())
+    assert not torch.equal(trunk.visual.bn1.running_mean, before)
+
+
 def small_stream(channels, positions, **settings):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     bert = BertModel(BertConfig(vocab_size=30, intermediate_size=24, **sizes), False)
     return SingleStream(bert, channels, positions, **settings).eval()
+
+
+def test_pooled_means_depend_on_neither_padding_nor_the_order_of_cells():
+    torch.manual_seed(0)
+    stream = small_stream(4, 0, pools_means=True)
+    pieces, cells = torch.tensor([[1, 5, 2, 0]]), torch.randn(1, 3, 4)
+    mask = torch.tensor([[True, True, False]])
+    states = stream.encode(pieces, pieces != 0, cells, mask)
+    mean = states.words[:, :3].mean(1) + states.cells[:, :2].mean(1)
+    torch.testing.assert_close(states.pooled, stream.pooler(mean).tanh())
+    turned = stream.encode(pieces[:, :3], pieces[:, :3] != 0, cells.flip(1), mask.flip(1))
+    torch.testing.assert_close(turned.pooled, states.pooled)
 
 
 def test_cells_are_drawn_without_repeats_from_the_image():
@@ -172,3 +208,13 @@ def test_attention_of_training_equals_that_of_evaluation(precision):
     tolerance = {"fp32": 1e-5, "bf16": 0.03}[precision]
     for left, right in zip(trained, evaluated, strict=True):
         torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
+
+
+def test_classes_have_scores_in_single_precision():
+    torch.manual_seed(0)
+    head = AnswerHead(16, 300)
+    states = torch.randn(4, 16).bfloat16()
+    with autocast("bf16", "cpu"):
+        logits = head(states)
+    assert torch.equal(logits, head(states.float()))
+    assert all(len(row.unique()) == 300 for row in logits)

@@ -178,6 +178,27 @@ def test_words_of_questions_are_masked_on_request_only(maker, pairs):
     assert not (batch.pieces[is_question] == maker.pieces.mask).any()
 
 
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
+    maker = PairBatches(**{**vars(maker), "exchanged": share})
+    wide = np.flatnonzero(~pairs.portrait(FRAMING)[pairs.images])
+    batches = [maker.make(key(wide, number)) for number in range(4)]
+    matching = torch.cat([batch.matching for batch in batches]).double()
+    assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
+
+
+def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
+    records = [
+        {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
+    ]
+    (tmp_path / "own_train.json").write_text(json.dumps(records))
+    pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    own = PairBatches(**{**vars(maker), "index": pairs})
+    rng = np.random.default_rng(0)
+    drawn = {own._other_sentence(pairs[2], rng).text for _ in range(60)}
+    assert drawn == {"1 first", "1 second", "3 first", "3 second"}
+
+
 def test_batches_have_one_orientation_and_cover_the_records():
     portrait = np.arange(103) % 4 == 0
     order = GroupedOrder(portrait, 10, seed=0)

@@ -47,6 +47,13 @@ def test_a_record_is_read(read):
     )
 
 
+def test_train_includes_restval(read):
+    images = [_image(1), _image(2, "restval"), _image(3, "val"), _image(4, "test")]
+    assert [i.image_id for i in read(images, "train")] == [1, 2]
+    assert [i.image_id for i in read(images, "val")] == [3]
+    assert len(read(images)) == 4
+
+
 @pytest.mark.parametrize(
     ("images", "complaint"),
     [

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.own_questions import find_own_questions, read_own_questions
 
 CSV = """\ufeffimage,question,answer,note
@@ -26,6 +27,14 @@ def test_csv_and_json_are_equivalent(tmp_path):
     assert read_own_questions(other).questions == own.questions
     with pytest.raises(ValueError, match=r"contains both questions\.csv and questions\.json"):
         find_own_questions(tmp_path)
+
+
+def test_every_answer_of_a_question_has_the_full_score(tmp_path):
+    path = tmp_path / "questions.csv"
+    path.write_text(CSV, encoding="utf-8")
+    questions = read_own_questions(path).questions
+    answers = AnswerVocabulary(["red", "crimson", "2", "yes"])
+    assert [answers.scores(one) for one in questions] == [{0: 1.0, 1: 1.0}, {2: 1.0}, {3: 1.0}]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from clipnav.vl_tasks.gqa.questions import (
     GqaQuestion,
     read_gqa_questions,
 )
-from clipnav.vl_tasks.gqa.scores import read_gqa_predictions, score_gqa
+from clipnav.vl_tasks.gqa.scores import Share, read_gqa_predictions, score_gqa
 
 GROUPS = {
     "by_structural_type": "accuracyPerStructuralType",
@@ -80,6 +80,50 @@ def files(tmp_path):
         return paths
 
     return write
+
+
+def test_scores_by_hand():
+    def question(answer, structural, group, detailed="", entailed=(), operation="verify"):
+        return msgspec.convert(
+            _question(
+                answer,
+                types={"structural": structural, "semantic": "attr", "detailed": detailed},
+                groups={"global": group, "local": None},
+                semantic=[
+                    {"operation": operation, "argument": argument}
+                    for argument in ("name", "colour", "size")
+                ],
+                entailed=list(entailed),
+            ),
+            GqaQuestion,
+        )
+
+    unbalanced = msgspec.convert(_question("yes", isBalanced=False), GqaQuestion)
+    questions = {
+        "1": question("yes", "verify", "truth", entailed=("1", "2", "6")),
+        "2": question("no", "verify", "truth"),
+        "3": question("yes", "choose", "truth", operation="choose"),
+        "4": question("red", "query", "look", entailed=("5",), operation="query"),
+        "5": question("shape", "query", "look", detailed="compareCommon", operation="query"),
+        "6": unbalanced,
+    }
+    answers = {"1": "yes", "2": "yes", "3": "yes", "4": "red", "5": "color", "6": "yes"}
+    yes_or_no, colours = Choices(("yes", "no"), ("yes",)), Choices(("red", "blue"), ("blue",))
+    choices = {"1": yes_or_no, "2": Choices(("no",), ()), "3": yes_or_no, "4": colours}
+    choices["5"] = Choices((), ())  # "color" fits what is common, whatever is listed here
+    scores = score_gqa(questions, answers, choices, with_consistency=True)
+    assert (scores.accuracy, scores.open) == pytest.approx((60, 50))
+    assert scores.binary == pytest.approx(200 / 3)
+    # Half of the questions that 1 entails (besides itself) are right, and none that 4 entails.
+    assert scores.consistency == pytest.approx(25)
+    assert (scores.validity, scores.plausibility) == pytest.approx((80, 60))
+    # Three "yes" for two "yes" and one "no"; "color" for "shape".
+    truth, look = (3 - 2) ** 2 / 2 + (0 - 1) ** 2 / 1, (1 - 1) ** 2 / 1 + (0 - 1) ** 2 / 1
+    assert scores.distribution == pytest.approx((3 * truth + 2 * look) / 5 / 100)
+    types = {"choose": Share(100, 1), "query": Share(50, 2), "verify": Share(50, 2)}
+    assert scores.by_structural_type == types
+    # "choose name" and "query: name" count as lookups only in exactly this form.
+    assert {steps: share.questions for steps, share in scores.by_steps.items()} == {2: 2, 3: 3}
 
 
 @pytest.mark.parametrize(

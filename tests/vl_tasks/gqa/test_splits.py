@@ -19,6 +19,15 @@ def change(path, edit):
     path.write_text(json.dumps(content))
 
 
+def test_gold_answers_of_a_split_score_100(folder):
+    split = read_scored_split(folder, "val", with_consistency=True)
+    assert (len(split.questions), len(split.entailed_questions)) == (24, 12)
+    questions = [*split.questions, *split.entailed_questions]
+    scores = split.score({one.question_id: one.answer for one in questions})
+    assert (scores.accuracy, scores.consistency, scores.validity) == (100, 100, 100)
+    assert scores.distribution == 0
+
+
 def test_errors_name_file_and_question(folder):
     path = folder / "val_all_questions.json"
     change(path, lambda content: content.pop("val48c"))

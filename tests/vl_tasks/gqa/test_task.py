@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,19 @@ def test_held_out_images_are_not_used_for_training(config, monkeypatch):
     assert {one.image_id[-1] for one in held_out} == {"7"}
     assert not any(one.image_id.endswith("7") for one in learner.examples)
     assert len(held_out) + len(learner.examples) == 96
+
+
+def test_held_out_questions_of_two_files_have_different_ids(config, monkeypatch, tmp_path):
+    monkeypatch.setattr("clipnav.vl_tasks.subsets.is_held_out", lambda image: image.endswith("7"))
+    for path in Path(config.data).glob("*.json"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(
+        tmp_path / "train_balanced_questions.json", tmp_path / "more_balanced_questions.json"
+    )
+    splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
+    changes = {"data": str(tmp_path), "train_splits": ("train", "more"), **splits}
+    with pytest.raises(ValueError, match=r"question \w+ occurs in two of the training splits"):
+        GqaTask(dataclasses.replace(config, **changes))
 
 
 def test_regions_are_found_by_name(config, tmp_path):

@@ -1,3 +1,5 @@
+import gc
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from clipnav.vl_tasks.grids import grid_cache
 from clipnav.vl_tasks.grids.grid_cache import FORMAT, GridCache
 
 
@@ -69,6 +72,33 @@ def test_shards_are_never_overwritten(tmp_path):
     with first.locked():
         assert "e" in first
     assert len(list(tmp_path.iterdir())) == len(names)
+
+
+def test_caches_of_many_shards_hold_few_descriptors(tmp_path, monkeypatch):
+    def descriptors() -> int:
+        gc.collect()  # closes those of caches that are not used any more
+        return len(os.listdir("/dev/fd"))
+
+    monkeypatch.setattr(grid_cache, "_MOST_MAPPED", 4)
+    names = [str(number) for number in range(30)]
+    expected = np.concatenate([grids(1, 2, 2, number) for number in range(30)])
+    before = descriptors()
+    cache = GridCache(tmp_path, "clip-default")
+    for number, name in enumerate(names):
+        cache.add([name], grids(1, 2, 2, number), np.ones((1, 2, 2), bool))
+    assert descriptors() - before <= 4
+    for one in (cache, GridCache(tmp_path, "clip-default")):
+        padded, _ = one.read(names[::-1] + names)
+        assert descriptors() - before <= 8  # of both caches
+        np.testing.assert_array_equal(padded[30:], expected.astype(np.float16))
+        np.testing.assert_array_equal(padded[:30], padded[:29:-1])
+
+
+def test_values_out_of_range_of_float16_are_refused(tmp_path):
+    cache = GridCache(tmp_path, "clip-default")
+    with pytest.raises(ValueError, match=r"too large for float16; .* --grids\.no-keep"):
+        cache.add(["x"], np.full((1, 1, 1, 3), 1e5), np.ones((1, 1, 1), bool))
+    assert not list(tmp_path.iterdir())
 
 
 def test_disk_space_is_checked_before_writing(tmp_path, monkeypatch):

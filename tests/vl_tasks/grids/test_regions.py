@@ -110,3 +110,11 @@ def test_transposed_regions_are_refused(tmp_path, shape, boxes):
     message = rf"'x' \({shape[1]}, 36\) contains a region per column.* of GQA; transpose"
     with pytest.raises(ValueError, match=message):
         read_regions(path, in_rows=True)
+
+
+def test_regions_are_read_where_the_boxes_match_no_axis(tmp_path):
+    padded = np.zeros((2048, 100), np.float32)
+    np.savez(tmp_path / "1.npz", x=padded, bbox=np.zeros((36, 4)), num_bbox=36)
+    assert read_regions(tmp_path / "1.npz").shape == (100, 2048)
+    np.savez(tmp_path / "2.npz", x=padded[:, :36], bbox=np.zeros(0), num_bbox=np.zeros((36, 1)))
+    assert read_regions(tmp_path / "2.npz").shape == (36, 2048)

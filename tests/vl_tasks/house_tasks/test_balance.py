@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,3 +37,10 @@ def test_as_many_as_possible_are_kept():
     assert Counter(balanced(pairs, _key, _answer, 99, rng)) == {("a", "x"): 5, ("a", "y"): 5}
     with_three = balanced(pairs, _key, _answer, 99, rng, min_answers=3)
     assert Counter(with_three) == {("a", "x"): 1, ("a", "y"): 1, ("a", "z"): 1}
+
+
+def test_rare_keys_are_kept_and_chance_is_that_of_the_most_frequent_answer():
+    pairs = [("a", "x"), ("a", "y")] * 50 + [("b", "x"), ("b", "y")]
+    chosen = balanced(pairs, _key, _answer, 6, np.random.default_rng(0))
+    assert Counter(key for key, _ in chosen) == {"a": 4, "b": 2}
+    assert chance([*pairs[:3], ("b", "z")], _key, _answer) == pytest.approx(3 / 4)

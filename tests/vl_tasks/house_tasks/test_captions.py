@@ -25,6 +25,13 @@ def test_captions_mention_the_room_and_the_largest_thing(images):
                 assert any(f"{largest.colour} {word}" in caption for word in words)
 
 
+def test_captions_name_the_correct_side():
+    image = HouseImage(1, "", "", (Thing("sofa", "red", 0.2, -0.6, 2.0),), "", frozenset())
+    captions = {c for k in range(9) for c in write_captions(image, np.random.default_rng(k))}
+    assert any("on the left" in caption for caption in captions)
+    assert not any("right" in caption or "middle" in caption for caption in captions)
+
+
 def test_captions_with_a_room_mention_only_things_in_it():
     bed = Thing("bed", "red", 0.1, 0.0, 2.0, room="bedroom")
     shelf = Thing("bookshelf", "blue", 0.2, 0.5, 4.0, room="hallway")

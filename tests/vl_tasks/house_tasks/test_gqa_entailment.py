@@ -34,3 +34,21 @@ def test_equivalent_questions_have_equal_answers_and_entail_each_other(scenes, q
         other = scenes[one.image.image_id].question(*key)
         assert other.answer == one.answer
         assert (one.kind, one.subject) in entailed_keys(other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "answer", "keys"),
+    [
+        ("both", "a b", "no", []),
+        ("either", "a b", "yes", []),
+        ("either", "a b", "no", ["existence a", "existence b", "both a b"]),
+        ("verify-room", "office", "no", []),
+        ("verify-room", "office", "yes", ["room"]),
+        ("room", "", "office", ["verify-room office"]),
+        ("verify-colour", "a red", "no", ["existence a"]),
+    ],
+)
+def test_entailment_by_hand(images, kind, subject, answer, keys):
+    question = Scene(images[0]).question("existence", ("no such thing",))
+    changed = type(question)(kind, tuple(subject.split()), answer, question.image)
+    assert [" ".join((one, *parts)) for one, parts in entailed_keys(changed)] == keys

@@ -159,3 +159,12 @@ def test_answers_and_programs_by_hand(scene, kind, subject, answer, steps):
         for one in program(question, scene)
     ]
     assert written == steps
+
+
+def test_unclear_questions_have_no_answer(scene):
+    assert scene.answer("verify-room", ("gym",)) is None  # it may be visible
+    assert scene.answer("choose-room", ("gym", "office")) is None
+    assert scene.answer("colour", ("rug",)) is None
+    assert scene.answer("query-object", ("left", "sofa")) is None
+    with pytest.raises(ValueError, match=r"image 1 does not answer colour \('rug',\)"):
+        scene.question("colour", ("rug",))

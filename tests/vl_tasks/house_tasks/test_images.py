@@ -39,6 +39,18 @@ def test_things_are_read_from_ids_and_depth():
     assert television.across == pytest.approx(-1 + 7 / 39)
 
 
+def test_singles_are_clearly_visible_and_unique_by_name():
+    chair, far, lamp = (
+        Thing("chair", "red", 0.05, 0.0, 1.0),
+        Thing("chair", "red", 0.002, 0.0, 5.0),
+        Thing("floor lamp", "blue", 0.02, 0.5, 3.0),
+    )
+    image = HouseImage(1, "1.jpg", "house_00", (chair, lamp, far), "", frozenset())
+    assert image.singles == [lamp]
+    assert image.single("chair") is None
+    assert image.single("sofa") is None
+
+
 def test_a_name_can_mean_things_of_narrower_names():
     door, front = Thing("door", "red", 0.1, 0.0, 1.0), Thing("front door", "blue", 0.1, 0.5, 1.0)
     both = HouseImage(1, "1.jpg", "house_00", (door, front), "", frozenset())

@@ -49,6 +49,16 @@ def test_lexicons_name_all_things_rooms_and_colours(language):
     assert SYNONYMS["sofa"][0] in lexicon.nouns
 
 
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_word_names_two_things(language):
+    names = defaultdict(set)
+    for name in THINGS:
+        for entry in lexicon_of(language).nouns[name]:
+            word = entry.get("singular") or entry.get("direct") or entry["nominative"]
+            names[entry.get("of", ""), word].add(name)
+    assert [word for word, things in names.items() if len(things) > 1] == []
+
+
 @pytest.mark.parametrize(
     ("language", "name", "of_colour", "form", "expected"),
     [

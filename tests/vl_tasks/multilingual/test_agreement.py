@@ -1,10 +1,11 @@
 """The agreement of the languages: groups of questions, its loss, and settings without effect."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from clipnav.vl_tasks.multilingual.task import MultilingualTask
+from clipnav.vl_tasks.multilingual.task import MultilingualTask, group_means
 from clipnav.vl_tasks.specs import parse_task
 from tests.vl_tasks.multilingual.conftest import NEW, SMALL
 
@@ -17,6 +18,12 @@ FLAGS = (
 def learner(languages, *flags):
     words = (*FLAGS, "--data", languages, *flags)
     return MultilingualTask(parse_task("vqa", [str(word) for word in words]))
+
+
+def test_means_are_those_of_the_rows_of_a_group():
+    values = torch.tensor([[1.0, 2.0], [5.0, 0.0], [3.0, 4.0], [7.0, 7.0]])
+    means = group_means(values, np.array([8, 3, 8, 5]))
+    assert means.tolist() == [[2.0, 3.0], [5.0, 0.0], [2.0, 3.0], [7.0, 7.0]]
 
 
 def test_a_question_is_in_a_batch_in_all_languages(languages):

@@ -38,6 +38,27 @@ def test_positions_distinguish_visual_tokens(positions):
     assert torch.allclose(pooled, mirrored, atol=1e-5) == (positions == 0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("pools_means", [False, True])
+def test_padding_of_words_and_images_has_no_effect(pools_means):
+    network = stream(4, pools_means=pools_means)
+    grid = torch.randn(1, 3, 4, 12)
+    mask = torch.ones(1, 3, 4, dtype=torch.bool)
+    pieces = torch.tensor([[2, 7, 3]])
+    alone = network(pieces, grid, mask, None).pooled
+    padded = torch.cat([grid, torch.randn(1, 1, 4, 12)], dim=1)
+    longer = torch.cat([mask, torch.zeros(1, 1, 4, dtype=torch.bool)], dim=1)
+    other = network(torch.tensor([[2, 7, 3, 0, 0]]), padded, longer, None).pooled
+    torch.testing.assert_close(alone, other)
+
+
+def test_means_are_those_of_words_and_visual_tokens():
+    network, mask = stream(4, pools_means=True), torch.ones(1, 3, 4, dtype=torch.bool)
+    states = network(torch.tensor([[2, 7, 3]]), torch.randn(1, 3, 4, 12), mask, None)
+    expected = network.pooler(states.words.mean(1) + states.cells.mean(1)).tanh()
+    torch.testing.assert_close(states.pooled, expected)
+
+
 def test_tokens_of_a_vit_include_the_class_token():
     torch.manual_seed(0)
     trunk = Trunk(tower(VIT), faithful=True, tokens=True).eval()

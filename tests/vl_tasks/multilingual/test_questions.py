@@ -2,14 +2,18 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
-from clipnav.vl_tasks.multilingual.task import score_languages
+from clipnav.vl_tasks.multilingual.task import MultilingualTask, score_languages
 from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
+from clipnav.vl_tasks.subsets import is_held_out
+from tests.vl_tasks.small_networks import preset
 
 HEADER = "image_file\tquestion\tanswer_label\tquestion_type\tlang\n"
 ROWS = (
@@ -136,6 +140,16 @@ def test_answers_without_a_given_vocabulary_are_normalised(tmp_path):
         read_tsv(tsv(tmp_path, rows.replace("Yes", "The")), None, {})
 
 
+def test_labels_are_scored_in_the_form_of_the_given_vocabulary(tmp_path):
+    rows = HEADER + "a.jpg\twhat?\tT-shirt\t\ten\nb.jpg\twhat?\tX-ray\t\ten\n"
+    questions = read_tsv(tsv(tmp_path, rows), ["<unk>", "t shirt", "X-ray"], {})
+    assert [one.majority_answer for one in questions] == ["T-shirt", "X-ray"]
+    answers = {
+        one.question_id: text for one, text in zip(questions, ("t shirt", "X-ray"), strict=True)
+    }
+    assert score_languages(questions, {"en": answers}).accuracy == 100.0
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -177,3 +191,21 @@ def test_accuracy_per_language_and_consistency(tmp_path):
         "accuracy 50.00 (V2, 6 questions in 2 languages): en 66.67, fr 33.33; consistency 66.67"
     )
     assert asdict(scores)["shared"] == 3
+
+
+def test_questions_of_two_files_are_different_and_held_out_as_in_pre_training(
+    tmp_path, monkeypatch
+):
+    network = SimpleNamespace(network=None, metadata={}, encode=lambda questions: None)
+    monkeypatch.setattr(MultilingualTask, "make_inputs", lambda self: network)
+    names = [f"photos/COCO_train2014_{number:012d}.jpg" for number in range(7, 87)]
+    for file, row in {"more": "what is it?\tlamp\twhat", "train": "is it red?\tyes\tis it"}.items():
+        rows = "".join(f"{name}\t{row}\ten\n" for name in names)
+        tsv(tmp_path, HEADER + rows).rename(tmp_path / f"{file}.tsv")
+    changes = {"data": str(tmp_path), "train_splits": ("train", "more"), "agreement": 0.0}
+    learner = MultilingualTask(replace(preset("vqa", "small-multilingual"), **changes))
+    assert sorted(learner.answers.answers) == ["lamp", "yes"]
+    held = learner.splits["held-out"]
+    assert len({one.question_id for one in (*learner.examples, *held)}) == 160
+    expected = {k for k, name in enumerate(names) if is_held_out(Path(name).stem)}
+    assert {one.image_id % len(names) for one in held} == expected

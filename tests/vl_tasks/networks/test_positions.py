@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from clipnav.vl_tasks.grids.grids import Grids
@@ -23,6 +25,15 @@ def test_positions_are_relative_to_the_image_and_independent_of_padding():
     # The middle of a row of three is that of a row of one.
     row, lone = torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 1, dtype=torch.bool)
     assert torch.allclose(waves(row)[0, 1], waves(lone)[0, 0], atol=1e-6)
+
+
+def test_waves_are_sines_and_cosines_of_doubled_frequencies():
+    actual = waves(torch.ones(1, 4, dtype=torch.bool))[0]
+    expected = [
+        [wave(math.pi * (cell + 0.5) / 4 * 2**k) for wave in (math.sin, math.cos) for k in range(4)]
+        for cell in range(4)
+    ]
+    torch.testing.assert_close(actual, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_mcan_distinguishes_left_and_right_only_with_positions():

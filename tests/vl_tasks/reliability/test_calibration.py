@@ -72,3 +72,12 @@ def test_bins_have_the_edges_of_the_original(bins):
                 expected += gap * inside.mean()
         found = expected_calibration_error(accuracy, confidence, bins)
         assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_calibration_error_and_edges_by_hand():
+    # Two bins of 0.5: (0.2, 0.4) with accuracies (0, 1), and 1.0 with accuracy 0.5.
+    found = expected_calibration_error(np.array([0, 1, 0.5]), np.array([0.2, 0.4, 1.0]), bins=2)
+    assert found == pytest.approx((2 * abs(0.3 - 0.5) + abs(1 - 0.5)) / 3)
+    # Edges of processors with fused multiply-add.
+    assert bin_edges(15)[[3, 6, 12]].tolist() == np.float32([0.2 + 2e-8, 0.4 + 3e-8, 0.8]).tolist()
+    assert bin_edges(20)[11] == np.float32(0.55)

@@ -77,3 +77,29 @@ def test_best_possible_effective_reliability_is_that_of_the_original(original):
         ):
             assert value == pytest.approx(about["val"][f"best_{name}_c@{cost:g}"], abs=1e-6)
     assert select_best(Answers(np.zeros(3), np.ones(3))).risk is None
+
+
+def test_cost_thresholds_follow_sums_in_the_order_of_the_original():
+    # 0.3 - 1 + 1 is above 0.3 by one bit, so that the last answer sets the threshold.
+    answers = Answers(np.array([1, 0, 1, 0.3]), np.array([0.25, 0.77, 0.76, 0.85]))
+    assert cost_threshold(answers, 1) == 0.25
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        count = int(rng.integers(1, 60))
+        accuracy = rng.choice([0, 0.3, 0.6, 0.9, 1], count, p=[0.25, 0.1, 0.1, 0.1, 0.45])
+        confidence = np.round(rng.random(count), 2)
+        for cost in (1, 10, 100):
+            total, best, expected = 0.0, -np.inf, None
+            for one in sorted(range(count), key=lambda one: -confidence[one]):
+                if total > best:
+                    best, expected = total, confidence[one]
+                total += accuracy[one] if accuracy[one] else -cost
+            assert cost_threshold(Answers(accuracy, confidence), cost) == expected
+
+
+def test_the_variants_differ_at_the_threshold():
+    answers = Answers(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.6]))
+    assert risk_scores(answers, (0.5,)).coverage[0.5] == 0.75  # the risk of all is not below 0.5
+    assert cost_threshold(answers, 1) == 0.7  # answers above it are correct
+    assert select_above(answers, 0.7).coverage == 0.5
+    assert select_above(answers, 0.9).risk is None

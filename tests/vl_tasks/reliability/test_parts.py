@@ -29,6 +29,13 @@ def test_images_are_divided_at_random_without_overlap(tmp_path):
     assert read_parts(tmp_path / "parts.json") == parts
 
 
+def test_questions_of_an_image_stay_together():
+    divided = questions_of_parts(QUESTIONS, parts := divide_images(QUESTIONS), "it")
+    assert {name: len(rows) for name, rows in divided.items()} == {
+        name: 3 * len(ids) for name, ids in parts.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("shares", "problem"),
     [

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
+from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.scores.metrics import Answers
 from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
     ScoredAnswers,
+    curve_points,
     mixture,
     model_report,
     reliability_intervals,
+    score_answers,
 )
 
 RISKS = (0.05, 0.2)
@@ -50,6 +53,16 @@ def test_a_resample_of_each_image_once_gives_the_scores_themselves(monkeypatch):
     assert ends["Phi_10"][0] == pytest.approx(100 * gain)
 
 
+def test_intervals_are_wider_if_the_questions_of_an_image_agree():
+    one, rows = scored(150).answers, np.repeat(np.arange(150), 4)
+    answers = Answers(one.accuracy[rows], one.confidence[rows])
+    together, separate = (
+        np.ptp(reliability_intervals(ScoredAnswers(answers, images), RISKS, {}, 200)["accuracy"])
+        for images in (rows, np.arange(600))
+    )
+    assert together > 1.5 * separate
+
+
 def test_thresholds_of_val_are_applied_to_test():
     model = ModelAnswers("m", scored(2000, seed=3), scored(2000, seed=4))
     found = model_report(model, resamples=0)["with the threshold of val at 20%"]
@@ -58,6 +71,22 @@ def test_thresholds_of_val_are_applied_to_test():
     assert found["coverage"] == pytest.approx(100 * answered.mean())
     assert found["risk"] == pytest.approx(100 * (1 - test.accuracy[answered].mean()))
     assert found["risk"] == pytest.approx(20, abs=5)
+
+
+def test_curves_and_scores_by_hand():
+    one = Answers(np.array([1.0, 0, 1, 0]), np.array([0.9, 0.9, 0.5, 0.1]))
+    coverage, risk = curve_points(ScoredAnswers(one, np.arange(4)))
+    assert coverage.tolist() == [50, 75, 100]
+    assert risk == pytest.approx([50, 100 / 3, 50])
+    questions = [Question(5, 9, "?", ("yes",) * 10), Question(6, 4, "?", ("no",) * 10)]
+    found = score_answers({6: ("yes", 0.25), 5: ("yes", 0.75)}, questions, "V3")
+    assert found.answers.accuracy.tolist() == [1, 0]
+    assert found.answers.confidence.tolist() == [0.75, 0.25]
+    assert found.images.tolist() == [1, 0]
+    single = ScoredAnswers(Answers(np.ones(1), np.full(1, 0.5)), np.zeros(1, int))
+    report = model_report(ModelAnswers("m", single, single), resamples=20)
+    assert report["AUC"] is None
+    assert report["accuracy"] == {"value": 100.0, "low": 100.0, "high": 100.0}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -97,6 +98,18 @@ def test_outputs_are_computed_once_per_content(blind_run, tmp_path, monkeypatch)
     outputs_of(blind_run, config, other, {})
     assert len(computed) == 2
     assert len(list((tmp_path / "vqa_outputs").glob("*.safetensors"))) == 2
+
+
+def test_changed_images_are_answered_again(blind_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    config = read_config(blind_run, VqaConfig)
+    image = tmp_path / "1.png"
+    image.write_bytes(b"one")
+    keys = {outputs_module._key(blind_run, config, QUESTIONS, {1: image})}
+    image.write_bytes(b"two")
+    os.utime(image, (1, 1))  # a clock can give two files that follow each other the same time
+    keys.add(outputs_module._key(blind_run, config, QUESTIONS, {1: image}))
+    assert len(keys) == 2
 
 
 def test_an_interrupted_computation_leaves_nothing(blind_run, tmp_path, monkeypatch):

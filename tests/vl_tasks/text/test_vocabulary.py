@@ -9,6 +9,14 @@ def vocabulary():
     return Vocabulary.build((s.split() for s in sentences), min_count=2)
 
 
+def test_sentences_are_truncated_and_padded(vocabulary):
+    assert vocabulary.words == ("a", "red")  # frequent words come first
+    assert (len(vocabulary), vocabulary.unknown) == (4, 3)
+    encoded = vocabulary.encode([["a", "red", "sofa", "a"], ["red"], []], 3)
+    assert encoded.tolist() == [[1, 2, 3], [2, 0, 0], [0, 0, 0]]
+    assert vocabulary.decode([2, 3, 0, 1]) == ["red", "UNK"]
+
+
 def test_a_saved_vocabulary_is_loaded(vocabulary, tmp_path):
     vocabulary.save(tmp_path / "words.json")
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary

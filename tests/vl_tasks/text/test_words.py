@@ -28,3 +28,9 @@ def test_tokenizers_match_the_originals(text, ours, openvqa, mmf):
     assert tokenize_sentence(text, "openvqa") == openvqa.split()
     # mmf treats punctuation marks with spaces between them as one word.
     assert tokenize_sentence(text, "mmf") == [word.replace("~", " ") for word in mmf.split()]
+
+
+def test_only_mmf_keeps_punctuation_without_words():
+    assert tokenize_sentence("?!", "ours") == tokenize_sentence("?!", "openvqa") == []
+    assert tokenize_sentence("?,", "mmf") == []
+    assert tokenize_sentence("?!", "mmf") == ["!"]

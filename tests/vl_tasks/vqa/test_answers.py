@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary, normalised, soft_scores
 from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
 from clipnav.vl_tasks.vqa.answering import _class_of, as_questions
 from clipnav.vl_tasks.vqa.task import SoftTargets
 
@@ -24,6 +25,22 @@ def test_the_scores_of_ten_annotators_are_those_of_vilt(answers):
     counts = Counter(normalised(answer) for answer in answers)
     expected = {answer: steps[min(n, 4)] for answer, n in counts.items()}
     assert soft_scores(answers) == pytest.approx(expected)
+
+
+def test_a_soft_score_is_the_accuracy_of_the_answer():
+    answers = ["red"] * 3 + ["a dark red"] * 2 + ["blue"] * 5
+    for answer, score in soft_scores(answers).items():
+        assert score == pytest.approx(vqa_accuracy(answer, answers))
+
+
+def test_frequent_majority_answers():
+    counts = {"Yes.": 9, "two": 10, "zebra": 8}
+    questions = [_question(1, majority=one) for one, count in counts.items() for _ in range(count)]
+    assert AnswerVocabulary.build(questions).answers == ("2", "yes")
+    # Without a majority answer, the commonest one counts, after normalising.
+    for answers, commonest in {"e d c d e": "d", "Yes yes. YES no no": "yes"}.items():
+        asked = _question(1, *answers.split())
+        assert AnswerVocabulary.build([asked], min_count=1).answers == (commonest,)
 
 
 def test_targets():

@@ -4,7 +4,7 @@ import torch
 from clipnav.vl_tasks.classification.inputs import FeatureNetwork
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import UnbiasedNorm
-from clipnav.vl_tasks.networks.movie_mcan import padded_square
+from clipnav.vl_tasks.networks.movie_mcan import MovieMcan, padded_square
 from clipnav.vl_tasks.settings.networks import McanConfig, PythiaConfig
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 from tests.vl_tasks.small_networks import preset
@@ -92,6 +92,16 @@ def test_faithful_movie_mcan_attends_to_padding_cells(padded_grids):
         padded_square(
             Grids(torch.zeros(1, 99, 2), torch.ones(1, 99, dtype=torch.bool), (33, 3)), 32
         )
+
+
+def test_movie_mcan_answers_by_its_fused_branch(padded_grids):
+    tight, _ = padded_grids()
+    config = McanConfig(16, 24, 1, 4, 8, 32, dropout=0.0)
+    torch.manual_seed(2)
+    model = MovieMcan(6, 9, 7, 5, config)
+    with torch.no_grad():
+        together = model.train()(tight, TOKENS)
+        torch.testing.assert_close(model.eval()(tight, TOKENS), together[:, 0])
 
 
 def test_faithful_mcan_has_the_layer_norms_of_openvqa(padded_grids):
