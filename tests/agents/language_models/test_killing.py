@@ -28,6 +28,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 def test_a_killed_run_resumes_without_sending_a_request_twice(houses, serve, tmp_path):
     oracle, count, hold = Oracle(houses), itertools.count(), threading.Event()
     waiting = threading.Barrier(3)  # both workers and this test

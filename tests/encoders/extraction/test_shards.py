@@ -81,6 +81,7 @@ def test_the_index_of_a_shard_is_read_from_text_or_launcher(tmp_path: Path):
     assert path.name == "store-00003-of-00016.safetensors"
 
 
+@pytest.mark.long
 def test_killed_and_resumed_shards_equal_an_uninterrupted_run(tiny_resnet: Path, tmp_path: Path):
     whole, output = tmp_path / "whole" / "store.safetensors", tmp_path / "store.safetensors"
     encoder = ClipEncoder.load(str(tiny_resnet), device="cpu")

@@ -46,6 +46,7 @@ def test_converted_files_are_read_as_vqa_v2(source, tmp_path):
     assert np.asarray(read_image(images[test[2].image_id])).max() == 40
 
 
+@pytest.mark.long
 def test_the_installed_package_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(easy_vqa, "atomic_write", nullcontext)  # a thousand images
     files = convert_easy_vqa(tmp_path, splits=["test"])

@@ -69,6 +69,7 @@ def walks_of():
     return walks
 
 
+@pytest.mark.long
 def test_the_walks_are_those_of_the_environments_teacher(export_of, walks_of):
     _, config = export_of("streamvln")
     settings = continuous_settings(config)

@@ -100,6 +100,7 @@ def run(tmp_path_factory, small_encoder):
     return folder
 
 
+@pytest.mark.long
 def test_a_run_is_exported_with_the_experts_labels(run, tmp_path):
     config = DemonstrationConfig(
         tmp_path / "export",
