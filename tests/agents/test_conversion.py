@@ -9,17 +9,16 @@ import torch
 
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.duet.agent import map_features
-from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
-from clipnav.agents.hamt.conversion import convert_hamt
 from clipnav.agents.hamt.learner import HistoryLearner
 from clipnav.agents.hamt.model import HistoryTransformer
 from clipnav.agents.hamt.settings import HistoryTrainConfig, HistoryTransformerConfig
 from clipnav.agents.settings import read_agent_config
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
+from tests.agents.original_names import DUET, HAMT, original_name
 
 SIZES = {
     "hidden_size": 24,
@@ -62,37 +61,27 @@ def hamt(doors_run, words):
     return random_weights(HistoryTransformer(HistoryTransformerConfig(**SIZES), words, width, 4))
 
 
-def original_names(convert, published):
-    """Return published names by the names of our networks."""
-    return {new: old for old, weight in published.items() for new in convert({old: weight})}
+def renamed(network, table, parts):
+    """Return copies of the weights of a network under the names of the original."""
+    weights = {original_name(name, table): x.clone() for name, x in network.state_dict().items()}
+    types = [weights.pop(original_name(f"{part}.type_embedding", table)) for part in parts]
+    return {**weights, PREFIX + TYPES: torch.stack(types)}
 
 
 @pytest.fixture
-def duet_weights(duet, golden):
+def duet_weights(duet):
     """Weights of the network under the names of the original."""
-    names = original_names(convert_duet, golden("duet_weights.safetensors"))
-    weights = duet.state_dict()
-    types = [weights.pop(f"{part}.type_embedding") for part in ("text", "panorama")]
-    named = {PREFIX + names[name]: weight.clone() for name, weight in weights.items()}
-    return {**named, PREFIX + TYPES: torch.stack(types)}
+    return renamed(duet, DUET, ("text", "panorama"))
 
 
 @pytest.fixture
-def hamt_weights(hamt, golden):
+def hamt_weights(hamt):
     """Weights of the network under the names, and in the shapes, of the original."""
-    tensors = golden("duet_hamt.safetensors")
-    published = {
-        name.removeprefix("weight."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("weight.")
-    }
-    names = original_names(convert_hamt, published)
-    weights = hamt.state_dict()
-    types = [weights.pop(f"{part}.type_embedding") for part in ("text", "observation")]
-    weights["history.start"] = weights["history.start"].reshape(1, 1, 24)
-    weights["history.type_embedding"] = weights["history.type_embedding"].reshape(1, 24)
-    named = {PREFIX + names[name]: weight.clone() for name, weight in weights.items()}
-    return {**named, PREFIX + TYPES: torch.stack(types)}
+    weights = renamed(hamt, HAMT, ("text", "observation"))
+    for name, shape in (("cls_token", (1, 1, 24)), ("type_embedding.weight", (1, 24))):
+        full = f"{PREFIX}hist_embeddings.{name}"
+        weights[full] = weights[full].reshape(shape)
+    return weights
 
 
 def saved(path, weights):

@@ -1,0 +1,93 @@
+"""Names of the weights of DUET and HAMT in the published code, by our names."""
+
+import re
+
+# `map_nav_src/models/vilmodel.py`
+DUET = (
+    (r"^text\.words", "embeddings.word_embeddings"),
+    (r"^text\.positions", "embeddings.position_embeddings"),
+    (r"^text\.norm", "embeddings.LayerNorm"),
+    (r"^text\.layers\.(\d+)\.feed_forward\.inner", r"lang_encoder.layer.\1.intermediate.dense"),
+    (r"^text\.layers\.(\d+)\.feed_forward\.outer", r"lang_encoder.layer.\1.output.dense"),
+    (r"^text\.layers\.(\d+)\.feed_forward\.norm", r"lang_encoder.layer.\1.output.LayerNorm"),
+    (r"^text\.layers", "lang_encoder.layer"),
+    (r"^panorama\.features_norm", "img_embeddings.img_layer_norm"),
+    (r"^panorama\.features", "img_embeddings.img_linear"),
+    (r"^panorama\.directions_norm", "img_embeddings.loc_layer_norm"),
+    (r"^panorama\.directions", "img_embeddings.loc_linear"),
+    (r"^panorama\.types", "img_embeddings.nav_type_embedding"),
+    (r"^panorama\.norm", "img_embeddings.layer_norm"),
+    (r"^panorama\.final_norm", "img_embeddings.pano_encoder.norm"),
+    (r"^panorama\.layers", "img_embeddings.pano_encoder.layers"),
+    (r"^global_branch\.position_norm", "global_encoder.gmap_pos_embeddings.1"),
+    (r"^global_branch\.position", "global_encoder.gmap_pos_embeddings.0"),
+    (r"^global_branch\.steps", "global_encoder.gmap_step_embeddings"),
+    (r"^global_branch\.distance", "global_encoder.sprel_linear"),
+    (r"^local_branch\.position_norm", "local_encoder.vp_pos_embeddings.1"),
+    (r"^local_branch\.position", "local_encoder.vp_pos_embeddings.0"),
+    (r"^(global|local)_branch\.layers", r"\1_encoder.encoder.x_layers"),
+    (r"\.cross\.(query|key|value)", r".visual_attention.att.\1"),
+    (r"\.cross\.output", ".visual_attention.output.dense"),
+    (r"\.cross\.norm", ".visual_attention.output.LayerNorm"),
+    (r"\.visual\.feed_forward\.inner", ".visn_inter.dense"),
+    (r"\.visual\.feed_forward\.outer", ".visn_output.dense"),
+    (r"\.visual\.feed_forward\.norm", ".visn_output.LayerNorm"),
+    (r"\.visual\.attention\.", ".visn_self_att."),
+    (r"(\.attention|\.visn_self_att)\.(query|key|value)", r"\1.self.\2"),
+    (r"(\.attention|\.visn_self_att)\.output\.", r"\1.output.dense."),
+    (r"(\.attention|\.visn_self_att)\.norm", r"\1.output.LayerNorm"),
+    (r"^(global|local)_head", r"\1_sap_head.net"),
+    (r"^gate", "sap_fuse_linear.net"),
+    (r"\.net\.inner", ".net.0"),
+    (r"\.net\.norm", ".net.2"),
+    (r"\.net\.outer", ".net.3"),
+)
+# `finetune_src/models/vilmodel_cmt.py`
+HAMT = (
+    (r"^text\.words", "embeddings.word_embeddings"),
+    (r"^text\.positions", "embeddings.position_embeddings"),
+    (r"^text\.norm", "embeddings.LayerNorm"),
+    (r"^text\.layers", "encoder.layer"),
+    (r"^layers", "encoder.x_layers"),
+    (r"\.language\.feed_forward\.inner", ".lang_inter.dense"),
+    (r"\.language\.feed_forward\.outer", ".lang_output.dense"),
+    (r"\.language\.feed_forward\.norm", ".lang_output.LayerNorm"),
+    (r"\.language\.attention", ".lang_self_att"),
+    (r"\.visual\.feed_forward\.inner", ".visn_inter.dense"),
+    (r"\.visual\.feed_forward\.outer", ".visn_output.dense"),
+    (r"\.visual\.feed_forward\.norm", ".visn_output.LayerNorm"),
+    (r"\.visual\.attention", ".visn_self_att"),
+    (r"\.cross\.(query|key|value)", r".visual_attention.att.\1"),
+    (r"\.cross\.output", ".visual_attention.output.dense"),
+    (r"\.cross\.norm", ".visual_attention.output.LayerNorm"),
+    (r"^history\.layers", "hist_embeddings.pano_encoder.layer"),
+    (r"\.feed_forward\.inner", ".intermediate.dense"),
+    (r"\.feed_forward\.outer", ".output.dense"),
+    (r"\.feed_forward\.norm", ".output.LayerNorm"),
+    (r"(\.attention|_self_att)\.(query|key|value)", r"\1.self.\2"),
+    (r"(\.attention|_self_att)\.output\.(?!dense|LayerNorm)", r"\1.output.dense."),
+    (r"(\.attention|_self_att)\.norm", r"\1.output.LayerNorm"),
+    (r"^history\.start", "hist_embeddings.cls_token"),
+    (r"^history\.type_embedding", "hist_embeddings.type_embedding.weight"),
+    (r"^history\.numbers", "hist_embeddings.position_embeddings"),
+    (r"^history\.norm", "hist_embeddings.layer_norm"),
+    (r"^history\.view\.", "hist_embeddings."),
+    (r"^history\.panorama\.", "hist_embeddings.pano_"),
+    (r"^observation\.types", "img_embeddings.nav_type_embedding"),
+    (r"^observation\.norm", "img_embeddings.layer_norm"),
+    (r"^observation\.view\.", "img_embeddings."),
+    (r"(\.|_)features_norm", r"\1img_layer_norm"),
+    (r"(\.|_)features", r"\1img_linear"),
+    (r"(\.|_)angles_norm", r"\1ang_layer_norm"),
+    (r"(\.|_)angles", r"\1ang_linear"),
+    (r"^head\.inner", "next_action.net.0"),
+    (r"^head\.norm", "next_action.net.2"),
+    (r"^head\.outer", "next_action.net.4"),
+)
+
+
+def original_name(name, table):
+    """Return the published name of one of our weights."""
+    for ours, theirs in table:
+        name = re.sub(ours, theirs, name)
+    return f"module.vln_bert.{name}"
