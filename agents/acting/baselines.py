@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.storage.features.view_grid import STEP
 from clipnav.training.streams import Stream
@@ -59,7 +60,7 @@ class ForwardAgent:
         possible = observation["action_mask"][live].astype(bool)
         possible[:, STOP] = False
         while True:
-            side = (headings - self._heading[live, None] + np.pi) % (2 * np.pi) - np.pi
+            side = wrap_angle(headings - self._heading[live, None])
             ahead = possible & (np.abs(side) < _SIGHT)
             willing = (self._moves[live] > 0) & (self._patience[live] > 0)
             turning = live[willing & ~ahead.any(1)]

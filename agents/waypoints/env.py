@@ -18,6 +18,7 @@ from clipnav.envs.continuous.experts import waypoint_actions
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.navigation.device_features import DeviceView
 from clipnav.envs.navigation.observations import angle_feature, panorama_angles, view_angles
@@ -75,7 +76,7 @@ def places_around(floor: ContinuousFloor, position: np.ndarray) -> Places:
     score = np.minimum(free, 2 * _FARTHEST) + 0.5 * np.minimum(middle, 2 * _FARTHEST)
     chosen: list[int] = []
     for k in np.argsort(-score, kind="stable"):
-        apart = [abs((headings[k] - headings[c] + np.pi) % (2 * np.pi) - np.pi) for c in chosen]
+        apart = [abs(wrap_angle(headings[k] - headings[c])) for c in chosen]
         is_apart = all(angle >= _APART - 1e-9 for angle in apart)
         if is_apart and free[k] - _BEFORE_OBSTACLES >= _NEAREST and len(chosen) < MOST_PLACES:
             chosen.append(int(k))

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from clipnav.encoders.pretraining.contrastive import CaptionBatch
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.captions import contradict, sample_caption
 from clipnav.envs.houses.views.view_facts import Fact, ViewFacts, view_facts
@@ -183,7 +184,7 @@ def view_directions(
     sine, cosine = (f(elevation).astype(np.float32)[:, None, None] for f in (np.sin, np.cos))
     forward, up = cosine - y * sine, sine + y * cosine
     azimuth = np.arctan2(x, forward) + heading.astype(np.float32)[:, None, None]
-    azimuth = (azimuth + np.pi) % (2 * np.pi) - np.pi
+    azimuth = wrap_angle(azimuth)
     return np.stack([azimuth, np.arctan2(up, np.hypot(x, forward))], axis=-1)
 
 

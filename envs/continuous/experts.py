@@ -22,6 +22,7 @@ from clipnav.envs.continuous.settings import (
     Follower,
 )
 from clipnav.envs.continuous.simulator import Floor
+from clipnav.envs.graphs import wrap_angle
 
 _EPSILON = 1e-6  # radians, and metres
 
@@ -65,15 +66,10 @@ class CompatFollower:
         x -= _EPSILON  # so that the way back has a direction
         # Heading of the rotation from the axis of heading 0 to the way; its tilt is ignored.
         wanted = 2 * np.arctan2(x, np.linalg.norm([x, y, z]) + y)
-        off = _wrapped(wanted - heading)
+        off = wrap_angle(wanted - heading)
         if abs(off) <= self._turn + _EPSILON:
             return FORWARD
-        return LEFT if abs(_wrapped(off + self._turn)) < abs(off) else RIGHT
-
-
-def _wrapped(angle: float) -> float:
-    """Return an angle in radians as one from -pi to pi."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+        return LEFT if abs(wrap_angle(off + self._turn)) < abs(off) else RIGHT
 
 
 GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops

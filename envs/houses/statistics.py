@@ -20,6 +20,7 @@ import numpy as np
 
 from clipnav.connectivity import read_scans
 from clipnav.envs.episodes.annotations import PathRecord
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
@@ -179,7 +180,7 @@ def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, 
             candidates.append(len(neighbours))
             shared.append((views == views[right]).sum() > 1)
             if facing is not None:
-                change = np.degrees(np.abs(_wrapped(headings - facing)))
+                change = np.degrees(np.abs(wrap_angle(headings - facing)))
                 turns.append(change[right])
                 straightest.append(change[right] <= change.min() + 1e-9)
             facing = headings[right]
@@ -273,7 +274,7 @@ def _side_words(graphs: Graphs, pairs: Sequence[tuple[PathRecord, str]]) -> dict
     for record, text in pairs:
         graph = graphs[record.scan]
         steps = np.diff(graph.positions[[graph.index(v) for v in record.path]], axis=0)
-        changes = np.degrees(_wrapped(np.diff(np.arctan2(steps[:, 0], steps[:, 1]))))
+        changes = np.degrees(wrap_angle(np.diff(np.arctan2(steps[:, 0], steps[:, 1]))))
         large = changes[np.abs(changes) > BIG_TURN]
         sides = _SIDE.findall(text)
         counts.append(len(sides))
@@ -367,27 +368,18 @@ def _trigrams(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     return zip(padded, padded[1:], padded[2:], strict=False)
 
 
-def _wrapped(angle: np.ndarray) -> np.ndarray:
-    """Return angles in radians between -pi and pi."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
-
-
-def statistics_table(
-    folders: Mapping[Path, Path | None], width: int = 12, texts: str = "val_unseen"
-) -> str:
+def statistics_table(folders: Mapping[Path, Path | None]) -> str:
     """Return the statistics of graphs and texts, one column each; stars mark what is out of range.
 
     Args:
         folders: For each folder of graphs with a `scans.txt`, that of its R2R files, or None.
-        width: Characters of a column.
-        texts: Split of the paths and texts, beside the training split.
     """
-    columns = [_folder_statistics(*pair, texts) for pair in folders.items()]
+    columns = [_folder_statistics(*pair) for pair in folders.items()]
     lines = [f"{n}: {directory}" for n, directory in enumerate(folders, 1)]
-    numbers = "".join(f"{n:>{width}}" for n in range(1, len(columns) + 1))
+    numbers = "".join(f"{n:>12}" for n in range(1, len(columns) + 1))
     lines += ["", f"{'':58}{numbers}   like R2R"]
     for row in ROWS:
-        cells = "".join(f"{row.cell(column.get(row.name)):>{width}}" for column in columns)
+        cells = "".join(f"{row.cell(column.get(row.name)):>12}" for column in columns)
         lines.append(f"{row.name:58}{cells}   {row.limits}".rstrip())
     return "\n".join(lines)
 
@@ -401,12 +393,12 @@ def annotations_beside(graphs: Path) -> Path | None:
     return next((folder for folder in folders if (folder / "R2R_train.json").is_file()), None)
 
 
-def _folder_statistics(directory: Path, annotations: Path | None, texts: str) -> dict[str, float]:
+def _folder_statistics(directory: Path, annotations: Path | None) -> dict[str, float]:
     graphs = {scan: NavGraph.load(scan, directory) for scan in read_scans(directory)}
     if annotations is None:
         return world_statistics(graphs)
     train, others = (
         read_records(annotations / f"R2R_{split}.json", PathRecord, "correct the record")
-        for split in ("train", texts)
+        for split in ("train", "val_unseen")
     )
     return world_statistics(graphs, train, others)

@@ -27,6 +27,7 @@ from clipnav.agents.demonstrations.recording.decisions import picture_name
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, Media
 from clipnav.agents.language_models.prompts.observations import one_line
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, counted
@@ -183,7 +184,7 @@ def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
 def _candidates(step: Step, most: int) -> list[float]:
     values: list[float] = []
     for each in step.candidates:
-        turn = (each.heading - step.heading + np.pi) % (2 * np.pi) - np.pi
+        turn = wrap_angle(each.heading - step.heading)
         values += [turn, each.elevation, each.distance]
     return values + [0.0] * (3 * most - len(values))
 

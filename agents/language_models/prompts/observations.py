@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clipnav.agents.language_models.settings import PromptConfig
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError
@@ -156,7 +157,7 @@ def describe(candidate: Candidate, heading: float, visited: bool, settings: Prom
 
 def relative_angle(heading: float, reference: float) -> float:
     """Return a heading relative to another one, in radians from -pi to pi; right is positive."""
-    return (heading - reference + math.pi) % (2 * math.pi) - math.pi
+    return wrap_angle(heading - reference)
 
 
 def direction_words(angle: float, style: str = "degrees", step: int = _STEP) -> str:

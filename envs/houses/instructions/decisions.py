@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.language.r2r_realiser import sort_clauses
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 from clipnav.envs.houses.survey.clauses import Clause
 from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
-from clipnav.envs.houses.survey.waymarks import draw, wrap_angle
+from clipnav.envs.houses.survey.waymarks import draw
 
 SAME_DIRECTION = np.radians(40)  # two steps within a room at a smaller angle are equivalent
 AHEAD = np.radians(45)  # largest turn of a follower without a clause

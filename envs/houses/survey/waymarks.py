@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.survey.clauses import Clause
 from clipnav.envs.houses.survey.landmarks import NOTICED, Landmark, contrast, references
 from clipnav.envs.houses.survey.visibility import Survey
@@ -104,11 +105,6 @@ def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
     if not np.radians(20) < abs(angle) < np.radians(120):
         return ""
     return "right" if angle > 0 else "left"
-
-
-def wrap_angle(angle: float) -> float:
-    """Wrap an angle in radians to -pi to pi; positive is clockwise, to the right."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def draw(options: Sequence[tuple[Choice, float]], rng: np.random.Generator) -> Choice:
