@@ -1,4 +1,4 @@
-"""Distributed training under torchrun; without torchrun all functions work for a single process."""
+"""Devices, and distributed training under torchrun; without it, functions serve one process."""
 
 import gc
 import os

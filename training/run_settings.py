@@ -1,4 +1,4 @@
-"""Settings of every training run; this module does not import torch, so that --help is fast."""
+"""Settings of every training run, and presets; without torch, so that --help is fast."""
 
 import dataclasses
 import tomllib

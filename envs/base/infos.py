@@ -1,4 +1,7 @@
-"""Infos of a batch of agents in Gymnasium's format, whose entries are computed when read."""
+"""Infos of a batch of agents in Gymnasium's format, whose entries are computed when read.
+
+Also the start of chosen episodes in a batch of agents.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps

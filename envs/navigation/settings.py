@@ -1,4 +1,4 @@
-"""EnvSettings: how an environment behaves, whatever split it plays."""
+"""EnvSettings, how an environment behaves, whatever split it plays; and its rewards."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -1,10 +1,8 @@
 """Tokenizers of words, of subwords (byte-pair encoding) and of Hugging Face models.
 
-Cache of vocabularies and token ids of large splits on disk.
-
-`clipnav.storage.cache_dir() / "tokens"` has a file per vocabulary and per array of token ids. Its
-name is a digest of everything that its content depends on, so an outdated file is never read. All
-files may be deleted at any time.
+Vocabularies and token ids of large splits are cached: `clipnav.storage.cache_dir() / "tokens"` has
+a file per vocabulary and per array of token ids. Its name is a digest of everything that its
+content depends on, so an outdated file is never read. All files may be deleted at any time.
 """
 
 from __future__ import annotations

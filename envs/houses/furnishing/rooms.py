@@ -24,30 +24,11 @@ from clipnav.envs.houses.materials.style import Style
 from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, WALL_HEIGHT, FloorPlan, Opening
 
-_PICTURE_CHANCE = 0.75
-
-
-def furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
-    """Furnish the upper room of a stairwell; the lower one contains only steps."""
-    space = room.space
-    if space.room.storey == 0:
-        return []
-    lamp = Pose(*space.room.centre, space.in_row(1)[0].angle)
-    room.put(room.draw("ceiling light"), lamp, WALL_HEIGHT, blocks=False)
-    # Halfway between the floors, half a metre above eye height on the landing.
-    height = PICTURE_HEIGHT - STOREY_HEIGHT / 2 + 0.5
-    open_sides = {space.side_of(o) for o in space.openings if o.kind != "window"}
-    for side in SIDES:
-        if side not in open_sides and room.chance(_PICTURE_CHANCE):
-            low, high = space.span(side)
-            room.hang(room.draw("picture"), side, (low + high) / 2, height)
-    return room.objects
-
-
 logger = logging.getLogger(__name__)
 
 __all__ = ["PlacedObject", "furnish"]
 
+_PICTURE_CHANCE = 0.75  # of a wall of a stairwell
 ROOM_ATTEMPTS = 40
 STOCK_ATTEMPTS = 6
 JAMB = 0.03  # width of a door frame on each side of the leaf
@@ -73,7 +54,7 @@ def furnish(
     objects = list(state.doors)
     for room in plan.rooms:
         if room.kind == STAIRWELL:
-            objects += furnish_stairwell(RoomBuilder(state, room.index))
+            objects += _furnish_stairwell(RoomBuilder(state, room.index))
             continue
         placed = _furnish_room(state, room.index)
         state.seen |= {(o.item.category, o.item.colour) for o in placed}
@@ -147,3 +128,20 @@ def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> 
         hinge = np.array([across, along])
     x, y = hinge + step
     return Pose(float(x), float(y), float(np.arctan2(step[1], step[0])))
+
+
+def _furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
+    """Furnish the upper room of a stairwell; the lower one contains only steps."""
+    space = room.space
+    if space.room.storey == 0:
+        return []
+    lamp = Pose(*space.room.centre, space.in_row(1)[0].angle)
+    room.put(room.draw("ceiling light"), lamp, WALL_HEIGHT, blocks=False)
+    # Halfway between the floors, half a metre above eye height on the landing.
+    height = PICTURE_HEIGHT - STOREY_HEIGHT / 2 + 0.5
+    open_sides = {space.side_of(o) for o in space.openings if o.kind != "window"}
+    for side in SIDES:
+        if side not in open_sides and room.chance(_PICTURE_CHANCE):
+            low, high = space.span(side)
+            room.hang(room.draw("picture"), side, (low + high) / 2, height)
+    return room.objects
