@@ -167,9 +167,19 @@ def _opened(page, url, episode="train/100_0", **places):
     return page
 
 
+def _await_frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def _heading(page):
+    """Degrees; the page notes where it looks when it draws, a frame after it has turned."""
+    _await_frame(page)
+    return float(page.locator("canvas").first.get_attribute("data-heading"))
+
+
 def _drawn(page):
     """What stands on the canvas, to be compared."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    _await_frame(page)
     return page.evaluate("() => document.querySelector('canvas').toDataURL()")
 
 
@@ -191,6 +201,12 @@ def opened():
 @pytest.fixture(scope="session")
 def drawn():
     return _drawn
+
+
+@pytest.fixture(scope="session")
+def heading():
+    """Returns the heading of the first panorama."""
+    return _heading
 
 
 @pytest.fixture(scope="session")

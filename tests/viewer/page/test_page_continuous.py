@@ -71,7 +71,7 @@ def test_a_walk_is_shown_and_exported(page, url, library, pictures, expert_trace
     page.locator("[data-state=still] figcaption", has_text="step 1 of").wait_for()
 
 
-def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
+def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url, heading):
     open_walk(page, url, a="expert", step=5)
     page.locator("#walk", has_text="Take over here").click()
     page.locator("[data-state=still] figcaption", has_text="after 5 steps").wait_for()
@@ -79,12 +79,11 @@ def test_a_person_drives_with_the_arrow_keys_into_a_wall_and_stops(page, url):
     page.locator("#walk", has_text="Continue your walk").click()
     page.locator("#restart", has_text="Start over").click()
     page.locator("[data-state=still] figcaption", has_text="after 0 steps").wait_for()
-    heading = float(page.locator("canvas").first.get_attribute("data-heading"))
+    before = heading(page)
     assert announced(page) == "Step 0."
     press(page, "ArrowRight", 1)
     assert announced(page) == "Step 1, right."
-    turned = float(page.locator("canvas").first.get_attribute("data-heading"))
-    assert (turned - heading) % 360 == pytest.approx(15, abs=0.2)
+    assert (heading(page) - before) % 360 == pytest.approx(15, abs=0.2)
     page.reload()
     page.locator("[data-state=still] figcaption", has_text="after 1 step").wait_for()
     press(page, "ArrowLeft", 2)

@@ -32,10 +32,6 @@ def inside(page, selector):
     )
 
 
-def heading(page):
-    return float(page.locator("canvas").first.get_attribute("data-heading"))
-
-
 def apart(one, other):
     """Degrees between two headings."""
     return abs((one - other + 180) % 360 - 180)
@@ -48,7 +44,9 @@ def chosen_heading(step):
 @pytest.mark.parametrize(
     ("agent", "motion"), [("teacher", "no-preference"), ("wanderer", "reduce")]
 )
-def test_the_chosen_mark_is_seen_at_every_step(new_page, url, traces, opened, agent, motion):
+def test_the_chosen_mark_is_seen_at_every_step(
+    new_page, url, traces, opened, heading, agent, motion
+):
     page = new_page(reduced_motion=motion)
     trace = next(t for t in traces if (t.agent, t.instr_id) == (agent, "100_0"))
     opened(page, url, a=agent)
@@ -67,7 +65,7 @@ def test_the_chosen_mark_is_seen_at_every_step(new_page, url, traces, opened, ag
         assert headings <= 5  # the four steps and the next one, with nothing in between
 
 
-def test_a_move_turns_and_then_glides(moving_page, url, traces, opened, drawn):
+def test_a_move_turns_and_then_glides(moving_page, url, traces, opened, drawn, heading):
     page = opened(moving_page, url)
     steps = traces[0].steps
     page.locator("#speed").select_option("0.5")  # enough frames on a busy machine
@@ -163,7 +161,7 @@ def pixels(page):
     return flat.reshape(data[1], data[0], 4)[..., :3].astype(int)
 
 
-def test_outlines_leave_the_colours_inside_them_unchanged(page, url, opened, traces):
+def test_outlines_leave_the_colours_inside_them_unchanged(page, url, opened, traces, heading):
     opened(page, url)
     # The teacher looks at one view at a time, of which the first one lies to the north.
     assert traces[0].steps[0].view_attention[12] == 1
