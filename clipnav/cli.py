@@ -76,6 +76,20 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "results": ("reproduce",),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
+# Those that `clipnav --help` shows.
+_FIRST = (
+    "demo",
+    "download-data",
+    "train-agent",
+    "evaluate-agent",
+    "compare-agents",
+    "visualise",
+    "evaluate-submission",
+    "export-demonstrations",
+    "evaluate-vlm",
+    "finetune-vqa",
+    "answer",
+)
 # Commands that continue where they were stopped; trainings and others have messages of their own.
 _CONTINUED = frozenset(
     {"build-houses", "demo", "download-data", "evaluate-vlm", "export-demonstrations"}
@@ -91,13 +105,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with friendly_errors():
             print(help_text())
         return 0
+    if name == "--help-all":
+        with friendly_errors():
+            print(all_commands())
+        return 0
     if name == "--version":
         with friendly_errors():
             print(f"clipnav {version('clipnav')}")
         return 0
     if name not in _GROUPS:
         close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
-        hint = f"did you mean {close[0]}?" if close else "clipnav --help lists all commands"
+        hint = f"did you mean {close[0]}?" if close else "clipnav --help-all lists all commands"
         print(f"clipnav {name}: no such command; {hint}", file=sys.stderr)
         return 2
     _shorten_spinning()
@@ -120,14 +138,28 @@ def _shorten_spinning() -> None:
 
 
 def help_text() -> str:
+    """Return the commands with which most people begin."""
+    lines = [_USAGE, "", *_listed(_FIRST), ""]
+    lines.append(f"clipnav --help-all lists all {len(_GROUPS)} commands,")
+    return "\n".join([*lines, "clipnav COMMAND --help describes the arguments of one."])
+
+
+def all_commands() -> str:
     """Return the list of sub-commands, each with the first sentence of its description."""
-    width = max(map(len, _GROUPS))
     lines = [_USAGE, ""]
     for group, names in COMMANDS.items():
-        lines.append(f"{summary(group).removeprefix('Commands: ').rstrip('.').capitalize()}:")
-        lines += [f"  {name:<{width}}  {summary(group, name)}" for name in names]
-        lines.append("")
+        lines += [f"{title(group)}:", *_listed(names), ""]
     return "\n".join([*lines, "clipnav COMMAND --help describes the arguments of a command."])
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    width = max(map(len, names))
+    return [f"  {name:<{width}}  {summary(_GROUPS[name], name)}" for name in names]
+
+
+def title(group: str) -> str:
+    """Return the title of a group of commands."""
+    return summary(group).removeprefix("Commands: ").rstrip(".").capitalize()
 
 
 def summary(group: str, name: str = "__init__") -> str:

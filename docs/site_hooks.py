@@ -1,29 +1,54 @@
-"""Hooks of the documentation site: the page of all commands, and names without line breaks."""
+"""Hooks of the documentation site: a page for each command, and names without line breaks."""
 
 import contextlib
 import html
 import io
 import os
 import re
+from collections.abc import Sequence
 from unittest import mock
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from clipnav.cli import COMMANDS, main, summary
+from clipnav.cli import COMMANDS, main, summary, title
 
-COMMANDS_PAGE = "reference/commands.md"
+INDEX = "reference/commands.md"
 _INTRODUCTION = """# Commands
 
-This page is generated from the texts that `clipnav COMMAND --help-all` prints. In a checkout,
+The pages are generated from the texts that `clipnav COMMAND --help-all` prints. In a checkout,
 `python scripts/train_agent.py` is the same as `clipnav train-agent`, and so on.
 """
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of the commands into the navigation, grouped as in `clipnav --help-all`."""
+    groups = [
+        {heading: [{name: page_of(name)} for name in names]}
+        for heading, names, _ in command_groups()
+    ]
+    reference = next(part["Reference"] for part in config.nav if "Reference" in part)
+    reference[reference.index({"Commands": INDEX})] = {"Commands": [INDEX, *groups]}
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page of all commands."""
-    files.append(File.generated(config, COMMANDS_PAGE, content=commands_page()))
+    """Add the pages of the commands."""
+    files.append(File.generated(config, INDEX, content=index_page()))
+    for _, names, _ in command_groups():
+        for name in names:
+            files.append(File.generated(config, page_of(name), content=command_page(name)))
     return files
+
+
+def command_groups() -> list[tuple[str, Sequence[str], str]]:
+    """Return the title, the commands and the folder of each group."""
+    return [(title(group), names, group) for group, names in COMMANDS.items()]
+
+
+def page_of(name: str) -> str:
+    """Return the source path of the page of a command."""
+    return f"reference/commands/{name}.md"
 
 
 def on_page_content(content: str, **_: object) -> str:
@@ -38,29 +63,32 @@ def _mark_names(code: re.Match[str]) -> str:
     return f"<code>{names}</code>"
 
 
-def commands_page() -> str:
-    """Return the page of all commands, grouped as in `clipnav --help`."""
+def index_page() -> str:
+    """Return the page that lists all commands."""
     parts = [_INTRODUCTION]
-    for group, names in COMMANDS.items():
-        title = summary(group).removeprefix("Commands: ").rstrip(".").capitalize()
-        parts += [f"## {title}\n", *map(command_section, names)]
+    for heading, names, group in command_groups():
+        parts += [f"## {heading}\n", "| command | what it does |", "|---|---|"]
+        for name in names:
+            first = html.escape(summary(group, name))
+            parts.append(f"| [`{name}`](commands/{name}.md) | {first} |")
+        parts.append("")
     return "\n".join(parts)
 
 
-def command_section(name: str) -> str:
-    """Return the section of a command: description, examples and options."""
+def command_page(name: str) -> str:
+    """Return the page of a command: description, examples and options."""
     description, *groups = re.split(r"^ (\S.*)\n -+\n", help_text(name), flags=re.MULTILINE)
     _usage, _, description = description.partition("\n\n")
-    parts = [f"### clipnav {name}\n"]
+    parts = [f"# clipnav {name}\n"]
     for paragraph in re.split(r"\n{2,}", description.strip()):
         text = paragraph.strip()
         if text.startswith("$ "):
             parts.append(f"```console\n{text}\n```\n")
         else:
             parts.append(f"<p>{html.escape(text)}</p>\n")
-    for title, entries in zip(groups[::2], groups[1::2], strict=True):
-        parts.append(f"<p><strong>{html.escape(title.capitalize())}</strong></p>\n")
-        parts.append(definition_list(entries, "positional" in title))
+    for heading, entries in zip(groups[::2], groups[1::2], strict=True):
+        parts.append(f"## {heading.capitalize()}\n")
+        parts.append(definition_list(entries, "positional" in heading))
     return "\n".join(parts)
 
 

@@ -14,6 +14,7 @@ import pytest
 from clipnav.cli import main
 from clipnav.envs.habitat.client import shared_server
 from clipnav.storage.features.store import FeatureStore
+from tests.chromium import browser  # noqa: F401
 from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
 from tests.launching import started_launcher

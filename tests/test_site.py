@@ -52,18 +52,34 @@ def test_the_reference_describes_every_public_name(site):
     assert [name for name in clipnav.__all__ if f"`{name}`" not in index] == []
 
 
-def test_the_page_of_commands_lists_every_option(site, run_command, capsys):
-    text = (site / "reference" / "commands.html").read_text("utf-8")
-    sections = re.split(r'<h3 id="clipnav-', text)[1:]
-    assert [section.partition('"')[0] for section in sections] == NAMES
-    for name, section in zip(NAMES, sections, strict=True):
+def test_every_command_has_a_page_that_lists_its_options(site, run_command, capsys):
+    index = (site / "reference" / "commands.html").read_text("utf-8")
+    assert re.findall(r'<td><a href="commands/([\w-]+)\.html">', index) == NAMES
+    for name in NAMES:
+        page = (site / "reference" / "commands" / f"{name}.html").read_text("utf-8")
         with pytest.raises(SystemExit):
             run_command(name, "--help-all")
         options = re.findall(r"^(?:│| ) (?:-h, )?(--\w[\w.-]*)", capsys.readouterr().out, re.M)
-        described = html.unescape(" ".join(re.findall(r"<dt><code>(.*?)</code></dt>", section)))
+        described = html.unescape(" ".join(re.findall(r"<dt><code>(.*?)</code></dt>", page)))
         assert len(options) > 1 or name == "finetune"  # has the flags of a task
         assert set(options) - set(re.findall(r"--\w[\w.-]*", described)) == set(), name
-        assert "<dd></dd>" not in section
+        assert "<dd></dd>" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("--search.method", "reference/commands/evaluate-agent.html"),
+        ("make_vec", "tutorials/own_agent.html"),
+    ],
+)
+def test_the_search_finds_flags_and_names_without_a_server(site, browser, query, found):
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("/")
+    page.keyboard.type(query)
+    page.locator(f".md-search-result__link[href$='{found}']").first.wait_for()
+    page.close()
 
 
 def test_the_site_loads_nothing_from_other_hosts(site):

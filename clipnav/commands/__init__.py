@@ -1,1 +1,1 @@
-"""Bodies of the commands, grouped as in `clipnav --help`."""
+"""Bodies of the commands, grouped as in `clipnav --help-all`."""

@@ -81,10 +81,13 @@ def test_split_takes_one_split_and_splits_takes_several(name, run_command, capsy
     assert values.get("--splits", "[STR") in ("[STR", "{None}|{[STR")
 
 
-def test_help_lists_every_command_with_its_purpose(capsys):
+def test_help_fits_one_screen_and_help_all_lists_every_command_with_its_purpose(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert shown == help_text() + "\n"
+    assert len(shown.splitlines()) <= 24
+    assert main(["--help-all"]) == 0
+    shown = capsys.readouterr().out
     for name in NAMES:
         assert re.search(rf"^  {name} +{re.escape(summary(GROUPS[name], name))}$", shown, re.M)
 
@@ -112,7 +115,7 @@ def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
         == "clipnav train_agnt: no such command; did you mean train-agent?\n"
     )
     assert main(["xyz"]) == 2
-    assert "clipnav --help lists all commands" in capsys.readouterr().err
+    assert "clipnav --help-all lists all commands" in capsys.readouterr().err
 
 
 def test_version(capsys):
