@@ -1,0 +1,163 @@
+"""Heat maps of waypoints around a place: targets, peaks and measures.
+
+A heat map (120, 12) has a row for each 3 degrees clockwise from the heading of the agent, and a
+column for each 0.25 m. Hong et al., "Bridging the Gap Between Learning in Discrete and Continuous
+Environments for Vision-and-Language Navigation" (CVPR 2022): wz0919/waypoint-predictor ac35754,
+YicongHong/Discrete-Continuous-VLN 2aa38fa.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from clipnav.agents.waypoints.settings import Suppression, TargetRule
+
+ANGLES, DISTANCES = 120, 12
+ANGLE_STEP = 2 * np.pi / ANGLES  # radians
+DISTANCE_STEP = 0.25  # metres
+REACH = DISTANCES * DISTANCE_STEP  # metres
+MOST_WAYPOINTS = 5
+FULL_SCORE = 10.0  # of a target
+_NEAR_ANGLES, _NEAR_DISTANCES = 5, 7  # bins around a peak that it suppresses
+_SPREAD = (1, 2)  # bins of angle and distance, of the Gaussian around a target
+_LEAST_PEAK = 7.5  # of a map whose place is used
+
+
+def open_bins(free: np.ndarray) -> np.ndarray:
+    """Return the number of distance bins (...) before the obstacle in each direction.
+
+    Args:
+        free: (...) metres of the straight walk, inf without an obstacle.
+    """
+    return (np.minimum(free, REACH) // DISTANCE_STEP).astype(int)
+
+
+def cells(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bins (K,) of angles in radians and of distances in metres.
+
+    A distance below 0.25 m has the bin -1, and one of 3.25 m or more a bin of 12 or more.
+    """
+    rows = np.rint(np.asarray(angles) / ANGLE_STEP).astype(int) % ANGLES
+    return rows, (np.asarray(distances) // DISTANCE_STEP).astype(int) - 1
+
+
+def target_map(
+    angles: np.ndarray, distances: np.ndarray, open_bins: np.ndarray, rule: TargetRule = "intended"
+) -> np.ndarray | None:
+    """Return the target (120, 12) in 0..10 of a viewpoint, None if it has none.
+
+    It has none if no neighbour is 0.25 m to 3.25 m away, or if obstacles hide all of them.
+
+    Args:
+        angles: (K,) directions of the neighbours in radians.
+        distances: (K,) their distances in metres.
+        open_bins: (120,) number of distance bins before the obstacle in each direction.
+        rule: "intended" leaves out neighbours that are out of range, and keeps the farthest one of
+            an angle bin. "published" puts those out of range at 2.75 m, because the program
+            compares their bin with the wrong number, and keeps a nearer one that comes first.
+    """
+    peaks = np.zeros((ANGLES, DISTANCES))
+    for row, column in zip(*cells(angles, distances), strict=True):
+        if not 0 <= column < DISTANCES:
+            if rule == "intended":
+                continue
+            column = DISTANCES - 2
+        if peaks[row, column:].any():
+            continue
+        if rule == "intended":
+            peaks[row] = 0
+        peaks[row, column] = 1
+    if not peaks.any():
+        return None
+    # The Gaussian wraps around the angles; zeros keep it from wrapping around the distances.
+    padded = np.pad(peaks, ((0, 0), (10, 10)))
+    blurred = gaussian_filter(padded, _SPREAD, mode="wrap")[:, 10:-10]
+    target = FULL_SCORE * blurred / blurred.max() * (np.arange(DISTANCES) < open_bins[:, None])
+    return target if target.max() >= _LEAST_PEAK else None
+
+
+def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> list[tuple[int, int]]:
+    """Return up to five peaks (angle bin, distance bin) of a heat map (120, 12), the highest first.
+
+    Each peak suppresses the cells around it. With "circular" these are 5 angle bins, on the circle,
+    and 7 distance bins on each side.
+
+    "published" has the three peculiarities of the original. The circle is that of the distances:
+    above a peak in one of the first four bins, the last bins of the same direction stay free. A
+    column is copied at each end of the angles, where a peak is found twice, and counts once. The
+    row of a peak is a fraction, so that one angle bin less is suppressed on one side.
+    """
+    exponents = np.exp(logits - logits.max(), dtype=np.float32)
+    heat = exponents / exponents.sum()
+    rows, columns = np.arange(ANGLES), np.arange(DISTANCES)
+    if suppression == "published":
+        heat, rows = np.concatenate([heat[-1:], heat, heat[:1]]), np.arange(ANGLES + 2)
+    peaks: list[tuple[int, int]] = []
+    for _ in range(MOST_WAYPOINTS):
+        index = int(heat.argmax())
+        row, column = divmod(index, DISTANCES)
+        if heat[row, column] <= 0:
+            break
+        away = np.abs(columns - column)
+        if suppression == "published":
+            peaks.append((row - 1, column))
+            near = np.abs(rows - index / DISTANCES) <= _NEAR_ANGLES
+            away = np.minimum(away, np.abs(columns - column + DISTANCES))
+        else:
+            peaks.append((row, column))
+            turn = np.abs(rows - row)
+            near = np.minimum(turn, ANGLES - turn) <= _NEAR_ANGLES
+        heat = np.where(near[:, None] & (away <= _NEAR_DISTANCES), 0.0, heat)
+    return [peak for peak in peaks if 0 <= peak[0] < ANGLES]
+
+
+def candidates(logits: np.ndarray, suppression: Suppression) -> tuple[np.ndarray, np.ndarray]:
+    """Return the angles (K,) in radians and the distances (K,) in metres of the peaks of a map."""
+    peaks = np.array(sorted(set(find_peaks(logits, suppression))))
+    return peaks[:, 0] * ANGLE_STEP, (peaks[:, 1] + 1) * DISTANCE_STEP
+
+
+def _points(angles: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    return distances[:, None] * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def measures(
+    waypoints: tuple[np.ndarray, np.ndarray],
+    neighbours: tuple[np.ndarray, np.ndarray],
+    target: np.ndarray,
+    open_bins: np.ndarray,
+) -> dict[str, float]:
+    """Compare the waypoints of a place with its neighbours in the graph.
+
+    Args:
+        waypoints: Angles (K,) in radians and distances (K,) in metres.
+        neighbours: Those of the neighbours.
+        target: (120, 12) map of `target_map`.
+        open_bins: (120,) number of distance bins before the obstacle in each direction.
+
+    Returns:
+        "open", the number of waypoints before obstacles; "score", the mean target at the
+        waypoints; "distance", metres from a neighbour to the nearest waypoint; "chamfer", the mean
+        of both directions of it, and "hausdorff", the largest of both; "count" of waypoints; and
+        "delta", the number of waypoints less that of neighbours.
+    """
+    rows, columns = cells(*waypoints)
+    columns = columns.clip(0, DISTANCES - 1)
+    away = np.linalg.norm(_points(*waypoints)[:, None] - _points(*neighbours), axis=2)
+    to_neighbours, to_waypoints = away.min(axis=0), away.min(axis=1)
+    return {
+        "open": float((columns < open_bins[rows]).sum()),
+        "score": float(target[rows, columns].mean()),
+        "distance": float(to_neighbours.mean()),
+        "chamfer": float(to_neighbours.mean() + to_waypoints.mean()) / 2,
+        "hausdorff": float(max(to_neighbours.max(), to_waypoints.max())),
+        "count": float(len(rows)),
+        "delta": float(len(rows) - away.shape[1]),
+    }
+
+
+def summarise_measures(results: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the means over places; "open" becomes the share of all waypoints."""
+    summary = {name: float(np.mean([one[name] for one in results])) for name in results[0]}
+    return {**summary, "open": summary["open"] / summary["count"]}
