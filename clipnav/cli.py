@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "continuous": (
         "train-continuous-agent",
         "evaluate-continuous-agent",
+        "train-waypoint-predictor",
+        "convert-waypoint-predictor",
         "evaluate-waypoint-agent",
     ),
     "demonstrations": ("export-demonstrations", "finetune-vlm"),

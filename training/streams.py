@@ -52,6 +52,9 @@ class Stream(IntEnum):
     SELECTOR_NOISE = 77
     SHIFTED_ANSWERS = 78
     RELIABILITY_INTERVALS = 79
+    WAYPOINT_HEADINGS = 91
+    WAYPOINT_NOISE = 92
+    WAYPOINT_CHANCE = 93
 
     def rng(self, seed: int, *numbers: int) -> np.random.Generator:
         """Return the generator of a purpose; `numbers` separate its draws, such as an iteration."""

@@ -7,6 +7,7 @@ YicongHong/Discrete-Continuous-VLN 2aa38fa.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -42,39 +43,53 @@ def cells(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.nda
     return rows, (np.asarray(distances) // DISTANCE_STEP).astype(int) - 1
 
 
-def target_map(
+class Target(NamedTuple):
+    """Target of a viewpoint.
+
+    Attributes:
+        heat: (120, 12) map in 0..10.
+        kept: (K,) indices of the neighbours that are in it.
+    """
+
+    heat: np.ndarray
+    kept: list[int]
+
+
+def make_target(
     angles: np.ndarray, distances: np.ndarray, open_bins: np.ndarray, rule: TargetRule = "intended"
-) -> np.ndarray | None:
-    """Return the target (120, 12) in 0..10 of a viewpoint, None if it has none.
+) -> Target | None:
+    """Return the target of a viewpoint, None if it has none.
 
     It has none if no neighbour is 0.25 m to 3.25 m away, or if obstacles hide all of them.
 
     Args:
-        angles: (K,) directions of the neighbours in radians.
-        distances: (K,) their distances in metres.
+        angles: (N,) directions of the neighbours in radians.
+        distances: (N,) their distances in metres.
         open_bins: (120,) number of distance bins before the obstacle in each direction.
         rule: "intended" leaves out neighbours that are out of range, and keeps the farthest one of
             an angle bin. "published" puts those out of range at 2.75 m, because the program
             compares their bin with the wrong number, and keeps a nearer one that comes first.
     """
-    peaks = np.zeros((ANGLES, DISTANCES))
-    for row, column in zip(*cells(angles, distances), strict=True):
-        if not 0 <= column < DISTANCES:
-            if rule == "intended":
-                continue
-            column = DISTANCES - 2
-        if peaks[row, column:].any():
+    rows, columns = cells(angles, distances)
+    in_range = (columns >= 0) & (columns < DISTANCES)
+    columns = np.where(in_range, columns, DISTANCES - 2)
+    kept: list[int] = []
+    for index in np.flatnonzero(in_range | (rule == "published")).tolist():
+        rivals = [k for k in kept if rows[k] == rows[index]]
+        if any(distances[k] > distances[index] for k in rivals):
             continue
         if rule == "intended":
-            peaks[row] = 0
-        peaks[row, column] = 1
-    if not peaks.any():
+            kept = [k for k in kept if k not in rivals]
+        kept.append(index)
+    if not kept:
         return None
+    peaks = np.zeros((ANGLES, DISTANCES))
+    peaks[rows[kept], columns[kept]] = 1
     # The Gaussian wraps around the angles; zeros keep it from wrapping around the distances.
     padded = np.pad(peaks, ((0, 0), (10, 10)))
     blurred = gaussian_filter(padded, _SPREAD, mode="wrap")[:, 10:-10]
-    target = FULL_SCORE * blurred / blurred.max() * (np.arange(DISTANCES) < open_bins[:, None])
-    return target if target.max() >= _LEAST_PEAK else None
+    heat = FULL_SCORE * blurred / blurred.max() * (np.arange(DISTANCES) < open_bins[:, None])
+    return Target(heat, kept) if heat.max() >= _LEAST_PEAK else None
 
 
 def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> list[tuple[int, int]]:
@@ -132,15 +147,15 @@ def measures(
 
     Args:
         waypoints: Angles (K,) in radians and distances (K,) in metres.
-        neighbours: Those of the neighbours.
-        target: (120, 12) map of `target_map`.
+        neighbours: Those of the neighbours that are in the target.
+        target: (120, 12) map of `make_target`.
         open_bins: (120,) number of distance bins before the obstacle in each direction.
 
     Returns:
         "open", the number of waypoints before obstacles; "score", the mean target at the
-        waypoints; "distance", metres from a neighbour to the nearest waypoint; "chamfer", the mean
-        of both directions of it, and "hausdorff", the largest of both; "count" of waypoints; and
-        "delta", the number of waypoints less that of neighbours.
+        waypoints as a share of 10; "distance", metres from a neighbour to the nearest waypoint;
+        "chamfer", the mean of both directions of it, and "hausdorff", the largest of both; "count"
+        of waypoints; and "delta", the number of waypoints less that of neighbours.
     """
     rows, columns = cells(*waypoints)
     columns = columns.clip(0, DISTANCES - 1)
@@ -148,7 +163,7 @@ def measures(
     to_neighbours, to_waypoints = away.min(axis=0), away.min(axis=1)
     return {
         "open": float((columns < open_bins[rows]).sum()),
-        "score": float(target[rows, columns].mean()),
+        "score": float(target[rows, columns].mean()) / FULL_SCORE,
         "distance": float(to_neighbours.mean()),
         "chamfer": float(to_neighbours.mean() + to_waypoints.mean()) / 2,
         "hausdorff": float(max(to_neighbours.max(), to_waypoints.max())),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -108,7 +108,7 @@ class PredictorConfig(TrainingConfig):
     resume: Path | None = None
     """Folder of a run to resume, with its settings; only --minutes, --evaluate-every, --track,
     --threads and --device may change."""
-    rgb: Annotated[bool, tyro.conf.Suppress] = False
+    rgb: tyro.conf.Fixed[tyro.conf.Suppress[bool]] = False
     """Whether a converted predictor also reads colour; training uses depth only."""
     network: PredictorNetworkConfig = field(default_factory=PredictorNetworkConfig)
     optimiser: OptimiserConfig = field(

@@ -31,6 +31,7 @@ from clipnav.agents.settings import (
 from clipnav.agents.specs import agent_spec
 from clipnav.agents.transformer.layers import FeatureInput
 from clipnav.agents.vlm_finetuning.learner import vlm_trainer
+from clipnav.agents.waypoints.predictor_training import predictor_trainer
 from clipnav.training import distributed
 from clipnav.training.checkpoints import MODEL, RESULTS, load_trainer
 from clipnav.training.interruption import Stopped
@@ -44,6 +45,7 @@ from tests.agents.frontier.conftest import short_config as short_frontier_config
 from tests.agents.hamt.conftest import history_config
 from tests.agents.hamt.conftest import short_config as short_history_config
 from tests.agents.vlm_finetuning.conftest import finetuning, llava, messages, pictured
+from tests.agents.waypoints.conftest import predictor_config, waypoint_world
 from tests.agents.weights import assert_same_first_gradient
 from tests.torchrun import SCRIPTS, run_two_ranks, torchrun
 
@@ -56,11 +58,13 @@ __all__ = [  # fixtures
     "map_config",
     "messages",
     "pictured",
+    "predictor_config",
     "short_frontier_config",
     "short_history_config",
     "short_map_config",
     "tiny_config",
     "tiny_network",
+    "waypoint_world",
 ]
 
 A2C = ReinforcementConfig(weight=0.5)
@@ -86,6 +90,7 @@ LEARNERS: dict[str, Any] = {
     "language": make_representation_trainer,
     "visual": make_representation_trainer,
     "vlm": vlm_trainer,
+    "waypoints": predictor_trainer,
 }
 AGENTS = ("follower", "frontier", "map_agent", "hamt")
 
@@ -193,6 +198,11 @@ def visual(visual_config):
 @pytest.fixture
 def vlm(finetuning):
     return finetuning
+
+
+@pytest.fixture
+def waypoints(predictor_config, waypoint_world):
+    return predictor_config
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.settings import RunConfig
 from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
+from clipnav.agents.waypoints.settings import PredictorConfig
 from clipnav.cli import COMMANDS, help_text, main, summary
 from clipnav.encoders.pretraining.command_line import _MAY_CHANGE
 from clipnav.envs.datasets import dataset_spec
@@ -136,6 +137,7 @@ def test_the_package_is_the_command():
         "train-continuous-agent": ContinuousTrainConfig.MAY_CHANGE,
         "train-language-representation": RepresentationTrainConfig.MAY_CHANGE,
         "train-visual-representation": RepresentationTrainConfig.MAY_CHANGE,
+        "train-waypoint-predictor": PredictorConfig.MAY_CHANGE,
         "finetune-vlm": FinetuneVlmConfig.MAY_CHANGE,
         "pretrain-house-clip": _MAY_CHANGE,
     }.items(),
