@@ -1,5 +1,7 @@
 """WaypointEnv: continuous episodes in which an agent chooses among places around it.
 
+The places are computed from the floor, or predicted from pictures (`waypoints.predictor`).
+
 It has what `clipnav.agents.acting.rollout.walk` and the follower require of an environment on
 graphs, so that a follower which was trained on graphs walks without a graph.
 """
@@ -52,7 +54,7 @@ class ViewEncoder(Protocol):
 
 
 class Places(NamedTuple):
-    """Places that can be reached by a straight walk.
+    """Places in different directions around an agent.
 
     Attributes:
         headings: (K,) headings in radians, clockwise from +y.
@@ -82,6 +84,35 @@ def places_around(floor: ContinuousFloor, position: np.ndarray) -> Places:
             chosen.append(int(k))
     distances = np.minimum(free[chosen] - _BEFORE_OBSTACLES, _FARTHEST)
     return Places(headings[chosen], distances)
+
+
+class Propose(Protocol):
+    """Chooses the places around agents."""
+
+    def __call__(
+        self, scans: Sequence[str], positions: np.ndarray, headings: np.ndarray
+    ) -> list[Places]:
+        """Return up to five places around each of M agents.
+
+        Args:
+            positions: (M, 3) points under their feet.
+            headings: (M,) radians clockwise from +y.
+        """
+        ...
+
+
+class FloorPlaces:
+    """Proposes places that are computed from the floor, see `places_around`."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def __call__(
+        self, scans: Sequence[str], positions: np.ndarray, headings: np.ndarray
+    ) -> list[Places]:
+        """Return the places around each of M agents."""
+        floors: list[Any] = [self._simulator.floor(scan) for scan in scans]
+        return [places_around(*one) for one in zip(floors, positions, strict=True)]
 
 
 def place_positions(floor: ContinuousFloor, position: np.ndarray, places: Places) -> np.ndarray:
@@ -117,6 +148,7 @@ class WaypointEnv:
         encoder: ViewEncoder | None,
         num_envs: int,
         angle_feature_size: int,
+        propose: Propose,
     ) -> None:
         settings = replace(settings, observe=(), teacher="none")
         self.autoreset_mode = disabled = AutoresetMode.DISABLED
@@ -126,7 +158,7 @@ class WaypointEnv:
         self.num_envs, self.episodes = num_envs, split.episodes
         self.max_episode_steps = MOST_DECISIONS
         self._simulator, self._settings, self._encoder = simulator, settings, encoder
-        self._angle = angle_feature_size
+        self._angle, self._propose = angle_feature_size, propose
         self._panorama_angles = torch.from_numpy(panorama_angles(angle_feature_size))
         self._own_angles = torch.from_numpy(view_angles(angle_feature_size))
         self._places: list[Places] = [Places(np.empty(0), np.empty(0))] * num_envs
@@ -221,16 +253,17 @@ class WaypointEnv:
         """Look around with some agents and return the observations of all."""
         scans = [env.current_episodes()[0].scan for env in self._envs]
         poses = [env.traces()[0] for env in self._envs]
-        for agent in agents:
-            floor: Any = self._simulator.floor(scans[agent])
-            position = poses[agent].positions[-1]
-            self._places[agent] = places_around(floor, position)
-            self._ids[agent] = self._remember(int(agent), position)
         headings = np.array([pose.headings[-1] for pose in poses])
         self._views = start_views(headings)
-        if self._encoder is not None and len(agents):
+        if len(agents):
             positions = np.array([poses[agent].positions[-1] for agent in agents])
-            self._features[agents] = self._encoded([scans[agent] for agent in agents], positions)
+            names = [scans[agent] for agent in agents]
+            proposed = self._propose(names, positions, headings[agents])
+            for agent, position, places in zip(agents, positions, proposed, strict=True):
+                self._places[agent] = places
+                self._ids[agent] = self._remember(int(agent), position)
+            if self._encoder is not None:
+                self._features[agents] = self._encoded(names, positions)
         mask = np.zeros((self.num_envs, MOST_PLACES + 1), bool)
         mask[:, 0] = True
         for agent, places in enumerate(self._places):

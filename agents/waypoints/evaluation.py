@@ -18,8 +18,15 @@ from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
-from clipnav.agents.waypoints.env import ViewEncoder, WaypointEnv, camera_settings
+from clipnav.agents.waypoints.env import (
+    FloorPlaces,
+    Propose,
+    ViewEncoder,
+    WaypointEnv,
+    camera_settings,
+)
 from clipnav.agents.waypoints.map_env import MapWaypointEnv
+from clipnav.agents.waypoints.predictor import PredictedPlaces, load_predictor
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.named_encoder import NamedEncoder
@@ -36,9 +43,11 @@ from clipnav.envs.worlds import is_built_in, world_files
 from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
 
-# Episodes, simulator, task, encoder, batch size and width of the angle features: the arguments of
-# `WaypointEnv`.
-World = tuple[ContinuousSplit, HouseSimulator, ContinuousSettings, ViewEncoder | None, int, int]
+# Episodes, simulator, task, encoder, batch size, width of the angle features, and choice of places:
+# the arguments of `WaypointEnv`.
+World = tuple[
+    ContinuousSplit, HouseSimulator, ContinuousSettings, ViewEncoder | None, int, int, Propose
+]
 # Lets an agent walk a batch of episodes, by their ids.
 Lead = Callable[[list[str]], object]
 
@@ -103,11 +112,16 @@ def _evaluate_split(
     task = task_settings(loaded.dataset, **changes)
     size = encoder.image_size if encoder else (8, 8)
     simulator = HouseSimulator(camera_settings(task, size))
-    world = loaded, simulator, task, encoder, config.batch_size, settings.angle_feature_size
+    propose: Propose = FloorPlaces(simulator)
+    if config.predictor is not None:
+        propose = PredictedPlaces(load_predictor(config.predictor))
+    sizes = config.batch_size, settings.angle_feature_size
+    world = loaded, simulator, task, encoder, *sizes, propose
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
     graph = graph_walks(graph_env, agent, ids)
     env, lead = agent_spec(settings.agent).part("waypoints")(agent, world, settings)
-    return {"graph": graph, "waypoints": waypoint_walks(env, lead, ids, split)}
+    walked = waypoint_walks(env, lead, ids, split)
+    return {"graph": graph, f"{config.waypoints} waypoints": walked}
 
 
 def continuous_split(settings: AgentConfig, split: str, graph_env: VlnVectorEnv) -> ContinuousSplit:

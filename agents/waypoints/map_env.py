@@ -10,6 +10,7 @@ from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.waypoints.env import (
     MOST_PLACES,
     Places,
+    Propose,
     ViewEncoder,
     WaypointEnv,
     place_positions,
@@ -96,7 +97,8 @@ class PlaceMaps:
 
         Args:
             position: (3,) position of the agent.
-            headings: (K,) headings of the places around it, in different views.
+            headings: (K,) headings of the places around it. For each further one in the same view,
+                one of the highest views is left out.
             distances: (K,) metres.
         """
         geometry, count = self.geometry, len(nodes)
@@ -108,7 +110,7 @@ class PlaceMaps:
         geometry.edge_lengths[node, :count] = distances
         geometry.candidate_counts[node] = count
         facing = start_views(headings)
-        views = np.concatenate([facing, np.setdiff1d(np.arange(NUM_VIEWS), facing)])
+        views = np.concatenate([facing, np.setdiff1d(np.arange(NUM_VIEWS), facing)])[:NUM_VIEWS]
         geometry.token_views[node] = views
         geometry.token_headings[node] = VIEW_HEADINGS[views]
         geometry.token_headings[node, :count] = headings
@@ -141,9 +143,10 @@ class MapWaypointEnv(WaypointEnv):
         encoder: ViewEncoder | None,
         num_envs: int,
         angle_feature_size: int,
+        propose: Propose,
         max_decisions: int,
     ) -> None:
-        super().__init__(split, simulator, settings, encoder, num_envs, angle_feature_size)
+        super().__init__(split, simulator, settings, encoder, num_envs, angle_feature_size, propose)
         most = (max_decisions + 1) * (MOST_PLACES + 1)
         self.maps = PlaceMaps(num_envs, most, MOST_PLACES, encoder.embed_dim if encoder else 0)
         self._aims = np.full(num_envs, -1)  # node where each agent has gone

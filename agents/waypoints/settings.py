@@ -33,6 +33,11 @@ class WaypointConfig:
     encoder: str = "house_clip"
     """Encoder of the run's features, which encodes the views of the continuous walks: house_clip, a
     folder in open_clip's local-dir format, or an open_clip name with its weights (RN50:openai)."""
+    waypoints: Literal["floor", "predicted"] = "floor"
+    """Places among which the agent chooses: computed from the floor, or predicted from pictures by
+    --predictor."""
+    predictor: Path | None = None
+    """Folder of a run of clipnav train-waypoint-predictor or convert-waypoint-predictor."""
     sliding: bool | None = None
     """Whether the agent slides along obstacles; that of the task by default."""
     batch_size: int = 16
@@ -45,6 +50,11 @@ class WaypointConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
         check_splits(self, ("splits",))
+        if (self.waypoints == "predicted") != (self.predictor is not None):
+            raise UserError(
+                f"--waypoints {self.waypoints}: give --predictor with --waypoints predicted, and "
+                "only then"
+            )
         check_outputs(self, {"json": (".json",)})
 
 

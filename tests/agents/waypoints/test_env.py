@@ -20,6 +20,8 @@ from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import (
     MOST_DECISIONS,
     MOST_PLACES,
+    FloorPlaces,
+    Places,
     WaypointEnv,
     camera_settings,
     places_around,
@@ -58,15 +60,16 @@ def make_waypoint_env(split_of_boxes):
     def build(num_envs=4, encoder=None):
         task = task_settings("r2r", max_episode_steps=200)
         simulator = BoxSimulator(camera_settings(task, (4, 4)))
-        return WaypointEnv(
-            split_of_boxes, simulator, task, encoder or PoseEncoder(), num_envs, ANGLE
-        )
+        encoder = encoder or PoseEncoder()
+        places = FloorPlaces(simulator)
+        return WaypointEnv(split_of_boxes, simulator, task, encoder, num_envs, ANGLE, places)
 
     return build
 
 
 def start(env):
-    return env.reset(options={"episode_ids": [episode.instr_id for episode in env.episodes]})
+    ids = [episode.instr_id for episode in env.episodes[: env.num_envs]]
+    return env.reset(options={"episode_ids": ids})
 
 
 class NearestPlace:
@@ -246,6 +249,30 @@ def test_splits_are_checked_before_the_first_walk(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="--splits test: its goals are not published"):
         evaluation.evaluate_waypoints(config)
     assert not walked
+
+
+def test_predicted_waypoints_need_a_predictor(tmp_path):
+    for changes in ({"waypoints": "predicted"}, {"predictor": tmp_path}):
+        with pytest.raises(ValueError, match="give --predictor with --waypoints predicted, and"):
+            WaypointConfig(run=tmp_path, **changes)
+
+
+def test_agents_walk_to_proposed_places(make_waypoint_env):
+    env = make_waypoint_env(1)
+    asked = []
+
+    def propose(scans, positions, headings):
+        asked.append((scans, positions[0], headings[0]))
+        return [Places(headings + np.pi / 2, np.array([1.0]))]
+
+    env._propose = propose
+    observation, _ = start(env)
+    assert observation["action_mask"][0].tolist() == [True, True] + [False] * 4
+    env.step(np.array([1]))
+    (scans, first, heading), (_, second, _) = asked
+    assert scans == [env.episodes[0].scan]
+    step = np.array([np.sin(heading + np.pi / 2), np.cos(heading + np.pi / 2), 0.0])
+    np.testing.assert_allclose(second, first + step, atol=0.15)
 
 
 def test_runs_without_floors_are_refused(tmp_path):

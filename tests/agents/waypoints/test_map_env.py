@@ -12,7 +12,7 @@ from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
 from clipnav.agents.maps.known_maps import START
 from clipnav.agents.waypoints import evaluation
-from clipnav.agents.waypoints.env import MOST_PLACES, camera_settings
+from clipnav.agents.waypoints.env import MOST_PLACES, FloorPlaces, Places, camera_settings
 from clipnav.agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
 from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, PlaceMaps
 from clipnav.agents.waypoints.settings import WaypointConfig
@@ -38,7 +38,10 @@ def make_map_env(split_of_boxes):
     def build(num_envs=4, **changes):
         task = task_settings("r2r", **changes)
         simulator = BoxSimulator(camera_settings(task, (4, 4)))
-        return MapWaypointEnv(split_of_boxes, simulator, task, PoseEncoder(), num_envs, 4, 15)
+        places = FloorPlaces(simulator)
+        return MapWaypointEnv(
+            split_of_boxes, simulator, task, PoseEncoder(), num_envs, 4, places, 15
+        )
 
     return build
 
@@ -210,8 +213,17 @@ def test_a_random_map_agent_walks_all_episodes(make_map_env, model):
         assert env.metrics()[agent]["path_length"] == pytest.approx(trace_length(env, agent))
 
 
+class Propose:
+    """Proposes the same two places, in one view, 1 m and 2 m to the right of an agent."""
+
+    def __call__(self, scans, positions, headings):
+        """Return the places around agents."""
+        return [Places(one + np.array([1.5, 1.7]), np.array([1.0, 2.0])) for one in headings]
+
+
+@pytest.mark.parametrize("waypoints", ["floor", "predicted"])
 def test_a_run_of_a_map_agent_is_evaluated(
-    make_map_env, model, split_of_boxes, monkeypatch, tmp_path
+    waypoints, make_map_env, model, split_of_boxes, monkeypatch, tmp_path
 ):
     graph_agent = agent_in(make_map_env(1), model, max_decisions=4)
     walked = []
@@ -222,15 +234,20 @@ def test_a_run_of_a_map_agent_is_evaluated(
         "graph_walks": lambda env, agent, ids: walked.append((agent, list(ids))) or {"SR": 1.0},
         "load_continuous_split": lambda *names, **options: split_of_boxes,
         "HouseSimulator": BoxSimulator,
+        "load_predictor": lambda run: run,
+        "PredictedPlaces": lambda run: Propose(),
     }
     for name, value in patches.items():
         monkeypatch.setattr(evaluation, name, value)
     report = tmp_path / "scores.json"
-    config = WaypointConfig(run=tmp_path, batch_size=3, json=report)
+    predictor = tmp_path / "predictor" if waypoints == "predicted" else None
+    config = WaypointConfig(
+        run=tmp_path, batch_size=3, json=report, waypoints=waypoints, predictor=predictor
+    )
     results = evaluate_waypoints(config)["val_unseen"]
     assert walked == [(graph_agent, [episode.instr_id for episode in split_of_boxes.episodes])]
     assert results["graph"] == {"SR": 1.0}
-    assert results["waypoints"]["episodes"] == 4
+    assert results[f"{waypoints} waypoints"]["episodes"] == 4
     assert json.loads(report.read_text())["results"]["val_unseen"] == results
 
 
