@@ -25,7 +25,7 @@ _SPREAD = (1, 2)  # bins of angle and distance, of the Gaussian around a target
 _LEAST_PEAK = 7.5  # of a map whose place is used
 
 
-def open_bins(free: np.ndarray) -> np.ndarray:
+def count_open_bins(free: np.ndarray) -> np.ndarray:
     """Return the number of distance bins (...) before the obstacle in each direction.
 
     Args:

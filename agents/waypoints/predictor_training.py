@@ -20,9 +20,9 @@ from clipnav.agents.waypoints.heat_maps import (
     ANGLES,
     DISTANCES,
     candidates,
+    count_open_bins,
     make_target,
     measures,
-    open_bins,
     summarise_measures,
 )
 from clipnav.agents.waypoints.predictor import (
@@ -102,7 +102,7 @@ def read_viewpoints(
         for heading in views:
             angles, distances = np.arctan2(east, north) - heading, np.hypot(east, north)
             ahead = heading + ANGLE_STEP * np.arange(ANGLES)
-            bins = open_bins(floor.straight_walks(position, ahead))
+            bins = count_open_bins(floor.straight_walks(position, ahead))
             target = make_target(angles, distances, bins, rule)
             if target is not None:
                 neighbours = angles[target.kept], distances[target.kept]

@@ -11,10 +11,10 @@ from clipnav.agents.waypoints.heat_maps import (
     DISTANCES,
     FULL_SCORE,
     candidates,
+    count_open_bins,
     find_peaks,
     make_target,
     measures,
-    open_bins,
     summarise_measures,
 )
 from clipnav.envs.continuous.floor import ContinuousFloor
@@ -68,7 +68,7 @@ def surroundings(scene, name):
     obstacles, walked = scene["obstacles"] or {}, scene["obstacle_distance"] or {}
     free = walked.get(name) or obstacles.get("by_angle") or [None] * ANGLES
     metres = np.array([np.inf if one is None else one for one in free])
-    return *directions(vectors[:, [0, 2]]), open_bins(metres)
+    return *directions(vectors[:, [0, 2]]), count_open_bins(metres)
 
 
 def dense(recorded):
