@@ -51,9 +51,9 @@ MEASURES = {
     "open": Metric("open", 100, "%"),
     "score": Metric("score", 100, "%"),
     "distance": Metric("distance", 1, "m"),
-    "Chamfer": Metric("chamfer", 1, "m"),
-    "Hausdorff": Metric("hausdorff", 1, "m"),
-    "delta": Metric("delta", 1, "m"),
+    "chamfer": Metric("chamfer", 1, "m"),
+    "hausdorff": Metric("hausdorff", 1, "m"),
+    "delta": Metric("delta", 1, ""),
 }
 TRAIN, EVALUATED = "train", ("val_seen", "val_unseen")
 _HELD_OUT = 10  # every tenth viewpoint of the training houses is in val_seen
