@@ -33,7 +33,6 @@ from clipnav.agents.waypoints.predictor import (
 from clipnav.agents.waypoints.predictor_conversion import load_ddppo
 from clipnav.agents.waypoints.settings import PredictorConfig, TargetRule
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.sets import MINI, STANDARD
 from clipnav.envs.metrics.summaries import Metric
@@ -152,7 +151,7 @@ class PredictorLearner(SavedNetwork):
 
     network: WaypointPredictor
 
-    def __init__(self, config: PredictorConfig, simulator: Simulator | None = None) -> None:
+    def __init__(self, config: PredictorConfig) -> None:
         self.config, self.metadata = config, {}
         self.selection = Selection("val_seen", "score")
         self.network = WaypointPredictor(config).to(config.device)
@@ -162,7 +161,7 @@ class PredictorLearner(SavedNetwork):
         self._is_frozen = isinstance(network, DdppoDepthNetwork)
         if isinstance(network, DdppoDepthNetwork) and config.depth_weights is not None:
             load_ddppo(network, config.depth_weights)
-        self.simulator = simulator or HouseSimulator(self.network.cameras)
+        self.simulator = HouseSimulator(self.network.cameras)
         self.splits = self._draw_splits()
         count = len(self.splits["train"].viewpoints)
         self._order = ShuffledBatchOrder(count, config.batch_size, config.seed)
@@ -194,7 +193,7 @@ class PredictorLearner(SavedNetwork):
         """Return the measures of other waypoints of a split.
 
         "floor" are the places that agents are given without a predictor, "chance" are the peaks of
-        noise, and "target" those of the target maps, which no predictor can exceed.
+        noise, and "target" those of the target maps, which a perfect predictor would find.
         """
         viewpoints, suppression = self.splits[name].viewpoints, self.config.suppression
         noise = Stream.WAYPOINT_CHANCE.rng(self.config.seed)
@@ -267,13 +266,11 @@ class PredictorLearner(SavedNetwork):
         return ViewpointSplit(viewpoints, depth.half(), targets)
 
 
-def predictor_trainer(
-    config: PredictorConfig, simulator: Simulator | None = None
-) -> tuple[Trainer, PredictorLearner]:
+def predictor_trainer(config: PredictorConfig) -> tuple[Trainer, PredictorLearner]:
     """Build the trainer of a waypoint predictor and its learner."""
     set_up_torch(config.device, config.threads, "highest", config.seed)
     check_run(config)
-    learner = PredictorLearner(config, simulator)
+    learner = PredictorLearner(config)
     noise = partial(iteration_seed, config.seed, Stream.WAYPOINT_NOISE)
     return Trainer(config, learner, noise, _LARGEST_LOSS), learner
 
