@@ -26,7 +26,7 @@ from clipnav.agents.waypoints.env import (
     camera_settings,
 )
 from clipnav.agents.waypoints.map_env import MapWaypointEnv
-from clipnav.agents.waypoints.predictor import PredictedPlaces, load_predictor
+from clipnav.agents.waypoints.predictor import PredictedPlaces, WaypointPredictor, load_predictor
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.named_encoder import NamedEncoder
@@ -63,9 +63,10 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
         episodes = load_episodes(settings.dataset, split, files, settings.instruction_language)
         check_goals(episodes, f"--splits {split}")
     encoder = open_encoder(config, settings)
+    predictor = None if config.predictor is None else load_predictor(config.predictor)
     results = evaluate_splits(
         config.splits,
-        lambda split: {split: _evaluate_split(config, settings, encoder, split)},
+        lambda split: {split: _evaluate_split(config, settings, encoder, predictor, split)},
         config.json,
     )
     print(table(results, CONTINUOUS_METRICS))
@@ -104,7 +105,11 @@ def open_encoder(config: WaypointConfig, settings: AgentConfig) -> ClipEncoder |
 
 
 def _evaluate_split(
-    config: WaypointConfig, settings: AgentConfig, encoder: ClipEncoder | None, split: str
+    config: WaypointConfig,
+    settings: AgentConfig,
+    encoder: ClipEncoder | None,
+    predictor: WaypointPredictor | None,
+    split: str,
 ) -> dict[str, dict[str, float]]:
     graph_env, agent = load_run(config.run, split, settings)
     changes = {} if config.sliding is None else {"sliding": config.sliding}
@@ -112,9 +117,7 @@ def _evaluate_split(
     task = task_settings(loaded.dataset, **changes)
     size = encoder.image_size if encoder else (8, 8)
     simulator = HouseSimulator(camera_settings(task, size))
-    propose: Propose = FloorPlaces(simulator)
-    if config.predictor is not None:
-        propose = PredictedPlaces(load_predictor(config.predictor))
+    propose = FloorPlaces(simulator) if predictor is None else PredictedPlaces(predictor)
     sizes = config.batch_size, settings.angle_feature_size
     world = loaded, simulator, task, encoder, *sizes, propose
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]

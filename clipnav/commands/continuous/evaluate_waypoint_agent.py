@@ -1,11 +1,14 @@
-"""Evaluate in continuous episodes an agent that was trained on navigation graphs.
+r"""Evaluate in continuous episodes an agent that was trained on navigation graphs.
 
 $ clipnav evaluate-waypoint-agent runs/r2r-houses --episodes 100
 $ clipnav evaluate-waypoint-agent runs/map --splits val_seen val_unseen --json scores.json
+$ clipnav evaluate-waypoint-agent runs/map --waypoints predicted \
+    --predictor runs/waypoint-predictor
 
 The agent is not trained again. At each decision it sees the 36 views from its position and chooses
-one of up to five places that a straight walk reaches, or stops; a map agent may also choose any
-place that it has seen earlier, and walks back. The command prints its scores, and those of the same
+one of up to five places, or stops; a map agent may also choose any place that it has seen earlier,
+and walks back. The places are computed from the floor, or predicted from depth pictures by a run of
+clipnav train-waypoint-predictor. The command prints its scores, and those of the same
 agent on the navigation graph, on the same episodes.
 """
 
