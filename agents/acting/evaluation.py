@@ -16,6 +16,7 @@ from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.episode import own_goals
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,
     Metric,
@@ -130,6 +131,7 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
             [env.nav_world.graphs[episode.scan] for episode in known],
             [[pose[0] for pose in trajectories[episode.instr_id]] for episode in known],
             [episode.path for episode in known],
+            goals=own_goals(known),
         )
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         scores = {

@@ -295,7 +295,14 @@ class MapLoss(MinibatchesLoss):
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
         world = features.geometry.world
         revisits = config.network.revisits
-        expert = Expert(world, nodes.astype(np.int64), sizes, config.expert, revisits)
+        expert = Expert(
+            world,
+            nodes.astype(np.int64),
+            sizes,
+            config.expert,
+            revisits,
+            references.goals[episodes],
+        )
 
         def policy(
             maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None

@@ -136,9 +136,10 @@ def best_weighting(env: VlnVectorEnv, search: SplitSearch) -> tuple[Weighting, f
     world, ranked, values = env.nav_world, [], []
     for episode in env.episodes:
         paths = search.ranked[episode.instr_id]
-        goal = world.node(episode.scan, episode.path[-1])
+        goals = np.array([world.node(episode.scan, v) for v in episode.goal.viewpoints])
+        radius = episode.goal.success_radius(SUCCESS_THRESHOLD)
         ends = np.array([item.path.positions[-1].node for item in paths])
-        success = world.distance(ends, np.array(goal)) < SUCCESS_THRESHOLD
+        success = world.distance(ends[:, None], goals).min(axis=1) < radius
         ranked.append(paths)
         values.append(dict(zip((item.path for item in paths), success.astype(float), strict=True)))
     return tune_weighting(ranked, values)

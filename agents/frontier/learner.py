@@ -69,7 +69,13 @@ class FrontierLoss(FollowerNetwork):
             env.max_episode_steps,
             trained_scoring(config),
             SampledDecisions(draws, 1.0 if reinforced else sampled, corrected=not reinforced),
-            Expert(env.nav_world, nodes.astype(np.int64), sizes, config.expert),
+            Expert(
+                env.nav_world,
+                nodes.astype(np.int64),
+                sizes,
+                config.expert,
+                goals=references.goals[episodes],
+            ),
             config.reads_instructions,
         )
         losses, walk, agreed, count = [], [], 0, 0

@@ -37,23 +37,28 @@ class Expert:
         sizes: np.ndarray,
         kind: ExpertKind = "spl",
         revisits: bool = False,
+        goals: np.ndarray | None = None,
     ) -> None:
         """Start at the first viewpoints of the reference paths.
 
         Args:
             references: (B, R) nodes of the reference paths, padded with their last node.
             sizes: (B,) number of viewpoints of each reference path.
+            goals: (B, G) nodes of the goals, of which the nearest counts, padded with repetitions;
+                None for the ends of the reference paths.
         """
         self._world = world
         self._references = references
         self._sizes = sizes
         self._kind: ExpertKind = kind
         self._revisits = revisits
-        self._goals = references[np.arange(len(sizes)), sizes - 1]
+        ends = references[np.arange(len(sizes)), sizes - 1]
+        self._goals = ends[:, None] if goals is None else goals
         between = world.distance(references[:, :1], references)
         self._dtw = np.cumsum(between, axis=1)  # (B, R) last row of the alignment so far
         before_end = np.arange(references.shape[1]) < sizes[:, None] - 1
-        self._passes_goal = ((references == self._goals[:, None]) & before_end).any(1)
+        at_goal = (references[:, :, None] == self._goals[:, None]).any(2)
+        self._passes_goal = (at_goal & before_end).any(1)
 
     def walk(self, rows: np.ndarray, routes: np.ndarray) -> None:
         """Record the viewpoints that R agents have passed, which the ndtw expert aligns.
@@ -89,7 +94,7 @@ class Expert:
         """
         width = int(maps.counts[rows].max())
         nodes, here = maps.nodes[rows, :width], maps.current[rows]
-        at_goal = nodes == self._goals[rows][:, None]
+        at_goal = (nodes[:, :, None] == self._goals[rows][:, None]).any(2)
         allowed = (nodes >= 0) & ((maps.visit_steps[rows, :width] == 0) | at_goal)
         allowed[np.arange(len(rows)), here] = False
         row, slot = np.nonzero(allowed)
@@ -119,7 +124,7 @@ class Expert:
 
     def _stops(self, maps: KnownMaps, rows: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """Return (R,) bool, whether R agents should stop here, given the costs (R, N) of nodes."""
-        stops = maps.nodes[rows, maps.current[rows]] == self._goals[rows]
+        stops = (maps.nodes[rows, maps.current[rows]][:, None] == self._goals[rows]).any(1)
         if self._kind == "ndtw":
             stops &= ~self._passes_goal[rows] | (self._stop_costs(rows) < costs.min(1) - _TIE)
         return stops
@@ -132,7 +137,7 @@ class Expert:
     def _detours(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """Return the (M,) lengths in metres of the ways over some nodes to the goals."""
         distance = self._world.distance
-        return distance(here, nodes) + distance(nodes, self._goals[rows])
+        return distance(here, nodes) + distance(nodes[:, None], self._goals[rows]).min(1)
 
     def _misalignments(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """Return the (M,) negative log of nDTW after the path so far and a way to each node.

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UserError
 
@@ -26,12 +27,14 @@ def path_problems(
     paths: Sequence[Sequence[str]],
     connectivity_dir: Path,
     adjacent: bool = False,
+    field: str = "path",
 ) -> dict[int, str]:
     """Return the first problem of each path that does not fit its graph.
 
     Args:
         adjacent: Whether each viewpoint must equal or be a neighbour of the one before it;
             otherwise it must only be reachable.
+        field: Field of the paths in the file, for the messages.
     """
     numbers_of: dict[str, list[int]] = defaultdict(list)
     for number, scan in enumerate(scans):
@@ -42,7 +45,8 @@ def path_problems(
     for scan, numbers in numbers_of.items():
         if scan in known:
             graph = NavGraph.load(scan, connectivity_dir)
-            problems |= _scan_problems(graph, numbers, [paths[n] for n in numbers], adjacent)
+            found = _scan_problems(graph, numbers, [paths[n] for n in numbers], adjacent)
+            problems |= {number: f"field '{field}': {text}" for number, text in found.items()}
         else:
             text = f"field 'scan': {scan!r} has no navigation graph in {connectivity_dir}"
             problems |= dict.fromkeys(numbers, text)
@@ -60,8 +64,8 @@ def _scan_problems(
     for position in np.flatnonzero(nodes < 0):
         problems.setdefault(
             int(owners[position]),
-            f"field 'path': scan {graph.scan!r} has no viewpoint {viewpoints[position]!r} that is "
-            "included in navigation",
+            f"scan {graph.scan!r} has no viewpoint {viewpoints[position]!r} that is included in "
+            "navigation",
         )
     before, after = nodes[:-1], nodes[1:]
     if adjacent:
@@ -72,7 +76,7 @@ def _scan_problems(
     relation = "are not neighbours" if adjacent else "are not connected"
     for position in np.flatnonzero(is_step & ~valid):
         start, end = viewpoints[position : position + 2]
-        text = f"field 'path': {start!r} and {end!r} {relation} in scan {graph.scan!r}"
+        text = f"{start!r} and {end!r} {relation} in scan {graph.scan!r}"
         problems.setdefault(int(owners[position]), text)
     return problems
 
@@ -111,6 +115,7 @@ class Episode:
         edit_distance: Edit distance between the annotator's transcript and automatic speech
             recognition (RxR), or None.
         timed_instruction: Words with their times (RxR, only if they were loaded).
+        target: Goal, or None if it is the last viewpoint of the path.
     """
 
     instr_id: str
@@ -123,11 +128,24 @@ class Episode:
     annotator_id: int | None = None
     edit_distance: float | None = None
     timed_instruction: tuple[TimedWord, ...] = ()
+    target: Goal | None = None
 
     @property
     def has_goal(self) -> bool:
-        """Whether the goal, the last viewpoint of the path, is known."""
-        return len(self.path) > 1
+        """Whether the goal is known."""
+        return self.target is not None or len(self.path) > 1
+
+    @property
+    def goal(self) -> Goal:
+        """The goal, which is not known if `has_goal` is False."""
+        return self.target or Goal(self.path[-1:])
+
+
+def own_goals(episodes: Sequence[Episode]) -> list[Goal] | None:
+    """Return the goals of episodes for `score_paths`; None if all are the ends of the paths."""
+    if all(episode.target is None for episode in episodes):
+        return None
+    return [episode.goal for episode in episodes]
 
 
 def base_language(tag: str) -> str:

@@ -37,15 +37,24 @@ def load_episodes(
     )
     # Only test splits have secret goals; elsewhere a path of one viewpoint is a truncated record.
     secret = split.startswith("test")
+    remedy = files.record_remedy(path)
     episodes: dict[str, Episode] = {}
+    targets: dict[int, tuple[str, ...]] = {}
     for number, record in enumerate(records):
         try:
             if number in problems:
                 raise UserError(problems[number])
-            _add_episodes(record, secret, episodes)
+            added = _add_episodes(record, secret, episodes)
         except ValueError as error:
-            remedy = files.record_remedy(path)
             raise RecordError(path, number, str(error), remedy, record.name) from error
+        if added.target is not None:
+            targets[number] = (*record.path[:1], *added.target.viewpoints)
+    own = list(targets)
+    scans = [records[number].scan for number in own]
+    of_goals = path_problems(scans, list(targets.values()), files.connectivity_dir, field="goal")
+    for row in sorted(of_goals)[:1]:
+        number = own[row]
+        raise RecordError(path, number, of_goals[row], remedy, records[number].name)
     kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
     if not kept:
         languages = ", ".join(sorted({episode.language for episode in episodes.values()}))
@@ -92,16 +101,19 @@ def vocabulary_dataset(dataset: str, files: WorldFiles) -> str:
     return source if source is not None and files.is_built_in else dataset
 
 
-def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) -> None:
-    """Add the episodes of a record to those of the split."""
-    if len(record.path) == 1 and not secret:
-        raise UserError(
-            "field 'path' contains only the start, which is allowed in test splits only"
-        )
+def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) -> Episode:
+    """Add the episodes of a record, which have one goal, to those of the split; return the last."""
+    episode = None
     for episode in record.episodes():
+        if not episode.has_goal and not secret:
+            raise UserError(
+                "field 'path' contains only the start, which is allowed in test splits only"
+            )
         if episode.instr_id in episodes:
             raise UserError(f"episode {episode.instr_id} occurs twice")
         episodes[episode.instr_id] = episode
+    assert episode is not None
+    return episode
 
 
 def _matches(tag: str, language: str) -> bool:

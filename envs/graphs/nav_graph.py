@@ -254,6 +254,10 @@ class NavGraph:
         """Return the length of the shortest path in metres; infinite if there is no path."""
         return float(self.distances[self.index(start), self.index(goal)])
 
+    def geodesic_to(self, start: str, goals: Sequence[str]) -> float:
+        """Return the metres to the nearest of several goals; infinite if there is no path."""
+        return min(self.geodesic(start, goal) for goal in goals)
+
     def next_hop(self, viewpoint: str, goal: str) -> str:
         """Return the next viewpoint on the shortest path; the goal itself if already there.
 

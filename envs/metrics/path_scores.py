@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UnknownNameError, UserError
 
@@ -72,6 +73,7 @@ def score_path(
         reference_length=reference_length,
         reference_size=len(described),
         threshold=threshold,
+        radius=threshold,
     )
     return {name: float(value) for name, value in metrics.items()}
 
@@ -87,12 +89,14 @@ def path_metrics(
     reference_length: np.ndarray | float,
     reference_size: np.ndarray,
     threshold: float = SUCCESS_THRESHOLD,
+    radius: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute all metrics of B paths from distances in metres, each of shape (B,).
 
     Args:
         coverage_distances: (B, R) distance from each reference viewpoint to the nearest walked one.
-        threshold: Success radius in metres.
+        threshold: Success radius in metres, also the scale of nDTW and CLS.
+        radius: (B,) success radius of each path in metres; None for the threshold.
     """
     real = np.arange(coverage_distances.shape[1]) < reference_size[:, None]
     closeness = np.where(real, np.exp(-coverage_distances / threshold), 0.0)
@@ -106,6 +110,7 @@ def path_metrics(
         reference_length=np.asarray(reference_length),
         reference_size=reference_size,
         threshold=threshold,
+        radius=threshold if radius is None else radius,
     )
     return {name: np.asarray(value) for name, value in metrics.items()}
 
@@ -169,9 +174,10 @@ def _metrics(
     reference_length: Number,
     reference_size: Number,
     threshold: float,
+    radius: Number,
 ) -> dict[str, Number]:
     """Apply the formulas to the floats of one path or to the arrays of many."""
-    success = 1.0 * (nav_error < threshold)
+    success = 1.0 * (nav_error < radius)
     ndtw = np.exp(-dtw / (threshold * reference_size))
     expected = coverage * reference_length
     spread = expected + abs(expected - trajectory_length)
@@ -182,9 +188,9 @@ def _metrics(
         "nav_error": nav_error,
         "oracle_error": oracle_error,
         "success": success,
-        "oracle_success": 1.0 * (oracle_error < threshold),
-        "spl": success * _efficiency(shortest_path_length, trajectory_length),
-        "spl_reference": success * _efficiency(reference_length, trajectory_length),
+        "oracle_success": 1.0 * (oracle_error < radius),
+        "spl": success * path_efficiency(shortest_path_length, trajectory_length),
+        "spl_reference": success * path_efficiency(reference_length, trajectory_length),
         "dtw": dtw,
         "ndtw": ndtw,
         "sdtw": success * ndtw,
@@ -204,7 +210,8 @@ def _length(graph: NavGraph, rows: np.ndarray) -> float:
     return sum(graph.distances[rows[:-1], rows[1:]].tolist())
 
 
-def _efficiency(ideal: Number, length: Number) -> Number:
+def path_efficiency(ideal: Number, length: Number) -> Number:
+    """Return what SPL weights a success with, given the best length and that of the walk."""
     return ideal / np.maximum(np.maximum(ideal, length), _SHORTEST)
 
 
@@ -233,6 +240,7 @@ def score_paths(
     predictions: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
     threshold: float = SUCCESS_THRESHOLD,
+    goals: Sequence[Goal] | None = None,
 ) -> dict[str, np.ndarray]:
     """Score B walked paths; equivalent to calling `score_path` for each.
 
@@ -241,6 +249,7 @@ def score_paths(
         predictions: Walked viewpoints of each path.
         references: Viewpoints of each reference path.
         threshold: Success radius in metres.
+        goals: Goal of each path; None if it is the last viewpoint of the reference path.
 
     Returns:
         The metrics of `score_path`, each a float64 array (B,) in the order of the paths.
@@ -264,9 +273,16 @@ def score_paths(
     tables = _Tables(buildings)
     walked = tables.locate(buildings, predictions, "prediction")
     described = tables.locate(buildings, references, "reference")
+    ends = None
+    if goals is not None:
+        ends = _Ends(
+            tables.locate(buildings, [goal.viewpoints for goal in goals], "goal"),
+            tables.locate(buildings, [goal.spl_ends for goal in goals], "goal"),
+            np.array([goal.success_radius(threshold) for goal in goals]),
+        )
     order = np.lexsort((described.sizes, walked.sizes))
     batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
-    parts = [_score_batch(tables.flat, walked, described, b, threshold) for b in batches]
+    parts = [_score_batch(tables.flat, walked, described, b, threshold, ends) for b in batches]
     back = np.argsort(order)
     return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
@@ -292,6 +308,15 @@ class _PathEntries:
         sizes = self.sizes[paths]
         entries = np.minimum(np.arange(sizes.max())[:, None], sizes - 1) + self.starts[paths]
         return self.rows[entries], self.columns[entries]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """Viewpoints of the goals of B paths, those of their SPL, and success radii (B,) in metres."""
+
+    goals: _PathEntries
+    spl_ends: _PathEntries
+    radii: np.ndarray
 
 
 class _Tables:
@@ -337,6 +362,7 @@ def _score_batch(
     described: _PathEntries,
     paths: np.ndarray,
     threshold: float,
+    ends: _Ends | None,
 ) -> dict[str, np.ndarray]:
     """Score the paths (b,) of one batch, padded to a common size."""
     walked_rows, walked_columns = walked.padded(paths)  # (P, b)
@@ -347,16 +373,24 @@ def _score_batch(
     if apart.size:
         raise UserError(f"reference {apart[0]}: no path connects its viewpoints")
     dtw, nearest = _warp(flat, walked_rows, columns, sizes, reference_sizes)
+    nav_error = flat[walked_rows[-1] + columns[-1]]
+    oracle_error, shortest = nearest[-1], flat[rows[0] + columns[-1]]
+    if ends is not None:
+        _, goals = ends.goals.padded(paths)  # (G, b)
+        to_goals = flat[walked_rows[:, None] + goals].min(axis=1)  # (P, b)
+        nav_error, oracle_error = to_goals[-1], to_goals.min(axis=0)
+        shortest = flat[rows[0] + ends.spl_ends.padded(paths)[1]].min(axis=0)
     return path_metrics(
         trajectory_length=flat[walked_rows[:-1] + walked_columns[1:]].sum(axis=0),
-        nav_error=flat[walked_rows[-1] + columns[-1]],
-        oracle_error=nearest[-1],
+        nav_error=nav_error,
+        oracle_error=oracle_error,
         dtw=dtw,
         coverage_distances=nearest.T,
-        shortest_path_length=flat[rows[0] + columns[-1]],
+        shortest_path_length=shortest,
         reference_length=reference_lengths,
         reference_size=reference_sizes,
         threshold=threshold,
+        radius=None if ends is None else ends.radii[paths],
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.graphs.nav_world import NavWorld, route_moves
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.sharing import SharedObjects
 from clipnav.storage.errors import UserError
 
@@ -21,9 +22,13 @@ class ReferencePaths:
         nodes: (E, R) int32 nodes of the viewpoints.
         sizes: (E,) int64 number of viewpoints of each path.
         lengths: (E,) length of each path in metres, with shortest paths between its viewpoints.
-        shortest_lengths: (E,) length of the shortest path from start to end in metres.
+        shortest_lengths: (E,) length of the shortest path from start to goal in metres, see
+            `Goal.spl_end`.
         has_goal: (E,) bool, whether the goal is known; otherwise the path is only the start.
         start_views: (E,) int32 view 0..35 that the agent faces at the start.
+        goals: (E, G) int32 nodes of the goals, padded with their last one; G = 1 and the ends of
+            the paths unless an episode has a `target`.
+        radii: (E,) success radius of each episode in metres; None unless an episode has a `target`.
     """
 
     nodes: np.ndarray
@@ -32,6 +37,8 @@ class ReferencePaths:
     shortest_lengths: np.ndarray
     has_goal: np.ndarray
     start_views: np.ndarray
+    goals: np.ndarray
+    radii: np.ndarray | None
 
     @classmethod
     def of(cls, world: NavWorld, episodes: Sequence[Episode]) -> "ReferencePaths":
@@ -58,13 +65,21 @@ class ReferencePaths:
                 f"episode {episodes[row].instr_id!r}: no path connects the viewpoints of its path "
                 f"in scan {episodes[row].scan!r}"
             )
+        goals, radii, spl_ends = nodes[:, -1:], None, nodes[:, -1:]
+        if any(episode.target is not None for episode in episodes):
+            of = [episode.goal for episode in episodes]
+            goals = _padded(world, episodes, [goal.viewpoints for goal in of])
+            spl_ends = _padded(world, episodes, [goal.spl_ends for goal in of])
+            radii = np.array([goal.success_radius(SUCCESS_THRESHOLD) for goal in of])
         return cls(
             nodes=nodes,
             sizes=np.array([len(path) for path in paths])[order],
             lengths=lengths,
-            shortest_lengths=world.distance(nodes[:, 0], nodes[:, -1]),
+            shortest_lengths=world.distance(nodes[:, :1], spl_ends).min(axis=1),
             has_goal=np.array([episode.has_goal for episode in episodes]),
             start_views=start_views(headings),
+            goals=goals,
+            radii=radii,
         )
 
     @property
@@ -77,13 +92,24 @@ class ReferencePaths:
         """(E,) int32 nodes of the first viewpoints."""
         return self.nodes[:, 0]
 
-    @property
-    def goals(self) -> np.ndarray:
-        """(E,) int32 nodes of the last viewpoints."""
-        return self.nodes[:, -1]
+    def layout(self, columns: int) -> np.dtype:
+        """Return the data type of the state of B agents."""
+        return state_layout(columns, self.longest, 0 if self.radii is None else len(self.goals[0]))
 
 
-def state_layout(columns: int, longest: int) -> np.dtype:
+def _padded(
+    world: NavWorld, episodes: Sequence[Episode], viewpoints: Sequence[tuple[str, ...]]
+) -> np.ndarray:
+    """Return the (E, G) int32 nodes of viewpoints, padded with the last one of each episode."""
+    most = max(map(len, viewpoints))
+    rows = [
+        [world.node(e.scan, v) for v in (*names, *names[-1:] * (most - len(names)))]
+        for e, names in zip(episodes, viewpoints, strict=True)
+    ]
+    return np.array(rows, dtype=np.int32)
+
+
+def state_layout(columns: int, longest: int, ends: int = 0) -> np.dtype:
     """Return the data type of the state of B agents: F rows of 8 bytes per agent.
 
     Returns:
@@ -91,7 +117,8 @@ def state_layout(columns: int, longest: int) -> np.dtype:
         `steps` and of `visits` (including the start) and the `size` of the reference path; `row`,
         the start of the node's row in the world's tables of pairs, and the columns of the `goal`
         and of the viewpoints of the `references` (R, B) in that row; in metres, the `distance` to
-        the goal and the `length` of the path.
+        the goal and the `length` of the path. With goals of up to G = `ends` viewpoints, the
+        columns of the `goals` (G, B), of which `goal` is the nearest.
     """
     whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
     fields = [
@@ -99,6 +126,8 @@ def state_layout(columns: int, longest: int) -> np.dtype:
         ("references", np.int64, (longest, columns)),
         *((name, np.float64, (columns,)) for name in ("distance", "length")),
     ]
+    if ends:
+        fields.append(("goals", np.int64, (ends, columns)))
     return np.dtype(fields)
 
 
@@ -127,7 +156,8 @@ def shared_starts(world: NavWorld, episodes: Sequence[Episode]) -> Starts:
         references = ReferencePaths.of(world, episodes)
         states = _initial_states(world, references)
         for array in (states, *vars(references).values()):
-            array.flags.writeable = False
+            if array is not None:
+                array.flags.writeable = False
         return Starts(world, episodes, references, states)
 
     # A list may change, a tuple of episodes cannot.
@@ -136,15 +166,18 @@ def shared_starts(world: NavWorld, episodes: Sequence[Episode]) -> Starts:
 
 def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
     """Return the (E, F) initial states of all episodes."""
-    state = np.zeros((), dtype=state_layout(len(references.nodes), references.longest))
+    state = np.zeros((), dtype=references.layout(len(references.nodes)))
     state["episode"] = np.arange(len(references.nodes))
     state["node"], state["view"] = references.starts, references.start_views
     state["visits"], state["size"] = 1, references.sizes
     state["row"] = world.pair_starts[references.starts]
-    state["goal"] = world.locals[references.goals]
+    between = world.distance(references.starts[:, None], references.goals)  # (E, G)
+    nearest = between.argmin(axis=1)[:, None]
+    state["goal"] = np.take_along_axis(world.locals[references.goals], nearest, 1)[:, 0]
     state["references"] = world.locals[references.nodes.T]
-    distances = world.distance(references.starts, references.goals)
-    state["distance"] = np.where(references.has_goal, distances, np.nan)
+    state["distance"] = np.where(references.has_goal, between.min(axis=1), np.nan)
+    if references.radii is not None:
+        state["goals"] = world.locals[references.goals.T]
     return np.ascontiguousarray(state_block(state).T)
 
 

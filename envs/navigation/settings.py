@@ -28,7 +28,7 @@ def distance_rewards(
     before: np.ndarray,
     after: np.ndarray,
     stop: np.ndarray,
-    threshold: float = SUCCESS_THRESHOLD,
+    threshold: float | np.ndarray = SUCCESS_THRESHOLD,
 ) -> np.ndarray:
     """Return EnvDrop's rewards (`r2r_src/agent.py: rollout`).
 
@@ -40,7 +40,7 @@ def distance_rewards(
         before: (B,) distance to the goal before the step in metres.
         after: (B,) distance to the goal after the step in metres.
         stop: (B,) bool, agents that stop.
-        threshold: Success radius in metres.
+        threshold: Success radius in metres, of all agents or (B,) of each.
 
     Returns:
         (B,) rewards, NaN where the distances are NaN.
@@ -55,7 +55,7 @@ def ndtw_rewards(
     stop: np.ndarray,
     ndtw_before: np.ndarray,
     ndtw_after: np.ndarray,
-    threshold: float = SUCCESS_THRESHOLD,
+    threshold: float | np.ndarray = SUCCESS_THRESHOLD,
 ) -> np.ndarray:
     """Return the rewards of CLEAR and HAMT.
 
@@ -69,7 +69,7 @@ def ndtw_rewards(
         stop: (B,) bool, agents that stop.
         ndtw_before: (B,) nDTW of the path before the step.
         ndtw_after: (B,) nDTW of the path after the step.
-        threshold: Success radius in metres.
+        threshold: Success radius in metres, of all agents or (B,) of each.
 
     Returns:
         (B,) rewards, NaN where the distances are NaN.

@@ -6,7 +6,7 @@ state; they leave the columns of agents that do not move unchanged.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from clipnav.envs.navigation.references import (
     Teacher,
     shared_starts,
     state_block,
-    state_layout,
 )
 from clipnav.envs.navigation.settings import Reward, distance_rewards, ndtw_rewards
 from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
@@ -49,7 +48,7 @@ class Walks:
         self._starts = shared_starts(world, episodes)
         self.references = self._starts.references
         self._has_secret_goals = not self.references.has_goal.all()
-        self._state = np.zeros((), dtype=state_layout(num_agents, self.references.longest))
+        self._state = np.zeros((), dtype=self.references.layout(num_agents))
         if reward == "ndtw":
             self._dtw = np.zeros((self.references.longest, num_agents))
         self.terminated = np.zeros(num_agents, dtype=bool)
@@ -131,10 +130,10 @@ class Walks:
         self.terminated |= stop
         self.truncated |= self.ended_now ^ stop
         if self._dtw is None or ndtw_before is None:
-            rewards = distance_rewards(before, self.distances, stop)
+            rewards = distance_rewards(before, self.distances, stop, self._radius())
         else:
-            ndtw_after = self._ndtw(self._dtw)
-            rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, ndtw_after)
+            ndtw_after, radius = self._ndtw(self._dtw), self._radius()
+            rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, ndtw_after, radius)
         return np.where(self.has_goal, rewards, 0.0) if self._has_secret_goals else rewards
 
     def follow(self, moves: np.ndarray, stop: np.ndarray, max_steps: int) -> np.ndarray:
@@ -179,22 +178,28 @@ class Walks:
 
     def score(self, record: "WalkRecord") -> dict[str, np.ndarray]:
         """Return the metrics of M agents from a record of their walks, see `record`."""
-        count, longest = record.columns.shape[1], self.references.longest
-        state = record.columns.reshape(-1).view(state_layout(count, longest)).reshape(())
+        count, radii = record.columns.shape[1], self.references.radii
+        state = record.columns.reshape(-1).view(self.references.layout(count)).reshape(())
         episodes, sizes = state["episode"], state["size"]
         rows = self._world.pair_starts[record.history.T // NUM_VIEWS][:, None]  # (T, 1, M)
         # Entries after the last visit may be outside the table.
         between = self._world.distances.take(rows + state["references"], mode="clip")
         dtw, coverage = align_walks(between, state["visits"])
+        oracle_error = coverage[-1]  # reference paths are padded with the goal
+        if radii is not None:
+            to_goals = self._world.distances.take(rows + state["goals"], mode="clip").min(axis=1)
+            walked = np.arange(len(to_goals))[:, None] < state["visits"]
+            oracle_error = np.where(walked, to_goals, np.inf).min(axis=0)
         return path_metrics(
             trajectory_length=state["length"],
             nav_error=state["distance"],
-            oracle_error=coverage[-1],  # reference paths are padded with the goal
+            oracle_error=oracle_error,
             dtw=dtw[sizes - 1, np.arange(count)],
             coverage_distances=coverage.T,
             shortest_path_length=self.references.shortest_lengths[episodes],
             reference_length=self.references.lengths[episodes],
             reference_size=sizes,
+            radius=None if radii is None else radii[episodes],
         )
 
     def trajectory(self, agent: int) -> list[tuple[str, float, float]]:
@@ -220,6 +225,9 @@ class Walks:
         if self._dtw is not None:
             dtw = next_dtw_rows(self._dtw, self._to_references(state))
             np.copyto(self._dtw, dtw, where=moving)
+        if self.references.radii is not None:
+            nearest = world.distances.take(rows + state["goals"]).argmin(axis=0)
+            state["goal"] = np.take_along_axis(state["goals"], nearest[None], 0)[0]
         distances = world.distances.take(rows + state["goal"])
         if self._has_secret_goals:
             # The path of an episode with a secret goal ends at its start, which is not a goal.
@@ -241,6 +249,11 @@ class Walks:
         self._history[self._agents, visits] = _packed(self.nodes, self.views)
         visits += moving
         self._most_visits += 1
+
+    def _radius(self) -> Any:
+        """Return the success radius of all agents in metres, or that (B,) of each."""
+        radii = self.references.radii
+        return SUCCESS_THRESHOLD if radii is None else radii[self.episodes]
 
     def _to_references(self, state: np.ndarray) -> np.ndarray:
         """Return (R, B) metres from the nodes of a state to the viewpoints of their references."""

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.episode import own_goals
 from clipnav.envs.graphs.candidates import CandidateTable, candidate_table
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_paths
@@ -146,7 +147,7 @@ def build_trace(
     """Build a trace: add geometry and metrics to the decisions of an agent."""
     walked = [decision.viewpoint for decision in decisions]
     metrics = _metrics(graph, episode, walked)
-    goal = episode.path[-1] if episode.has_goal else None
+    goals = episode.goal.viewpoints if episode.has_goal else ()
     steps = tuple(
         Step(
             viewpoint=decision.viewpoint,
@@ -154,9 +155,9 @@ def build_trace(
             elevation=round(decision.elevation, 4),
             candidates=_with_chances(candidates(graph, decision.viewpoint), decision.probabilities),
             action=decision.action,
-            distance_to_goal=None
-            if goal is None
-            else round(graph.geodesic(decision.viewpoint, goal), 3),
+            distance_to_goal=round(graph.geodesic_to(decision.viewpoint, goals), 3)
+            if goals
+            else None,
             metrics={name: round(float(column[place]), 4) for name, column in metrics.items()},
             stop_probability=_chance(decision.probabilities, 0),
             value=decision.value if decision.value is None else round(decision.value, 4),
@@ -256,4 +257,11 @@ def _metrics(graph: NavGraph, episode: Episode, walked: Sequence[str]) -> Mappin
         return {}
     beginnings = [walked[: end + 1] for end in range(len(walked))]
     count = len(walked)
-    return columns_named(score_paths([graph] * count, beginnings, [episode.path] * count))
+    return columns_named(
+        score_paths(
+            [graph] * count,
+            beginnings,
+            [episode.path] * count,
+            goals=own_goals([episode] * count),
+        )
+    )

@@ -139,7 +139,8 @@ def _draw_map(
     walked = [points[graph.index(step[0])] for step in trajectory]
     if episode.has_goal:
         draw.line(reference, fill=REFERENCE, width=5, joint="curve")
-        draw_dot(draw, reference[-1], 7, None, outline=REFERENCE)
+        for goal in episode.goal.viewpoints:
+            draw_dot(draw, points[graph.index(goal)], 7, None, outline=REFERENCE)
     draw.line(walked, fill=WALKED, width=2)
     x, y = points[here]
     # PIL measures angles clockwise from the right, headings are clockwise from the top.
@@ -166,7 +167,9 @@ def _write_text(
     left, top = MAP_WIDTH + 20, STRIP_HEIGHT + 16
     state = f"{episode.scan}   episode {episode.instr_id}   {len(trajectory) - 1} moves"
     if episode.has_goal:
-        state += f"   {graph.geodesic(trajectory[-1][0], episode.path[-1]):.1f} m to the goal"
+        state += (
+            f"   {graph.geodesic_to(trajectory[-1][0], episode.goal.viewpoints):.1f} m to the goal"
+        )
     draw.text((left, top), state, fill=INK, font=font_for(state, 14))
     room = WIDTH - left - 20
     write_instruction(draw, episode.instruction, (left, top + 32), (room, PANEL_HEIGHT - 60))

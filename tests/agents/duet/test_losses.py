@@ -85,7 +85,8 @@ def test_second_visits_never_make_the_loss_infinite(revisits):
     neighbour = int(geometry.candidates[0, 0])
     path = np.array([[0, neighbour, 0, neighbour]])
     ones = np.ones(1)
-    references = ReferencePaths(path, np.array([4]), ones, ones, ones > 0, np.array([12]))
+    view, goal = np.array([12]), path[:, -1:]
+    references = ReferencePaths(path, np.array([4]), ones, ones, ones > 0, view, goal, None)
     paths = path_batch(WorldFeatures(geometry, None), references, np.array([0]), revisits)
     assert len(paths.targets) == 4, "the path is followed to its last viewpoint"
     forbidden = paths.paths.state.forbidden[paths.states]

@@ -108,3 +108,33 @@ def test_the_costs_of_a_frontier_are_the_ways_over_its_nodes_to_the_goal(geometr
     maps.visit(rows, np.array(path[-1:]))
     costs = expert.frontier_costs(maps, rows)[0]
     assert np.flatnonzero(np.isfinite(costs)).tolist() == maps.current.tolist()
+
+
+def test_the_nearest_of_several_goals_is_the_target(geometry):
+    world, rows = geometry.world, np.zeros(1, np.int64)
+    far, *near = np.argsort(world.distance(np.zeros(len(world), int), np.arange(len(world))))[
+        [-1, 4, 5]
+    ].tolist()
+    for kind in ("spl", "ndtw"):
+        goals = np.array([[far, *near]])
+        expert = Expert(world, np.array([[0, far]]), np.array([2]), kind, goals=goals)
+        maps = KnownMaps(geometry, 1)
+        here = np.zeros(1, np.int64)
+        for _ in range(20):
+            maps.visit(rows, here)
+            tokens = maps.tokens(rows, np.array([12]))
+            costs = expert.frontier_costs(maps, rows)[0]
+            target = int(expert.targets(maps, rows, tokens)[0])
+            if target == STOP_TOKEN:
+                break
+            if kind == "spl":
+                slot = tokens.slots[0, target]
+                chosen = maps.nodes[0, slot]
+                rest = world.distance(np.full(3, chosen), goals[0]).min()
+                assert costs[slot] == world.distance(here, np.array([chosen]))[0] + rest
+            route = maps.routes(rows, tokens.slots[:, target])
+            expert.walk(rows, route)
+            here = route[0][route[0] >= 0][-1:]
+        assert here[0] in goals
+        if kind == "spl":
+            assert here[0] in near

@@ -1,0 +1,36 @@
+"""Goal: the viewpoints at which an episode may end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_AT = np.finfo(float).tiny  # metres; only the distance 0 is less
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Viewpoints at which an episode may end; its distance is that of the nearest one.
+
+    Attributes:
+        viewpoints: Viewpoints of the goal, without repetitions.
+        radius: Success radius in metres (a success is strictly nearer); 0 if only the viewpoints
+            of the goal themselves are a success; None for that of the metrics, 3 m by default.
+        spl_end: Viewpoint to which SPL measures the shortest path; None for the nearest one.
+        object_id: Id of the object to find, or None.
+        category: Name of the object to find, or None.
+    """
+
+    viewpoints: tuple[str, ...]
+    radius: float | None = None
+    spl_end: str | None = None
+    object_id: str | None = None
+    category: str | None = None
+
+    @property
+    def spl_ends(self) -> tuple[str, ...]:
+        """Viewpoints to the nearest of which SPL measures the shortest path."""
+        return self.viewpoints if self.spl_end is None else (self.spl_end,)
+
+    def success_radius(self, default: float) -> float:
+        """Return the metres that the distance of a success is less than."""
+        return default if self.radius is None else self.radius or _AT
