@@ -40,7 +40,7 @@ class DatasetSpec(Spec):
         name: Name for --dataset, which runs and traces contain.
         annotations: Names of the annotation file of a split below the data folder of the world
             matterport, with {} for the split; the first that exists is read. A name may be
-            absolute.
+            absolute, and that of a folder.
         house_annotations: The same for the built-in houses; () if there are none.
         read: Function of the annotation file, the split, the files of the world, and whether to
             read the times of the words. It returns records as those of
@@ -52,8 +52,12 @@ class DatasetSpec(Spec):
         languages: Languages of the instructions.
         max_episode_steps: Number of actions before truncation.
         max_instruction_length: Length of encoded instructions.
+        kept: Tokens of a longer instruction that are kept: the first ones or the last ones.
         submission: Function of a path and of trajectories by `instr_id` that returns the text of a
             submission file; UserErrors of it name the path.
+        scores: `GoalScores` of submissions; "" if `score_paths` says all.
+        version: Function of an annotation file that returns the name of its version, which reports
+            print; "" if there is one version only.
         continuous: Version in continuous environments; None if there is none.
         label: Name in messages, in names of folders and in the ids of environments, LABEL-CLIP-v0
             and LABEL-CE-CLIP-v0; `name` by default. Ids of installed packages have the name.
@@ -68,7 +72,10 @@ class DatasetSpec(Spec):
     languages: tuple[str, ...] = ("en",)
     max_episode_steps: int = 20
     max_instruction_length: int = 80
+    kept: Literal["start", "end"] = "start"
     submission: str = "clipnav.envs.submissions.files:r2r_text"
+    scores: str = ""
+    version: str = ""
     continuous: ContinuousVersion | None = None
     label: str = ""
 
@@ -121,6 +128,48 @@ _TABLE = SpecTable(
             house_source="r2r",
             max_episode_steps=35,
             max_instruction_length=160,
+        ),
+        # Limits of steps are those of SAME; an instruction of REVERIE has up to 60 words.
+        DatasetSpec(
+            name="reverie",
+            label="REVERIE",
+            annotations=("reverie/REVERIE_{}.json", "reverie/REVERIE_{}_enc.json"),
+            read="clipnav.envs.goals.reverie:read_reverie",
+            max_episode_steps=15,
+            max_instruction_length=100,
+            scores="clipnav.envs.goals.reverie:SCORES",
+            version="clipnav.envs.goals.reverie:version",
+        ),
+        DatasetSpec(
+            name="soon",
+            label="SOON",
+            annotations=("soon/{}_enc_pseudo_obj_label.jsonl", "soon/{}_enc.jsonl"),
+            read="clipnav.envs.goals.soon:read_soon",
+            max_episode_steps=20,
+            max_instruction_length=100,
+            submission="clipnav.envs.goals.soon:soon_text",
+            scores="clipnav.envs.goals.soon:SCORES",
+        ),
+        # The last turns of a dialog say where to go next.
+        DatasetSpec(
+            name="cvdn",
+            label="CVDN",
+            annotations=("cvdn/{}.json", "cvdn/{}_cleaned.json", "cvdn/{}_enc.json"),
+            read="clipnav.envs.goals.cvdn:read_dialogs",
+            max_episode_steps=30,
+            max_instruction_length=200,
+            kept="end",
+            submission="clipnav.envs.goals.cvdn:cvdn_text",
+            scores="clipnav.envs.goals.cvdn:SCORES",
+        ),
+        DatasetSpec(
+            name="objectnav",
+            label="ObjectNav",
+            annotations=("objectnav/{}", "objectnav/{}.json"),
+            read="clipnav.envs.goals.objectnav:read_objects",
+            max_episode_steps=30,
+            max_instruction_length=40,
+            scores="clipnav.envs.goals.objectnav:SCORES",
         ),
     ),
 )

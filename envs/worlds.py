@@ -138,7 +138,7 @@ class WorldFiles:
     def _first(self, names: Sequence[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]
         for path in paths:
-            if path.is_file():
+            if path.exists():
                 return path
         remedy = [self._remedy_of(paths[0], names, split)]
         if others := self._splits(names):

@@ -17,6 +17,7 @@ from clipnav.storage.features.store import FeatureStore
 from tests.chromium import browser  # noqa: F401
 from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
+from tests.goal_files import write_goal_annotations
 from tests.launching import started_launcher
 from tests.ordering import pytest_collection_finish, pytest_collection_modifyitems  # noqa: F401
 from tests.skyboxes import marked_faces
@@ -195,6 +196,7 @@ def write_tiny_world(data_dir: Path) -> Path:
     write_graph(connectivity, "barn", "b", barn, [(i, (i + 1) % 6) for i in range(6)])
     (connectivity / "scans.txt").write_text("attic\nbarn\n")
     write_annotations(data_dir)
+    write_goal_annotations(data_dir)
     keys = [f"attic_a{i}" for i in range(11)] + [f"barn_b{i}" for i in range(6)]
     views = rng.standard_normal((len(keys), 36, 8)).astype(np.float16)
     FeatureStore.write(data_dir / "features.safetensors", views, keys, {"encoder": "test"})

@@ -143,8 +143,8 @@ class LoadedSplit:
     @cached_property
     def tokens(self) -> np.ndarray:
         """(E, L) int32 encoded instructions, read-only."""
-        length = self.max_instruction_length
-        return _read_only(cached_tokens(self.tokenizer, self.instructions.tolist(), length))
+        length, kept = self.max_instruction_length, dataset_spec(self.dataset).kept
+        return _read_only(cached_tokens(self.tokenizer, self.instructions.tolist(), length, kept))
 
 
 def load_split(

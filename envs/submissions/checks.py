@@ -1,13 +1,14 @@
 """Reading submission files of any codebase, and checks against their split.
 
-A file is one JSON array, or JSON Lines, of records with an id (`instr_id` or `instruction_id`) and
-a path (`trajectory` or `path`). Supported formats of a path are poses `[viewpoint, heading,
-elevation]` (Matterport3DSimulator, EnvDrop, CLIP-ViL, HAMT), viewpoints (the RxR server), and lists
-of viewpoints per decision (DUET and its successors).
+A file is one JSON array, or JSON Lines, of records with an id (`instr_id`, `instruction_id` or
+`inst_idx`) and a path (`trajectory` or `path`). Supported formats of a path are poses
+`[viewpoint, heading, elevation]` (Matterport3DSimulator, EnvDrop, CLIP-ViL, HAMT), viewpoints (the
+RxR server), lists of viewpoints per decision (DUET and its successors), and walks of objects with a
+field `path` (SOON).
 """
 
 import reprlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -85,9 +86,11 @@ class SubmissionCheck(FileCheck):
 
     Attributes:
         trajectories: Viewpoints of the valid paths by instr_id, in the order of the split.
+        answers: Answers of the same records, which some datasets ask for; None where there is none.
     """
 
     trajectories: dict[str, tuple[str, ...]]
+    answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def usable(self) -> int:
@@ -142,6 +145,8 @@ def check_submission(
     episodes: Sequence[Episode],
     graphs: Mapping[str, NavGraph],
     counted: Collection[str] | None = None,
+    aliases: Mapping[str, str] | None = None,
+    read_answer: Callable[[Mapping[str, Any]], Any] | None = None,
 ) -> SubmissionCheck:
     """Check the records of a submission file and return the paths that can be scored.
 
@@ -151,30 +156,39 @@ def check_submission(
     Args:
         counted: Ids of the instructions to count; None for all. Records of the other instructions
             are not a fault.
+        aliases: `instr_id` of further spellings.
+        read_answer: Function of a record that returns its answer or raises UserError.
     """
     findings = _Findings()
-    walked = _walked_paths(records, episodes, findings)
+    names = {**(aliases or {}), **_names(episodes)}
+    walked, answers = _walked_paths(records, names, findings, read_answer)
     expected = [e for e in episodes if counted is None or e.instr_id in counted]
-    names = {episode.instr_id for episode in expected}
-    findings.outside.cases += [instr_id for instr_id in walked if instr_id not in names]
+    asked = {episode.instr_id for episode in expected}
+    findings.outside.cases += [instr_id for instr_id in walked if instr_id not in asked]
     findings.missing.cases += [e.instr_id for e in expected if e.instr_id not in walked]
     trajectories = {
         e.instr_id: walked[e.instr_id]
         for e in expected
         if e.instr_id in walked and _check_path(e, walked[e.instr_id], graphs[e.scan], findings)
     }
-    return SubmissionCheck(path, len(records), len(expected), findings.nonempty(), trajectories)
+    return SubmissionCheck(
+        *(path, len(records), len(expected), findings.nonempty(), trajectories, answers)
+    )
 
 
 def _walked_paths(
-    records: Sequence[Any], episodes: Sequence[Episode], findings: _Findings
-) -> dict[str, tuple[str, ...]]:
-    """Return the first path of each instruction in the records, by instr_id."""
-    names = _names(episodes)
+    records: Sequence[Any],
+    names: Mapping[str, str],
+    findings: _Findings,
+    read_answer: Callable[[Mapping[str, Any]], Any] | None,
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """Return the first path and answer of each instruction in the records, by instr_id."""
     walked: dict[str, tuple[str, ...]] = {}
+    answers: dict[str, Any] = {}
     for number, record in enumerate(records):
         try:
             written_id, viewpoints = _read_record(record)
+            answer = None if read_answer is None else read_answer(record)
         except ValueError as error:
             findings.unreadable.cases.append(f"record {number}: {error}")
             continue
@@ -185,8 +199,8 @@ def _walked_paths(
             same = "the same path" if walked[instr_id] == viewpoints else "another path"
             findings.duplicate.cases.append(f"record {number}: {instr_id} with {same}")
         else:
-            walked[instr_id] = viewpoints
-    return walked
+            walked[instr_id], answers[instr_id] = viewpoints, answer
+    return walked, answers
 
 
 def _names(episodes: Sequence[Episode]) -> dict[str, str]:
@@ -202,10 +216,13 @@ def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:
     """Return the id as written and the viewpoints of a record."""
     if not isinstance(record, dict):
         raise UserError(f"expected an object but found {_short(record)}")
-    instr_id = _field(record, "instr_id", "instruction_id")
+    instr_id = _field(record, "instr_id", "instruction_id", "inst_idx")
     if not isinstance(instr_id, str | int) or isinstance(instr_id, bool):
         raise UserError(f"the id is {_short(instr_id)}, which is neither a string nor an integer")
     trajectory = _field(record, "trajectory", "path")
+    if isinstance(trajectory, list) and trajectory and isinstance(trajectory[0], dict):
+        # SOON: a walk for each beam, the best one first.
+        trajectory = _field(trajectory[0], "path")
     try:
         if not isinstance(trajectory, list):
             raise UserError(f"the path is {_short(trajectory)}, which is not a list")

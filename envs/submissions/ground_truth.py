@@ -15,7 +15,8 @@ from clipnav.envs.worlds import World, named_world, world_files
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_splits
 
-_ONLY_CONTINUOUS = {"definition": "vlnce", "dtw": "exact"}
+_ONLY_CONTINUOUS = {"dtw": "exact"}
+_CONTINUOUS_DEFINITIONS = ("vlnce", "etpnav")
 _ONLY_ON_GRAPHS = {"turns": "keep"}
 
 
@@ -24,8 +25,8 @@ class ScoringRules:
     """Instructions to score, and definitions of the metrics."""
 
     dataset: str = "r2r"
-    """Dataset of the instructions: r2r, rxr, r4r or one of an installed package; r2r-ce and rxr-ce
-    are walks in continuous environments."""
+    """Dataset of the instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav or one of an
+    installed package; r2r-ce and rxr-ce are walks in continuous environments."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits of the files."""
     world: World | None = None
@@ -45,9 +46,11 @@ class ScoringRules:
     turns: Literal["keep", "drop"] = "keep"
     """Whether repetitions of a viewpoint, which EnvDrop writes for turns in place, count in nDTW,
     sDTW and steps."""
-    definition: Literal["vlnce", "etpnav"] = "vlnce"
-    """Definition of a success in continuous environments: a stop less than 3 m from the goal
-    (vlnce), or a walk that ends at most 3 m from it, stopped or not (etpnav)."""
+    definition: str | None = None
+    """Definition of the scores; by default the first one. Continuous environments: a success is a
+    stop less than 3 m from the goal (vlnce), or a walk that ends at most 3 m from it, stopped or
+    not (etpnav). reverie: official, duet, with_success; soon: unwrapped, soon; cvdn: trusted,
+    planner, player, hamt; objectnav: nearest, same; see docs/goals.md."""
     dtw: Literal["exact", "fastdtw"] = "exact"
     """Algorithm of nDTW in continuous environments; VLN-CE uses the approximation fastdtw."""
     threshold: float = SUCCESS_THRESHOLD
@@ -69,6 +72,19 @@ class ScoringRules:
             )
         check_threshold(self.threshold)
         check_splits(self, ("splits",))
+        definitions = self.definitions
+        if self.definition is not None and self.definition not in definitions:
+            known = f"choose one of {', '.join(definitions)}" if definitions else "leave it out"
+            raise UserError(
+                f"--definition {self.definition} has no effect with --dataset {self.dataset}; "
+                f"{known}"
+            )
+        own = not self.is_continuous and bool(definitions)
+        if own and self.threshold != SUCCESS_THRESHOLD:
+            raise UserError(
+                f"--threshold {self.threshold:g} has no effect with --dataset {self.dataset}, "
+                "whose definitions set the radius; leave it out"
+            )
         kind, ineffective = "continuous environments", _ONLY_ON_GRAPHS
         if not self.is_continuous:
             kind, ineffective = "navigation graphs", _ONLY_CONTINUOUS
@@ -83,6 +99,19 @@ class ScoringRules:
     def is_continuous(self) -> bool:
         """Whether the walks are in continuous environments."""
         return self.dataset.endswith("-ce")
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """Definitions of the scores of the dataset; () if there are no different ones."""
+        if self.is_continuous:
+            return _CONTINUOUS_DEFINITIONS
+        spec = dataset_spec(self.dataset)
+        return spec.part("scores").definitions if spec.scores else ()
+
+    @property
+    def chosen_definition(self) -> str:
+        """The definition, by default the first of the dataset; "" if there is none."""
+        return self.definition or next(iter(self.definitions), "")
 
     @property
     def instructions_dataset(self) -> str:
@@ -102,12 +131,14 @@ class GroundTruth:
         split_of: Split of each episode by instr_id.
         graphs: Navigation graphs by scan.
         counted: Ids of the instructions that the rules count.
+        version: Versions of the annotation files, for reports; "" if there is one only.
     """
 
     episodes: list[Episode]
     split_of: dict[str, str]
     graphs: dict[str, NavGraph]
     counted: set[str]
+    version: str = ""
 
 
 def load_ground_truth(rules: ScoringRules) -> GroundTruth:
@@ -128,7 +159,11 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     counted = counted_ids(episodes, rules)
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
-    return GroundTruth(episodes, split_of, graphs, counted)
+    spec, version = dataset_spec(rules.dataset), ""
+    if spec.version:
+        paths = [files.annotations(rules.dataset, split) for split in rules.splits]
+        version = ", ".join(sorted({spec.part("version")(path) for path in paths}))
+    return GroundTruth(episodes, split_of, graphs, counted, version)
 
 
 def check_on_graphs(rules: ScoringRules) -> None:

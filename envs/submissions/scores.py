@@ -3,15 +3,18 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language
-from clipnav.envs.episodes.episode import without_turns
+from clipnav.envs.episodes.episode import own_goals, without_turns
+from clipnav.envs.goals.scores import GoalScores, score_answers
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,
@@ -24,6 +27,7 @@ from clipnav.envs.metrics import (
     summarise,
     summarise_groups,
 )
+from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.metrics.summaries import columns_named
 from clipnav.envs.submissions.checks import (
     FileCheck,
@@ -208,6 +212,8 @@ class ScoredSubmission:
         scores: Columns of `score_paths`, `steps` (number of entries after the first) and `moves`
             (number of steps to another viewpoint); empty if nothing can be scored.
         scores_without_turns: The same columns with turns dropped; empty if the file has no turns.
+        own_metrics: Columns of the dataset alone, by short name.
+        version: Version of the annotations; "" if there is one only.
     """
 
     checked: SubmissionCheck
@@ -215,6 +221,8 @@ class ScoredSubmission:
     split_of: list[str]
     scores: dict[str, np.ndarray]
     scores_without_turns: dict[str, np.ndarray]
+    own_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    version: str = ""
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
@@ -222,16 +230,15 @@ class ScoredSubmission:
         if not self.scores:
             return {}
         own = {name: self.scores[name] for name in ("steps", "moves")}
-        return {**columns_named(self.scores), **own}
+        named = {short: self.scores[metric.column] for short, metric in self.own_metrics.items()}
+        return {**columns_named(self.scores), **named, **own}
 
     @property
     def summary(self) -> dict[str, float]:
         """Means by short name and number of `episodes`; empty if nothing can be scored."""
         if not self.scores:
             return {}
-        return summarise(self.scores) | {
-            name: float(self.scores[name].mean()) for name in ("steps", "moves")
-        }
+        return summarise(self.scores) | {n: float(c.mean()) for n, c in self.metrics.items()}
 
     @property
     def instructions(self) -> list[str]:
@@ -248,6 +255,7 @@ class ScoredSubmission:
             return {}
         intervals = self.intervals(rules).items()
         outcome: dict[str, Any] = {
+            **({"version": self.version} if self.version else {}),
             "summary": self.summary,
             "intervals": {name: interval.to_json() for name, interval in intervals},
             "by_language": self.by_language(),
@@ -289,8 +297,16 @@ def score_submission(
     path = Path(path)
     records = read_submission(path)
     ground_truth = load_ground_truth(rules) if ground_truth is None else ground_truth
+    spec = dataset_spec(rules.dataset)
+    own: GoalScores | None = spec.part("scores") if spec.scores else None
     checked = check_submission(
-        path, records, ground_truth.episodes, ground_truth.graphs, ground_truth.counted
+        path,
+        records,
+        ground_truth.episodes,
+        ground_truth.graphs,
+        ground_truth.counted,
+        own and own.aliases(ground_truth.episodes),
+        own and own.answer,
     )
     walked = checked.trajectories
     scores_missing = rules.missing == "stand-still"
@@ -303,48 +319,57 @@ def score_submission(
     written = [walked.get(e.instr_id, e.path[:1]) for e in episodes]
     plain = [without_turns(path) for path in written]
     graphs = [ground_truth.graphs[e.scan] for e in episodes]
-    scores_without_turns = _scores(graphs, plain, plain, episodes, rules.threshold)
+    score = partial(_scores, own, rules, checked.answers, graphs, episodes)
+    scores_without_turns = score(plain, plain)
     has_turns = written != plain
     scores = scores_without_turns
     if has_turns and rules.turns == "keep":
-        scores = _scores(graphs, written, plain, episodes, rules.threshold)
+        scores = score(written, plain)
     return ScoredSubmission(
         checked,
         episodes,
         [ground_truth.split_of[e.instr_id] for e in episodes],
         scores,
         scores_without_turns if has_turns else {},
+        {} if own is None else own.metrics,
+        ground_truth.version,
     )
 
 
 def submission_results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str, Any]:
     """Return the results of files that were scored by the same rules, for JSON."""
-    return results(scored, rules, {"turns": rules.turns})
+    definition = {"definition": rules.chosen_definition} if rules.definitions else {}
+    return results(scored, rules, {"turns": rules.turns, **definition})
 
 
 def _scores(
+    own: GoalScores | None,
+    rules: ScoringRules,
+    answers: Mapping[str, Any],
     graphs: Sequence[NavGraph],
+    episodes: Sequence[Episode],
     written: Sequence[Sequence[str]],
     plain: Sequence[Sequence[str]],
-    episodes: Sequence[Episode],
-    threshold: float,
 ) -> dict[str, np.ndarray]:
     """Return the columns of metrics, steps and moves; empty if there is no path."""
     if not episodes:
         return {}
+    references, goals = [e.path for e in episodes], own_goals(episodes)
+    columns = score_paths(graphs, written, references, rules.threshold, goals)
+    if own is not None:
+        columns |= score_answers(own, graphs, episodes, written, answers, rules.chosen_definition)
+        columns["sdtw"] = columns["success"] * columns["ndtw"]
+        efficiency = path_efficiency(columns["reference_length"], columns["trajectory_length"])
+        columns["spl_reference"] = columns["success"] * efficiency
     return {
-        **score_paths(graphs, written, [e.path for e in episodes], threshold),
+        **columns,
         "steps": np.array([len(path) - 1.0 for path in written]),
         "moves": np.array([len(path) - 1.0 for path in plain]),
     }
 
 
-# Rows of the metric table, in order.
-_ROWS = {
-    **SUMMARY_METRICS,
-    "steps": Metric("steps", 1, ""),
-    "moves": Metric("moves", 1, ""),
-}
+# Rows of the metric table after those of the metrics.
+_COUNTS = {"steps": Metric("steps", 1, ""), "moves": Metric("moves", 1, "")}
 
 
 def evaluate_submissions(
@@ -367,7 +392,10 @@ def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
     parts = [_file_report(name, submission, rules) for name, submission in named.items()]
     scored = {name: submission for name, submission in named.items() if submission.scores}
     if scored:
-        parts.append(metric_table(scored, _ROWS, rules))
+        own = next(iter(scored.values())).own_metrics
+        if rules.definitions:
+            parts.append(f"scores by the definition {rules.chosen_definition!r}, see docs/goals.md")
+        parts.append(metric_table(scored, {**SUMMARY_METRICS, **own, **_COUNTS}, rules))
         parts += group_table("language", {n: s.by_language() for n, s in scored.items()})
         parts += group_table("split", {n: s.by_split() for n, s in scored.items()})
     return "\n\n".join(parts)
@@ -379,7 +407,7 @@ def file_letter(number: int) -> str:
 
 
 def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> str:
-    lines = check_lines(name, scored.checked, scored.episodes, rules)
+    lines = check_lines(name, scored.checked, scored.episodes, rules, scored.version)
     if scored.episodes and scored.checked.usable < scored.checked.expected:
         lines.append(missing_line(scored.checked, "path", rules))
     if scored.scores_without_turns and rules.turns == "keep":
@@ -392,13 +420,18 @@ def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> st
 
 
 def check_lines(
-    name: str, checked: FileCheck, episodes: Sequence[ScoredEpisode], rules: ScoringRules
+    name: str,
+    checked: FileCheck,
+    episodes: Sequence[ScoredEpisode],
+    rules: ScoringRules,
+    version: str = "",
 ) -> list[str]:
     """Return the lines of a report on the checks of a file."""
     expected = counted(checked.expected, "instruction")
+    dataset = f"{rules.dataset} {version}".rstrip()
     lines = [
         f"{name} = {checked.path}: {counted(checked.records, 'record')}, {checked.usable} of "
-        f"{expected} of {rules.dataset} {' + '.join(rules.splits)} usable"
+        f"{expected} of {dataset} {' + '.join(rules.splits)} usable"
     ]
     for finding in checked.findings:
         lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")

@@ -14,8 +14,9 @@ import string
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -43,11 +44,21 @@ def cached_vocabulary(sentences: Sequence[str]) -> WordTokenizer:
     return WordTokenizer(json.loads(_cached(_name("vocabulary", sentences), make)))
 
 
-def cached_tokens(tokenizer: Tokenizer, sentences: Sequence[str], length: int) -> np.ndarray:
-    """Return the (E, length) int32 token ids of sentences, from the cache if they are many."""
+def cached_tokens(
+    tokenizer: Tokenizer,
+    sentences: Sequence[str],
+    length: int,
+    kept: Literal["start", "end"] = "start",
+) -> np.ndarray:
+    """Return the (E, length) int32 token ids of sentences, from the cache if they are many.
+
+    Args:
+        kept: Tokens of longer sentences that are kept.
+    """
+    encode_one = tokenizer.encode if kept == "start" else partial(encode_end, tokenizer)
 
     def encode() -> np.ndarray:
-        rows = [np.asarray(tokenizer.encode(sentence, length)) for sentence in sentences]
+        rows = [np.asarray(encode_one(sentence, length)) for sentence in sentences]
         for row in rows:
             if row.shape != (length,) or row.dtype.kind not in "iu":
                 raise UserError(
@@ -58,9 +69,18 @@ def cached_tokens(tokenizer: Tokenizer, sentences: Sequence[str], length: int) -
 
     if len(sentences) < FEWEST or tokenizer.description is None:
         return encode()
-    name = _name(f"tokens {length} {tokenizer.description}", sentences)
+    name = _name(f"tokens {length} {tokenizer.description}" + " end" * (kept == "end"), sentences)
     stored = _cached(name, lambda: encode().astype("<i4").tobytes())
     return np.frombuffer(stored, "<i4").reshape(len(sentences), length)
+
+
+def encode_end(tokenizer: Tokenizer, sentence: str, length: int) -> np.ndarray:
+    """Return the (length,) int32 ids of a sentence: the start token and the last tokens."""
+    # Even a tokenizer of bytes makes no more tokens, besides those of start and end.
+    ids = tokenizer.encode(sentence, len(sentence.encode()) + 4)
+    whole = ids[: np.flatnonzero(ids)[-1] + 1].tolist()
+    fits = len(whole) <= length
+    return pad_ids(whole if fits else whole[:1] + whole[len(whole) - length + 1 :], length)
 
 
 def _name(kind: str, sentences: Sequence[str]) -> str:

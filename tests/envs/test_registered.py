@@ -24,11 +24,12 @@ CASES = {
     "rxr": ("RxR-CLIP-v0", {}),
     "rxr indices": ("RxR-CLIP-v0", OTHERWISE),
     "r4r houses": ("R4R-CLIP-v0", {"split": "val_seen"}),
+    **{name: (f"{name}-CLIP-v0", {}) for name in ("REVERIE", "SOON", "CVDN", "ObjectNav")},
     **{kind: ("R2R-CLIP-v0", {"observe": kind}) for kind in PICTURES},
     "r2r-ce": ("R2R-CE-CLIP-v0", CONTINUOUS),
     "rxr-ce": ("RxR-CE-CLIP-v0", CONTINUOUS),
 }
-BATCHES = ["r2r", "rxr indices", *PICTURES]
+BATCHES = ["r2r", "rxr indices", "REVERIE", "CVDN", *PICTURES]
 
 
 @pytest.fixture

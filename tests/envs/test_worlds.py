@@ -52,8 +52,8 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
         files.annotations("r2r", "val_seen")
     with pytest.raises(FileNotFoundError, match=r"rxr_test_guide\.jsonl"):
         files.annotations("rxr", "test")
-    with pytest.raises(ValueError, match="cvdn: no such dataset; choose one of r2r, rxr, r4r"):
-        files.annotations("cvdn", "train")
+    with pytest.raises(ValueError, match="chess: no such dataset; choose one of r2r, rxr, r4r"):
+        files.annotations("chess", "train")
     splits = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*exist: train, val_seen, val_unseen$"
     with pytest.raises(FileNotFoundError, match=splits):
         world_files("houses").annotations("r2r", "nowhere")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from clipnav.envs.continuous.files.submissions import (
     submitted_records,
 )
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk, summarise_walks
+from clipnav.envs.continuous.measures import (
+    CONTINUOUS_METRICS,
+    Definition,
+    Walk,
+    measure_walk,
+    summarise_walks,
+)
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.datasets import ContinuousForm, continuous_version
 from clipnav.envs.episodes import base_language, load_episodes
@@ -150,6 +156,7 @@ def score_continuous_submission(
     """Read, check and score a submission file."""
     checked = check_continuous_submission(Path(path), truth.form, truth.episodes, truth.counted)
     simulator = HouseSimulator(truth.settings)
+    definition = cast(Definition, rules.chosen_definition)
     episodes, measures = [], []
     for episode in truth.episodes:
         if not episode.has_goal or episode.instr_id not in truth.counted:
@@ -164,7 +171,7 @@ def score_continuous_submission(
         own = Walk(walk.positions, distances, walk.stopped)
         reference = truth.walks[path_key(episode)].positions
         episodes.append(episode)
-        measures.append(measure_walk(own, reference, rules.definition, rules.dtw, rules.threshold))
+        measures.append(measure_walk(own, reference, definition, rules.dtw, rules.threshold))
     # The files of RxR-CE leave turns out, so their number of actions is unknown.
     unknown = {"steps"} if truth.form == "rxr-ce" else set()
     metrics = {short: m for short, m in CONTINUOUS_METRICS.items() if short not in unknown}
@@ -173,7 +180,7 @@ def score_continuous_submission(
 
 def continuous_results(scored: Sequence[ScoredWalks], rules: ScoringRules) -> dict[str, Any]:
     """Return the results of files that were scored by the same rules, for JSON."""
-    return results(scored, rules, {"definition": rules.definition, "dtw": rules.dtw})
+    return results(scored, rules, {"definition": rules.chosen_definition, "dtw": rules.dtw})
 
 
 def evaluate_continuous_submissions(

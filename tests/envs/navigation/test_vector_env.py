@@ -71,7 +71,7 @@ def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
     ("changes", "error", "message"),
     [
         ({"world": "moon"}, ValueError, "'moon' is not one of"),
-        ({"dataset": "cvdn"}, ValueError, "cvdn: no such dataset"),
+        ({"dataset": "chess"}, ValueError, "chess: no such dataset"),
         ({"split": "val_seen"}, FileNotFoundError, r"R2R_val_seen\.json"),
         ({"features": "gone.safetensors"}, FileNotFoundError, "gone.safetensors"),
         ({"features": None}, ValueError, "comes without features"),

@@ -1,0 +1,241 @@
+"""REVERIE: an instruction names a distant object, which the agent must reach and point out.
+
+The goal of an episode is every viewpoint that sees its object. Sources: YuankaiQi/REVERIE
+(`eval_release.py`), DUET (`map_nav_src/reverie/env.py`) and ScaleVLN.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.annotations import Id, Name
+from clipnav.envs.episodes.annotations import Path as ViewpointPath
+from clipnav.envs.goals.scores import GoalScores, Walked
+from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.metrics import Metric
+from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.worlds import WorldFiles
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_bytes
+from clipnav.storage.records import read_records
+
+Visible = Mapping[str, tuple[str, ...]]
+
+
+class _Box(msgspec.Struct, frozen=True, gc=False):
+    """Boxes of an object in the views 0..35 of a viewpoint; none where it is not visible."""
+
+    visible_pos: tuple[Annotated[int, Meta(ge=0, le=35)], ...]
+    bbox2d: tuple[tuple[float, float, float, float], ...]
+    name: str = ""
+
+
+class _Item(msgspec.Struct, frozen=True, gc=False):
+    """Item of a file: a path and an object, of which test splits give the start only."""
+
+    scan: Name
+    path: ViewpointPath
+    heading: float
+    instructions: Annotated[tuple[str, ...], Meta(min_length=1)]
+    id: int | str = ""
+    path_id: Id | None = None
+    objId: int | str | None = None
+    # Fields that tell the versions apart.
+    distance: Any = None
+    instr_encodings: Any = None
+
+
+@dataclass(frozen=True)
+class ReverieRecord:
+    """Item of a file with what its building shows.
+
+    Attributes:
+        item: The item.
+        visible: Viewpoints that see each object of the building, by its id.
+        boxes: File or folder of the boxes.
+    """
+
+    item: _Item
+    visible: Visible
+    boxes: Path
+
+    @property
+    def scan(self) -> str:
+        """Name of the building."""
+        return self.item.scan
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Viewpoints of the path."""
+        return self.item.path
+
+    @property
+    def name(self) -> str:
+        """Name of the record in error messages."""
+        return f"id {self._id}"
+
+    @property
+    def _id(self) -> str:
+        item = self.item
+        known = item.path_id is not None and item.objId is not None
+        return f"{item.path_id}_{item.objId}" if known else str(item.id)
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yield one episode per instruction."""
+        item, goal = self.item, self._goal()
+        number = str(self._id).partition("_")[0]
+        if not number.isdecimal():
+            raise UserError(f"field 'id': {item.id!r} does not begin with a number")
+        for k, text in enumerate(item.instructions):
+            if not text.strip():
+                raise UserError(f"field 'instructions': instruction {k} is blank")
+            yield Episode(
+                f"{self._id}_{k}",
+                int(number),
+                item.scan,
+                item.path,
+                item.heading,
+                text,
+                "en",
+                target=goal,
+            )
+
+    def _goal(self) -> Goal | None:
+        target, end = self.item.objId, self.path[-1]
+        if target is None and len(self.path) > 1:
+            raise UserError("field 'objId' is missing")
+        if target is None:
+            return None
+        if str(target) not in self.visible:
+            raise UserError(f"field 'objId': object {target} has no box in {self.boxes}")
+        viewpoints = self.visible[str(target)]
+        if not viewpoints:
+            raise UserError(
+                f"field 'objId': the boxes of object {target} in {self.boxes} have no views, so "
+                "that no viewpoint sees it"
+            )
+        return Goal(viewpoints, 0.0, end, str(target))
+
+
+def read_reverie(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[ReverieRecord]:
+    """Read a file of REVERIE, version 1 or 2 or DUET's, and the boxes beside it."""
+    items = read_records(path, _Item, files.record_remedy(path))
+    merged, folder = path.parent / "BBoxes.json", path.parent / "BBox"
+    boxes = merged if merged.exists() or not folder.is_dir() else folder
+    visible: Mapping[str, Visible] = {}
+    if any(item.objId is not None for item in items):
+        visible = read_visible(boxes, {item.scan for item in items})
+    return [ReverieRecord(item, visible.get(item.scan, {}), boxes) for item in items]
+
+
+def read_visible(boxes: Path, scans: set[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the viewpoints that see each object, by scan and id; none where boxes have no views.
+
+    Args:
+        boxes: Folder BBox of a file per viewpoint, or BBoxes.json, which joins them.
+        scans: Buildings to read.
+    """
+    viewpoints: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
+        for number, box in _decoded(source, viewpoint, raw, dict[str, _Box]).items():
+            if len(box.visible_pos) != len(box.bbox2d):
+                raise UserError(
+                    f"{source}: viewpoint {viewpoint}, object {number}: {len(box.visible_pos)} "
+                    f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
+                )
+            # An object without views is not visible from here: a quarter of the pairs.
+            viewpoints[scan][number] += [viewpoint] * bool(box.visible_pos)
+    return {
+        scan: {number: tuple(sorted(names)) for number, names in objects.items()}
+        for scan, objects in viewpoints.items()
+    }
+
+
+_REMEDY = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
+
+
+def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, str, msgspec.Raw]]:
+    """Yield file, scan, viewpoint and objects of each viewpoint."""
+    raw = dict[str, msgspec.Raw]
+    if not boxes.exists():
+        raise FileNotFoundError(
+            f"{boxes}: the boxes of REVERIE's objects are missing; put REVERIE's folder BBox or "
+            "DUET's BBoxes.json beside the annotations"
+        )
+    if boxes.is_file():
+        for key, objects in _decoded(boxes, "", read_bytes(boxes, _REMEDY), raw).items():
+            scan, _, viewpoint = key.rpartition("_")
+            if scan in scans:
+                yield boxes, scan, viewpoint, objects
+        return
+    for scan in sorted(scans):
+        for file in sorted(boxes.glob(f"{scan}_*.json")):
+            for viewpoint, objects in _decoded(file, "", read_bytes(file, _REMEDY), raw).items():
+                if file.stem == f"{scan}_{viewpoint}":
+                    yield file, scan, viewpoint, objects
+
+
+def _decoded(source: Path, viewpoint: str, raw: Any, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        place = f"viewpoint {viewpoint}: " if viewpoint else ""
+        raise UserError(f"{source}: {place}{error}; {_REMEDY}") from error
+
+
+def version(path: Path) -> str:
+    """Return the version of an annotation file: that of the evaluation until 2025, or the second.
+
+    Figures of different versions are not comparable.
+    """
+    first = read_records(path, _Item, _REMEDY)[0]
+    number = "v2" if first.distance is None else "v1"
+    return f"{number}, of DUET" if first.instr_encodings is not None else number
+
+
+def _answer(record: Mapping[str, Any]) -> str | None:
+    """Return the id of the predicted object (`predObjId`, in DUET's records `pred_objid`)."""
+    answer = record.get("predObjId", record.get("pred_objid"))
+    if answer is not None and (isinstance(answer, bool) or not isinstance(answer, int | str)):
+        raise UserError(f"predObjId is {answer!r}, which is not the id of an object")
+    return None if answer is None else str(answer)
+
+
+def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> dict[str, float]:
+    """Score a walk and its answer.
+
+    The official evaluator divides by zero where the start is the goal and the agent stays; here
+    this right answer counts fully ("official"), as in the evaluator of CVDN, or not at all, as in
+    DUET.
+    """
+    goal, length = episode.goal, walked.length
+    success = float(walked.path[-1] in goal.viewpoints)
+    named = float(answer is not None and answer == goal.object_id)
+    if definition == "with_success":
+        named *= success
+    if definition == "official":
+        best = walked.distances([episode.path[-1]])[0]
+        efficiency = best / max(best, length) if length or best else 1.0
+    else:
+        efficiency = path_efficiency(walked.length_of(episode.path), length)
+    return {
+        "success": success,
+        "oracle_success": float(not set(goal.viewpoints).isdisjoint(walked.path)),
+        "spl": success * efficiency,
+        "rgs": named,
+        "rgspl": named * efficiency,
+    }
+
+
+SCORES = GoalScores(
+    definitions=("official", "duet", "with_success"),
+    score=_score,
+    metrics={"RGS": Metric("rgs", 100, "%"), "RGSPL": Metric("rgspl", 100, "%")},
+    answer=_answer,
+)

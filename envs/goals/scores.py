@@ -1,0 +1,90 @@
+"""GoalScores: what a dataset adds to the metrics of submissions, under the names of definitions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric
+
+
+class Walked:
+    """Walked path with its distances.
+
+    Attributes:
+        path: Walked viewpoints, including the start.
+        length: Length in metres.
+    """
+
+    def __init__(self, graph: NavGraph, path: Sequence[str]) -> None:
+        self.path = tuple(path)
+        self._graph, self._rows = graph, [graph.index(viewpoint) for viewpoint in path]
+        self.length = graph.path_length(path)
+
+    def distances(self, goals: Sequence[str]) -> np.ndarray:
+        """Return the metres from each walked viewpoint to the nearest of some viewpoints."""
+        columns = [self._graph.index(goal) for goal in goals]
+        return self._graph.distances[np.ix_(self._rows, columns)].min(axis=1)
+
+    def length_of(self, path: Sequence[str]) -> float:
+        """Return the length of another path in the same building in metres."""
+        return self._graph.path_length(path)
+
+
+def end_scores(to_goal: np.ndarray, radius: float = SUCCESS_THRESHOLD) -> dict[str, float]:
+    """Return the scores of a walk's end and of its nearest viewpoint, given metres to the goal."""
+    nearest, end = float(to_goal.min()), float(to_goal[-1])
+    return {
+        "nav_error": end,
+        "oracle_error": nearest,
+        "success": float(end < radius),
+        "oracle_success": float(nearest < radius),
+    }
+
+
+def _no_answer(record: Mapping[str, Any]) -> Any:
+    return None
+
+
+def _no_aliases(episodes: Sequence[Episode]) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class GoalScores:
+    """Scores of a dataset, named by a row of the table of datasets; see docs/goals.md.
+
+    Attributes:
+        definitions: Names of the definitions, the default one first.
+        score: Function of a walked path, its episode, its answer and the name of a definition. It
+            returns columns by name, which replace those of `score_paths`.
+        metrics: Columns that `score_paths` lacks, by short name.
+        answer: Function of a record of a submission file that returns the answer, None if it has
+            none, or raises UserError.
+        aliases: Function of all episodes that returns the `instr_id` of further spellings.
+    """
+
+    definitions: tuple[str, ...]
+    score: Callable[[Walked, Episode, Any, str], dict[str, float]]
+    metrics: Mapping[str, Metric]
+    answer: Callable[[Mapping[str, Any]], Any] = _no_answer
+    aliases: Callable[[Sequence[Episode]], dict[str, str]] = _no_aliases
+
+
+def score_answers(
+    scores: GoalScores,
+    graphs: Sequence[NavGraph],
+    episodes: Sequence[Episode],
+    paths: Sequence[Sequence[str]],
+    answers: Mapping[str, Any],
+    definition: str,
+) -> dict[str, np.ndarray]:
+    """Return the columns (B,) of B walks and their answers by `instr_id`."""
+    rows = [
+        scores.score(Walked(graph, path), episode, answers.get(episode.instr_id), definition)
+        for graph, path, episode in zip(graphs, paths, episodes, strict=True)
+    ]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
