@@ -3,10 +3,11 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from clipnav.agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
@@ -16,12 +17,11 @@ from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
-from clipnav.envs.episodes.episode import own_goals
+from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,
     Metric,
     aligned,
-    score_paths,
     summarise,
     summarise_groups,
 )
@@ -57,15 +57,22 @@ class Evaluation:
         scores: Metrics of `clipnav.envs.metrics.score_path`, by instr_id; empty for a split whose
             goals are not published.
         languages: Language without its country, by instr_id.
+        own_metrics: Metrics of the dataset alone, by short name.
     """
 
     trajectories: dict[str, list[Pose]]
     scores: dict[str, dict[str, float]]
     languages: dict[str, str]
+    own_metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def summary(self) -> Summary:
         """Return the means over all episodes by short name (SR, SPL, ...), see docs/metrics.md."""
-        return summarise(list(self.scores.values()))
+        scores = list(self.scores.values())
+        means = {
+            short: float(np.mean([score[metric.column] for score in scores]))
+            for short, metric in self.own_metrics.items()
+        }
+        return summarise(scores) | means
 
     def by_language(self) -> dict[str, Summary]:
         """Return the means of each language."""
@@ -127,11 +134,11 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
     known = [episode for episode in env.episodes if episode.has_goal]
     scores: dict[str, dict[str, float]] = {}
     if known:
-        columns = score_paths(
+        columns = score_episodes(
+            env.split.dataset,
             [env.nav_world.graphs[episode.scan] for episode in known],
+            known,
             [[pose[0] for pose in trajectories[episode.instr_id]] for episode in known],
-            [episode.path for episode in known],
-            goals=own_goals(known),
         )
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         scores = {
@@ -142,6 +149,7 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
         trajectories={e.instr_id: trajectories[e.instr_id] for e in env.episodes},
         scores=scores,
         languages={e.instr_id: base_language(e.language) for e in env.episodes},
+        own_metrics=own.metrics if (own := dataset_scores(env.split.dataset)) else {},
     )
 
 

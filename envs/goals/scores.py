@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
+from clipnav.envs.episodes.episode import own_goals
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric
+from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric, score_paths
+from clipnav.envs.metrics.path_scores import path_efficiency
 
 
 class Walked:
@@ -74,17 +78,40 @@ class GoalScores:
     aliases: Callable[[Sequence[Episode]], dict[str, str]] = _no_aliases
 
 
-def score_answers(
-    scores: GoalScores,
+def dataset_scores(dataset: str) -> GoalScores | None:
+    """Return the scores of a dataset; None if `score_paths` says all."""
+    spec = dataset_spec(dataset)
+    return spec.part("scores") if spec.scores else None
+
+
+def score_episodes(
+    dataset: str,
     graphs: Sequence[NavGraph],
     episodes: Sequence[Episode],
     paths: Sequence[Sequence[str]],
-    answers: Mapping[str, Any],
-    definition: str,
+    threshold: float = SUCCESS_THRESHOLD,
+    definition: str = "",
+    answers: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
-    """Return the columns (B,) of B walks and their answers by `instr_id`."""
+    """Return the columns (B,) of B walks: those of `score_paths`, by the definitions of a dataset.
+
+    Args:
+        threshold: Success radius in metres of datasets without definitions.
+        definition: Name of a definition; "" for the default one.
+        answers: Answers by `instr_id`, which some datasets ask for.
+    """
+    references, goals = [episode.path for episode in episodes], own_goals(episodes)
+    columns = score_paths(graphs, paths, references, threshold, goals)
+    own = dataset_scores(dataset)
+    if own is None:
+        return columns
+    definition = definition or own.definitions[0]
     rows = [
-        scores.score(Walked(graph, path), episode, answers.get(episode.instr_id), definition)
+        own.score(Walked(graph, path), episode, answers.get(episode.instr_id), definition)
         for graph, path, episode in zip(graphs, paths, episodes, strict=True)
     ]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns["sdtw"] = columns["success"] * columns["ndtw"]
+    efficiency = path_efficiency(columns["reference_length"], columns["trajectory_length"])
+    columns["spl_reference"] = columns["success"] * efficiency
+    return columns

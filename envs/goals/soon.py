@@ -101,7 +101,7 @@ class SoonRecord(msgspec.Struct, frozen=True, gc=False):
             if not self.bboxes:
                 raise UserError("field 'bboxes' is empty, so that no viewpoint sees the object")
             boxes = {box.image_id: box.points for box in self.bboxes}
-            goal = SoonGoal(tuple(boxes), boxes=tuple(boxes.values()))
+            goal = SoonGoal(tuple(boxes), spl_end=self.path[-1], boxes=tuple(boxes.values()))
         name = str(self.path_id)
         number = name.partition("-")[0]
         path_id = int(number) if number.isdecimal() else zlib.crc32(name.encode())

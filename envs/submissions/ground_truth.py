@@ -8,6 +8,7 @@ from typing import Literal
 
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language, load_splits
+from clipnav.envs.goals.scores import dataset_scores
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.metrics.path_scores import check_threshold
@@ -105,8 +106,8 @@ class ScoringRules:
         """Definitions of the scores of the dataset; () if there are no different ones."""
         if self.is_continuous:
             return _CONTINUOUS_DEFINITIONS
-        spec = dataset_spec(self.dataset)
-        return spec.part("scores").definitions if spec.scores else ()
+        scores = dataset_scores(self.dataset)
+        return scores.definitions if scores else ()
 
     @property
     def chosen_definition(self) -> str:

@@ -11,10 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language
-from clipnav.envs.episodes.episode import own_goals, without_turns
-from clipnav.envs.goals.scores import GoalScores, score_answers
+from clipnav.envs.episodes.episode import without_turns
+from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,
@@ -23,11 +22,9 @@ from clipnav.envs.metrics import (
     aligned,
     bootstrap_intervals,
     paired_gains,
-    score_paths,
     summarise,
     summarise_groups,
 )
-from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.metrics.summaries import columns_named
 from clipnav.envs.submissions.checks import (
     FileCheck,
@@ -297,8 +294,7 @@ def score_submission(
     path = Path(path)
     records = read_submission(path)
     ground_truth = load_ground_truth(rules) if ground_truth is None else ground_truth
-    spec = dataset_spec(rules.dataset)
-    own: GoalScores | None = spec.part("scores") if spec.scores else None
+    own = dataset_scores(rules.dataset)
     checked = check_submission(
         path,
         records,
@@ -319,7 +315,7 @@ def score_submission(
     written = [walked.get(e.instr_id, e.path[:1]) for e in episodes]
     plain = [without_turns(path) for path in written]
     graphs = [ground_truth.graphs[e.scan] for e in episodes]
-    score = partial(_scores, own, rules, checked.answers, graphs, episodes)
+    score = partial(_scores, rules, checked.answers, graphs, episodes)
     scores_without_turns = score(plain, plain)
     has_turns = written != plain
     scores = scores_without_turns
@@ -343,7 +339,6 @@ def submission_results(scored: Sequence[ScoredSubmission], rules: ScoringRules) 
 
 
 def _scores(
-    own: GoalScores | None,
     rules: ScoringRules,
     answers: Mapping[str, Any],
     graphs: Sequence[NavGraph],
@@ -354,15 +349,11 @@ def _scores(
     """Return the columns of metrics, steps and moves; empty if there is no path."""
     if not episodes:
         return {}
-    references, goals = [e.path for e in episodes], own_goals(episodes)
-    columns = score_paths(graphs, written, references, rules.threshold, goals)
-    if own is not None:
-        columns |= score_answers(own, graphs, episodes, written, answers, rules.chosen_definition)
-        columns["sdtw"] = columns["success"] * columns["ndtw"]
-        efficiency = path_efficiency(columns["reference_length"], columns["trajectory_length"])
-        columns["spl_reference"] = columns["success"] * efficiency
+    definition = rules.chosen_definition
     return {
-        **columns,
+        **score_episodes(
+            *(rules.dataset, graphs, episodes, written, rules.threshold, definition, answers)
+        ),
         "steps": np.array([len(path) - 1.0 for path in written]),
         "moves": np.array([len(path) - 1.0 for path in plain]),
     }

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from clipnav.envs.episodes import load_episodes
+from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.envs.submissions.scores import score_submission
@@ -145,3 +146,19 @@ def test_written_files_are_read_back(dataset, tiny_world, tmp_path):
     scored = score_submission(tmp_path / "own.json", rules)
     assert scored.checked.usable == len(episodes)
     assert scored.summary["moves"] == 0
+
+
+@pytest.mark.parametrize("dataset", RECORDS)
+def test_evaluations_have_the_scores_of_the_submission(dataset, tiny_arguments, tmp_path):
+    from clipnav.agents.acting.baselines import TeacherAgent
+    from clipnav.agents.acting.evaluation import evaluate
+
+    env = make_vln_vector_env(2, "Disabled", **tiny_arguments, dataset=dataset, split="val_unseen")
+    evaluation = evaluate(env, TeacherAgent())
+    files = world_files("matterport", tiny_arguments["data_dir"])
+    path = tmp_path / "own.json"
+    write_submission(path, evaluation.trajectories, env.episodes, files, dataset)
+    rules = ScoringRules(dataset=dataset, data_dir=files.annotations_dir, resamples=50)
+    submitted = score_submission(path, rules).summary
+    for name, value in evaluation.summary().items():
+        assert submitted[name] == pytest.approx(value), name
