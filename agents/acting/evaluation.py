@@ -241,5 +241,11 @@ def table(
     return aligned(rows, texts=2)
 
 
+def dataset_table(results: Mapping[str, Mapping[str, Summary]], dataset: str) -> str:
+    """Return the table of results on a dataset, with the metrics that it adds."""
+    own = dataset_scores(dataset)
+    return table(results, {**_METRICS, **(own.metrics if own else {})})
+
+
 def _printed(metric: Metric, value: float) -> str:
     return "-" if math.isnan(value) else f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"

@@ -18,11 +18,11 @@ from clipnav.agents.acting.evaluation import (
     as_results,
     baselines,
     by_length,
+    dataset_table,
     evaluate,
     evaluate_all,
     evaluate_splits,
     score_walks,
-    table,
 )
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.envdrop.action_scores import ActionScorer
@@ -222,7 +222,7 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
         config.splits, lambda split: _evaluate_split(config, split, record_batch), config.json
     )
     if results:
-        print(table(results))
+        print(dataset_table(results, read_agent_config(config.run).dataset))
     return results
 
 

@@ -14,9 +14,9 @@ from clipnav.agents.acting.evaluation import (
     Results,
     agent_name,
     compare,
+    dataset_table,
     evaluate,
     summaries,
-    table,
 )
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.acting.tokenizers import run_tokenizer
@@ -254,7 +254,7 @@ def train_and_compare(trainer: Trainer, learner: WalkingLearner) -> Results:
     results = learner.results()
     trainer.report(results)
     if distributed.rank() == 0:
-        print(table(results))
+        print(dataset_table(results, learner.config.dataset))
         print(f"Run: {trainer.run}")
     return results
 

@@ -346,7 +346,8 @@ def policy_walks(
 
 
 def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedWalk:
-    success = steps[-1].taken == STOP and distance < SUCCESS_THRESHOLD
+    radius = episode.goal.success_radius(SUCCESS_THRESHOLD)
+    success = steps[-1].taken == STOP and distance < radius
     return RecordedWalk.of(episode, steps, success)
 
 
