@@ -11,6 +11,7 @@ from clipnav.agents.settings.networks import (
     TextConfig,
 )
 from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.goals.scores import dataset_scores
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -151,13 +152,22 @@ class AgentConfig(RunConfig):
     instruction_ablation: InstructionAblation = "none"
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""
-    select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
+    select_metric: str = "SPL"
+    """Score that selects the best weights: SR, SPL, nDTW, sDTW or one that the dataset adds, such
+    as GP of cvdn."""
     language_representation: Path | None = None
     """Run of clipnav train-language-representation that encodes the instructions, with its
     tokenizer."""
     visual_representation: Path | None = None
     """Run of clipnav train-visual-representation that encodes the views."""
     clear: RepresentationConfig = field(default_factory=RepresentationConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = dataset_scores(self.dataset)
+        known = ("SR", "SPL", "nDTW", "sDTW", *(own.metrics if own else ()))
+        if self.select_metric not in known:
+            raise UserError(f"--select-metric {self.select_metric}: not one of {', '.join(known)}")
 
     @property
     def run_name(self) -> str:

@@ -243,3 +243,11 @@ def test_published_settings_can_have_a_text_encoder_without_a_download():
     config = parse_agent(["--agent", "hamt", "--world", "matterport", "--data-dir", "data", *words])
     assert (config.text.tokens, config.network.text_model) == ("words", None)
     assert config.network.hidden_size == 768
+
+
+def test_a_metric_of_the_dataset_selects_weights():
+    arguments = ("--select-metric", "GP", "--world", "matterport", "--data-dir", "data")
+    assert parse_agent([*arguments, "--dataset", "cvdn"], "").select_metric == "GP"
+    config = parse_agent(["--dataset", "r2r"], "")
+    with pytest.raises(UserError, match="--select-metric GP: not one of SR, SPL, nDTW, sDTW"):
+        dataclasses.replace(config, select_metric="GP")
