@@ -12,6 +12,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from clipnav.storage.errors import UserError
+from clipnav.training.allocation import keep_freed_memory
 
 
 def check_device(device: str) -> None:
@@ -35,6 +36,7 @@ def check_device(device: str) -> None:
 def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: int) -> None:
     """Check the device and set threads, precision of matrix products and the random seed."""
     check_device(device)
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(matmul_precision)

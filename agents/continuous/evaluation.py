@@ -20,12 +20,14 @@ from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.storage.errors import counted
 from clipnav.storage.progress import progress_bar
+from clipnav.training.allocation import keep_freed_memory
 from clipnav.training.learners import Summary
 from clipnav.training.streams import Stream, iteration_seed
 
 
 def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
     """Evaluate the agent of a run on splits; print the scores, and write them if requested."""
+    keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
     task, agent = load_continuous_run(config.run, config.device)

@@ -60,6 +60,7 @@ from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.progress import progress_bar
+from clipnav.training.allocation import keep_freed_memory
 from clipnav.training.settings import read_config
 
 _METRE_COSTS = 0.05, 0.1, 0.2, 0.3, 0.4  # that `best_frontier` tries
@@ -228,6 +229,7 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
 
 def _prepared(config: EvaluateConfig) -> EvaluateConfig:
     """Check everything that an evaluation needs, set the number of threads, and tune the search."""
+    keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_agent_config(config.run))
