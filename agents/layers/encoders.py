@@ -121,7 +121,7 @@ class WordReader(nn.Module):
         encoded, cell = self.read(self.dropout(words), mask)  # (B, L, H), (B, H)
         # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
         # depends on the other instructions of the batch.
-        places = encoded.detach().masked_fill(~mask.unsqueeze(2), -torch.inf).argmax(1, True)
+        places = encoded.detach().masked_fill(~mask.unsqueeze(2), -torch.inf).max(1, True).indices
         peak = encoded.gather(1, places).squeeze(1)  # (B, H)
         first = State(torch.tanh(self.initial(peak)), cell, initial_history(mask))
         return Context(self.dropout(encoded), mask), first
