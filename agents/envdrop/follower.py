@@ -98,7 +98,7 @@ class Decoder(nn.Module):
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
         gate = None
         if noise is not None:
-            panorama, candidates = noise.drop(panorama), noise.drop(candidates)
+            panorama, candidates = noise.drop_(panorama), noise.drop_(candidates)
             gate = noise.gate(panorama)  # (B, F), for all views of this step
 
         action = self.dropout(torch.tanh(self.action(view.angle)))  # (B, action)

@@ -61,7 +61,7 @@ class PathEncoder(nn.Module):
         """Encode paths; `noise` drops visual features and has a row for each step."""
         panorama, taken, gate = seen.panorama, seen.taken, None
         if noise is not None:
-            panorama, taken = noise.drop(panorama), noise.drop(taken.unsqueeze(1)).squeeze(1)
+            panorama, taken = noise.drop_(panorama), noise.drop_(taken.unsqueeze(1)).squeeze(1)
             gate = noise.gate(panorama)  # (M, F)
             taken = taken if gate is None else taken * gate
         mask = seen.spread(torch.ones_like(taken[:, :1])).squeeze(2) > 0  # (B, T)

@@ -13,7 +13,12 @@ _REACH = 20  # words on either side that a filter covers
 
 
 def drop(values: Tensor, rate: float) -> Tensor:
-    """Set a random share `rate` of the values to 0 and scale up the others.
+    """Set a random share `rate` of the values to 0 and scale up the others."""
+    return values * dropout_mask(values, rate)
+
+
+def dropout_mask(values: Tensor, rate: float) -> Tensor:
+    """Return a multiplier of values: 0 at a random share `rate`, 1 / (1 - rate) elsewhere.
 
     Each value uses sixteen random bits, a quarter of what torch's dropout draws, which is three
     times as fast on a CPU. The rate is exact to 1 / 65,536. A comparison that writes floating-point
@@ -22,8 +27,8 @@ def drop(values: Tensor, rate: float) -> Tensor:
     limit, count = round(rate * 2**16), values.numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=values.device)
     bits = draws.random_(-(2**63), None).view(torch.int16)[:count].view(values.shape)
-    kept = torch.ge(bits, limit - 2**15, out=torch.empty_like(values, requires_grad=False))
-    return values * kept.mul_(2**16 / (2**16 - limit))
+    kept = torch.empty(values.shape, dtype=values.dtype, device=values.device)
+    return torch.ge(bits, limit - 2**15, out=kept).mul_(2**16 / (2**16 - limit))
 
 
 class Dropout(nn.Module):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.layers.attention import drop
+from clipnav.agents.layers.attention import dropout_mask
 from clipnav.agents.settings import FeatureDropout
 
 
@@ -125,14 +125,21 @@ class VisualNoise:
             return self._draw(len(views), views.device)
         return self._episode
 
-    def drop(self, views: Tensor) -> Tensor:
-        """Return views (B, N, F) with single numbers dropped, if `kind` is "element"."""
+    def drop_(self, views: Tensor) -> Tensor:
+        """Return views (B, N, F) with single numbers dropped, if `kind` is "element".
+
+        The views are overwritten, unless they require a gradient.
+        """
         if not self._rate or self._kind != "element":
             return views
-        visual, angle = views.split([self._visual, self._width - self._visual], 2)
-        return torch.cat([drop(visual, self._rate), angle], 2)
+        if views.requires_grad:
+            views = views.clone()
+        visual = views[..., : self._visual]
+        visual *= dropout_mask(visual, self._rate)
+        return views
 
     def _draw(self, count: int, device: torch.device) -> Tensor:
-        ones = torch.ones(count, self._visual, device=device)
-        angle = torch.ones(count, self._width - self._visual, device=device)
-        return torch.cat([drop(ones, self._rate), angle], 1)
+        masks = torch.ones(count, self._width, device=device)
+        visual = masks[:, : self._visual]
+        visual.copy_(dropout_mask(visual, self._rate))
+        return masks

@@ -9,7 +9,7 @@ SCANS = torch.tensor([0, 1, 0, 2] * 16)
 def dropped(noise, views):
     """Return views after gate and drop."""
     gate = noise.gate(views)
-    views = noise.drop(views)
+    views = noise.drop_(views)
     return views if gate is None else views * gate.unsqueeze(1)
 
 
