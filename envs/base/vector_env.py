@@ -50,27 +50,15 @@ class SingleAgentEnv(gym.Env):
         self.core.sampler.seed([seed])
         self.core.sampler.draw_from(self.np_random)
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
-        observation, info = self.core.reset(options=chosen)
-        return self._only(observation), only_agent_info(info, self._lazy_metrics())
+        self.core._restart(None, chosen)
+        return self._observe(), self._info()
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, LazyInfo]:
         """Take an action."""
+        reward = self.core._act(np.array([self._checked(action)])).item()
         walks = self.core.walks
-        if walks.terminated[0] or walks.truncated[0]:
-            raise gym.error.ResetNeeded("the episode has ended: reset the environment")
-        try:
-            number = operator.index(action)
-        except TypeError as error:
-            last = self.core.num_actions - 1
-            raise UserError(f"action {action!r} is not an integer in 0..{last}") from error
-        observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
-        return (
-            self._only(observation),
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            only_agent_info(info, self._lazy_metrics()),
-        )
+        ended = walks.terminated.item(), walks.truncated.item()
+        return self._observe(), reward, *ended, self._info()
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """Return the (H, W, 3) uint8 RGB frame of the vector environment, or None."""
@@ -81,9 +69,28 @@ class SingleAgentEnv(gym.Env):
         """Return (A,) bool, True for valid actions, as sb3-contrib's MaskablePPO expects."""
         return self.core.action_masks()[0]
 
-    def _only(self, observation: Observation) -> Observation:
+    def _checked(self, action: int) -> int:
+        """Return an action as a number; refuse others, and actions after the end of an episode."""
+        self.core._check_reset("reset the environment before the first step")
+        walks = self.core.walks
+        if walks.terminated[0] or walks.truncated[0]:
+            raise gym.error.ResetNeeded("the episode has ended: reset the environment")
+        last = self.core.num_actions - 1
+        try:
+            number = operator.index(action)
+        except TypeError as error:
+            raise UserError(f"action {action!r} is not an integer in 0..{last}") from error
+        if not 0 <= number <= last:
+            raise UserError(f"action {number} is not in 0..{last}")
+        return number
+
+    def _observe(self) -> Observation:
         """Return the observation of the only agent, whose integers are `np.int64`."""
-        return {name: values[0] for name, values in observation.items()}
+        return {name: values[0] for name, values in self.core._observe().items()}
+
+    def _info(self) -> LazyInfo:
+        """Return the info of the only agent; its numbers are Python's."""
+        return only_agent_info(self.core._info(), self._lazy_metrics())
 
     def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
         """Return a function that computes the metrics of the path so far; None for secret goals."""
@@ -308,6 +315,13 @@ class BatchEnv(VectorEnv):
             options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
                 restart while the others continue.
         """
+        self._restart(seed, options)
+        return self._observe(), self._info()
+
+    def _restart(
+        self, seed: int | Sequence[int | None] | None, options: dict[str, Any] | None
+    ) -> None:
+        """Start episodes, see `reset`."""
         agents, episode_ids = reset_options(options, self.num_envs)
         if len(agents) < self.num_envs:
             self._check_reset("reset all agents once before resetting some of them")
@@ -319,7 +333,6 @@ class BatchEnv(VectorEnv):
         else:
             self._start(agents, self.sampler.find(agents, episode_ids))
         self.is_reset = True
-        return self._observe(), self._info()
 
     def step(
         self, actions: np.ndarray

@@ -71,10 +71,10 @@ class WideningReader:
 
         self._store.check_finite(rows)
         width, parts = self._store.width, self._parts
-        pieces = torch.from_numpy(target).view(len(rows) * parts, NUM_VIEWS // parts, -1)
+        pieces = target.reshape(len(rows) * parts, NUM_VIEWS // parts, -1)[..., :width]
         if parts > 1:
             rows = (parts * rows[:, None] + np.arange(parts)).ravel()
-        for piece, row in zip(pieces[..., :width].unbind(0), rows.tolist(), strict=True):
+        for piece, row in zip(torch.from_numpy(pieces).unbind(0), rows.tolist(), strict=True):
             piece.copy_(self._pieces[row])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -222,6 +222,7 @@ class FeatureObserver:
         self._visual_size = store.width if store else 0
         self.width = self._visual_size + angle_size
         self._panorama_angles = panorama_angles(angle_size)
+        self._ends = world.mask.sum(axis=1).tolist() if num_agents == 1 else []  # of the candidates
         self._stored = None if store is None else _shared_features(world, store)
 
     def space(self) -> dict[str, spaces.Space[Any]]:
@@ -254,6 +255,9 @@ class FeatureObserver:
             out: Arrays from `buffers`, overwritten: panorama (B, 36, D + A), candidates
                 (B, K, D + A), action_mask (B, K), heading (B, 1) and elevation (B, 1).
         """
+        if self._num_agents == 1:
+            self._observe_one(nodes.item(), views.item(), out)
+            return
         visual, base = self._visual_size, views % NUM_HEADINGS
         panorama = out["panorama"]
         if self._stored:
@@ -272,6 +276,23 @@ class FeatureObserver:
         candidates = out["candidates"]
         candidates[...] = 0.0
         candidates[agent, action] = features
+
+    def _observe_one(self, node: int, view: int, out: Observation) -> None:
+        """`observe` for one agent, with few calls of numpy."""
+        world, visual, base = self._world, self._visual_size, view % NUM_HEADINGS
+        if self._stored:
+            self._stored.reader.read(self._stored.rows[node : node + 1], out["panorama"])
+        panorama, candidates = out["panorama"][0], out["candidates"][0]
+        panorama[:, visual:] = self._panorama_angles[base]
+        end = self._ends[node]
+        real = candidates[1:end]
+        panorama.take(world.views[node, 1:end], axis=0, out=real, mode="clip")
+        angles = world.angles[node, base, 1:end].view(np.complex128)
+        real[:, visual:].view(np.complex128)[...] = angles
+        candidates[0] = candidates[end:] = 0.0
+        out["action_mask"][0] = world.mask[node]
+        out["heading"][0] = _HEADINGS[view]
+        out["elevation"][0] = _ELEVATIONS[view]
 
 
 def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:

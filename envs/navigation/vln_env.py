@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.arguments import check_argument_names
+from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.base.vector_env import SingleAgentEnv
 from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes import Episode
@@ -128,11 +129,27 @@ class VlnEnv(SingleAgentEnv):
         """The current episode."""
         return self.core.current_episodes()[0]
 
-    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
-        walks = self.core.walks
-        if not walks.has_goal[0]:
-            return None
-        return partial(_only_metrics, walks, walks.record(np.zeros(1, dtype=np.int64)))
+    def _info(self) -> LazyInfo:
+        split, world, walks = self.core.split, self.core.nav_world, self.core.walks
+        node, episode = walks.nodes.item(), walks.episodes.item()
+        makers: dict[str, Callable[[], Any]] = {
+            "instr_id": partial(split.instr_ids.item, episode),
+            "instruction": partial(split.instructions.item, episode),
+            "scan": partial(world.scan_names.item, node),
+            "viewpoint": partial(world.viewpoint_ids.item, node),
+            "candidates": partial(world.candidate_ids.take, node, axis=0),
+            "action_mask": partial(world.valid.take, node, axis=0),
+        }
+        if walks.has_goal[0]:
+            makers["metrics"] = partial(_only_metrics, walks, walks.record(_ONLY))
+        numbers = {
+            "distance_to_goal": walks.distances.item(),
+            "teacher_action": walks.teacher_actions().item(),
+        }
+        return LazyInfo(numbers, makers)
+
+
+_ONLY = np.zeros(1, dtype=np.int64)  # the agents of a batch of one
 
 
 def _only_metrics(walks: Walks, record: WalkRecord) -> dict[str, float]:

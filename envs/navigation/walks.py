@@ -20,7 +20,7 @@ from clipnav.envs.navigation.references import (
     shared_starts,
     state_block,
 )
-from clipnav.envs.navigation.settings import Reward, distance_rewards, ndtw_rewards
+from clipnav.envs.navigation.settings import STOP_REWARD, Reward, distance_rewards, ndtw_rewards
 from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 
 
@@ -60,6 +60,10 @@ class Walks:
         self._teacher = None
         if teacher == "reference":
             self._teacher = ReferenceTeacher(world, self.references, num_agents)
+        has_targets = self.references.radii is not None
+        self._is_simple = num_agents == 1 and not (
+            self._has_secret_goals or has_targets or reward == "ndtw" or self._teacher
+        )
 
     @property
     def episodes(self) -> np.ndarray:
@@ -115,6 +119,8 @@ class Walks:
         Returns:
             (B,) rewards.
         """
+        if self._is_simple and acting is None:
+            return np.array([self._step_one(int(actions[0]), max_steps)])
         state = self._state
         active = ~(self.terminated | self.truncated)
         if acting is not None:
@@ -135,6 +141,36 @@ class Walks:
             ndtw_after, radius = self._ndtw(self._dtw), self._radius()
             rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, ndtw_after, radius)
         return np.where(self.has_goal, rewards, 0.0) if self._has_secret_goals else rewards
+
+    def _step_one(self, action: int, max_steps: int) -> float:
+        """`step` of a single agent without a teacher, on plain numbers; its goal is a viewpoint."""
+        state, world = self._state, self._world
+        if self.terminated[0] or self.truncated[0]:
+            self.ended_now[0] = False
+            return 0.0
+        node, goal = state["node"].item(), state["goal"].item()
+        before = after = state["distance"].item()
+        target = world.targets.item(node, action)
+        if target != node:
+            row, visits = world.pair_starts.item(target), state["visits"].item()
+            length = world.distances.item(state["row"].item() + world.locals.item(target))
+            after = world.distances.item(row + goal)
+            view = world.views.item(node, action)
+            state["node"], state["view"], state["row"] = target, view, row
+            state["length"] += length
+            state["distance"], state["visits"] = after, visits + 1
+            if visits == self._history.shape[1]:
+                self._grow_history()
+            self._history[0, visits] = NUM_VIEWS * target + view
+            self._most_visits = visits + 1
+        steps = state["steps"].item() + 1
+        state["steps"] = steps
+        stop = action == 0
+        self.ended_now[0] = ended = stop or steps >= max_steps
+        self.terminated[0], self.truncated[0] = stop, ended and not stop
+        if stop:
+            return STOP_REWARD if after < SUCCESS_THRESHOLD else -STOP_REWARD
+        return float(np.sign(before - after))
 
     def follow(self, moves: np.ndarray, stop: np.ndarray, max_steps: int) -> np.ndarray:
         """Take several actions of each agent, then stop some of them.
@@ -173,8 +209,9 @@ class Walks:
 
     def record(self, agents: np.ndarray) -> "WalkRecord":
         """Return a copy of the state and the history of M agents, for a later call of `score`."""
-        history = self._history[agents, : self._state["visits"][agents].max()]
-        return WalkRecord(state_block(self._state).take(agents, axis=1), history)
+        longest = self._state["visits"].take(agents).max()
+        columns = state_block(self._state).take(agents, axis=1)
+        return WalkRecord(columns, self._history[:, :longest].take(agents, axis=0))
 
     def score(self, record: "WalkRecord") -> dict[str, np.ndarray]:
         """Return the metrics of M agents from a record of their walks, see `record`."""
@@ -244,7 +281,7 @@ class Walks:
         if self._most_visits >= length:
             self._most_visits = int(visits.max())
         if self._most_visits >= length:
-            self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
+            self._grow_history()
         # The entries of agents that stay are beyond their number of visits, so they are ignored.
         self._history[self._agents, visits] = _packed(self.nodes, self.views)
         visits += moving
@@ -254,6 +291,9 @@ class Walks:
         """Return the success radius of all agents in metres, or that (B,) of each."""
         radii = self.references.radii
         return SUCCESS_THRESHOLD if radii is None else radii[self.episodes]
+
+    def _grow_history(self) -> None:
+        self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
 
     def _to_references(self, state: np.ndarray) -> np.ndarray:
         """Return (R, B) metres from the nodes of a state to the viewpoints of their references."""

@@ -17,7 +17,7 @@ from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.navigation.vln_env import VlnEnv, make_vln_env
+from clipnav.envs.navigation.vln_env import VlnEnv, make_vln_env, make_vln_vector_env
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.opening import open_store
 
@@ -87,6 +87,30 @@ def test_without_make_the_environment_truncates_itself(tiny_arguments):
     env.step(0)
     with pytest.raises(gym.error.ResetNeeded, match="the episode has ended"):
         env.step(0)
+
+
+@pytest.mark.parametrize("reward", ["distance", "ndtw"])
+def test_one_agent_walks_and_observes_as_an_agent_of_a_batch(tiny_arguments, reward):
+    arguments = {**tiny_arguments, "reward": reward, "max_episode_steps": 9}
+    batch = make_vln_vector_env(2, autoreset_mode="Disabled", **arguments)
+    single, rng = make_vln_env(**arguments), np.random.default_rng(0)
+    for seed in range(40):
+        expected, (observation, info), rest = batch.reset(seed=seed), single.reset(seed=seed), []
+        for _ in range(10):
+            assert {*observation} == {*expected[0]}
+            for name, values in observation.items():
+                np.testing.assert_array_equal(values, expected[0][name][0], strict=True)
+            for name in info.keys() - {"metrics"}:
+                np.testing.assert_array_equal(info[name], expected[-1][name][0])
+            assert rest == [values[0] for values in expected[1:-1]]
+            assert info["metrics"] == {name: v[0] for name, v in batch.metrics().items()}
+            assert single.core.trajectories()[0] == batch.trajectories()[0]
+            if rest and (rest[1] or rest[2]):
+                break
+            # Stops are rare, and some moves impossible.
+            action = int(max(0, rng.integers(-1, 9) % batch.num_actions - rng.integers(2)))
+            expected = batch.step(np.array([action, 0]))
+            observation, *rest, info = single.step(action)
 
 
 def test_secret_goals_give_no_metrics(tiny_arguments):
