@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from clipnav.agents.acting.evaluation import (
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.acting.tokenizers import run_tokenizer
 from clipnav.agents.settings import AgentConfig, RunConfig
+from clipnav.encoders.precision import multiplies_bf16
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
@@ -44,9 +46,20 @@ def make_agent_trainer(
 ) -> tuple[Trainer, AnyLearner]:
     """Build the trainer of an agent or a speaker, and its learner."""
     prepare(config)
+    config = with_chosen_precision(config)
     learner = make_learner(config)
     noise = partial(rank_iteration_seed, config.seed, Stream.AGENT_NOISE, rank=distributed.rank())
     return Trainer(config, learner, noise, _LARGEST_LOSS), learner
+
+
+def with_chosen_precision(config: Config) -> Config:
+    """Return settings with the precision that "auto" stands for on this machine, and print it."""
+    if config.precision != "auto":
+        return config
+    precision = "bf16" if multiplies_bf16(torch.device(config.device)) else "fp32"
+    if distributed.rank() == 0:
+        print(f"--precision auto: {precision}")
+    return replace(config, precision=precision)
 
 
 def mixed_precision(network: nn.Module, config: RunConfig) -> torch.autocast:

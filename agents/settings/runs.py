@@ -68,9 +68,10 @@ class RunConfig(EvaluatedTrainingConfig):
     --evaluation-batch-size, --data-dir, --features, --track, --threads and --device may change."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     """Argument of torch.set_float32_matmul_precision."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Precision of large matrix products; bf16 is faster on hardware that supports it. On
-    processors below AVX-512, LSTMs are computed in float32."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """Precision of large matrix products; bf16 is faster on hardware that supports it, and auto
+    chooses it there, and fp32 elsewhere. On processors below AVX-512, LSTMs are computed in
+    float32."""
     optimiser: OptimiserConfig = _OPTIMISER
     text: TextConfig = field(default_factory=TextConfig)
 

@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from clipnav.agents.envdrop.learner import FollowerLearner
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.experiments.runs import load_walkers
 from clipnav.agents.experiments.training import train
+from clipnav.agents.learning import agent_learner
 from clipnav.agents.learning.agent_learner import make_agent_trainer, prepare
 from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig
 from clipnav.storage.features.opening import open_store
 from clipnav.training.checkpoints import MODEL, RESULTS, load_trainer
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.run_folder import run_folder
+from clipnav.training.settings import read_config
 from clipnav.training.trainer import DivergedError
 from tests.agents.weights import assert_equal_weights, weights_of
 
@@ -107,6 +110,16 @@ def test_matrix_products_have_the_precision_of_the_settings(small_config):
     for one, other in zip(roughly, gradients, strict=True):
         assert not torch.equal(one, other)
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.02)
+
+
+@pytest.mark.parametrize(("is_fast", "chosen"), [(True, "bf16"), (False, "fp32")])
+def test_a_run_records_the_precision_that_auto_chooses(
+    small_config, monkeypatch, capsys, is_fast, chosen
+):
+    monkeypatch.setattr(agent_learner, "multiplies_bf16", lambda device: is_fast)
+    make_trainer(dataclasses.replace(small_config, precision="auto"))
+    assert capsys.readouterr().out == f"--precision auto: {chosen}\n"
+    assert read_config(small_config.output, TrainConfig).precision == chosen
 
 
 def test_resuming_with_features_of_another_encoder_is_refused(small_config, other_features):
