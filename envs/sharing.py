@@ -1,6 +1,7 @@
 """Objects that environments share, and digests that identify the state of their files."""
 
 import hashlib
+import os
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -33,7 +34,7 @@ class SharedObjects(Generic[Shared]):
 def file_stamp(path: Path) -> FileStamp:
     """Return the path, modification time and size of a file, which identify its content."""
     status = path.stat()
-    return str(path.resolve()), status.st_mtime_ns, status.st_size
+    return os.path.abspath(path), status.st_mtime_ns, status.st_size
 
 
 def files_digest(paths: Iterable[Path]) -> str:

@@ -7,7 +7,9 @@ deleted at any time.
 
 import hashlib
 import json
+import os
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from heapq import heappop, heappush
@@ -113,14 +115,15 @@ def _next_hops(predecessors: np.ndarray) -> np.ndarray:
 
 
 # Count up when the meaning of the tables changes.
-FORMAT_VERSION = 2
-_DIGEST_BYTES = 32
+FORMAT_VERSION = 3
+_CHECKSUM_BYTES = 4
 
 
 def table_path(content: bytes) -> Path:
     """Return the path of the tables computed from the content of a connectivity file."""
-    key = hashlib.sha256(b"%d\n" % FORMAT_VERSION + content).hexdigest()
-    return cache_dir() / "graphs" / f"{key}.tables"
+    key = hashlib.sha256(b"%d\n" % FORMAT_VERSION)
+    key.update(content)
+    return cache_dir() / "graphs" / f"{key.hexdigest()}.tables"
 
 
 def read_tables(path: Path) -> dict[str, np.ndarray] | None:
@@ -131,10 +134,14 @@ def read_tables(path: Path) -> dict[str, np.ndarray] | None:
         raw = path.read_bytes()
     except OSError:
         return None
-    digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
-    if hashlib.sha256(payload).digest() != digest:
+    payload = raw[_CHECKSUM_BYTES:]
+    if _checksum(payload) != raw[:_CHECKSUM_BYTES]:
         return None
     return load(payload)
+
+
+def _checksum(payload: bytes) -> bytes:
+    return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
@@ -144,7 +151,7 @@ def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
     payload = save({name: np.ascontiguousarray(table) for name, table in tables.items()})
     try:
         with atomic_write(path) as beside:
-            beside.write_bytes(hashlib.sha256(payload).digest() + payload)
+            beside.write_bytes(_checksum(payload) + payload)
     except OSError as error:
         warnings.warn(
             f"{path}: navigation graphs cannot be cached ({error}); name another folder in "
@@ -218,11 +225,11 @@ class NavGraph:
             FileNotFoundError: The folder has no graph of that scan.
             UserError: The file is damaged.
         """
-        directory = Path(connectivity_dir or CONNECTIVITY_DIR).resolve()
-        path = directory / f"{scan}_connectivity.json"
-        if not path.is_file():
-            read_connectivity(scan, directory)  # raises the error that names the remedy
-        status = path.stat()
+        directory = os.path.abspath(connectivity_dir or CONNECTIVITY_DIR)
+        path = os.path.join(directory, f"{scan}_connectivity.json")
+        if not os.path.isfile(path):
+            read_connectivity(scan, Path(directory))  # raises the error that names the remedy
+        status = os.stat(path)
         return _load(scan, directory, status.st_mtime_ns, status.st_size)
 
     def __len__(self) -> int:
@@ -363,14 +370,15 @@ class NavGraph:
         return graph
 
 
-@lru_cache(maxsize=512)
-def _load(scan: str, directory: Path, modified_ns: int, size: int) -> NavGraph:
+# A smaller cache would read the graphs of a larger world several times.
+@lru_cache(maxsize=4096)
+def _load(scan: str, directory: str, modified_ns: int, size: int) -> NavGraph:
     """Load a graph; `modified_ns` and `size` only key the cache, so a changed file is reread."""
-    path = table_path((directory / f"{scan}_connectivity.json").read_bytes())
+    path = table_path(Path(directory, f"{scan}_connectivity.json").read_bytes())
     tables = read_tables(path)
     if tables is not None:
         return NavGraph._from_tables(scan, tables)
-    graph = NavGraph(scan, read_connectivity(scan, directory))
+    graph = NavGraph(scan, read_connectivity(scan, Path(directory)))
     write_tables(path, graph._tables())
     return graph
 
