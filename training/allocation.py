@@ -4,11 +4,11 @@ import ctypes
 import os
 import platform
 
-# Parameters of mallopt from glibc's malloc.h, with values in bytes.
+# Parameters of mallopt from glibc's malloc.h, with values.
 _KEEP = {
-    -3: 32 << 20,  # M_MMAP_THRESHOLD: larger blocks are mapped; the most that glibc accepts
-    -1: (2 << 30) - 1,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is kept
-    -2: 256 << 20,  # M_TOP_PAD: what the heap grows by; unused pages take no memory
+    -4: 0,  # M_MMAP_MAX: number of blocks with a mapping of their own, which is never reused
+    -1: (2 << 30) - 1,  # M_TRIM_THRESHOLD: free bytes at the end of the heap that are kept
+    -2: 256 << 20,  # M_TOP_PAD: bytes by which the heap grows; unused pages take no memory
 }
 
 
