@@ -151,12 +151,11 @@ class PlainAgent:
         for optimiser in self.optimisers:
             optimiser.step()
 
-    def evaluate(self, ids: list[str], choice: Choice) -> int:
-        """Roll out a batch; return the number of decoder calls."""
+    def evaluate(self, ids: list[str], choice: Choice) -> None:
+        """Roll out a batch."""
         for part in self.parts:
             part.eval()
         self.rollout(ids, choice, reinforce=False)
-        return self.calls
 
     def sample(self, _: dict[str, Any], __: np.ndarray, scores: Tensor) -> np.ndarray:
         """Sample actions from the follower's probabilities."""
@@ -190,12 +189,10 @@ class PlainAgent:
         ended = np.zeros(len(ids), bool)
         loss = torch.zeros(())
         policy, hiddens, entropies, rewards, alive = [], [], [], [], []
-        self.calls = 0
         for _ in range(self.env.max_episode_steps):
             scores, hidden, state = self.decoder(
                 self.to_tensors(observation), state, words, padding
             )
-            self.calls += 1
             possible = torch.from_numpy(observation["action_mask"] == 0)
             scores.masked_fill_(possible, -float("inf"))
             teacher = np.array(info["teacher_action"])

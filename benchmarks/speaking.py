@@ -74,7 +74,7 @@ def main() -> None:
     if config.quick:
         config, size, paths = dataclasses.replace(config, seconds=0.01), 4, 40
     with tempfile.TemporaryDirectory() as folder:
-        run = random_run(config.data_dir, config.seed, Path(folder, "features.safetensors"))
+        run = random_run(config.data_dir, config.seed, 512, Path(folder, "features.safetensors"))
         run = with_setting(dataclasses.replace(run, batch_size=size), PUBLISHED)
         torch.manual_seed(config.seed)
         speaker = SpeakerLearner(speaker_run(run, Path(folder, "speaker")))

@@ -20,8 +20,6 @@ from clipnav.envs.worlds import named_world, world_files
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.batches import BucketedBatchOrder
 
-WIDTH = 512
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -44,7 +42,7 @@ PUBLISHED = Setting("published setting", "element", 1, False)
 DEFAULT = Setting("default setting", "episode", 16, True)
 
 
-def random_run(data_dir: Path | None, seed: int, features: Path) -> TrainConfig:
+def random_run(data_dir: Path | None, seed: int, width: int, features: Path) -> TrainConfig:
     """Write random features and return the settings of a follower's run that uses them."""
     world = named_world(None, data_dir)
     files = world_files(world, data_dir)
@@ -53,7 +51,7 @@ def random_run(data_dir: Path | None, seed: int, features: Path) -> TrainConfig:
     nav_world = NavWorld.load(scans, files.connectivity_dir)
     rng = np.random.default_rng(seed)
     # A single panorama would stay in the CPU cache, so a hundred different ones are shuffled.
-    panoramas = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
+    panoramas = rng.normal(size=(100, 36, width)).astype(np.float16)
     views = panoramas[rng.integers(len(panoramas), size=len(nav_world))]
     names = zip(nav_world.scan_names, nav_world.viewpoint_ids, strict=True)
     keys = [f"{scan}_{viewpoint}" for scan, viewpoint in names]
