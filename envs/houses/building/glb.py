@@ -28,18 +28,13 @@ _GLASS = [255, 255, 255, 70]  # RGBA of transparent panes
 _UNLIT = "KHR_materials_unlit"
 
 
-def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
-    """Write a scene atomically.
-
-    Its textures are PNG images, or JPEG images if `compact`.
-    """
+def write_glb(scene: Scene, path: Path) -> None:
+    """Write a scene with JPEG textures atomically."""
     import trimesh
     from trimesh.exchange.gltf import export_glb
 
     world = trimesh.Scene()
-    materials = [
-        _material(*pair, compact) for pair in zip(scene.texture_names, scene.textures, strict=True)
-    ]
+    materials = [_material(*pair) for pair in zip(scene.texture_names, scene.textures, strict=True)]
     for faces in _runs(scene):
         owner = scene.objects[scene.face_object[faces.start]]
         texture = scene.face_texture[faces.start]
@@ -131,14 +126,13 @@ def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
     )
 
 
-def _material(name: str, texture: np.ndarray, compact: bool) -> Any:
+def _material(name: str, texture: np.ndarray) -> Any:
     from trimesh.visual.material import PBRMaterial
 
-    image = Image.fromarray(texture)
-    if compact:  # trimesh writes an image in the format in which it was read
-        encoded = io.BytesIO()
-        image.save(encoded, "JPEG", quality=95, subsampling=0)
-        image = Image.open(encoded)
+    # trimesh writes an image in the format in which it was read.
+    encoded = io.BytesIO()
+    Image.fromarray(texture).save(encoded, "JPEG", quality=95, subsampling=0)
+    image = Image.open(encoded)
     clear = {"alphaMode": "BLEND", "baseColorFactor": _GLASS} if name == GLASS_TEXTURE else {}
     return PBRMaterial(
         name=name,

@@ -12,14 +12,15 @@ import numpy as np
 
 from clipnav.envs.houses.building.glb import read_glb, write_glb
 from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
-from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline
+from clipnav.envs.houses.plan.storey_plans import make_floor_plan
 from clipnav.envs.houses.shell.assembly import assemble
 from clipnav.storage import cache_dir, write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_maker
 
-GENERATOR_VERSION = 1  # part of the cache path: increase it when equal seeds give other houses
+GENERATOR_VERSION = 2  # part of the cache path: increase it when equal seeds give other houses
 
 _REMEDY = "delete it, and the house is built again"
 _FURNISHING_TAG = 21
@@ -31,8 +32,6 @@ _CLUTTER_TAG = 43
 class HouseSpec:
     """Specification of a house: its name, the seeds of its plan and style, and its options.
 
-    The defaults are those of the 40 shipped houses.
-
     Attributes:
         scan: Name of the house.
         plan_seed: Random seed of rooms, doors and windows.
@@ -40,12 +39,6 @@ class HouseSpec:
         outline: Shape of the ground plan: "rectangle", "l" or "t".
         storeys: Number of storeys, 1 or 2.
         open_plan: Whether wide openings join kitchen, dining room and living room.
-        closed_doors: Whether some doors are permanently closed.
-        clutter: Whether small objects lie on furniture and on the floor.
-        contact_shadows: Whether floors have more vertices around the furniture.
-        dense_graph: Whether viewpoints are as dense as in Matterport3D; see `viewpoints.DENSE`.
-        clear_glass: Whether showers have transparent panes.
-        compact: Whether rooms have fewer triangles and less furniture, and textures are JPEG.
     """
 
     scan: str
@@ -54,22 +47,6 @@ class HouseSpec:
     outline: Outline = "rectangle"
     storeys: int = 1
     open_plan: bool = False
-    closed_doors: bool = False
-    clutter: bool = False
-    contact_shadows: bool = False
-    dense_graph: bool = False
-    clear_glass: bool = False
-    compact: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the first three fields and those that differ from their defaults."""
-        defaults = asdict(HouseSpec(self.scan, self.plan_seed, self.style_seed))
-        always = ("scan", "plan_seed", "style_seed")
-        return {
-            key: value
-            for key, value in asdict(self).items()
-            if key in always or value != defaults[key]
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,23 +71,17 @@ def build_house(spec: HouseSpec) -> House:
     plan, style = plan_of(spec), make_style(spec.style_seed)
     textures = make_textures(spec.style_seed)
     rng = np.random.default_rng([*seeds, _FURNISHING_TAG])
-    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass, spec.scan)
-    if spec.clutter:
-        placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
-    scene = assemble(plan, placed, style, textures, spec.contact_shadows, spec.compact)
+    placed = furnish(plan, rng, style, spec.scan)
+    placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
+    scene = assemble(plan, placed, style, textures)
     lights = find_lights(scene, plan, np.random.default_rng([*seeds, _LIGHTS_TAG]))
     return House(spec, plan, bake(scene, lights, spec.plan_seed))
 
 
 @lru_cache(maxsize=64)  # the viewer asks for the plan whenever it shows a house
 def plan_of(spec: HouseSpec) -> FloorPlan:
-    """Return the floor plan of a house.
-
-    This takes milliseconds for houses like those of `mini`, and up to seconds for larger ones.
-    """
-    return make_floor_plan(
-        spec.plan_seed, spec.outline, spec.storeys, spec.open_plan, spec.closed_doors
-    )
+    """Return the floor plan of a house, which takes up to seconds."""
+    return make_floor_plan(spec.plan_seed, spec.outline, spec.storeys, spec.open_plan)
 
 
 def house_cache_dir() -> Path:
@@ -134,10 +105,10 @@ def save_house(house: House, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     glb, side_file = _paths(house.spec.scan, directory)
     side_file.unlink(missing_ok=True)  # an old side file must not describe the new GLB
-    write_glb(house.scene, glb, compact=house.spec.compact)
+    write_glb(house.scene, glb)
     record = {
         "generator_version": GENERATOR_VERSION,
-        "spec": house.spec.to_dict(),
+        "spec": asdict(house.spec),
         "plan": house.plan.to_dict(),
         "objects": [asdict(info) for info in house.scene.objects],
     }
@@ -150,7 +121,7 @@ def is_saved(spec: HouseSpec, directory: Path) -> bool:
     if not (glb.is_file() and side_file.is_file()):
         return False
     record = _read_side_file(side_file)
-    return record["spec"] == spec.to_dict() and record["generator_version"] == GENERATOR_VERSION
+    return record["spec"] == asdict(spec) and record["generator_version"] == GENERATOR_VERSION
 
 
 def load_house(scan: str, directory: Path) -> House:

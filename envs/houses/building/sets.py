@@ -1,16 +1,17 @@
 """House sets: their houses, their splits and the locations of their files.
 
-`mini` is small; its graphs, episodes and features are shipped. `standard` is large and varied;
-`clipnav build-houses --set standard` builds it in the cache. Two sets have no episodes: encoders
+All sets have the same kinds of houses. The graphs, episodes and features of `mini` are shipped;
+`clipnav build-houses --set standard` builds the larger `standard` in the cache. Two sets have no episodes: encoders
 are pretrained on pictures of `gallery`, as CLIP was trained on pictures of other places than those
 where it is used, and `annex` has further training houses of the questions about pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.envs.houses.building.house import HouseSpec, house_cache_dir
@@ -32,7 +33,6 @@ class HouseSet:
         paths: Number of R2R-style paths of a house by split of its episodes; training houses have
             episodes of "train" and of "val_seen". Empty in a set without episodes.
         rxr_paths: The same for RxR-style paths, which have instructions in three languages each.
-        fewest_viewpoints: Minimum number of viewpoints of a house.
     """
 
     name: str
@@ -40,7 +40,6 @@ class HouseSet:
     scans: Mapping[str, tuple[str, ...]]
     paths: Mapping[str, int]
     rxr_paths: Mapping[str, int]
-    fewest_viewpoints: int
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -68,110 +67,61 @@ class HouseSet:
         return DATA_DIR if self is MINI else house_cache_dir() / self.name
 
 
-_MINI_SPECS = {
-    f"house_{n:02d}": HouseSpec(f"house_{n:02d}", plan_seed=1000 + n, style_seed=2000 + n)
-    for n in range(40)
-}
-MINI = HouseSet(
-    name="mini",
-    specs=_MINI_SPECS,
-    scans={"train": tuple(_MINI_SPECS)[:32], "val_unseen": tuple(_MINI_SPECS)[32:]},
-    paths={"train": 80, "val_seen": 8, "val_unseen": 40},
-    rxr_paths={"train": 25, "val_seen": 2, "val_unseen": 12},
-    fewest_viewpoints=20,
-)
-
-# Numbers of the houses. Most are training houses, because agents memorise a small number of them.
-STANDARD_NUMBERS = {
-    "train": [*range(60), *range(80, 260)],
-    "val_unseen": [*range(60, 70)],
-    "test": [*range(70, 80)],
-}
 _OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
-# Replacement seeds for plans of more than 120,000 triangles or with a room too small for its
-# furniture.
-# fmt: off
-_PLAN_SEEDS = {
-    11: 3111, 17: 3117, 53: 3153, 59: 3559, 70: 3170, 77: 3177, 83: 33_083, 89: 33_089,
-    94: 31_094, 95: 32_095, 108: 50_108, 113: 52_113, 119: 50_119, 124: 50_124, 125: 31_125,
-    135: 50_135, 142: 31_142, 152: 50_152, 161: 52_161, 167: 31_167, 179: 35_179, 182: 50_182,
-    197: 31_197, 202: 50_202, 209: 35_209, 227: 34_227, 237: 50_237, 239: 35_239, 242: 50_242,
-    250: 31_250,
-}
-# fmt: on
 
 
-def _large_spec(scan: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:
-    """Return a large house; the number sets its shape, so that each split has all shapes."""
+def _spec(name: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:
+    """Return a house of a set; the number sets its shape, so that each split has most shapes."""
     return HouseSpec(
-        scan,
-        plan_seed=plan_seed,
-        style_seed=style_seed,
+        f"{name}_{number:02d}",
+        plan_seed=plan_seed + number,
+        style_seed=style_seed + number,
         outline=_OUTLINES[number % 3],
-        storeys=1 + (number // 3 % 2),
-        open_plan=number // 6 % 2 == 1,
-        closed_doors=True,
-        clutter=True,
-        contact_shadows=True,
-        dense_graph=True,
-        clear_glass=True,
-        compact=True,
+        storeys=2 if number % 4 else 1,
+        open_plan=number // 4 % 2 == 1,
     )
 
 
-def _standard_spec(number: int) -> HouseSpec:
-    first = 3_000 if number < 80 else 30_000
-    plan_seed = _PLAN_SEEDS.get(number, first + number)
-    return _large_spec(f"standard_{number:02d}", number, plan_seed, 5_000 + number)
-
-
-def _standard() -> HouseSet:
-    numbers = sorted(k for split_numbers in STANDARD_NUMBERS.values() for k in split_numbers)
-    specs = {number: _standard_spec(number) for number in numbers}
-    return HouseSet(
-        name="standard",
-        specs={spec.scan: spec for spec in specs.values()},
-        scans={
-            split: tuple(specs[number].scan for number in split_numbers)
-            for split, split_numbers in STANDARD_NUMBERS.items()
-        },
-        paths={"train": 80, "val_seen": 2, "val_unseen": 60, "test": 60},
-        rxr_paths={"train": 36, "val_seen": 1, "val_unseen": 20, "test": 20},
-        fewest_viewpoints=30,
-    )
-
-
-STANDARD = _standard()
-
-GALLERY_HOUSES = 96
-# Replacement seeds for plans of too many triangles.
-_GALLERY_PLAN_SEEDS = {11: 10_311, 23: 10_323, 55: 10_255, 59: 10_359, 81: 10_381}
-
-
-def _gallery_spec(number: int) -> HouseSpec:
-    """Return a house like those of `mini` (even number) or of `standard` (odd number)."""
-    scan = f"gallery_{number:02d}"
-    plan_seed, style_seed = _GALLERY_PLAN_SEEDS.get(number, 10_000 + number), 20_000 + number
-    if number % 2:
-        return _large_spec(scan, number // 2, plan_seed, style_seed)
-    return HouseSpec(scan, plan_seed, style_seed)
-
-
-def _without_episodes(name: str, specs: Iterable[HouseSpec]) -> HouseSet:
+def _house_set(
+    name: str,
+    specs: Iterable[HouseSpec],
+    scans: Mapping[str, Sequence[int]],
+    paths: Mapping[str, int] = MappingProxyType({}),
+    rxr_paths: Mapping[str, int] = MappingProxyType({}),
+) -> HouseSet:
+    """Return a set; `scans` contains the numbers of the houses of each split."""
     by_scan = {spec.scan: spec for spec in specs}
-    return HouseSet(
-        name=name,
-        specs=by_scan,
-        scans={"train": tuple(by_scan)},
-        paths={},
-        rxr_paths={},
-        fewest_viewpoints=20,
-    )
+    names = list(by_scan)
+    by_split = {split: tuple(names[k] for k in numbers) for split, numbers in scans.items()}
+    return HouseSet(name, by_scan, by_split, paths, rxr_paths)
 
 
-GALLERY = _without_episodes("gallery", map(_gallery_spec, range(GALLERY_HOUSES)))
-ANNEX = _without_episodes(
-    "annex", (HouseSpec(f"annex_{n:02d}", 15_000 + n, 25_000 + n) for n in range(60))
+MINI = _house_set(
+    "mini",
+    (_spec("house", n, 1000, 2000) for n in range(32)),
+    scans={"train": range(26), "val_unseen": range(26, 32)},
+    paths={"train": 45, "val_seen": 8, "val_unseen": 40},
+    rxr_paths={"train": 20, "val_seen": 2, "val_unseen": 12},
+)
+# Most are training houses, because agents memorise a small number of them.
+STANDARD = _house_set(
+    "standard",
+    (_spec("standard", n, 30_000, 5_000) for n in range(260)),
+    scans={
+        "train": [*range(60), *range(80, 260)],
+        "val_unseen": range(60, 70),
+        "test": range(70, 80),
+    },
+    paths={"train": 45, "val_seen": 2, "val_unseen": 60, "test": 60},
+    rxr_paths={"train": 36, "val_seen": 1, "val_unseen": 20, "test": 20},
+)
+GALLERY = _house_set(
+    "gallery",
+    (_spec("gallery", n, 10_000, 20_000) for n in range(96)),
+    scans={"train": range(96)},
+)
+ANNEX = _house_set(
+    "annex", (_spec("annex", n, 15_000, 25_000) for n in range(60)), scans={"train": range(60)}
 )
 HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, ANNEX)}
 

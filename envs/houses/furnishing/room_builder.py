@@ -59,9 +59,7 @@ VARIED = frozenset(
         "wardrobe",
     }
 )
-# Categories with fewer triangles in compact houses.
-COARSENED = frozenset({"armchair", "bed", "curtain", "plant", "rug", "sofa"})
-MOST_FURNITURE_TRIANGLES = 58_000  # of a compact house, unless required furniture has more
+MOST_FURNITURE_TRIANGLES = 90_000  # of a house, unless required furniture has more
 PLANT_DRAWS = 6
 WIDEST_PLANT = 0.85
 SIZE_DRAWS = 4
@@ -99,8 +97,6 @@ class FurnishingState:
         plan: Floor plan.
         rng: Source of randomness.
         style: Style of the house.
-        compact: Whether meshes are coarser and optional items fewer.
-        clear_glass: Whether showers have clear panes.
         scan: Name of the house in warnings.
         doors: Leaves of the inner doors.
         seen: Category and colour of the items in finished rooms.
@@ -111,8 +107,6 @@ class FurnishingState:
     plan: FloorPlan
     rng: np.random.Generator
     style: Style
-    compact: bool = False
-    clear_glass: bool = False
     scan: str = "a house"
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
@@ -122,14 +116,10 @@ class FurnishingState:
     def triangles_left(self, room_index: int) -> bool:
         """Return whether the triangle budget up to this room allows optional items."""
         share = (room_index + 1) / len(self.plan.rooms)
-        return not self.compact or self.triangles < share * MOST_FURNITURE_TRIANGLES
+        return self.triangles < share * MOST_FURNITURE_TRIANGLES
 
     def make(self, category: str, **options: Any) -> Item:
         """Make an item; plants are drawn again until they are narrow enough."""
-        if self.compact and category in COARSENED:
-            options = {**options, "coarse": True}
-        if self.clear_glass and category == "shower":
-            options = {**options, "clear": True}
         item = make_item(category, self.rng, self.style, **options)
         for _ in range(PLANT_DRAWS if category == "plant" else 0):
             if max(item.size[:2]) <= WIDEST_PLANT:

@@ -146,7 +146,6 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("sideboard", 0.3),
     ),
 }
-COMPACT_SHARE = 0.7  # factor of the probabilities above in compact houses
 # Maximum number of pictures by kind of room; other rooms have none.
 PICTURES = {
     "hallway": 5,
@@ -172,7 +171,7 @@ def add_extras(room: RoomBuilder) -> None:
     for extra in room.shuffled(EXTRAS[room.space.room.kind]):
         if room.is_full() or not room.state.triangles_left(room.space.room.index):
             return
-        if room.chance(extra.chance * (COMPACT_SHARE if room.state.compact else 1.0)):
+        if room.chance(extra.chance):
             item = room.draw(extra.category)
             if item.mount == "wall":
                 _hang_somewhere(room, item)

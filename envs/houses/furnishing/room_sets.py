@@ -414,8 +414,7 @@ def furnish_hallway(room: RoomBuilder) -> None:
     """Place a coat rack and shoes or a bench near an entrance, and rugs along the hall."""
     entrance = next((o.centre for o in room.space.openings if o.kind == "entrance"), None)
     if entrance is not None:
-        if room.against_wall(room.draw("coat rack"), near=entrance) is None:
-            room.missing.append("coat rack")
+        room.against_wall(room.draw("coat rack"), near=entrance)
         second = "shoe rack" if room.chance(0.5) else "entrance bench"
         room.against_wall(room.draw(second), near=entrance)
     for pose in room.space.in_row(2):

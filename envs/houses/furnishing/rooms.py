@@ -39,8 +39,6 @@ def furnish(
     plan: FloorPlan,
     rng: np.random.Generator,
     style: Style,
-    compact: bool = False,
-    clear_glass: bool = False,
     scan: str = "a house",
 ) -> list[PlacedObject]:
     """Place furniture, doors, curtains, pictures and lamps of a whole house.
@@ -49,7 +47,7 @@ def furnish(
     walkable. Objects on the floor do not overlap, except chairs under tables. If a room is too
     small for its required furniture, the rest is left out with a warning.
     """
-    state = FurnishingState(plan, rng, style, compact, clear_glass, scan)
+    state = FurnishingState(plan, rng, style, scan)
     state.doors += _hang_doors(plan, rng, style)
     objects = list(state.doors)
     for room in plan.rooms:

@@ -28,7 +28,6 @@ from clipnav.envs.houses.meshes.geometry import (
     tube,
 )
 
-FROSTED = Material("plain", (0.88, 0.93, 0.94))
 CLEAR = Material("glass", (0.84, 0.93, 0.93))
 
 
@@ -112,23 +111,20 @@ def _hollow(width: float, depth: float, height: float) -> Part:
     return sheet(points, CERAMIC, points[..., :2])
 
 
-def shower(
-    rng: np.random.Generator, style: Style, colour: str | None = None, clear: bool = False
-) -> Item:
-    """Build a white, half open cabin of frosted or clear panes with a tiled back."""
+def shower(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """Build a white, half open cabin of clear panes with a tiled back."""
     del colour
-    pane = CLEAR if clear else FROSTED
     side, height = 0.9, 2.05
     tiles = Material("wall_tiles", pick(rng, style.fabrics).rgb)
     tall, middle, edge = height - 0.12, (height + 0.12) / 2, side / 2 - 0.02
     parts = [
         box((side, side, 0.12), CERAMIC, (0, 0, 0.06), bevel=0.02),
         box((side, 0.03, tall), tiles, (0, side / 2 - 0.015, middle)),
-        box((0.45, 0.012, tall), pane, (edge - 0.225, -edge, middle)),
+        box((0.45, 0.012, tall), CLEAR, (edge - 0.225, -edge, middle)),
         bar_handle(CHROME, (0.06, -edge - 0.03, 1.1), 0.4, upright=True),
     ]
     for x in (-edge, edge):
-        parts.append(box((0.012, side - 0.06, tall), pane, (x, 0, middle)))
+        parts.append(box((0.012, side - 0.06, tall), CLEAR, (x, 0, middle)))
         for z in (0.14, height - 0.015):
             parts.append(box((0.03, side - 0.04, 0.03), CHROME, (x, 0, z)))
     for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (-edge, edge), (0.0, -edge)):

@@ -14,12 +14,8 @@ def bed(
     style: Style,
     double: bool = True,
     colour: str | None = None,
-    coarse: bool = False,
 ) -> Item:
-    """Build a bed with its head at the wall; `colour` is that of the duvet, the dominant colour.
-
-    A `coarse` bed has half the triangles.
-    """
+    """Build a bed with its head at the wall; `colour` is that of the duvet, the dominant colour."""
     width = rng.uniform(1.5, 1.75) if double else 0.95
     duvet, frame = cloth(rng, style, colour), _frame(rng, style)
     length, head = 2.05, rng.uniform(0.95, 1.2)
@@ -39,13 +35,13 @@ def bed(
         box((width - 0.05, length - 0.14, 0.22), LINEN, (0, -0.04, 0.43), bevel=0.07, cell=0.7)
     )
     parts += [
-        _duvet(width, duvet.surface, coarse),
+        _duvet(width, duvet.surface),
         box((width + 0.035, 0.18, 0.21), LINEN, (0, 0.49, 0.505), bevel=0.07, cell=0.4),
     ]
     for k in range(2 if double else 1):
         x = (k - 0.5) * width * 0.48 if double else 0.0
-        parts += _pillow(0.62, 0.40, LINEN, -0.45, (x, length / 2 - 0.30, 0.66), coarse)
-        parts += _pillow(0.44, 0.36, duvet.surface, -0.95, (x, length / 2 - 0.46, 0.70), coarse)
+        parts += _pillow(0.62, 0.40, LINEN, -0.45, (x, length / 2 - 0.30, 0.66))
+        parts += _pillow(0.44, 0.36, duvet.surface, -0.95, (x, length / 2 - 0.46, 0.70))
     return finished("bed", parts, duvet.colour, "")
 
 
@@ -54,9 +50,9 @@ def _frame(rng: np.random.Generator, style: Style) -> Finish:
     return cloth(rng, style) if rng.random() < 0.3 else cabinetry(rng, style)
 
 
-def _duvet(width: float, surface: Material, coarse: bool) -> Part:
-    size, segments, cell = (width + 0.03, 1.52, 0.20), 1 if coarse else 2, 0.5 if coarse else 0.25
-    return box(size, surface, (0, -0.25, 0.50), 0.07, segments, cell, puff=0.025)
+def _duvet(width: float, surface: Material) -> Part:
+    size = (width + 0.03, 1.52, 0.20)
+    return box(size, surface, (0, -0.25, 0.50), 0.07, segments=1, cell=0.5, puff=0.025)
 
 
 def _pillow(
@@ -65,8 +61,7 @@ def _pillow(
     surface: Material,
     tilt: float,
     at: Sequence[float],
-    coarse: bool,
 ) -> list[Part]:
     """Build a pillow that is tilted towards the head by `tilt` radians."""
-    pillow = box((width, depth, 0.11), surface, bevel=0.05, cell=0.4 if coarse else 0.25, puff=0.04)
+    pillow = box((width, depth, 0.11), surface, bevel=0.05, cell=0.4, puff=0.04)
     return transform([pillow], -tilt, at, axis="x")

@@ -55,9 +55,7 @@ def bowl_of_fruit() -> list[Part]:
     return [bowl, *transform(fruit(), offset=(0, 0, 0.035))]
 
 
-def plant(
-    rng: np.random.Generator, style: Style, colour: str | None = None, coarse: bool = False
-) -> Item:
+def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a large plant in a pot, mainly green: a palm, a small tree or a snake plant."""
     del style, colour
     height = rng.uniform(1.0, 1.6)
@@ -66,7 +64,7 @@ def plant(
     parts = [lathe(profile, pot, sides=18)]
     parts.append(cylinder(0.163, 0.01, Material("soil"), (0, 0, 0.27), sides=18))
     grow = pick(rng, (_palm, _small_tree, _snake_plant))
-    parts += transform(grow(rng, height - 0.28, 4 if coarse else 6), offset=(0, 0, 0.28))
+    parts += transform(grow(rng, height - 0.28, 4), offset=(0, 0, 0.28))
     return finished("plant", parts, "green")
 
 

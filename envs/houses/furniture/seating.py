@@ -33,29 +33,25 @@ def sofa(
     style: Style,
     seats: int = 3,
     colour: str | None = None,
-    coarse: bool = False,
 ) -> Item:
     """Build a couch of two or three seats with loose cushions of another colour."""
     cover = upholstery(rng, style, colour)
-    parts = _couch(rng, cover, seats, coarse)
+    parts = _couch(rng, cover, seats)
     for x in rng.permutation(np.linspace(-0.5, 0.5, 3))[: rng.integers(1, 4)]:
         pillow = cloth(rng, style).surface
         parts += _pillow(rng, pillow, x * (0.62 * seats - 0.4))
     return finished("sofa", parts, cover.colour, cover.word)
 
 
-def armchair(
-    rng: np.random.Generator, style: Style, colour: str | None = None, coarse: bool = False
-) -> Item:
+def armchair(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build an armchair with one deep seat."""
     cover = upholstery(rng, style, colour)
-    return finished("armchair", _couch(rng, cover, 1, coarse), cover.colour, cover.word)
+    return finished("armchair", _couch(rng, cover, 1), cover.colour, cover.word)
 
 
-def _couch(rng: np.random.Generator, cover: Finish, seats: int, coarse: bool) -> list[Part]:
+def _couch(rng: np.random.Generator, cover: Finish, seats: int) -> list[Part]:
     """Build base, arms, back, and a seat and a back cushion for each seat."""
     surface, seat = cover.surface, 0.62
-    segments, cell = (1, 0.6) if coarse else (2, 0.3)
     arm, depth = pick(rng, ((0.12, 0.88), (0.20, 0.92), (0.26, 0.95)))
     width = seat * seats + 2 * arm
     arm_height = rng.uniform(0.52, 0.64)
@@ -65,11 +61,11 @@ def _couch(rng: np.random.Generator, cover: Finish, seats: int, coarse: bool) ->
     for side in (-1, 1):
         at = (side * (width - arm) / 2, -0.02, 0.10 + (arm_height - 0.10) / 2)
         size = (arm, depth - 0.06, arm_height - 0.10)
-        parts.append(box(size, surface, at, bevel=min(0.09, arm * 0.48), segments=segments))
+        parts.append(box(size, surface, at, bevel=min(0.09, arm * 0.48), segments=1))
     for k in range(seats):
         x = (k - (seats - 1) / 2) * seat
         size = (seat - 0.02, 0.66, 0.17)
-        parts.append(box(size, surface, (x, -0.11, 0.41), bevel=0.05, cell=cell, puff=0.03))
+        parts.append(box(size, surface, (x, -0.11, 0.41), bevel=0.05, cell=0.6, puff=0.03))
         rest = box((seat - 0.04, 0.17, 0.42), surface, bevel=0.06)
         parts += transform([rest], -0.20, (x, 0.22, 0.66), axis="x")
     return parts + feet(

@@ -114,7 +114,6 @@ def rug(
     width: float | None = None,
     depth: float | None = None,
     colour: str | None = None,
-    coarse: bool = False,
 ) -> Item:
     """Build a rug, optionally of a given colour."""
     chosen = _choose(rng, [c.name for c in style.rugs], colour, "rug")
@@ -125,9 +124,7 @@ def rug(
     corner, right, back = (-width / 2, -depth / 2, 0.012), (width, 0, 0), (0, depth, 0)
     parts = [
         box((width, depth, 0.012), rim, (0, 0, 0.006), faces="xXyY"),
-        quad(
-            corner, right, back, Material(f"rug{chosen}"), 0.3 if coarse else 0.15, pictorial=True
-        ),
+        quad(corner, right, back, Material(f"rug{chosen}"), 0.3, pictorial=True),
     ]
     return finished("rug", parts, ground.name, "fabric")
 
@@ -138,11 +135,10 @@ def curtain(
     width: float = 1.4,
     height: float = 2.3,
     colour: str | None = None,
-    coarse: bool = False,
 ) -> Item:
     """Build two drawn-back curtains on a rod."""
     cover = cloth(rng, style, colour)
-    parts = [_hanging(side, width, height, cover.surface, coarse) for side in (-1, 1)]
+    parts = [_hanging(side, width, height, cover.surface) for side in (-1, 1)]
     rod, end = height - 0.02, width / 2 + 0.22
     parts.append(tube([(-end, -0.07, rod), (end, -0.07, rod)], 0.014, style.metal, sides=8))
     for side in (-1, 1):
@@ -152,10 +148,9 @@ def curtain(
     return finished("curtain", parts, cover.colour, cover.word, "wall")
 
 
-def _hanging(side: int, width: float, height: float, surface: Material, coarse: bool) -> Part:
+def _hanging(side: int, width: float, height: float, surface: Material) -> Part:
     """Build one curtain in four folds; `side` is -1 for the left one."""
-    columns, rows = (17, 3) if coarse else (25, 5)
-    across, down = np.linspace(0, 1, columns), np.linspace(height - 0.03, 0, rows)
+    across, down = np.linspace(0, 1, 17), np.linspace(height - 0.03, 0, 3)
     breadth = 0.15 + width * 0.20
     x = side * (width / 2 + 0.15 - across * breadth)
     y = -0.07 + 0.032 * np.sin(across * 2 * np.pi * 4)

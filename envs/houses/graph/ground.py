@@ -18,35 +18,20 @@ WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 
 
-@dataclass(frozen=True)
-class GraphRule:
-    """Density of a navigation graph.
-
-    Attributes:
-        most_viewpoints: Maximum number of viewpoints of a storey before repairs; each viewpoint
-            needs features of 36 views.
-        closest: Minimum distance of viewpoints in metres; it grows until `most_viewpoints` holds.
-        longest_edge: Maximum length of an edge in metres.
-    """
-
-    most_viewpoints: int
-    closest: float
-    longest_edge: float
+LONGEST_EDGE = 4.8  # metres
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A storey of a house with its free floor, ray tracer and graph rule.
+    """A storey of a house.
 
     Attributes:
         floor: Clearance map of the storey.
         tracer: Ray tracer of the whole house.
-        rule: Density of the graph.
     """
 
     floor: ClearanceMap
     tracer: RayTracer
-    rule: GraphRule
 
     def eyes(self, points: np.ndarray) -> np.ndarray:
         """Return camera positions (N, 3) above points (N, 2)."""
@@ -59,7 +44,7 @@ class Ground:
     def edges(self, points: np.ndarray) -> np.ndarray:
         """Return edges (N, N) bool between points (N, 2): short, visible and with clearance."""
         distance = np.linalg.norm(points[:, None] - points[None], axis=2)
-        edges = visibility(self.eyes(points), self.tracer) & (distance <= self.rule.longest_edge)
+        edges = visibility(self.eyes(points), self.tracer) & (distance <= LONGEST_EDGE)
         for i, j in np.argwhere(np.triu(edges)):
             clearance = self.floor.along(points[i], points[j])
             edges[i, j] = edges[j, i] = clearance >= WALKING_CLEARANCE

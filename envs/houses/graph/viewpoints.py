@@ -7,15 +7,16 @@ that the straight line between two viewpoints is visible and walkable, on a floo
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap, clearance_map
 from clipnav.envs.houses.graph.ground import (
+    LONGEST_EDGE,
     PATH_CLEARANCE,
     WALKING_CLEARANCE,
-    GraphRule,
     Ground,
     see_each_other,
     visibility,
@@ -28,19 +29,18 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
+CLOSEST = 1.42  # metres between viewpoints of a room
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
 STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
 VIEWPOINT_TAG = 11
 
 
-def choose_points(
-    plan: FloorPlan, floor: ClearanceMap, rule: GraphRule, storey: int, seed: int
-) -> np.ndarray:
+def choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) -> np.ndarray:
     """Choose the viewpoints of a storey.
 
     Positions in front of stairs and on both sides of every passage have priority. Open positions
-    follow, at a spacing that limits the number of viewpoints and thus of panoramas to encode.
+    follow.
 
     Returns:
         (N, 2) metres, rounded to millimetres.
@@ -59,12 +59,7 @@ def choose_points(
     preference = np.minimum(clearance, 0.8) + rng.uniform(0, 0.15, len(spots))
     wanted = _stair_steps(plan, storey) + _doorsteps(plan, storey)
     doorsteps = [spot for want in wanted for spot in _nearest(plan, floor, want, spots, rooms)]
-    chosen: list[int] = []
-    for spacing in np.arange(rule.closest, rule.closest + 1.3, 0.1):
-        chosen = _fill(spots, rooms, preference, doorsteps, spacing)
-        if len(chosen) <= rule.most_viewpoints:
-            break
-    return np.round(spots[chosen], 3)
+    return np.round(spots[_fill(spots, rooms, preference, doorsteps)], 3)
 
 
 def _stair_steps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
@@ -104,9 +99,8 @@ def _fill(
     rooms: np.ndarray,
     preference: np.ndarray,
     doorsteps: list[int],
-    spacing: float,
 ) -> list[int]:
-    """Pick spots greedily: doorsteps, one in every room, then by preference, `spacing` m apart.
+    """Pick spots greedily: doorsteps, one in every room, then by preference, `CLOSEST` apart.
 
     Viewpoints on both sides of a wall may be closer, because they do not see each other.
     """
@@ -124,13 +118,13 @@ def _fill(
         return (in_room > distance) & (anywhere > 0.65 * distance)
 
     for spot in doorsteps:
-        if is_free(min(0.8 * spacing, 1.4))[spot]:
+        if is_free(0.8 * CLOSEST)[spot]:
             choose(spot)
     for room in np.unique(rooms[rooms >= 0]):
         if room not in rooms[chosen]:
             choose(int(np.where(rooms == room, preference, -1).argmax()))
-    while is_free(spacing).any():
-        choose(int(np.where(is_free(spacing), preference, -1).argmax()))
+    while is_free(CLOSEST).any():
+        choose(int(np.where(is_free(CLOSEST), preference, -1).argmax()))
     return chosen
 
 
@@ -228,7 +222,7 @@ def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap)
 
 def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
     """Reduce a walk (S, 2) to inner points (M, 2) that edges join, greedily the farthest ones."""
-    steps, here, reach = [], 0, 0.8 * ground.rule.longest_edge
+    steps, here, reach = [], 0, 0.8 * LONGEST_EDGE
     while here < len(walk) - 1:
         ahead = np.arange(here + 1, len(walk))
         ahead = ahead[np.linalg.norm(walk[ahead] - walk[here], axis=1) <= reach]
@@ -242,20 +236,16 @@ def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
     return np.array(steps[:-1]).reshape(-1, 2)
 
 
-LONGEST_EDGE = 4.5  # metres
-# Few viewpoints, which are cheap to render and to encode.
-SPARSE = GraphRule(most_viewpoints=30, closest=1.3, longest_edge=LONGEST_EDGE)
-# As in Matterport3D (see `envs.houses.statistics`): edges of about 2.2 m, about four per viewpoint.
-DENSE = GraphRule(most_viewpoints=90, closest=1.4, longest_edge=4.3)
+SHORTCUT_ANGLE = np.radians(15)  # between an edge and a viewpoint that it passes
 _AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
 _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
 
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     """Place the viewpoints of a house and connect them."""
-    rule = DENSE if house.spec.dense_graph else SPARSE
-    eyes, unobstructed = _join_storeys(house, tracer, rule)
+    eyes, edges = _join_storeys(house, tracer)
     visible = visibility(eyes, tracer)
+    unobstructed = without_shortcuts(eyes, edges)
     included = _largest_component(unobstructed)
     _check_rooms(house, eyes[included])
     return [
@@ -271,52 +261,72 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     ]
 
 
-def _join_storeys(
-    house: House, tracer: RayTracer, rule: GraphRule
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return cameras (N, 3) and edges (N, N) of all storeys, from the lowest, then of landings."""
+def without_shortcuts(eyes: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Remove the edges (N, N) between cameras (N, 3) that pass a neighbour of both ends.
+
+    Such a neighbour is closer to both ends and within `SHORTCUT_ANGLE` of the edge, as seen from
+    both: the edge and the way through the neighbour would look the same. Two viewpoints that were
+    connected remain so, because the way through the neighbour remains.
+    """
+    steps = eyes[None] - eyes[:, None]
+    gaps = np.linalg.norm(steps, axis=2)
+    edges = edges.copy()
+    pairs = np.argwhere(np.triu(edges))
+    for i, j in pairs[np.argsort(-gaps[tuple(pairs.T)], kind="stable")]:
+        length = gaps[i, j]
+        between = edges[i] & edges[j] & (gaps[i] < length) & (gaps[j] < length)
+        others = np.flatnonzero(between)
+        from_i = steps[i, others] @ steps[i, j] / gaps[i, others]
+        from_j = steps[j, others] @ steps[j, i] / gaps[j, others]
+        if (np.minimum(from_i, from_j) > length * np.cos(SHORTCUT_ANGLE)).any():
+            edges[i, j] = edges[j, i] = False
+    return edges
+
+
+def _join_storeys(house: House, tracer: RayTracer) -> tuple[np.ndarray, np.ndarray]:
+    """Return cameras (N, 3) and edges (N, N) of all storeys, from the lowest, then of stairs."""
     plan = house.plan
     eyes, blocks, grounds = [], [], []
     for storey in range(plan.storeys):
-        ground = Ground(clearance_map(house, tracer, storey), tracer, rule)
-        points = choose_points(plan, ground.floor, rule, storey, house.spec.plan_seed)
+        ground = Ground(clearance_map(house, tracer, storey), tracer)
+        points = choose_points(plan, ground.floor, storey, house.spec.plan_seed)
         points = thin(join_components(points, ground), ground)
         eyes.append(ground.eyes(points))
         blocks.append(ground.edges(points))
         grounds.append(ground)
-    landings = np.array([flight.landing for flight in plan.stairs]).reshape(-1, 3)
-    eyes.append(np.round(landings + np.array([0.0, 0.0, EYE_HEIGHT]), 3))
+    for flights in plan.stairs:
+        steps = np.round(np.array(flights.stops) + np.array([0.0, 0.0, EYE_HEIGHT]), 3)
+        eyes.append(steps)
+        blocks.append(np.eye(len(steps), k=1, dtype=bool) | np.eye(len(steps), k=-1, dtype=bool))
     together = np.concatenate(eyes)
-    edges = np.zeros((len(together), len(together)), bool)
     starts = np.cumsum([0] + [len(part) for part in eyes])
-    for start, block in zip(starts, blocks, strict=False):
-        edges[start : start + len(block), start : start + len(block)] = block
-    for k, flight in enumerate(plan.stairs):
-        landing = int(starts[-2]) + k
-        for upper in (False, True):
-            storey = flight.storey + upper
-            part = slice(starts[storey], starts[storey + 1])
-            joined = _joins_landing(
-                flight, upper, together[part], together[landing], grounds[storey]
-            )
-            edges[part, landing] = edges[landing, part] = joined
+    parts = [slice(a, b) for a, b in pairwise(starts.tolist())]
+    edges = np.zeros((len(together), len(together)), bool)
+    for part, block in zip(parts, blocks, strict=True):
+        edges[part, part] = block
+    for flights, steps in zip(plan.stairs, parts[plan.storeys :], strict=True):
+        for upper, end in ((False, steps.start), (True, steps.stop - 1)):
+            storey = flights.storey + upper
+            part = parts[storey]
+            joined = _joins_stairs(flights, upper, together[part], together[end], grounds[storey])
+            edges[part, end] = edges[end, part] = joined
     return together, edges
 
 
-def _joins_landing(
-    stairs: Stairs, upper: bool, eyes: np.ndarray, landing: np.ndarray, ground: Ground
+def _joins_stairs(
+    stairs: Stairs, upper: bool, eyes: np.ndarray, step: np.ndarray, ground: Ground
 ) -> np.ndarray:
-    """Return which cameras (N, 3) of a storey have an edge to a landing: (N,) bool.
+    """Return which cameras (N, 3) of a storey have an edge to a camera on a flight: (N,) bool.
 
     The straight line must be free up to the stairs and stay inside its flight from there.
     """
     gate = np.array(stairs.end(upper, _AT_FRONT)[:2])
     forward, side = np.array(stairs.forward), np.array(stairs.point(1.0, 0.0)) - stairs.front
     middle = stairs.first_side * stairs.flight_middle * (-1 if upper else 1)
-    near = np.linalg.norm(eyes - landing, axis=1) <= ground.rule.longest_edge
-    joined = near & see_each_other(eyes, np.broadcast_to(landing, eyes.shape), ground.tracer)
+    near = np.linalg.norm(eyes - step, axis=1) <= LONGEST_EDGE
+    joined = near & see_each_other(eyes, np.broadcast_to(step, eyes.shape), ground.tracer)
     for i in np.flatnonzero(joined):
-        start, way = eyes[i, :2] - stairs.front, landing[:2] - eyes[i, :2]
+        start, way = eyes[i, :2] - stairs.front, step[:2] - eyes[i, :2]
         before = -float(start @ forward)
         if before <= 0:
             joined[i] = False

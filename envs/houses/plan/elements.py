@@ -160,6 +160,23 @@ class Stairs:
         x, y = self.point(0.0, along)
         return x, y, (self.storey + 0.5) * STOREY_HEIGHT
 
+    @property
+    def stops(self) -> list[tuple[float, float, float]]:
+        """(x, y, z) in metres of viewpoints' floors along the stairs, from the foot to the head.
+
+        Two are on each flight and one on the landing.
+        """
+        across, (x, y, z) = self.first_side * self.flight_middle, self.landing
+
+        def on_step(upper: bool, number: int) -> tuple[float, float, float]:
+            """`number` counts the treads of a flight from its lower end, from 0."""
+            run = (number + 0.5) * TREAD
+            along = self.landing_start - run if upper else WALL_HALF_THICKNESS + run
+            first = STOREY_HEIGHT * self.storey + (STOREY_HEIGHT / 2 if upper else 0.0)
+            return (*self.point(-across if upper else across, along), first + (number + 1) * self.rise)
+
+        return [*(on_step(False, k) for k in (1, 5)), (x, y, z), *(on_step(True, k) for k in (1, 5))]
+
     def end(self, upper: bool, distance: float) -> tuple[float, float, float]:
         """Return (x, y, z) in metres of a point outside the well, in front of the foot or head.
 

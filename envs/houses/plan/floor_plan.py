@@ -1,14 +1,11 @@
 """Floor plans of the built-in houses: rooms, doors, arches, windows, stairs and the entrance.
 
-A plan is a pure function of its seed and options. Lengths are in metres and z is up. Rooms are
-rectangles between the centre lines of their walls.
+Lengths are in metres and z is up. Rooms are rectangles between the centre lines of their walls.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from clipnav.envs.houses.plan.elements import (
     STAIRWELL,
@@ -19,13 +16,7 @@ from clipnav.envs.houses.plan.elements import (
     Room,
     Stairs,
 )
-from clipnav.envs.houses.plan.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
-from clipnav.envs.houses.plan.room_links import choose_links
-from clipnav.envs.houses.plan.wall_openings import (
-    has_wall_space,
-    place_outer_openings,
-    place_passages,
-)
+from clipnav.envs.houses.plan.room_layout import ROOM_KINDS
 
 __all__ = [
     "ROOM_KINDS",
@@ -36,15 +27,9 @@ __all__ = [
     "Outline",
     "Room",
     "Stairs",
-    "make_floor_plan",
 ]
 
 Outline = Literal["rectangle", "l", "t"]
-
-FEWEST_ROOMS, MOST_ROOMS = 7, 11
-PLAN_TAG = 1
-LAYOUT_ATTEMPTS = 10_000
-OPENING_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -126,52 +111,3 @@ class FloorPlan:
             for flight in record.get("stairs", ())
         )
         return cls(record["width"], record["depth"], rooms, tuple(openings), tuple(stairs))
-
-
-def make_floor_plan(
-    plan_seed: int,
-    outline: Outline = "rectangle",
-    storeys: int = 1,
-    open_plan: bool = False,
-    closed_doors: bool = False,
-) -> FloorPlan:
-    """Return the floor plan of a house in which every room is reachable."""
-    if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
-        from clipnav.envs.houses.plan.storey_plans import make_storeys
-
-        width, depth, rooms, openings, stairs = make_storeys(
-            plan_seed, outline, storeys, open_plan, closed_doors
-        )
-        return FloorPlan(width, depth, rooms, openings, stairs)
-    for attempt in range(LAYOUT_ATTEMPTS):
-        rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
-        width, depth, rects = cut_into_rooms(rng)
-        kinds = None
-        if FEWEST_ROOMS <= len(rects) <= MOST_ROOMS:
-            kinds = assign_kinds(rng, rects)
-        if kinds is None:
-            continue
-        for _ in range(OPENING_ATTEMPTS):
-            plan = _with_openings(rng, width, depth, rects, kinds)
-            if plan is not None:
-                return plan
-    raise RuntimeError(
-        f"plan seed {plan_seed}: no floor plan in {LAYOUT_ATTEMPTS} attempts; use another seed"
-    )
-
-
-def _with_openings(
-    rng: np.random.Generator, width: float, depth: float, rects: list[Rect], kinds: list[str]
-) -> FloorPlan | None:
-    """Return rooms with openings, or None if openings clash or leave too little bare wall."""
-    links = choose_links(rng, rects, kinds)
-    if links is None:
-        return None
-    rooms = tuple(Room(i, k, *r) for i, (k, r) in enumerate(zip(kinds, rects, strict=True)))
-    passages = place_passages(rng, rooms, links)
-    if passages is None:
-        return None
-    openings = passages + place_outer_openings(rng, rooms, passages)
-    if not all(has_wall_space(room, openings) for room in rooms):
-        return None
-    return FloorPlan(width, depth, rooms, tuple(openings))

@@ -1,8 +1,7 @@
-"""Cut the rectangle of a house into rooms and assign a kind to each room.
+"""Cut rectangles into rooms and assign a kind to each room.
 
-A hall runs along the house, and the strips beside it are split recursively. Kinds are assigned by
-size and neighbours (a kitchen beside the living room, small rooms for bathrooms). This module works
-on bare rectangles; `floor_plan` adds doors and windows.
+Kinds are assigned by size and neighbours (a kitchen beside the living room, small rooms for
+bathrooms). This module works on bare rectangles; `storey_plans` adds doors and windows.
 """
 
 from typing import NamedTuple
@@ -14,23 +13,21 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 # Minimum area (m2), maximum area (m2) and minimum side (m) between wall centre lines: the required
 # furniture does not fit a smaller room, and a larger room looks empty.
 ROOM_SIZES: dict[str, tuple[float, float, float]] = {
-    "living room": (16.5, 38.0, 3.8),
-    "kitchen": (9.5, 20.0, 2.9),
-    "dining room": (10.5, 22.0, 3.1),
-    "bathroom": (5.8, 12.0, 2.2),
-    "bedroom": (11.5, 24.0, 3.1),
-    "kid's bedroom": (8.5, 18.0, 2.8),
-    "office": (6.5, 17.0, 2.4),
-    "library": (10.0, 20.0, 3.0),
-    "laundry room": (4.4, 10.0, 2.1),
-    "gym": (9.5, 20.0, 3.0),
-    "closet": (5.3, 11.0, 2.2),
-    "music room": (9.0, 24.0, 2.8),
+    "living room": (18.0, 48.0, 3.9),
+    "kitchen": (11.0, 26.0, 3.0),
+    "dining room": (12.0, 28.0, 3.2),
+    "bathroom": (6.5, 15.0, 2.3),
+    "bedroom": (12.5, 32.0, 3.2),
+    "kid's bedroom": (9.5, 24.0, 2.9),
+    "office": (7.5, 22.0, 2.5),
+    "library": (11.0, 26.0, 3.1),
+    "laundry room": (5.0, 14.0, 2.2),
+    "gym": (11.0, 28.0, 3.1),
+    "closet": (6.0, 15.0, 2.3),
+    "music room": (11.0, 32.0, 3.1),
 }
 HALL_KINDS = ("hallway", "landing")  # on the ground floor and above
 ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *ROOM_SIZES)
-BASIC_KINDS = ("living room", "kitchen", "dining room", "bathroom", "bedroom")
-OPTIONAL_KINDS = tuple(kind for kind in ROOM_SIZES if kind not in BASIC_KINDS)
 SMALLEST_SIDE = 2.1
 SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and some wall on both sides
 
@@ -86,7 +83,7 @@ def split(
     rng: np.random.Generator,
     rect: Rect,
     rooms: list[Rect],
-    areas: tuple[float, float] = (8.0, 24.0),
+    areas: tuple[float, float],
 ) -> None:
     """Cut a rectangle recursively into rooms and append them to `rooms`.
 
@@ -106,24 +103,6 @@ def split(
         first, second = rect._replace(y1=rect.y0 + cut), rect._replace(y0=rect.y0 + cut)
     split(rng, first, rooms, areas)
     split(rng, second, rooms, areas)
-
-
-def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
-    """Return width and depth of the house in metres and the room rectangles, the hall first."""
-    length = round(float(rng.uniform(11.5, 15.5)), 1)
-    depth = round(float(rng.uniform(9.0, 11.5)), 1)
-    hall_width = round(float(rng.uniform(1.7, 2.1)), 1)
-    hall_start = 0.0
-    if rng.random() < 0.6:
-        hall_start = round(float(rng.uniform(0.25, 0.42)) * length, 1)
-    hall_y = round(float(rng.uniform(0.38, 0.48)) * depth, 1)
-    hall_end_y = hall_y + hall_width
-    rooms = [Rect(hall_start, hall_y, length, hall_end_y)]
-    split(rng, Rect(0.0, 0.0, length, hall_y), rooms)
-    split(rng, Rect(hall_start, hall_end_y, length, depth), rooms)
-    if hall_start > 0:
-        split(rng, Rect(0.0, hall_y, hall_start, depth), rooms)
-    return random_orientation(rng, length, depth, rooms)
 
 
 def random_orientation(
@@ -173,42 +152,3 @@ class KindAssigner:
                 self.kinds[room] = kind
                 return True
         return False
-
-
-def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
-    """Return the kind of each room, the hallway first, or None if the rooms do not suit."""
-    assigner = KindAssigner(rects, {0: "hallway"})
-    assign, kinds = assigner.assign, assigner.kinds
-    largest_first = sorted(range(1, len(rects)), key=lambda i: -rects[i].area)
-    shuffled = [int(i) for i in rng.permutation(np.arange(1, len(rects)))]
-    complete = (
-        assign("living room", ("hallway",), largest_first)
-        and assign("kitchen", ("living room",), shuffled)
-        and assign("dining room", ("kitchen", "living room"), shuffled)
-        and assign("bathroom", ("hallway",), largest_first[::-1])
-        and assign("bedroom", ("hallway",), shuffled)
-    )
-    if not complete:
-        return None
-    if len(rects) >= 9:
-        assign("bathroom", ("bedroom", "hallway"), largest_first[::-1])
-    if not _assign_optional(rng, rects, kinds, largest_first):
-        return None
-    return [kinds[i] for i in range(len(rects))]
-
-
-def _assign_optional(
-    rng: np.random.Generator, rects: list[Rect], kinds: dict[int, str], order: list[int]
-) -> bool:
-    """Assign a suitable optional kind to each remaining room, each kind at most once."""
-    pool = [OPTIONAL_KINDS[i] for i in rng.permutation(len(OPTIONAL_KINDS))]
-    pool.insert(int(rng.integers(1, 4)), "bedroom")
-    for room in order:
-        if room in kinds:
-            continue
-        kind = next((k for k in pool if fits(k, rects[room])), None)
-        if kind is None:
-            return False
-        kinds[room] = kind
-        pool.remove(kind)
-    return True

@@ -53,18 +53,16 @@ def choose_links(
 
 def _main_link(rng: np.random.Generator, first: str, second: str, open_plan: bool) -> str:
     """Return the passage between a hall and a room, or between two living quarters; "" for none."""
-    pair = {first, second}
-    if pair <= DAY_KINDS:
-        if open_plan:
-            return "open"
-        return "arch" if pair != {"living room", "dining room"} or rng.random() < 0.5 else ""
+    wide = "open" if open_plan else "arch"
+    if {first, second} <= DAY_KINDS:
+        return wide
     if first not in HALL_KINDS:
         return ""
     if second in HALL_KINDS:
         return "open"
-    if second == "living room":
-        return "arch" if rng.random() < 0.7 else "door"
-    return "" if second == "kitchen" and rng.random() < 0.5 else "door"
+    if second == "kitchen":
+        return "" if rng.random() < 0.5 else "arch"
+    return wide if second in DAY_KINDS else "door"
 
 
 def _join_remaining(

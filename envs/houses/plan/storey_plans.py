@@ -1,4 +1,6 @@
-"""Plans of larger houses: one or two storeys over a rectangle, an L or a T.
+"""Generator of floor plans: one or two storeys over a rectangle, an L or a T.
+
+A plan is a pure function of its seed and options.
 
 All storeys of a house share outline, halls and stairwell; the strips beside the halls are cut into
 different rooms on each storey. Lengths are in metres between wall centre lines.
@@ -17,6 +19,7 @@ from clipnav.envs.houses.plan.elements import (
     Room,
     Stairs,
 )
+from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline
 from clipnav.envs.houses.plan.room_layout import (
     HALL_KINDS,
     ROOM_SIZES,
@@ -53,33 +56,37 @@ _NIGHT: tuple[RoomNeed, ...] = (
     ("bedroom", HALL_KINDS, "any"),
     ("bathroom", HALL_KINDS, "small"),
     ("bedroom", HALL_KINDS, "any"),
+    ("bedroom", HALL_KINDS, "any"),
 )
-# Kinds of the other rooms; a kind that is listed twice may occur twice on a storey.
-_DAY_POOL = ("office", "library", "laundry room", "gym", "music room", "closet")
-_NIGHT_POOL = (
-    "kid's bedroom",
-    "office",
-    "closet",
-    "bathroom",
-    "bedroom",
-    "kid's bedroom",
-    "library",
-)
-_SINGLE_POOL = (*_DAY_POOL, "kid's bedroom", "bedroom", "bathroom", "bedroom", "office")
+# Required rooms and kinds of the others of the only storey, of the ground floor and of the upper
+# floor; a kind that is listed twice may occur twice. Most kinds occur several times in a house.
+_NEEDS = {
+    "single": (*_DAY, *_NIGHT),
+    "ground": (*_DAY, ("living room", HALL_KINDS, "any")),
+    "upper": _NIGHT,
+}
+_COMMON_POOLS = {
+    "single": ("living room", "bedroom", "living room", "bathroom", "office", "bedroom"),
+    "ground": ("living room", "bedroom", "bathroom", "office"),
+    "upper": ("bedroom", "living room", "bathroom", "bedroom", "office"),
+}
+# Special kinds, and the probability that a house has one if it has a suitable room.
+_RARE_KINDS = ("kid's bedroom", "library", "laundry room", "gym", "closet", "music room")
+_RARE_CHANCE = 0.25
 
 
-def needs_of(storey: int, storeys: int) -> tuple[RoomNeed, ...]:
-    """Return the required rooms of a storey in the order of their assignment."""
+def floor_type(storey: int, storeys: int) -> str:
+    """Return "single", "ground" or "upper"."""
     if storeys == 1:
-        return (*_DAY, _NIGHT[0])
-    return _DAY if storey == 0 else _NIGHT
+        return "single"
+    return "upper" if storey else "ground"
 
 
-def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
-    """Return the kinds of the optional rooms of a storey."""
-    if storeys == 1:
-        return _SINGLE_POOL
-    return (*_DAY_POOL, "bedroom") if storey == 0 else (*_NIGHT_POOL, "gym", "music room")
+def draw_pool(rng: np.random.Generator, floor: str, storeys: int) -> list[str]:
+    """Draw the kinds of the optional rooms of a storey, in the order of their assignment."""
+    pool = _COMMON_POOLS[floor]
+    rare = [kind for kind in _RARE_KINDS if rng.random() < _RARE_CHANCE / storeys]
+    return [*rare, *(pool[i] for i in rng.permutation(len(pool)))]
 
 
 def assign_storey(
@@ -90,12 +97,12 @@ def assign_storey(
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]
     orders = {"large": by_size, "small": by_size[::-1], "any": shuffled}
-    for kind, beside, order in needs_of(storey, storeys):
+    floor = floor_type(storey, storeys)
+    for kind, beside, order in _NEEDS[floor]:
         if not assigner.assign(kind, beside, orders[order]):
             return None
-    pool = pool_of(storey, storeys)
-    left = [pool[i] for i in rng.permutation(len(pool))]
-    for room in by_size:
+    left = draw_pool(rng, floor, storeys)
+    for room in shuffled:
         if room not in assigner.kinds:
             kind = next((k for k in left if fits(k, rects[room])), None)
             if kind is None:
@@ -134,12 +141,14 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
     if storeys not in (1, 2):
         raise UserError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
     if outline == "rectangle":
-        length, depth = _uniform(rng, 11.5, 15.5), _uniform(rng, 9.0, 11.5)
+        longest = 15.5 if storeys > 1 else 18.5
+        length, depth = _uniform(rng, longest - 3.0, longest), _uniform(rng, 11.0, 12.5)
         wing = None
     elif outline in ("l", "t"):
         # With two storeys each is smaller, so that the number of rooms stays that of one house.
-        length, depth = _uniform(rng, 11.2, 12.8 if storeys > 1 else 14.5), _uniform(rng, 9.3, 10.4)
-        wing = _wing(rng, outline, length, 5.0 if storeys > 1 else 6.2)
+        longest = 14.0 if storeys > 1 else 17.0
+        length, depth = _uniform(rng, longest - 2.0, longest), _uniform(rng, 10.5, 11.5)
+        wing = _wing(rng, outline, length, 5.5 if storeys > 1 else 7.0)
     else:
         raise UserError(f"outline {outline!r} is none of rectangle, l, t; choose one of these")
     hall_width = _uniform(rng, 2.2, 2.4) if storeys > 1 else _uniform(rng, 1.7, 2.1)
@@ -212,7 +221,7 @@ def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return round(float(rng.uniform(low, high)), 2 if high < 1 else 1)
 
 
-FEWEST_ROOMS, MOST_ROOMS = 7, 20  # without stairwells
+FEWEST_ROOMS, MOST_ROOMS = 9, 24  # without stairwells
 PLAN_TAG = 2
 LAYOUT_ATTEMPTS = 4000
 STOREY_ATTEMPTS = 100
@@ -220,24 +229,22 @@ CUT_ATTEMPTS = 12
 OPENING_ATTEMPTS = 4
 MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
 CLOSED_DOOR_CHANCE = 0.5
-ROOM_AREAS = (11.0, 30.0)  # m2; see `split`
+ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
 FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
 _JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
-Plan = tuple[float, float, tuple[Room, ...], tuple[Opening, ...], tuple[Stairs, ...]]
 
-
-def make_storeys(
-    plan_seed: int, outline: str, storeys: int, open_plan: bool, closed_doors: bool
-) -> Plan:
-    """Return width, depth, rooms, openings and stairs; see `floor_plan.make_floor_plan`."""
+def make_floor_plan(
+    plan_seed: int, outline: Outline = "rectangle", storeys: int = 1, open_plan: bool = False
+) -> FloorPlan:
+    """Return the floor plan of a house in which every room is reachable."""
     for attempt in range(LAYOUT_ATTEMPTS):
         rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
         shell = draw_shell(rng, outline, storeys)
         rooms: list[Room] = []
         openings: list[Opening] = []
         for storey in range(storeys):
-            drawn = _draw_storey(rng, shell, storey, storeys, len(rooms), open_plan, closed_doors)
+            drawn = _draw_storey(rng, shell, storey, storeys, len(rooms), open_plan)
             if drawn is None:
                 break
             rooms += drawn[0]
@@ -247,9 +254,10 @@ def make_storeys(
             if FEWEST_ROOMS <= count <= MOST_ROOMS:
                 stairs = _stairs(rng, shell, rooms) if shell.well else ()
                 openings += [o for flight in stairs for o in _stair_openings(flight, rooms)]
-                if closed_doors:
-                    openings += [_cupboard(flight, rooms) for flight in stairs]
-                return shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
+                openings += [_cupboard(flight, rooms) for flight in stairs]
+                return FloorPlan(
+                    shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
+                )
     raise RuntimeError(
         f"plan seed {plan_seed}: no {outline} of {storeys} storeys in {LAYOUT_ATTEMPTS} attempts; "
         "use another seed"
@@ -263,7 +271,6 @@ def _draw_storey(
     storeys: int,
     first: int,
     open_plan: bool,
-    closed_doors: bool,
 ) -> tuple[list[Room], list[Opening]] | None:
     """Return rooms, numbered from `first`, and openings of a storey; None if all attempts fail."""
     for _ in range(STOREY_ATTEMPTS):
@@ -280,7 +287,7 @@ def _draw_storey(
             links = choose_links(rng, rects, kinds, open_plan, FALLBACK_PASSAGE_KINDS)
             if links is None:
                 continue
-            openings = _openings(rng, tuple(local), links, rects, closed_doors)
+            openings = _openings(rng, tuple(local), links, rects)
             if openings is not None:
                 return (
                     [replace(room, index=room.index + first) for room in local],
@@ -307,7 +314,6 @@ def _openings(
     rooms: tuple[Room, ...],
     links: Links,
     rects: list[Rect],
-    closed_doors: bool,
 ) -> list[Opening] | None:
     """Return doors, arches, windows and the entrance of a storey, or None if they clash."""
     passages = place_passages(rng, rooms, links)
@@ -323,9 +329,7 @@ def _openings(
         return None
     if not all(has_wall_space(room, openings) for room in rooms):
         return None
-    if closed_doors:
-        openings += _shut_doors(rng, rooms, links, rects, openings)
-    return openings
+    return openings + _shut_doors(rng, rooms, links, rects, openings)
 
 
 def _reaches_before(opening: Opening, well: Room, hall: Room) -> bool:

@@ -67,7 +67,7 @@ def _arch(
     rng: np.random.Generator, rooms: tuple[Room, ...], pair: tuple[int, int], wall: SharedWall
 ) -> Opening:
     low, high = wall.start + WALL_HALF_THICKNESS + CORNER, wall.end - WALL_HALF_THICKNESS - CORNER
-    width = min(float(rng.uniform(1.2, 1.8)), high - low)
+    width = min(float(rng.uniform(1.5, 2.4)), high - low)
     start = round(float(rng.uniform(low, high - width)), 2)
     end = round(start + width, 2)
     storey = rooms[pair[0]].storey

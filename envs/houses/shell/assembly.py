@@ -19,7 +19,7 @@ from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
 from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
 from clipnav.envs.houses.shell.fixture import Fixture
 from clipnav.envs.houses.shell.structure import build_structure
-from clipnav.envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL, grid_lines
+from clipnav.envs.houses.shell.walls import grid_lines
 from clipnav.storage.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 _COARSE = 0.5
-_CORNER_STEPS = (0.13,)
 _CUT = 3  # pieces of a coarse cell along each side
 _NEAR = 0.03  # metres from the border of a footprint, inside and outside
 _HIGHEST = 0.25  # metres; objects that begin higher cast no sharp contact shadow
@@ -59,7 +58,7 @@ def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
     """Build the floor of a room at height 0, fine near the borders of boxes."""
     t = WALL_HALF_THICKNESS
     spans = ((room.x0, room.x1), (room.y0, room.y1))
-    x, y = (grid_lines(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
+    x, y = (grid_lines(low + t, high - t, [], _COARSE) for low, high in spans)
     fine = np.zeros((len(x) - 1, len(y) - 1), bool)
     middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
     half = np.hypot(np.diff(x)[:, None], np.diff(y)[None, :]) / 2
@@ -115,18 +114,12 @@ def assemble(
     placed: Sequence[PlacedObject],
     style: Style,
     textures: dict[str, np.ndarray],
-    contact_shadows: bool = False,
-    compact: bool = False,
 ) -> Scene:
     """Assemble walls, floors, windows and furniture into one unlit scene.
 
     Vertex colours are the tints. The scene contains only textures in use, in alphabetical order.
-    With `contact_shadows` the floors have more vertices around the furniture; a `compact` house has
-    fewer on its walls.
     """
-    lay_floor = shadow_floor(placed) if contact_shadows else None
-    detail = FEW_TRIANGLES if compact else FULL_DETAIL
-    structure = build_structure(plan, style, lay_floor, detail)
+    structure = build_structure(plan, style, shadow_floor(placed))
     return scene_of_fixtures([*structure, *map(_fixture, placed)], textures)
 
 

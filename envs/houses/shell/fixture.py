@@ -31,5 +31,5 @@ class Fixture:
     material: str = ""
 
 
-# Function that builds the floor of a room from a material; the default has even cells.
+# Function that builds the floor of a room from a material.
 FloorLayer = Callable[[Room, Material], Part]

@@ -27,9 +27,8 @@ from clipnav.envs.houses.plan.wall_openings import outer_walls
 from clipnav.envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture, FloorLayer
 from clipnav.envs.houses.shell.stairwell import build_stairs, railing
 from clipnav.envs.houses.shell.walls import (
-    FULL_DETAIL,
+    CEILING_CELL,
     OVERLAP,
-    Detail,
     Side,
     grid_lines,
     sides_of,
@@ -47,7 +46,7 @@ _RENDERS = ((0.93, 0.90, 0.84), (0.90, 0.82, 0.70), (0.84, 0.86, 0.88), (0.95, 0
 _SHADE = 0.86  # brightness of faces that face away from the sun; they have no other lighting
 _GRASS = (0.42, 0.55, 0.28)
 _GROUND = -0.08  # height of the garden in metres, below the floor
-_DETAIL = Detail(wall_cell=3.0)  # coarse, because no light is baked here
+_CELL = 3.0  # metres; coarse, because no light is baked here
 
 
 def build_facade(plan: FloorPlan, style: Style) -> Fixture:
@@ -72,7 +71,7 @@ def _faces(plan: FloorPlan, room: Room, surface: Material) -> Iterator[Part]:
         shade = _SHADE if facing < 0 else 1.0
         red, green, blue = (shade * channel for channel in surface.tint)
         material = Material(surface.texture, (red, green, blue))
-        face = wall_face(side, openings, material, STOREY_HEIGHT, _DETAIL)
+        face = wall_face(side, openings, material, STOREY_HEIGHT, _CELL)
         yield transform([face], offset=(0.0, 0.0, room.floor))[0]
 
 
@@ -86,7 +85,6 @@ def _lawn(plan: FloorPlan) -> Part:
     return lattice(points, up, points[..., :2], Material("carpet", _GRASS))
 
 
-_FLOOR_CELL = 0.15
 _FRAME = 0.05  # width of window and door frames
 _FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
 _SKIRTING = (0.012, 0.09)  # thickness, height
@@ -99,17 +97,15 @@ _GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 def build_structure(
     plan: FloorPlan,
     style: Style,
-    lay_floor: FloorLayer | None = None,
-    detail: Detail = FULL_DETAIL,
+    lay_floor: FloorLayer,
 ) -> list[Fixture]:
     """Build all parts of a house except furniture."""
-    lay_floor = lay_floor or even_floor
     fixtures: list[Fixture] = []
     for room in plan.rooms:
         openings = list(plan.openings_of(room.index))
-        fixtures += _raised(_room_shell(room, openings, style, lay_floor, detail), room.floor)
+        fixtures += _raised(_room_shell(room, openings, style, lay_floor), room.floor)
     for o in plan.openings:
-        fixtures += _raised([_frame(o, style, detail)], o.floor)
+        fixtures += _raised([_frame(o, style)], o.floor)
     for o in plan.openings:
         if o.kind == "entrance":
             fixtures += _raised([_entrance_door(o, style)], o.floor)
@@ -138,72 +134,58 @@ def _room_shell(
     openings: Sequence[Opening],
     style: Style,
     lay_floor: FloorLayer,
-    detail: Detail,
 ) -> list[Fixture]:
     """Build floor, ceiling, walls and skirting; a stairwell has a floor below, a ceiling above."""
     floor, wall = style.floor(room.kind), style.wall(room.kind)
     is_well = room.kind == STAIRWELL
     is_foot = is_well and room.storey == 0
     height = STOREY_HEIGHT if is_foot else WALL_HEIGHT
-    walls = [wall_face(side, openings, wall, height, detail) for side in sides_of(room)]
+    walls = [wall_face(side, openings, wall, height) for side in sides_of(room)]
     shell: list[Fixture] = []
     if not is_well or is_foot:
         shell.append(
             Fixture("floor", room.index, (lay_floor(room, floor),), colour_name(floor.tint))
         )
     if not is_foot:
-        ceiling = _slab(room, WALL_HEIGHT, detail.ceiling_cell, style.ceiling, detail)
+        ceiling = _ceiling(room, style.ceiling)
         shell.append(Fixture("ceiling", room.index, (ceiling,), colour_name(style.ceiling.tint)))
     shell.append(Fixture("wall", room.index, tuple(walls), colour_name(wall.tint)))
     if not is_well:
-        skirting = [
-            p for side in sides_of(room) for p in _skirting(side, openings, style.trim, detail)
-        ]
+        skirting = [p for side in sides_of(room) for p in _skirting(side, openings, style.trim)]
         colour = colour_name(style.trim.tint)
         shell.append(Fixture("skirting", room.index, tuple(skirting), colour))
     return shell
 
 
-def even_floor(room: Room, material: Material) -> Part:
-    """Build a floor with evenly spaced vertices."""
-    return _slab(room, 0.0, _FLOOR_CELL, material)
-
-
-def _slab(
-    room: Room, height: float, cell: float, material: Material, detail: Detail = FULL_DETAIL
-) -> Part:
-    """Build the floor (height 0, facing up) or the ceiling (facing down) of a room."""
+def _ceiling(room: Room, material: Material) -> Part:
     t = WALL_HALF_THICKNESS
     x, y = np.meshgrid(
-        grid_lines(room.x0 + t, room.x1 - t, [], cell, detail.corner_steps),
-        grid_lines(room.y0 + t, room.y1 - t, [], cell, detail.corner_steps),
+        grid_lines(room.x0 + t, room.x1 - t, [], CEILING_CELL),
+        grid_lines(room.y0 + t, room.y1 - t, [], CEILING_CELL),
         indexing="ij",
     )
-    points = np.stack([x, y, np.full_like(x, height)], axis=-1)
-    up = height == 0.0
-    normals = np.broadcast_to(np.array([0.0, 0.0, 1.0 if up else -1.0]), points.shape)
-    return lattice(points, normals, np.stack([x, y], axis=-1), material, flip=not up)
+    points = np.stack([x, y, np.full_like(x, WALL_HEIGHT)], axis=-1)
+    normals = np.broadcast_to(np.array([0.0, 0.0, -1.0]), points.shape)
+    return lattice(points, normals, np.stack([x, y], axis=-1), material, flip=True)
 
 
-def _skirting(
-    side: Side, openings: Sequence[Opening], trim: Material, detail: Detail
-) -> list[Part]:
+def _skirting(side: Side, openings: Sequence[Opening], trim: Material) -> list[Part]:
     thickness, height = _SKIRTING
     doors = sorted((hole.start, hole.end) for hole in side.holes(openings) if hole.bottom == 0)
     edges = [side.start, *(x for door in doors for x in door), side.end]
     across = side.face + side.facing * thickness / 2
     return [
-        wall_block(side.axis, (start, end), (across, thickness), (-OVERLAP, height), trim, detail)
+        wall_block(side.axis, (start, end), (across, thickness), (-OVERLAP, height), trim)
         for start, end in zip(edges[::2], edges[1::2], strict=True)
         if end - start > 0.01
     ]
 
 
-def _frame(opening: Opening, style: Style, detail: Detail) -> Fixture:
+def _frame(opening: Opening, style: Style) -> Fixture:
     o, half, trim = opening, _FRAME / 2, style.trim
 
     def bar(run: tuple[float, float], up: tuple[float, float]) -> Part:
-        return wall_block(o.axis, run, (o.position, _FRAME_DEPTH), up, trim, detail)
+        return wall_block(o.axis, run, (o.position, _FRAME_DEPTH), up, trim)
 
     foot = o.bottom - half if o.bottom > 0 else -OVERLAP
     parts = [
@@ -212,12 +194,12 @@ def _frame(opening: Opening, style: Style, detail: Detail) -> Fixture:
         bar((o.start, o.end), (o.top - half, o.top + half)),
     ]
     if o.kind == "window":
-        parts += _window_bars(o, trim, detail)
+        parts += _window_bars(o, trim)
     else:
         sill = Material("wood", style.woods[0].rgb)
         # Slightly narrower than the wall: in a stairwell the wall face continues below.
         width = (o.position, 2 * WALL_HALF_THICKNESS - (0.01 if o.floor else 0.0))
-        parts.append(wall_block(o.axis, (o.start, o.end), width, (-0.03, 0.006), sill, detail))
+        parts.append(wall_block(o.axis, (o.start, o.end), width, (-0.03, 0.006), sill))
     category = {"window": "window", "arch": "archway", "railing": "archway"}.get(
         o.kind, "door frame"
     )
@@ -225,7 +207,7 @@ def _frame(opening: Opening, style: Style, detail: Detail) -> Fixture:
     return Fixture(category, room, tuple(parts), colour_name(trim.tint))
 
 
-def _window_bars(o: Opening, trim: Material, detail: Detail) -> list[Part]:
+def _window_bars(o: Opening, trim: Material) -> list[Part]:
     """Build a sill board, a mullion and a crossbar."""
     middle, crossing = (o.start + o.end) / 2, o.bottom + 0.62 * (o.top - o.bottom)
     board, bar = (o.position, _FRAME_DEPTH + 0.02), (o.position, 0.05)
@@ -235,7 +217,7 @@ def _window_bars(o: Opening, trim: Material, detail: Detail) -> list[Part]:
         ((middle - 0.02, middle + 0.02), bar, (o.bottom, o.top)),
         ((o.start, o.end), bar, (crossing - 0.02, crossing + 0.02)),
     )
-    return [wall_block(o.axis, *piece, trim, detail) for piece in pieces]
+    return [wall_block(o.axis, *piece, trim) for piece in pieces]
 
 
 def _entrance_door(opening: Opening, style: Style) -> Fixture:

@@ -10,28 +10,11 @@ from clipnav.envs.houses.meshes.mesh import lattice
 from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
 
 OVERLAP = 0.01  # metres by which surfaces overlap, so that no ray passes through a joint
-
-
-@dataclass(frozen=True)
-class Detail:
-    """Distances of the vertices of a building; light is stored at vertices.
-
-    Attributes:
-        wall_cell: Maximum distance in metres on walls.
-        ceiling_cell: Maximum distance in metres on ceilings.
-        block_cell: Maximum distance in metres on frames and skirting.
-        corner_steps: Distances in metres of the first vertices from a corner. The soft dark line
-            where two surfaces meet is narrower than the cells of the open wall.
-    """
-
-    wall_cell: float = 0.33
-    ceiling_cell: float = 0.5
-    block_cell: float = 0.4
-    corner_steps: tuple[float, ...] = (0.07, 0.2)
-
-
-FULL_DETAIL = Detail()
-FEW_TRIANGLES = Detail(wall_cell=0.7, ceiling_cell=0.9, block_cell=1.2, corner_steps=(0.13,))
+# Maximum distances in metres of the vertices of a building; light is stored at vertices.
+WALL_CELL, CEILING_CELL, BLOCK_CELL = 0.7, 0.9, 1.2
+# First vertices from a corner: the soft dark line where two surfaces meet is narrower than the
+# cells of the open wall.
+CORNER_STEP = 0.13
 
 
 @dataclass(frozen=True)
@@ -80,19 +63,19 @@ def wall_face(
     openings: Sequence[Opening],
     material: Material,
     height: float = WALL_HEIGHT,
-    detail: Detail = FULL_DETAIL,
+    cell: float = WALL_CELL,
 ) -> Part:
     """Build a wall face from the floor up, with holes for the openings.
 
     Args:
         height: Height in metres.
+        cell: Maximum distance of vertices in metres.
     """
     holes = side.holes(openings)
-    cell, steps = detail.wall_cell, detail.corner_steps
     ends = [x for hole in holes for x in (hole.start, hole.end)]
-    along = grid_lines(side.start, side.end, ends, cell, steps)
+    along = grid_lines(side.start, side.end, ends, cell)
     heights = [z for hole in holes for z in (hole.bottom, hole.top) if 0 < z < height]
-    up = grid_lines(0.0, height, heights, cell, steps)
+    up = grid_lines(0.0, height, heights, cell)
     u, z = np.meshgrid(along, up, indexing="ij")
     points = wall_coordinates(side.axis, u, np.full_like(u, side.face), z)
     normal = wall_coordinates(side.axis, 0.0, float(side.facing), 0.0)
@@ -126,17 +109,10 @@ def _with_faces(part: Part, faces: np.ndarray) -> Part:
     )
 
 
-def grid_lines(
-    start: float,
-    end: float,
-    breaks: Iterable[float],
-    cell: float,
-    corner_steps: tuple[float, ...] = FULL_DETAIL.corner_steps,
-) -> np.ndarray:
+def grid_lines(start: float, end: float, breaks: Iterable[float], cell: float) -> np.ndarray:
     """Return grid lines from just before `start` to just after `end`, denser at the ends."""
-    low = [start + step for step in corner_steps]
-    high = [end - step for step in reversed(corner_steps)]
-    fixed = sorted({start - OVERLAP, *low, *breaks, *high, end + OVERLAP})
+    steps = (start + CORNER_STEP, end - CORNER_STEP)
+    fixed = sorted({start - OVERLAP, *breaks, *steps, end + OVERLAP})
     lines = [fixed[0]]
     for stop in fixed[1:]:
         if stop - lines[-1] < 1e-3:
@@ -160,9 +136,8 @@ def wall_block(
     across: tuple[float, float],
     up: tuple[float, float],
     material: Material,
-    detail: Detail = FULL_DETAIL,
 ) -> Part:
     """Build a box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
     size = wall_coordinates(axis, run[1] - run[0], across[1], up[1] - up[0])
     centre = wall_coordinates(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
-    return box(size, material, center=centre, cell=detail.block_cell)
+    return box(size, material, center=centre, cell=BLOCK_CELL)

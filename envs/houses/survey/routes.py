@@ -1,8 +1,8 @@
 """Shortest paths of a house, and the choice of R2R-style episodes among them.
 
 An agent must not succeed without the instruction: each start has goals in different directions and
-pairs of goals whose paths have the same first edge; goals are spread over all rooms, and paths over
-all lengths.
+pairs of goals whose paths have the same first edge; goals are spread over all rooms. Lengths, turns
+and stairs are about as frequent as in R2R.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from typing import TypeVar
 
 import numpy as np
 
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.visibility import Survey
 
-FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R
-LENGTH_WEIGHT = 0.1  # weight of the number of edges in the choice of a path
+# Share of each number of edges among the paths of a house, as in R2R.
+EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
+LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choice of a path
+TURN_WEIGHT = 0.5  # of each sharp turn of a path
+SHARP_TURN = np.radians(60)
+STAIRS_BONUS = 1.0  # of a path with stairs
 GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
 Episode = TypeVar("Episode")
@@ -42,7 +47,10 @@ class Routes:
         """Compute the shortest paths along the edges of a survey."""
         from scipy.sparse.csgraph import dijkstra
 
-        gaps = np.linalg.norm(survey.positions[:, None] - survey.positions[None], axis=2)
+        cameras = survey.positions
+        if survey.heights is not None:
+            cameras = np.column_stack([cameras, survey.heights])
+        gaps = np.linalg.norm(cameras[:, None] - cameras[None], axis=2)
         lengths, before = dijkstra(np.where(survey.edges, gaps, 0), return_predecessors=True)
         return cls(lengths, before)
 
@@ -59,7 +67,7 @@ class Routes:
 
     def fits_r2r(self, path: tuple[int, ...]) -> bool:
         """Return whether the length of a path is within the limits of R2R."""
-        edges_fit = FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES
+        edges_fit = len(path) - 1 in EDGE_SHARES
         return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
 
 
@@ -103,7 +111,7 @@ def choose_episodes(
         start = int(min(open_starts, key=lambda s: start_uses[s] + rng.random()))
         start_uses[start] += 1
         goals: list[tuple[int, ...]] = []
-        for path in _by_preference(routes, start, uses, goals, rng):
+        for path in _by_preference(survey, routes, start, uses, goals, rng):
             if (start, path[-1]) in taken:
                 continue
             episode = make(path)
@@ -127,7 +135,7 @@ class _UsageCounts:
         self._rooms_of = survey.rooms
         self._goals = np.zeros(len(survey.viewpoints))
         self._rooms = np.zeros(len(survey.room_kinds))
-        self._edges = np.zeros(MOST_EDGES + 1)
+        self._edges = dict.fromkeys(EDGE_SHARES, 0)
 
     def count(self, path: tuple[int, ...]) -> None:
         """Count a chosen path."""
@@ -136,16 +144,23 @@ class _UsageCounts:
         self._edges[len(path) - 1] += 1
 
     def of(self, path: tuple[int, ...]) -> float:
-        """Return the weighted usage of a path's goal, room and length.
-
-        The weight of the length is low, because a length has many more paths than a goal.
-        """
-        goal = path[-1]
+        """Return the weighted usage of a path's goal, room and length."""
+        goal, edges = path[-1], len(path) - 1
+        excess = self._edges[edges] - EDGE_SHARES[edges] * sum(self._edges.values())
         usage = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
-        return float(usage + LENGTH_WEIGHT * self._edges[len(path) - 1])
+        return float(usage + LENGTH_WEIGHT * excess)
+
+
+def _shape_cost(survey: Survey, path: tuple[int, ...]) -> float:
+    """Return the cost of the sharp turns of a path, less the bonus of stairs."""
+    headings = np.array([survey.heading(here, there) for here, there in pairwise(path)])
+    turns = np.abs(wrap_angle(np.diff(headings))) > SHARP_TURN
+    climbs = any(survey.climb(here, there) for here, there in pairwise(path))
+    return TURN_WEIGHT * float(turns.sum()) - STAIRS_BONUS * climbs
 
 
 def _by_preference(
+    survey: Survey,
     routes: Routes,
     start: int,
     uses: _UsageCounts,
@@ -157,7 +172,11 @@ def _by_preference(
     Every second path preferably has the same first edge as the path before it, so that the first
     step alone does not determine the goal.
     """
-    remaining = [path for path in routes.from_start(start) if routes.fits_r2r(path)]
+    remaining = {
+        path: _shape_cost(survey, path)
+        for path in routes.from_start(start)
+        if routes.fits_r2r(path)
+    }
     while remaining:
         distinct = [
             path
@@ -170,8 +189,8 @@ def _by_preference(
         def cost(path: tuple[int, ...]) -> float:
             wants_pair = len(chosen) % 2 == 1
             is_unpaired = wants_pair and path[1] != chosen[-1][1]
-            return uses.of(path) + is_unpaired + rng.random()
+            return remaining[path] + uses.of(path) + is_unpaired + rng.random()
 
         best = min(distinct, key=cost)
-        remaining.remove(best)
+        del remaining[best]
         yield best
