@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
-CLOSEST = 1.42  # metres between viewpoints of a room
+CLOSEST = 1.38  # metres between viewpoints of a room
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
 STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
@@ -244,10 +244,13 @@ _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     """Place the viewpoints of a house and connect them."""
     eyes, edges = _join_storeys(house, tracer)
-    visible = visibility(eyes, tracer)
     unobstructed = without_shortcuts(eyes, edges)
+    rooms = np.array([house.plan.room_at(*eye) for eye in eyes])
+    kept = _without_dead_ends(unobstructed, rooms)
+    eyes, unobstructed = eyes[kept], unobstructed[np.ix_(kept, kept)]
+    visible = visibility(eyes, tracer)
     included = _largest_component(unobstructed)
-    _check_rooms(house, eyes[included])
+    _check_rooms(house, rooms[kept][included])
     return [
         {
             "image_id": _image_id(house, (x, y, z)),
@@ -281,6 +284,18 @@ def without_shortcuts(eyes: np.ndarray, edges: np.ndarray) -> np.ndarray:
         if (np.minimum(from_i, from_j) > length * np.cos(SHORTCUT_ANGLE)).any():
             edges[i, j] = edges[j, i] = False
     return edges
+
+
+def _without_dead_ends(edges: np.ndarray, rooms: np.ndarray) -> np.ndarray:
+    """Return a mask (N,) bool without the dead ends beside a junction in the same room."""
+    kept = np.ones(len(edges), bool)
+    degrees = edges.sum(axis=1)
+    for i in np.flatnonzero(degrees == 1):
+        beside = int(edges[i].argmax())
+        if rooms[i] == rooms[beside] and degrees[beside] > 2:
+            kept[i] = False
+            degrees[beside] -= 1
+    return kept
 
 
 def _join_storeys(house: House, tracer: RayTracer) -> tuple[np.ndarray, np.ndarray]:
@@ -340,9 +355,8 @@ def _joins_stairs(
     return joined
 
 
-def _check_rooms(house: House, eyes: np.ndarray) -> None:
-    """Raise a ValueError if a room other than a stairwell has no viewpoint."""
-    rooms = {house.plan.room_at(*eye) for eye in eyes}
+def _check_rooms(house: House, rooms: np.ndarray) -> None:
+    """Raise a ValueError if a room other than a stairwell is not among those of viewpoints."""
     unreached = [
         room.kind for room in house.plan.rooms if room.index not in rooms and room.kind != STAIRWELL
     ]

@@ -66,9 +66,9 @@ _NEEDS = {
     "upper": _NIGHT,
 }
 _COMMON_POOLS = {
-    "single": ("living room", "bedroom", "living room", "bathroom", "office", "bedroom"),
-    "ground": ("living room", "bedroom", "bathroom", "office"),
-    "upper": ("bedroom", "living room", "bathroom", "bedroom", "office"),
+    "single": ("living room", "bedroom", "living room", "bathroom", "bedroom"),
+    "ground": ("living room", "living room", "bedroom", "bathroom"),
+    "upper": ("bedroom", "living room", "bathroom", "living room"),
 }
 # Special kinds, and the probability that a house has one if it has a suitable room.
 _RARE_KINDS = ("kid's bedroom", "library", "laundry room", "gym", "closet", "music room")
@@ -86,7 +86,7 @@ def draw_pool(rng: np.random.Generator, floor: str, storeys: int) -> list[str]:
     """Draw the kinds of the optional rooms of a storey, in the order of their assignment."""
     pool = _COMMON_POOLS[floor]
     rare = [kind for kind in _RARE_KINDS if rng.random() < _RARE_CHANCE / storeys]
-    return [*rare, *(pool[i] for i in rng.permutation(len(pool)))]
+    return [*rare, *(pool[i] for i in rng.permutation(len(pool))), "office", "office"]
 
 
 def assign_storey(
@@ -141,14 +141,14 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
     if storeys not in (1, 2):
         raise UserError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
     if outline == "rectangle":
-        longest = 15.5 if storeys > 1 else 18.5
-        length, depth = _uniform(rng, longest - 3.0, longest), _uniform(rng, 11.0, 12.5)
+        longest = 15.0 if storeys > 1 else 18.5
+        length, depth = _uniform(rng, longest - 2.5, longest), _uniform(rng, 11.0, 12.0)
         wing = None
     elif outline in ("l", "t"):
         # With two storeys each is smaller, so that the number of rooms stays that of one house.
-        longest = 14.0 if storeys > 1 else 17.0
+        longest = 13.3 if storeys > 1 else 17.0
         length, depth = _uniform(rng, longest - 2.0, longest), _uniform(rng, 10.5, 11.5)
-        wing = _wing(rng, outline, length, 5.5 if storeys > 1 else 7.0)
+        wing = _wing(rng, outline, length, 5.0 if storeys > 1 else 7.0)
     else:
         raise UserError(f"outline {outline!r} is none of rectangle, l, t; choose one of these")
     hall_width = _uniform(rng, 2.2, 2.4) if storeys > 1 else _uniform(rng, 1.7, 2.1)

@@ -24,7 +24,9 @@ EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
 LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choice of a path
 TURN_WEIGHT = 0.5  # of each sharp turn of a path
 SHARP_TURN = np.radians(60)
-STAIRS_BONUS = 1.0  # of a path with stairs
+STAIRS_BONUS = 8  # of a path with stairs
+STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
+CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
 GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
 Episode = TypeVar("Episode")
@@ -103,7 +105,12 @@ def choose_episodes(
     """Choose paths and build episodes from them."""
     episodes: list[Episode] = []
     uses = _UsageCounts(survey)
-    start_uses = np.zeros(len(survey.viewpoints))
+    start_uses = np.array(
+        [
+            -STAIRS_START_BONUS * any(_climbs(survey, path) for path in _suitable(routes, start))
+            for start in range(len(survey.viewpoints))
+        ]
+    )
     while len(episodes) < count:
         open_starts = np.flatnonzero(np.isfinite(start_uses))
         if not len(open_starts):
@@ -155,8 +162,15 @@ def _shape_cost(survey: Survey, path: tuple[int, ...]) -> float:
     """Return the cost of the sharp turns of a path, less the bonus of stairs."""
     headings = np.array([survey.heading(here, there) for here, there in pairwise(path)])
     turns = np.abs(wrap_angle(np.diff(headings))) > SHARP_TURN
-    climbs = any(survey.climb(here, there) for here, there in pairwise(path))
-    return TURN_WEIGHT * float(turns.sum()) - STAIRS_BONUS * climbs
+    return TURN_WEIGHT * float(turns.sum()) - STAIRS_BONUS * _climbs(survey, path)
+
+
+def _climbs(survey: Survey, path: tuple[int, ...]) -> bool:
+    return survey.heights is not None and bool(np.ptp(survey.heights[list(path)]) > CLIMB)
+
+
+def _suitable(routes: Routes, start: int) -> list[tuple[int, ...]]:
+    return [path for path in routes.from_start(start) if routes.fits_r2r(path)]
 
 
 def _by_preference(
@@ -172,11 +186,7 @@ def _by_preference(
     Every second path preferably has the same first edge as the path before it, so that the first
     step alone does not determine the goal.
     """
-    remaining = {
-        path: _shape_cost(survey, path)
-        for path in routes.from_start(start)
-        if routes.fits_r2r(path)
-    }
+    remaining = {path: _shape_cost(survey, path) for path in _suitable(routes, start)}
     while remaining:
         distinct = [
             path
