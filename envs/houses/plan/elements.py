@@ -173,9 +173,16 @@ class Stairs:
             run = (number + 0.5) * TREAD
             along = self.landing_start - run if upper else WALL_HALF_THICKNESS + run
             first = STOREY_HEIGHT * self.storey + (STOREY_HEIGHT / 2 if upper else 0.0)
-            return (*self.point(-across if upper else across, along), first + (number + 1) * self.rise)
+            return (
+                *self.point(-across if upper else across, along),
+                first + (number + 1) * self.rise,
+            )
 
-        return [*(on_step(False, k) for k in (1, 5)), (x, y, z), *(on_step(True, k) for k in (1, 5))]
+        return [
+            *(on_step(False, k) for k in (1, 5)),
+            (x, y, z),
+            *(on_step(True, k) for k in (1, 5)),
+        ]
 
     def end(self, upper: bool, distance: float) -> tuple[float, float, float]:
         """Return (x, y, z) in metres of a point outside the well, in front of the foot or head.
