@@ -1,9 +1,10 @@
 """House sets: their houses, their splits and the locations of their files.
 
 All sets have the same kinds of houses. The graphs, episodes and features of `mini` are shipped;
-`clipnav build-houses --set standard` builds the larger `standard` in the cache. Two sets have no episodes: encoders
-are pretrained on pictures of `gallery`, as CLIP was trained on pictures of other places than those
-where it is used, and `annex` has further training houses of the questions about pictures.
+`clipnav build-houses --set standard` builds the larger `standard` in the cache. Two sets have no
+episodes: encoders are pretrained on pictures of `gallery`, as CLIP was trained on pictures of other
+places than those where it is used, and `annex` has further training houses of the questions about
+pictures.
 """
 
 from __future__ import annotations

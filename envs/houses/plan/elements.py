@@ -166,23 +166,18 @@ class Stairs:
 
         Two are on each flight and one on the landing.
         """
-        across, (x, y, z) = self.first_side * self.flight_middle, self.landing
+        across = self.first_side * self.flight_middle
 
-        def on_step(upper: bool, number: int) -> tuple[float, float, float]:
+        def on_tread(upper: bool, number: int) -> tuple[float, float, float]:
             """`number` counts the treads of a flight from its lower end, from 0."""
             run = (number + 0.5) * TREAD
             along = self.landing_start - run if upper else WALL_HALF_THICKNESS + run
-            first = STOREY_HEIGHT * self.storey + (STOREY_HEIGHT / 2 if upper else 0.0)
-            return (
-                *self.point(-across if upper else across, along),
-                first + (number + 1) * self.rise,
-            )
+            rises = number + 1 + (RISERS // 2 if upper else 0)
+            at = self.point(-across if upper else across, along)
+            return (*at, STOREY_HEIGHT * self.storey + rises * self.rise)
 
-        return [
-            *(on_step(False, k) for k in (1, 5)),
-            (x, y, z),
-            *(on_step(True, k) for k in (1, 5)),
-        ]
+        lower, upper = ([on_tread(flight, k) for k in (1, 5)] for flight in (False, True))
+        return [*lower, self.landing, *upper]
 
     def end(self, upper: bool, distance: float) -> tuple[float, float, float]:
         """Return (x, y, z) in metres of a point outside the well, in front of the foot or head.

@@ -67,7 +67,7 @@ _NEEDS = {
 }
 _COMMON_POOLS = {
     "single": ("living room", "bedroom", "living room", "bathroom", "bedroom"),
-    "ground": ("living room", "living room", "bedroom", "bathroom"),
+    "ground": ("living room", "living room", "bedroom"),
     "upper": ("bedroom", "living room", "bathroom", "living room"),
 }
 # Special kinds, and the probability that a house has one if it has a suitable room.
@@ -230,7 +230,7 @@ OPENING_ATTEMPTS = 4
 MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
 CLOSED_DOOR_CHANCE = 0.5
 ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
-FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
+FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym"})
 _JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 

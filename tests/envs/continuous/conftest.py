@@ -45,9 +45,9 @@ def room() -> ContinuousFloor:
 @pytest.fixture(scope="session")
 def two_storeys() -> House:
     """House of two storeys without furniture and light."""
-    spec = HouseSpec("two", plan_seed=3102, style_seed=4102, outline="l", storeys=2, compact=True)
+    spec = HouseSpec("two", plan_seed=3102, style_seed=4102, outline="l", storeys=2)
     plan, style = plan_of(spec), make_style(spec.style_seed)
-    scene = assemble(plan, [], style, make_textures(spec.style_seed), compact=True)
+    scene = assemble(plan, [], style, make_textures(spec.style_seed))
     return House(spec, plan, scene)
 
 

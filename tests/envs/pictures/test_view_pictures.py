@@ -183,9 +183,9 @@ TRACED_POSES = [
 @pytest.fixture(scope="module")
 def tracer():
     """House without furniture and light."""
-    spec = HouseSpec("shell", plan_seed=3102, style_seed=4102, compact=True)
+    spec = HouseSpec("shell", plan_seed=3102, style_seed=4102)
     style, textures = make_style(spec.style_seed), make_textures(spec.style_seed)
-    return RayTracer(assemble(plan_of(spec), [], style, textures, compact=True))
+    return RayTracer(assemble(plan_of(spec), [], style, textures))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import pytest
 from clipnav.connectivity import read_connectivity
 from clipnav.envs.houses.building.house import HouseSpec
 from clipnav.envs.houses.graph.clearance import ClearanceMap, clearance_map
-from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints
+from clipnav.envs.houses.graph.ground import LONGEST_EDGE
+from clipnav.envs.houses.graph.viewpoints import place_viewpoints, without_shortcuts
 from clipnav.envs.houses.meshes.geometry import Material, box
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Opening, Room
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
@@ -88,6 +89,16 @@ def test_edges_are_short_clear_and_visible():
         assert np.linalg.norm(points[i] - points[j]) <= LONGEST_EDGE
         assert records[i]["visible"][j]
         assert floor.along(points[i], points[j]) > 0.1
+
+
+def test_edges_over_a_neighbour_of_both_ends_are_removed():
+    eyes = np.array([[0, 0, 1.5], [2, 0.3, 1.5], [4, 0, 1.5], [2, 1.5, 1.5]])
+    edges = ~np.eye(4, dtype=bool)
+    kept = without_shortcuts(eyes, edges)
+    removed = {tuple(pair) for pair in np.argwhere(edges & ~kept)}
+    assert removed == {(0, 2), (2, 0)}
+    edges[0, 1] = edges[1, 0] = False  # the middle is no neighbour of both ends
+    assert (without_shortcuts(eyes, edges) == edges).all()
 
 
 def test_walls_hide_viewpoints_from_each_other():

@@ -1,16 +1,17 @@
-"""Plans of larger houses: outlines, storeys, stairs, open plans and closed doors."""
+"""Floor plans: outlines, rooms, openings, stairs, open plans and closed doors."""
 
 import json
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import networkx as nx
 import numpy as np
 import pytest
 
 from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
-from clipnav.envs.houses.plan.floor_plan import FloorPlan, make_floor_plan
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS, ROOM_KINDS
+from clipnav.envs.houses.plan.storey_plans import FEWEST_ROOMS, MOST_ROOMS, make_floor_plan
 from clipnav.envs.houses.plan.wall_openings import outer_walls
 
 SHAPES = [(outline, storeys) for outline in ("rectangle", "l", "t") for storeys in (1, 2)]
@@ -20,7 +21,7 @@ SEEDS = (1, 2)
 @pytest.fixture(scope="module")
 def plans() -> dict[tuple[str, int, int], FloorPlan]:
     return {
-        (outline, storeys, seed): make_floor_plan(seed, outline, storeys, seed % 2 == 1, True)
+        (outline, storeys, seed): make_floor_plan(seed, outline, storeys, seed % 2 == 1)
         for outline, storeys in SHAPES
         for seed in SEEDS
     }
@@ -69,19 +70,59 @@ def test_an_outline_has_the_corners_of_its_letter(plans):
 def test_every_room_is_reachable_and_required_rooms_exist(plans):
     for (_, storeys, _), plan in plans.items():
         kinds = Counter(room.kind for room in plan.rooms)
-        assert 7 <= sum(kinds.values()) - kinds[STAIRWELL] <= 20
+        assert FEWEST_ROOMS <= sum(kinds.values()) - kinds[STAIRWELL] <= MOST_ROOMS
+        assert 3 <= kinds["bedroom"] <= 5
+        assert 2 <= kinds["bathroom"] <= 3
         assert set(kinds) <= set(ROOM_KINDS)
-        assert {"hallway", "living room", "kitchen", "dining room", "bathroom", "bedroom"} <= set(
-            kinds
-        )
+        assert {"hallway", "living room", "kitchen", "dining room"} <= set(kinds)
         assert kinds[STAIRWELL] == (2 if storeys == 2 else 0)
         assert (kinds["landing"] > 0) == (storeys == 2)
         assert nx.is_connected(passage_graph(plan))
         assert sum(opening.kind == "entrance" for opening in plan.openings) == 1
 
 
-def test_the_houses_have_at_least_fourteen_kinds_of_rooms(plans):
-    assert len({room.kind for plan in plans.values() for room in plan.rooms}) >= 14
+def test_openings_are_in_the_walls_of_their_rooms(plans):
+    for plan in plans.values():
+        for opening in plan.openings:
+            assert 0 <= opening.bottom < opening.top < 2.7
+            for room in (plan.rooms[index] for index in opening.rooms if index >= 0):
+                across, along = ("y", "x") if opening.axis == "x" else ("x", "y")
+                assert room.storey == opening.storey
+                assert opening.position in [getattr(room, across + end) for end in "01"]
+                assert getattr(room, along + "0") < opening.start
+                assert opening.end < getattr(room, along + "1")
+            if opening.kind == "door":
+                assert opening.swing_room in opening.rooms
+                assert opening.hinge in ("start", "end")
+
+
+def test_openings_of_one_wall_do_not_overlap(plans):
+    for plan in plans.values():
+        walls: dict[tuple[int, str, float], list[tuple[float, float]]] = {}
+        for o in plan.openings:
+            walls.setdefault((o.storey, o.axis, o.position), []).append((o.start, o.end))
+        for spans in walls.values():
+            spans.sort()
+            assert all(end < start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_points_outside_have_no_room(plans):
+    plan = plans["rectangle", 1, 1]
+    assert plan.room_at(-0.1, 1.0) == -1
+    assert plan.room_at(1.0, plan.depth + 0.1) == -1
+
+
+def test_stops_on_stairs_climb_from_storey_to_storey(plans):
+    for plan in plans.values():
+        for flights in plan.stairs:
+            stops = np.array([flights.end(False, 0.7), *flights.stops, flights.end(True, 0.7)])
+            assert (np.diff(stops[:, 2]) > 0.2).all()
+            assert tuple(stops[len(stops) // 2]) == flights.landing
+            assert all(plan.is_on_stairs(*stop) for stop in stops[1:-1])
+
+
+def test_the_houses_have_many_kinds_of_rooms(plans):
+    assert len({room.kind for plan in plans.values() for room in plan.rooms}) >= 12
 
 
 def test_closed_doors_join_nothing_and_overlap_nothing(plans):
@@ -138,7 +179,7 @@ def test_open_plans_have_wide_openings():
     day = {"living room", "kitchen", "dining room"}
 
     def widths(open_plan: bool) -> list[float]:
-        plans = [make_floor_plan(seed, "l", 1, open_plan, True) for seed in range(4)]
+        plans = [make_floor_plan(seed, "l", 1, open_plan) for seed in range(4)]
         return [
             o.width
             for plan in plans
@@ -153,7 +194,7 @@ def test_a_large_plan_round_trips_through_json_and_is_a_function_of_its_seed(pla
     for (outline, storeys, seed), plan in plans.items():
         assert FloorPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
         if outline == "t":
-            assert make_floor_plan(seed, outline, storeys, seed % 2 == 1, True) == plan
+            assert make_floor_plan(seed, outline, storeys, seed % 2 == 1) == plan
 
 
 def test_unknown_shapes_are_refused():

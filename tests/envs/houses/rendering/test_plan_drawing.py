@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from clipnav.envs.houses.plan.floor_plan import make_floor_plan
+from clipnav.envs.houses.plan.storey_plans import make_floor_plan
 from clipnav.envs.houses.rendering.plan_drawing import draw_plan
 
 
