@@ -26,7 +26,7 @@ STEP_BAR, ACTION_BAR, FRAME_BAR = 20_000, 1_500, 50
 class ContinuousConfig(BenchmarkConfig):
     """Measure the speed of continuous navigation in one built-in house."""
 
-    scan: str = "house_32"
+    scan: str = "house_26"
     """House of the set mini with episodes of val_unseen."""
     batch_sizes: tuple[int, ...] = (1, 64)
     """Batch sizes to measure."""

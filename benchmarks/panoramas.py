@@ -12,7 +12,7 @@ from measuring import BenchmarkConfig, Figure, peak_memory, report
 class PanoramasConfig(BenchmarkConfig):
     """Measure the CPU time of a panorama, in one thread; houses are built before."""
 
-    scans: tuple[str, ...] = ("house_00", "house_36")
+    scans: tuple[str, ...] = ("house_00", "house_30")
     """Built-in houses."""
     viewpoints: int = 6
     """Number of viewpoints of each house, evenly spread over its graph."""

@@ -27,13 +27,13 @@ class Nowhere:
 
 
 class Grey:
-    """Simulator with equal pictures everywhere; house_33 has a floor on which nothing connects."""
+    """Simulator with equal pictures everywhere; house_27 has a floor on which nothing connects."""
 
     def __init__(self, shade):
         self.shade = shade
 
     def floor(self, scan):
-        return Nowhere() if scan == "house_33" else ContinuousFloor.of_boxes([(-1, -1, 21, 21)])
+        return Nowhere() if scan == "house_27" else ContinuousFloor.of_boxes([(-1, -1, 21, 21)])
 
     def draw(self, scans, positions, headings, tilts, sensors):
         rgb = np.full((len(scans), 4, 4, 3), self.shade, np.uint8)
@@ -56,12 +56,12 @@ def test_compare_prints_and_writes_a_row_per_house(run_command, monkeypatch, tmp
         *("--json", path),
     )
     rows = json.loads(path.read_text("utf-8"))
-    assert [row["scan"] for row in rows] == ["house_32", "house_33"]
+    assert [row["scan"] for row in rows] == ["house_26", "house_27"]
     assert all(row["views"] == 12 for row in rows)
     assert all(row["psnr"] == pytest.approx(20 * np.log10(255 / 20)) for row in rows)
     assert rows[0]["distance_error"] == rows[0]["largest_distance_error"] == 0
     assert rows[1]["distance_error"] is rows[1]["largest_distance_error"] is None
-    assert [line.split()[0] for line in output.splitlines()] == ["house", "house_32", "house_33"]
+    assert [line.split()[0] for line in output.splitlines()] == ["house", "house_26", "house_27"]
     assert opened[0] == {"backend": "habitat", "habitat_python": "habitat", "gpu_device_id": None}
 
 
@@ -79,7 +79,7 @@ def test_seeds_choose_the_pairs(run_command, monkeypatch):
     )
     for seed in (3, 3, 4):
         run_command(
-            *("habitat-server", "--compare", "--scans", "house_32", "--viewpoints", 6),
+            *("habitat-server", "--compare", "--scans", "house_26", "--viewpoints", 6),
             *("--pairs", 9, "--seed", seed),
         )
     first, _, again, _, other, _ = starts

@@ -1,7 +1,7 @@
 """Build a set of houses: GLB files in the cache, navigation graphs and episodes in two folders.
 
-$ clipnav build-houses                                  # the 40 shipped houses
-$ clipnav build-houses --set standard --workers 8       # 260 large houses
+$ clipnav build-houses                                  # the 32 shipped houses
+$ clipnav build-houses --set standard --workers 8       # 260 houses
 $ clipnav build-houses --set standard --contact-sheet houses.jpg
 $ clipnav build-houses --scans house_00-house_03 --rebuild houses
 $ clipnav build-houses --statistics data/matterport/connectivity    # compare with real graphs
@@ -26,7 +26,7 @@ class BuildArguments:
     """Houses to build and folders to write to."""
 
     set: Literal["mini", "standard", "gallery", "annex"] = "mini"
-    """House set: the 40 shipped houses (mini), 260 large houses in the cache (standard), 96 houses
+    """House set: the 32 shipped houses (mini), 260 houses in the cache (standard), 96 houses
     without episodes whose pictures train encoders (gallery), or 60 houses without episodes about
     whose pictures questions are asked (annex)."""
     scans: tuple[str, ...] = ()

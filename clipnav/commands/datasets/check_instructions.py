@@ -1,7 +1,7 @@
 """Check the instructions of the built-in episodes with a symbolic follower.
 
 $ clipnav check-instructions
-$ clipnav check-instructions --scans house_32-house_39
+$ clipnav check-instructions --scans house_26-house_31
 $ clipnav check-instructions --set standard
 
 The houses must be in the cache (clipnav build-houses). An instruction is a success if its
@@ -25,7 +25,7 @@ class CheckConfig:
     """Check the instructions of the built-in episodes with a symbolic follower."""
 
     set: Literal["mini", "standard"] = "mini"
-    """House set: the 40 houses in the repository, or 260 large houses in the cache."""
+    """House set: the 32 houses in the repository, or 260 houses in the cache."""
     scans: tuple[str, ...] = ()
     """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
     data_dir: Path | None = None

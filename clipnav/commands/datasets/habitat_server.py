@@ -39,7 +39,7 @@ class HabitatServerArguments:
     with habitat-sim; by default the value of CLIPNAV_HABITAT_PYTHON."""
     gpu_device_id: int | None = None
     """CUDA device that draws, or -1 for software rendering; by default 0 if there is one."""
-    scans: tuple[str, ...] = ("house_32", "house_33")
+    scans: tuple[str, ...] = ("house_26", "house_27")
     """Houses to compare; missing ones are built."""
     viewpoints: int = 8
     """Number of viewpoints of each house at which four views are compared."""

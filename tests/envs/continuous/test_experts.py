@@ -74,7 +74,7 @@ def test_a_thrashing_follower_carries_out_a_whole_primitive(room):
 
 
 def test_reaches_every_validation_episode_of_a_house():
-    scan, settings = "house_32", RXR_CE
+    scan, settings = "house_26", RXR_CE
     records = read_connectivity(scan, set_of(scan).connectivity_dir)
     feet = {
         record["image_id"]: np.array(record["pose"]).reshape(4, 4)[:3, 3]

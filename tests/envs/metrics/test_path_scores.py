@@ -102,9 +102,9 @@ def test_bad_paths_are_refused(attic):
             score_path(attic, ["a0"], ["a0"], threshold)
 
 
-@pytest.mark.parametrize("graphs", ["house_32", ["house_32"]])
+@pytest.mark.parametrize("graphs", ["house_26", ["house_26"]])
 def test_the_name_of_a_scan_is_no_graph(graphs):
-    with pytest.raises(TypeError, match=r"^'house_32' is not a NavGraph; use NavGraph\.load "):
+    with pytest.raises(TypeError, match=r"^'house_26' is not a NavGraph; use NavGraph\.load "):
         score_paths(graphs, [["a0"]], [["a0"]])
     with pytest.raises(TypeError, match="is not a NavGraph"):
         score_path(graphs, ["a0"], ["a0"])

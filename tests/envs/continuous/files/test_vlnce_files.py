@@ -87,7 +87,7 @@ def test_data_set_classes_of_r2r_ce_accept_the_files(exported, read_packed):
             expected = split_words(episode.instruction.instruction_text)
             assert [words[i] for i in tokens if i] == expected
             assert path is raw or len(tokens) == 200
-            assert episode.scene_id.split("/")[-2] == "house_32"
+            assert episode.scene_id.split("/")[-2] == "house_26"
             assert episode.reference_path[0] == episode.start_position
             assert episode.goals[0].position == episode.reference_path[-1]
             assert episode.goals[0].radius == 3.0
