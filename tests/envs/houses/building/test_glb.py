@@ -17,9 +17,8 @@ from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
 from clipnav.storage.errors import UserError
 
-RNG = np.random.default_rng(0)
 TEXTURES = {
-    "wood": RNG.integers(0, 255, (32, 64, 3), np.uint8),
+    "wood": np.indices((32, 64, 3)).sum(axis=0).astype(np.uint8),
     "plain": np.full((4, 4, 3), 255, np.uint8),
 }
 
@@ -38,7 +37,8 @@ def test_round_trip_keeps_everything(scene: Scene, tmp_path: Path):
     write_glb(scene, tmp_path / "house.glb")
     again = read_glb(tmp_path / "house.glb", scene.objects)
     assert again.texture_names == scene.texture_names
-    assert all(np.array_equal(*pair) for pair in zip(again.textures, scene.textures, strict=True))
+    for kept, texture in zip(again.textures, scene.textures, strict=True):
+        assert np.abs(kept.astype(int) - texture).mean() < 8  # JPEG
     for field in ("positions", "normals", "faces", "face_object", "face_texture"):
         assert np.array_equal(getattr(again, field), getattr(scene, field)), field
         assert getattr(again, field).dtype == getattr(scene, field).dtype, field
@@ -80,7 +80,7 @@ def test_damaged_file_is_named_with_the_remedy(scene: Scene, tmp_path: Path, kee
         read_glb(path, scene.objects)
 
 
-@pytest.mark.parametrize("piece", [b"PNG", b'"asset"'])
+@pytest.mark.parametrize("piece", [b"\xff\xd8\xff", b'"asset"'])
 def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes):
     path = tmp_path / "house.glb"
     write_glb(scene, path)

@@ -143,7 +143,7 @@ def test_house_is_the_same_after_saving_and_loading(
     eye = eyes(house)[0]
     before, after = (render_panorama(t, eye, 256) for t in (tracer, RayTracer(again.scene)))
     assert np.array_equal(before.object_id, after.object_id)
-    assert np.abs(before.rgb.astype(int) - after.rgb).max() <= 1
+    assert np.abs(before.rgb.astype(int) - after.rgb).mean() < 2  # JPEG
 
 
 def test_saved_house_of_other_seeds_does_not_count(house: House, tmp_path: Path):
