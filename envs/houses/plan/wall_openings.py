@@ -32,7 +32,7 @@ DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
 # may be in it: kitchen units may stand below a window, a television or a bed may not.
 BARE_WALLS: dict[str, tuple[float, bool]] = {
     "living room": (2.3, False),
-    "kitchen": (2.8, True),
+    "kitchen": (3.3, True),
     "bedroom": (2.5, False),
     "kid's bedroom": (1.4, False),
     "library": (1.9, False),
