@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
-CLOSEST = 1.38  # metres between viewpoints of a room
+CLOSEST = 1.42  # metres between viewpoints of a room
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
 STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
@@ -236,7 +236,7 @@ def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
     return np.array(steps[:-1]).reshape(-1, 2)
 
 
-SHORTCUT_ANGLE = np.radians(15)  # between an edge and a viewpoint that it passes
+SHORTCUT_ANGLE = np.radians(16)  # between an edge and a viewpoint that it passes
 _AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
 _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
