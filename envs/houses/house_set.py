@@ -35,6 +35,7 @@ from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
 if TYPE_CHECKING:
+    from clipnav.envs.houses.instructions.writing import TextWriter
     from clipnav.envs.houses.survey.routes import Routes
     from clipnav.envs.houses.survey.visibility import Survey
 
@@ -53,6 +54,7 @@ TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
 UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
 
 GOALS_PER_START = 4
+TEXTS = 3  # R2R-style texts of a path
 EPISODE_TAG = 12
 RXR_TAG = 13
 
@@ -219,6 +221,7 @@ def navigate(house: House) -> Json:
     """Place viewpoints in a house and write its episodes; see `build_navigation`."""
     from clipnav.envs.houses.graph.viewpoints import place_viewpoints
     from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
+    from clipnav.envs.houses.instructions.writing import TextWriter
     from clipnav.envs.houses.survey.routes import Routes, choose_episodes
     from clipnav.envs.houses.survey.visibility import survey_house
     from clipnav.envs.panoramas.ray_tracer import RayTracer
@@ -232,6 +235,7 @@ def navigate(house: House) -> Json:
     survey = survey_house(house, tracer, records)
     routes = Routes.of(survey)
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, EPISODE_TAG])
+    writer = TextWriter(survey, routes, rng)
     counts = {split: house_set.paths[split] for split in house_set.splits_of(scan)}
     navigation: Json = {"connectivity": records, **{split: [] for split in house_set.splits}}
     taken: set[tuple[int, int]] = set()
@@ -242,7 +246,7 @@ def navigate(house: House) -> Json:
             count,
             GOALS_PER_START,
             taken,
-            lambda path: _episode(survey, routes, path, rng),
+            lambda path: _episode(writer, survey, routes, path),
             rng,
         )
         first_id = 1000 * house_set.number(scan) + 500 * (split == "val_seen")
@@ -256,28 +260,24 @@ def navigate(house: House) -> Json:
 
 
 def _episode(
-    survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
+    writer: TextWriter, survey: Survey, routes: Routes, path: tuple[int, ...]
 ) -> Json | None:
-    """Return the R2R record of a path without its id, or None if no instruction is unambiguous.
+    """Return the R2R record of a path without its id, or None if a text cannot be written.
 
     The extra field "alignment" contains, for each clause of each instruction, a list [first
     character, last character + 1, first position in the path, last position, mentioned objects
     ...].
     """
-    from clipnav.envs.houses.instructions.instructions import write_instructions
-
-    instructions = write_instructions(survey, routes, path, rng)
-    if not instructions:
+    heading = round(float(writer.rng.uniform(0, 2 * np.pi)), 3)
+    texts = writer.short(path, heading, TEXTS)
+    if not texts:
         return None
     return {
         "scan": survey.scan,
         "path_id": -1,
         "path": [survey.viewpoints[viewpoint] for viewpoint in path],
         "distance": round(float(routes.lengths[path[0], path[-1]]), 2),
-        "heading": round(float(rng.uniform(0, 2 * np.pi)), 3),
-        "instructions": [instruction.text for instruction in instructions],
-        "alignment": [
-            [[s.start, s.end, s.first, s.last, *s.things] for s in instruction.spans]
-            for instruction in instructions
-        ],
+        "heading": heading,
+        "instructions": [text.instruction.text for text in texts],
+        "alignment": [text.instruction.alignment for text in texts],
     }

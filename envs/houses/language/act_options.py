@@ -58,12 +58,15 @@ def _acts_of_kind(
         yield from _landmark_acts(sight, language, kind, walk)
     elif kind == "enter" and into in language.rooms:
         yield Act(kind, room=into), 1.0, ()
+        yield Act(kind), 0.4, ()
         yield from _furnished_rooms(sight, language, walk)
     elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
         for side, ordinal in product(("left", "right"), (1, 2, 3)):
             yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
     elif kind == "leave" and room in language.rooms:
         yield Act(kind, room), 0.2 if room in HALL_KINDS else 1.0, ()
+        if room not in HALL_KINDS:
+            yield Act(kind), 0.5, ()
     elif kind in ("end", "through", "along") and room in language.rooms:
         if kind == "end" or (kind == "along") == (room in HALL_KINDS):
             yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind, room), walk))

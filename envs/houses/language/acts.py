@@ -91,9 +91,43 @@ class PlannedAct:
         first: First position in the path.
         last: Last position in the path; equal to `first` for turns and statements.
         things: Indices of the mentioned objects.
+        is_straight: Whether the walk goes straight ahead.
     """
 
     act: Act
     first: int
     last: int
     things: tuple[int, ...] = ()
+    is_straight: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """Alignment of one clause of a text with the path.
+
+    Attributes:
+        start: First character.
+        end: Last character + 1.
+        first: First position in the path.
+        last: Last position in the path.
+        things: Indices of the mentioned objects.
+    """
+
+    start: int
+    end: int
+    first: int
+    last: int
+    things: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """Text of an instruction, with the alignment of its clauses to the path and to objects."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+    @property
+    def alignment(self) -> list[list[int]]:
+        """The spans as lists, the field "alignment" of annotation files."""
+        return [[s.start, s.end, s.first, s.last, *s.things] for s in self.spans]

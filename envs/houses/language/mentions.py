@@ -10,6 +10,7 @@ from clipnav.envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
 from clipnav.envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
 MENTIONED_MATERIALS = ("wooden", "leather", "metal", "glass")
+UNNEEDED = 0.03  # weight of an adjective that does not distinguish the object
 LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
 
 
@@ -46,9 +47,9 @@ def _possible_mentions(
     yield Mention(noun), 1.0
     if info.colour and noun not in COLOURLESS:
         weight = 0.5 if info.colour in DULL_COLOURS else 1.0
-        yield Mention(noun, colour=info.colour), weight * (2.0 if has_rivals else 0.8)
+        yield Mention(noun, colour=info.colour), weight * (1.5 if has_rivals else UNNEEDED)
     if info.material in MENTIONED_MATERIALS and noun not in COLOURLESS:
-        yield Mention(noun, material=info.material), 0.8 if has_rivals else 0.15
+        yield Mention(noun, material=info.material), 0.6 if has_rivals else UNNEEDED
     if has_rivals:
         for ordinal in range(1, LARGEST_ORDINAL + 1):
             yield Mention(noun, ordinal=ordinal), 0.8

@@ -1,11 +1,11 @@
-"""Plan the content of a long, spoken-style instruction about a path, independent of a language.
+"""Plan the content of an instruction about a path, independent of a language.
 
 The path is split into segments. Each segment is described by one act that is true of it: leave or
 enter a room, pass or approach a landmark, go through a counted doorway, turn. A follower does not
-know the result of a step before it takes it. Acts that fit other walks from the same viewpoint too,
-or that enter a room which is not visible yet, therefore get very low weights. Statements about
-visible objects are added until the instruction has the desired length; a landmark identifies the
-goal.
+know the result of a step before it takes it. In a detailed plan, acts that fit other walks from the
+same viewpoint too, or that enter a room which is not visible yet, therefore get very low weights; in
+a short one, acts that an agent without a map would carry out otherwise. Statements about visible
+objects are added until the instruction has the desired length; a landmark identifies the goal.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from clipnav.envs.houses.language.act_options import act_options
 from clipnav.envs.houses.language.acts import Act, PlannedAct
+from clipnav.envs.houses.language.annotators import Habits, Writer, draw
 from clipnav.envs.houses.language.grammar import Language
 from clipnav.envs.houses.language.sight import BEHIND, Sight
 from clipnav.envs.houses.language.statements import statements, stop_step
-from clipnav.envs.houses.language.symbolic_follower import fits_turn, walks
-from clipnav.envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.language.symbolic_follower import OPEN_ENDED, fits_turn, online_walk, walks
+from clipnav.envs.houses.language.walking import Walk, agrees, is_straight
 from clipnav.envs.houses.survey.landmarks import NOTICED
-from clipnav.envs.houses.survey.waymarks import draw
 
 CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
 HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
 SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
+MISLEADING = 0.02  # factor on an act of a short plan that an agent without a map misunderstands
+FOLLOWED_DRAWS = 8
+REPEATED = 0.3  # factor on an act that mentions a noun again
 AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
+
+
+_Option = tuple[list[PlannedAct], float]
 
 
 @dataclass(frozen=True)
@@ -53,34 +57,41 @@ class Planner:
         # Options of the last planned path by (language, position, heading): repeated drafts of
         # one path visit the same positions.
         self._path: Walk = ()
-        self._options: dict[tuple[str, int, float], list[tuple[list[PlannedAct], float]]] = {}
+        self._options: dict[tuple[str, int, float, bool], list[_Option]] = {}
+        self._is_followed: dict[tuple[Act, Act | None, int, int, float], bool] = {}
 
     def plan(
-        self, language: Language, path: Walk, heading: float, rng: np.random.Generator
+        self, language: Language, path: Walk, heading: float, writer: Writer, is_short: bool = False
     ) -> Plan | None:
         """Plan an instruction.
 
         Args:
             heading: Heading at the start: radians clockwise from +y.
+            is_short: Whether to plan a short instruction instead of a detailed one.
         """
         sight = self._sight
         if path != self._path:
-            self._path, self._options = path, {}
+            self._path, self._options, self._is_followed = path, {}, {}
         steps: list[PlannedAct] = []
         extras = list(statements(sight, language, path, 0, heading))
         facing, position = heading, 0
         mentioned: set[str] = set()
         while position < len(path) - 1:
-            key = (language.tag, position, facing)
+            key = (language.tag, position, facing, is_short)
             if key not in self._options:
-                self._options[key] = list(self._segments(language, path, position, facing))
+                segments = self._segments(language, path, position, facing, not is_short)
+                self._options[key] = list(segments)
             options = [
-                (segment, weight * (0.3 if _nouns(segment) & mentioned else 1.0))
+                (segment, weight * _liking(writer.habits, segment, is_short)
+                * (REPEATED if _nouns(segment) & mentioned else 1.0))
                 for segment, weight in self._options[key]
             ]
             if not options:
                 return None
-            segment = draw(options, rng)
+            if is_short:
+                segment = self._followed(options, path, facing, writer)
+            else:
+                segment = draw(options, writer.rng)
             mentioned |= _nouns(segment)
             steps += segment
             position = segment[-1].last
@@ -92,29 +103,66 @@ class Planner:
                 for step, weight in statements(sight, language, path, position, facing)
                 if not (is_entered and step.act.kind == "at")
             ]
-        stop = stop_step(sight, language, path, facing, rng)
+        stop = stop_step(sight, language, path, facing, writer)
         if stop is None:
             return None
         return Plan((*steps, stop), tuple(extras))
 
     def _segments(
-        self, language: Language, path: Walk, position: int, facing: float
-    ) -> Iterator[tuple[list[PlannedAct], float]]:
-        """Yield descriptions of the next edges of the path, with weights."""
+        self, language: Language, path: Walk, position: int, facing: float, is_exact: bool
+    ) -> Iterator[_Option]:
+        """Yield descriptions of the next edges of the path, with weights.
+
+        Args:
+            is_exact: Whether weights depend on how well an act distinguishes its walk from others.
+        """
         sight, walked = self._sight, path[: position + 1]
         turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
         for act, last, weight, things in act_options(sight, language, path, position):
             walk = path[position : last + 1]
-            shown = 1.0 if act.kind != "enter" or self._shows_room(walk) else HIDDEN_ROOM_SHARE
+            goes_straight = is_straight(sight, walk, facing)
             # "The first door on your left" implies the turn.
             for first_turn in (None, turn) if turn and act.kind != "door" else (None,):
                 if not agrees(sight, act, walk, facing, first_turn is not None):
                     continue
-                clarity = shown * self._clarity(act, walked, walk[-1], facing, first_turn)
-                segment = [PlannedAct(act, position, last, things)]
+                clarity = 1.0
+                if is_exact:
+                    clarity = self._clarity(act, walked, walk[-1], facing, first_turn)
+                    if act.kind == "enter" and not self._shows_room(walk):
+                        clarity *= HIDDEN_ROOM_SHARE
+                goes_on = is_straight(sight, walk, None) if first_turn else goes_straight
+                segment = [PlannedAct(act, position, last, things, goes_on)]
                 if first_turn:
                     segment.insert(0, PlannedAct(first_turn, position, position))
                 yield segment, weight * clarity**CLARITY_POWER
+
+    def _followed(
+        self, options: Sequence[_Option], path: Walk, facing: float, writer: Writer
+    ) -> list[PlannedAct]:
+        """Draw an option, preferably one that an agent without a map carries out as it is meant."""
+        left = list(options)
+        for _ in range(FOLLOWED_DRAWS):
+            segment = draw(left, writer.rng)
+            if self._leads_on(segment, path, facing):
+                return segment
+            left = [
+                (one, weight * (MISLEADING if one is segment else 1.0)) for one, weight in left
+            ]
+        return draw(left, writer.rng)
+
+    def _leads_on(self, segment: list[PlannedAct], path: Walk, facing: float) -> bool:
+        """Return whether an agent without a map carries out a segment as it is meant."""
+        step = segment[-1]
+        turn = segment[0].act if len(segment) > 1 else None
+        key = (step.act, turn, step.first, step.last, facing)
+        if key not in self._is_followed:
+            before = path[: step.first + 1]
+            walk = online_walk(self._sight, step.act, turn, before, facing, ())
+            meant = path[step.first : step.last + 1]
+            if step.act.kind in OPEN_ENDED:
+                walk = walk[: len(meant)]
+            self._is_followed[key] = walk == meant
+        return self._is_followed[key]
 
     def _clarity(self, act: Act, walked: Walk, end: int, facing: float, turn: Act | None) -> float:
         """Return the share of the walks fitting an act that end at a viewpoint.
@@ -136,7 +184,7 @@ class Planner:
         return bool(survey.areas[here, survey.view(here, walk[1]), within].sum() >= NOTICED)
 
 
-def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[PlannedAct]:
+def with_statements(plan: Plan, count: int, writer: Writer) -> list[PlannedAct]:
     """Return the steps of a plan with up to `count` of its statements, without repeated nouns."""
     chosen: list[PlannedAct] = []
     for _ in range(count):
@@ -150,7 +198,7 @@ def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[Pl
         ]
         if not options:
             break
-        chosen.append(draw(options, rng))
+        chosen.append(draw(options, writer.rng))
     steps: list[PlannedAct] = []
     planned = list(plan.steps)
     for number, step in enumerate(planned):
@@ -195,6 +243,25 @@ class _RivalWalks:
             for walk in self._fitting[key]
             if not any(viewpoint in walked for viewpoint in walk[1:])
         ]
+
+
+def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> float:
+    """Return the factor of an annotator's habits on the weight of a segment."""
+    step = segment[-1]
+    act, mention = step.act, step.act.mention
+    factor = habits.turns if len(segment) > 1 else 1.0
+    if is_short:
+        factor *= habits.brevity ** (step.last - step.first - 1)
+    if act.kind == "door":
+        factor *= habits.doors
+    if act.kind == "straight":
+        factor *= habits.straight
+    if act.room:
+        factor *= habits.rooms
+    if mention:
+        factor *= habits.landmarks
+        factor *= habits.colours if mention.colour else 1.0
+    return factor * (habits.ordinals if act.ordinal or (mention and mention.ordinal) else 1.0)
 
 
 def _turn(angle: float) -> Act | None:

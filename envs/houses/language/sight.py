@@ -15,7 +15,6 @@ from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.landmarks import NOTICED, NOUNS
 from clipnav.envs.houses.survey.visibility import Survey
-from clipnav.envs.houses.survey.waymarks import passing
 
 # Noun and weight of each category. Long instructions mention more categories than short ones.
 SPOKEN_NOUNS: dict[str, tuple[str, float]] = {
@@ -43,6 +42,7 @@ SPOKEN_NOUNS: dict[str, tuple[str, float]] = {
 COLOURLESS = frozenset(
     {"television", "sink", "mirror", "window", "painting", "plant", "ceiling light", "range hood"}
 )
+PASSED_WITHIN = 1.7  # largest distance in metres from an edge to a landmark that it passes
 DOORWAYS = ("door frame", "archway")
 DOORWAY_REACH = 0.6  # metres from an edge to the doorway that it leads through
 # Intervals in degrees clockwise from straight ahead: sides of an object, and directions of a turn.
@@ -156,7 +156,7 @@ class Sight:
         """Return an object's position along an edge and its smallest distance, in metres."""
         key = (here, there, thing)
         if key not in self._passing:
-            self._passing[key] = passing(self.survey, here, there, thing)
+            self._passing[key] = _passing(self.survey, here, there, thing)
         return self._passing[key]
 
     def is_stair(self, here: int, there: int, direction: int) -> bool:
@@ -202,3 +202,14 @@ class Sight:
             if len(candidates) and gaps.min() <= DOORWAY_REACH:
                 doorways[start, end] = int(candidates[gaps.argmin()])
         return doorways
+
+
+def _passing(survey: Survey, here: int, there: int, thing: int) -> tuple[float, float]:
+    """Return the position of an object's centre along an edge and its smallest distance: metres."""
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    ahead = (end - start) / length
+    away = survey.boxes[thing].mean(axis=0) - start
+    along = float(away @ ahead)
+    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
+    return along, min(survey.gaps[here, thing], survey.gaps[there, thing], aside)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.houses.survey.clauses import Span
+from clipnav.envs.houses.language.acts import Span
 
 # Seconds for each word, and for each of its letters; combining vowel signs do not count.
 WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from clipnav.envs.houses.language.acts import Act, PlannedAct
+from clipnav.envs.houses.language.annotators import Writer, draw
 from clipnav.envs.houses.language.grammar import Language
 from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.walking import Walk
-from clipnav.envs.houses.survey.waymarks import draw
 
 
 def statements(
@@ -55,7 +55,7 @@ def _clear_side(sight: Sight, here: int, facing: float, thing: int, is_start: bo
 
 
 def stop_step(
-    sight: Sight, language: Language, path: Walk, facing: float, rng: np.random.Generator
+    sight: Sight, language: Language, path: Walk, facing: float, writer: Writer
 ) -> PlannedAct | None:
     """Return the "stop" act with an object that identifies the goal; None if none is near.
 
@@ -69,9 +69,11 @@ def stop_step(
         for mention, weight in mention_options(sight, language, goal, facing, thing):
             if mention.ordinal or mention.plural:
                 continue
+            if mention.colour:
+                weight *= writer.habits.colours
             weight /= 0.5 + float(sight.survey.gaps[goal, thing])
             options.append((PlannedAct(Act("stop", mention=mention), last, last, (thing,)), weight))
             if room in language.rooms:
                 act = Act("stop", room, mention)
                 options.append((PlannedAct(act, last, last, (thing,)), 0.4 * weight))
-    return draw(options, rng) if options else None
+    return draw(options, writer.rng) if options else None

@@ -2,8 +2,8 @@
 
 `follow` keeps all interpretations of an instruction: the states that are possible after each act,
 and the walk with the fewest viewpoints to each of them. An instruction is unambiguous if all
-interpretations end at the same viewpoint. An agent that walks while it reads cannot use later acts
-to choose between interpretations; `follow_without_lookahead` simulates it.
+interpretations end at the same viewpoint. `follow_online` simulates an agent that walks while it
+reads: it recognises everything that is in sight, but has no map and never turns back.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipnav.envs.houses.language.acts import EDGE_RANGES, TURNS, Act
+from clipnav.envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS, Act
 from clipnav.envs.houses.language.sight import Sight
-from clipnav.envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.language.walking import IN_FRONT, Walk, agrees, things_in_front
+from clipnav.envs.houses.survey.landmarks import NOTICED
 
+OPEN_ENDED = ("straight", "toward", "through", "along")  # acts without a definite end
+POSSIBLE, IN_SIGHT, DONE = range(3)  # how well a step suits an act
 MAX_STATES = 400  # largest number of interpretations; those with the fewest viewpoints are kept
 
 
@@ -66,22 +69,153 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
     return _result(sight, states, True)
 
 
-def follow_without_lookahead(
-    sight: Sight, acts: Sequence[Act], start: int, heading: float, rng: np.random.Generator
-) -> Walk:
-    """Follow acts one after another: take a random walk among those that fit each act.
+def follow_online(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Walk:
+    """Follow acts without a map: decide at each viewpoint by what is in sight from there.
+
+    Where several neighbours suit an act equally well, the agent takes the straightest one, or that
+    in the direction of the landmark. The walk ends where an act cannot be carried out.
 
     Args:
         heading: Heading at the start: radians clockwise from +y.
     """
-    state, path = _State(start, heading), (start,)
-    for act in acts:
-        outcomes = list(_outcomes(sight, act, state, path))
-        if not outcomes:
-            break
-        state, walk = outcomes[rng.integers(len(outcomes))]
-        path += walk[1:]
+    path, facing = (start,), heading
+    turn: Act | None = None
+    for number, act in enumerate(acts):
+        if act.kind in TURNS:
+            turn = act
+        elif act.kind in EDGE_RANGES:
+            walk = online_walk(sight, act, turn, path, facing, acts[number + 1 :])
+            path += walk[1:]
+            if len(walk) == 1:
+                break
+            facing, turn = sight.heading(*walk[-2:]), None
     return path
+
+
+def online_walk(
+    sight: Sight, act: Act, turn: Act | None, path: Walk, facing: float, following: Sequence[Act]
+) -> Walk:
+    """Return the walk of an agent without a map for an act, from the end of a path.
+
+    It ends as soon as the act is done. An act without a definite end ("walk through the kitchen")
+    is done where the next one can begin. If the act cannot be completed, the walk is as far as the
+    agent got.
+
+    Args:
+        turn: Turn that the first edge must take, or None.
+        facing: Heading in radians on arrival at the first viewpoint.
+        following: The acts after this one; none if the act goes on as long as it can.
+    """
+    walk, done = path[-1:], path[-1:]
+    while len(walk) <= EDGE_RANGES[act.kind][1]:
+        first_turn = turn if len(walk) == 1 else None
+        ahead = facing if len(walk) == 1 else sight.heading(*walk[-2:])
+        options = _online_steps(sight, act, walk, path, facing, first_turn, turn is not None)
+        if not options:
+            break
+        best = min(options, key=lambda option: (-option[1], _bend(sight, act, option[0], ahead, first_turn)))
+        walk = best[0]
+        if best[1] == DONE:
+            done = walk
+            if act.kind not in OPEN_ENDED or _can_begin(sight, following, path + walk[1:]):
+                return walk
+    return done if len(done) > 1 else walk
+
+
+def _can_begin(sight: Sight, acts: Sequence[Act], path: Walk) -> bool:
+    """Return whether an agent without a map sees how to begin some acts at the end of a path."""
+    turn, facing = None, sight.heading(*path[-2:])
+    for act in acts:
+        if act.kind in TURNS:
+            turn = act
+        elif act.kind in STATEMENTS:
+            if not agrees(sight, act, path[-1:], facing):
+                return False
+            if act.kind == "stop":
+                return True
+        else:
+            here = path[-1:]
+            steps = _online_steps(sight, act, here, path, facing, turn, turn is not None)
+            return any(level > POSSIBLE for _, level in steps)
+    return False
+
+
+def _online_steps(
+    sight: Sight,
+    act: Act,
+    walk: Walk,
+    path: Walk,
+    facing: float,
+    turn: Act | None,
+    is_turned: bool,
+) -> list[tuple[Walk, int]]:
+    """Return a walk with each next step that suits an act, and how well it does.
+
+    Args:
+        walk: Walk of this act so far.
+        path: Path that includes the first viewpoint of the walk.
+        facing: Heading in radians on arrival at the first viewpoint of the walk.
+        turn: Turn that this step must take, or None.
+        is_turned: Whether the first step of the walk takes a turn.
+    """
+    found = []
+    for there in sight.neighbours[walk[-1]]:
+        longer = (*walk, there)
+        if there in walk or there in path:
+            continue
+        if turn and not fits_turn(sight, turn, longer, facing):
+            continue
+        if agrees(sight, act, longer, facing, is_turned):
+            found.append((longer, DONE))
+        elif _may_continue(sight, act.kind, walk, there) and _stays_possible(sight, act, longer):
+            found.append((longer, IN_SIGHT if _shows(sight, act, longer) else POSSIBLE))
+    return found
+
+
+def _stays_possible(sight: Sight, act: Act, walk: Walk) -> bool:
+    """Return whether an act can still be completed after a walk, as far as the agent can see."""
+    if act.kind in ("leave", "enter", "door", "through", "along", "end"):
+        return sight.rooms[walk[-1]] == sight.rooms[walk[0]]
+    if act.kind in ("past", "toward", "reach", "across"):
+        return bool(things_in_front(sight, act, walk, IN_FRONT))
+    return act.kind in ("up", "down")
+
+
+def _shows(sight: Sight, act: Act, walk: Walk) -> bool:
+    """Return whether the goal of an act is in sight in the direction of the last step of a walk."""
+    survey, (here, there) = sight.survey, walk[-2:]
+    if act.kind != "enter" or not act.room:
+        return act.mention is not None
+    areas = survey.areas[here, survey.view(here, there)]
+    rooms = [
+        room
+        for room, kind in enumerate(survey.room_kinds)
+        if kind == act.room and room != sight.rooms[here]
+    ]
+    within = np.isin(survey.object_rooms, rooms)
+    if act.mention:
+        within &= sight.fits(act.mention)
+    return bool(areas[within].sum() >= NOTICED)
+
+
+def _bend(sight: Sight, act: Act, walk: Walk, facing: float, turn: Act | None) -> float:
+    """Return the degrees between the last step of a walk and the direction that an act suggests."""
+    here, heading = walk[-2], sight.heading(*walk[-2:])
+    if turn:
+        size = {"turn": 90, "slight": 45, "around": 180}[turn.kind]
+        wanted = -size if turn.side == "left" else size
+        return abs((sight.relative(heading, facing) - wanted + 180) % 360 - 180)
+    if act.kind == "door":
+        doorway = sight.doorway(act.side, act.ordinal, walk[0], facing)
+        if doorway >= 0:
+            return abs(sight.angle(here, heading, doorway))
+    if act.mention and act.kind != "enter":
+        things = sight.referents(act.mention, walk[0], facing) or sight.referents(
+            act.mention, walk[0], sight.heading(*walk[:2])
+        )
+        if things:
+            return abs(sight.angle(here, heading, things[0]))
+    return abs(sight.relative(heading, facing))
 
 
 def _result(sight: Sight, states: dict[_State, Walk], is_complete: bool) -> FollowResult:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from clipnav.envs.houses.language.acts import STATEMENTS, Act
-from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.sight import PASSED_WITHIN, Sight
 from clipnav.envs.houses.survey.visibility import NEAR
-from clipnav.envs.houses.survey.waymarks import PASSED_WITHIN
 
 Walk = tuple[int, ...]
 
@@ -28,7 +27,7 @@ def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = 
     if act.metres and not _is_about(act.metres, sight.length(walk)):
         return False
     if act.kind == "straight":
-        return _is_straight(sight, walk, None if is_turned else facing)
+        return is_straight(sight, walk, None if is_turned else facing)
     return _RULES[act.kind](sight, act, walk, facing)
 
 
@@ -53,7 +52,8 @@ def _is_about(mentioned: int, metres: float) -> bool:
     return abs(mentioned - metres) <= max(DISTANCE_TOLERANCE[0], DISTANCE_TOLERANCE[1] * metres)
 
 
-def _is_straight(sight: Sight, walk: Walk, facing: float | None) -> bool:
+def is_straight(sight: Sight, walk: Walk, facing: float | None) -> bool:
+    """Return whether a walk has no large bend, from the heading `facing` on if that is given."""
     turns = headings(sight, walk)
     turns = turns if facing is None else [facing, *turns]
     return all(abs(sight.relative(after, before)) <= STRAIGHT for before, after in pairwise(turns))
@@ -97,7 +97,9 @@ def _crosses_last(sight: Sight, walk: Walk) -> bool:
 
 def _enters(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     survey, last = sight.survey, walk[-1]
-    if sight.room_kind(last) != act.room or not _crosses_last(sight, walk):
+    if act.room and sight.room_kind(last) != act.room:
+        return False
+    if not _crosses_last(sight, walk):
         return False
     if act.mention is None:
         return True
@@ -112,7 +114,7 @@ def _takes_door(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
     return is_taken and _crosses_last(sight, walk)
 
 
-def _things_in_front(sight: Sight, act: Act, walk: Walk, within: float) -> list[int]:
+def things_in_front(sight: Sight, act: Act, walk: Walk, within: float) -> list[int]:
     """Return possible landmarks of a walk: noticed at its start, in front of its first edge."""
     if act.mention is None:
         return []
@@ -128,7 +130,7 @@ def _passes(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     """Return whether a walk passes an object ahead of its first and beside its last edge."""
     here, there = walk[-2:]
     length = sight.length((here, there))
-    for thing in _things_in_front(sight, act, walk, IN_FRONT):
+    for thing in things_in_front(sight, act, walk, IN_FRONT):
         along, reach = sight.passing(here, there, thing)
         if not (0.3 < along < length + 0.3 and reach <= PASSED_WITHIN):
             continue
@@ -139,7 +141,7 @@ def _passes(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _goes_toward(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    return any(_nears(sight, walk, thing) for thing in _things_in_front(sight, act, walk, 40))
+    return any(_nears(sight, walk, thing) for thing in things_in_front(sight, act, walk, 40))
 
 
 def _reaches(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
@@ -147,7 +149,7 @@ def _reaches(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     gaps = sight.survey.gaps
     return any(
         _nears(sight, walk, thing) and gaps[walk[-1], thing] <= NEAR < gaps[walk[-2], thing]
-        for thing in _things_in_front(sight, act, walk, IN_FRONT)
+        for thing in things_in_front(sight, act, walk, IN_FRONT)
     )
 
 
@@ -163,7 +165,7 @@ def _nears(sight: Sight, walk: Walk, thing: int) -> bool:
 def _crosses_over(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     start, end = sight.survey.positions[list(walk[-2:])]
     points = (start, (start + end) / 2, end)
-    things = _things_in_front(sight, act, walk, 180)
+    things = things_in_front(sight, act, walk, 180)
     return any(sight.survey.gaps_at(point)[thing] == 0 for thing in things for point in points)
 
 

@@ -7,37 +7,43 @@ from itertools import product
 from typing import Any
 
 from clipnav.envs.houses.language.grammar import Connectives, Language, Verb
-from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon, load_wording
 
 
 def lexicon_language(
     tag: str,
-    lexicon_name: str,
-    patterns: Mapping[str, Sequence[str]],
-    connectives: Connectives,
+    name: str,
     forms: Mapping[str, Callable[[Any, str], Sequence[str]]],
-    writes_capitals: bool = False,
+    patterns: Mapping[str, Sequence[str]] | None = None,
+    **options: Any,
 ) -> Language:
-    """Build the grammar of a language with all verbs, nouns and adjectives of its lexicon.
+    """Build the grammar of a language with all words of its lexicon.
 
     Args:
+        name: Name of its lexicon and of its wording.
         forms: For the letter of each field, a function from (value, form) to its wordings.
+        patterns: Patterns by kind of act; None means those of the wording.
+        options: Further fields of `Language`.
     """
-    lexicon = load_lexicon(lexicon_name)
-    verbs = lexicon.get("verbs", {}).items()
+    lexicon, wording = load_lexicon(name), load_wording(name)
+    connectives = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in wording["connectives"].items()
+    }
     return Language(
         tag=tag,
-        patterns=patterns,
-        connectives=connectives,
+        patterns=patterns or wording["patterns"],
+        connectives=Connectives(**connectives),
         verbs={
-            name: Verb(tuple(imperatives), participle) for name, (imperatives, participle) in verbs
+            key: Verb(tuple(imperatives), participle)
+            for key, (imperatives, participle) in lexicon.get("verbs", {}).items()
         },
         nouns=tuple(lexicon["nouns"]),
         colours=tuple(lexicon["colours"]),
         materials=tuple(lexicon["materials"]),
         rooms=tuple(lexicon["rooms"]),
         forms=forms,
-        writes_capitals=writes_capitals,
+        **options,
     )
 
 

@@ -1,0 +1,154 @@
+"""Annotators of the built-in instructions: groups with habits, and people with favourite words."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+from clipnav.envs.houses.language.grammars.lexicon import WORDING_DIR
+
+# Number of annotators of each language.
+ANNOTATORS = {"en-US": 40, "en-IN": 16, "hi-IN": 20, "te-IN": 20}
+RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
+RANK_POWER = 1.1  # an option is used in proportion to (its rank)^-RANK_POWER
+# Words of options that are true of straight walks only.
+STRAIGHT_WORDS = frozenset({"straight", "forward", "ahead"})
+
+Option = TypeVar("Option")
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Habits of a group of annotators; `wording/annotators.toml` explains the fields."""
+
+    share: float
+    words: tuple[int, int]
+    brevity: float
+    landmarks: float
+    rooms: float
+    doors: float
+    straight: float
+    turns: float
+    colours: float
+    ordinals: float
+    statements: float
+    favourites: float
+    fusing: float
+    adjectives: float
+    sentences: tuple[float, float, float]
+    misspellings: float
+    capitals: float
+    stops: float
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """A person who writes instructions.
+
+    Attributes:
+        number: Number among the annotators of all languages, RxR's `annotator_id`.
+        habits: Habits of the person's group.
+    """
+
+    number: int
+    habits: Habits
+
+    @property
+    def rate(self) -> float:
+        """Rate of speech; 1 is the mean."""
+        return RATES[self.number % len(RATES)]
+
+    def taste(self, wording: str) -> float:
+        """Return a number in (0, 1) that says how much the annotator likes a wording."""
+        return (zlib.crc32(f"{self.number}:{wording}".encode()) + 0.5) / 2**32
+
+
+@cache
+def annotators_of(tag: str) -> tuple[Annotator, ...]:
+    """Return the annotators of a language."""
+    tags = list(ANNOTATORS)
+    first = sum(ANNOTATORS[other] for other in tags[: tags.index(tag)])
+    groups = list(_groups())
+    limits = np.cumsum([group.share for group in groups])
+    return tuple(
+        Annotator(first + k, groups[int(np.searchsorted(limits, (k + 0.5) / ANNOTATORS[tag]))])
+        for k in range(ANNOTATORS[tag])
+    )
+
+
+@cache
+def _groups() -> tuple[Habits, ...]:
+    content = tomllib.loads((WORDING_DIR / "annotators.toml").read_text(encoding="utf-8"))
+    return tuple(
+        Habits(**{key: _frozen(value) for key, value in group.items()})
+        for group in content.values()
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Writer:
+    """Choices of words by one annotator in one text.
+
+    An annotator has favourites among all wordings. Equal keys get the same choice throughout a
+    text, so that it calls a thing by one name and keeps one form of the imperative.
+    """
+
+    def __init__(self, annotator: Annotator, rng: np.random.Generator) -> None:
+        self.habits = annotator.habits
+        self.rng = rng
+        self.is_straight = True
+        self._annotator = annotator
+        self._kept: dict[str, float] = {}
+
+    def choose(self, key: str, options: Sequence[str]) -> int:
+        """Return the index of one of several wordings; see `Language.render`."""
+        if len(options) == 1:
+            return 0
+        if key == "adjective":
+            if self.rng.random() >= self.habits.adjectives:
+                return 0
+            return 1 + self._weighted(options[1:])
+        if not key:
+            return self._weighted(options)
+        if key not in self._kept:
+            keeps = self.rng.random() < 0.4
+            self._kept[key] = self._annotator.taste(key) if keeps else self.rng.random()
+        weights = _rank_weights(len(options))
+        return int(np.searchsorted(np.cumsum(weights), self._kept[key] * weights.sum()))
+
+    def pattern(self, patterns: Sequence[str], avoided: str = "") -> str:
+        """Return one of several patterns, another one than `avoided` if possible."""
+        options = [pattern for pattern in patterns if pattern != avoided] or patterns
+        return options[self._weighted(options)]
+
+    def _weighted(self, options: Sequence[str]) -> int:
+        weights = _rank_weights(len(options)) * [self._liking(option) for option in options]
+        if not self.is_straight:
+            allowed = [not STRAIGHT_WORDS & set(option.split()) for option in options]
+            weights = weights * allowed if any(allowed) else weights
+        return int(np.searchsorted(np.cumsum(weights), self.rng.random() * weights.sum()))
+
+    def _liking(self, option: str) -> float:
+        return (-math.log(self._annotator.taste(option))) ** self.habits.favourites
+
+
+@cache
+def _rank_weights(count: int) -> np.ndarray:
+    return np.arange(1, count + 1) ** -RANK_POWER
+
+
+def draw(options: Sequence[tuple[Option, float]], rng: np.random.Generator) -> Option:
+    """Draw one of several (option, weight) pairs with probability proportional to its weight."""
+    weights = np.cumsum([weight for _, weight in options])
+    number = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
+    return options[min(number, len(options) - 1)][0]
