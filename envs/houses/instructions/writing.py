@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from clipnav.envs.houses.language.acts import TURNS, Act, Instruction, PlannedAct
 from clipnav.envs.houses.language.annotators import Annotator, Writer, annotators_of
 from clipnav.envs.houses.language.grammar import Language, parse
@@ -22,8 +24,6 @@ from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
-import numpy as np
-
 WORDINGS = 6  # attempts per plan
 
 
@@ -33,7 +33,7 @@ class Style:
 
     Attributes:
         is_short: Whether texts are short and describe several edges by one act (R2R), or long (RxR).
-        words: Number of words, fewest and most; None means those of the annotator.
+        words: Number of words, fewest and most.
         statements: Range of the initial number of statements; the end is exclusive.
         attempts: Number of plans that are tried.
         checked: Share of the texts that an agent without a map must be able to follow.
@@ -41,14 +41,14 @@ class Style:
     """
 
     is_short: bool
-    words: tuple[int, int] | None
+    words: tuple[int, int]
     statements: tuple[int, int]
     attempts: int
     checked: float
     omissions: float
 
 
-SHORT = Style(True, None, (0, 2), 24, 0.8, 0.08)
+SHORT = Style(True, (10, 60), (0, 2), 24, 0.8, 0.08)
 LONG = Style(False, (60, 110), (2, 6), 16, 0.6, 0.0)
 
 
@@ -135,7 +135,7 @@ class TextWriter:
         self, language: Language, plan: Plan, writer: Writer, style: Style
     ) -> tuple[Sequence[PlannedAct], Instruction] | None:
         """Return the acts and the text of a plan, or None if it cannot have the right length."""
-        rng, (fewest, most) = self.rng, style.words or writer.habits.words
+        rng, (fewest, most) = self.rng, style.words
         statements = int(rng.integers(*style.statements))
         if style.is_short and rng.random() >= writer.habits.statements:
             statements = 0

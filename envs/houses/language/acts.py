@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 # Smallest and largest number of edges of each act that walks.
 EDGE_RANGES: dict[str, tuple[int, int]] = {
-    "straight": (1, 2),
-    "past": (1, 2),
-    "toward": (1, 2),
-    "reach": (1, 3),
+    "straight": (1, 3),
+    "past": (1, 3),
+    "toward": (1, 3),
+    "reach": (1, 4),
     "across": (1, 1),
     "through": (1, 4),
     "along": (1, 5),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 import zlib
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,7 +31,6 @@ class Habits:
     """Habits of a group of annotators; `wording/annotators.toml` explains the fields."""
 
     share: float
-    words: tuple[int, int]
     brevity: float
     landmarks: float
     rooms: float
@@ -123,8 +124,8 @@ class Writer:
         if key not in self._kept:
             keeps = self.rng.random() < 0.4
             self._kept[key] = self._annotator.taste(key) if keeps else self.rng.random()
-        weights = _rank_weights(len(options))
-        return int(np.searchsorted(np.cumsum(weights), self._kept[key] * weights.sum()))
+        limits = _rank_limits(len(options))
+        return bisect(limits, self._kept[key] * limits[-1])
 
     def pattern(self, patterns: Sequence[str], avoided: str = "") -> str:
         """Return one of several patterns, another one than `avoided` if possible."""
@@ -132,23 +133,34 @@ class Writer:
         return options[self._weighted(options)]
 
     def _weighted(self, options: Sequence[str]) -> int:
-        weights = _rank_weights(len(options)) * [self._liking(option) for option in options]
-        if not self.is_straight:
-            allowed = [not STRAIGHT_WORDS & set(option.split()) for option in options]
-            weights = weights * allowed if any(allowed) else weights
-        return int(np.searchsorted(np.cumsum(weights), self.rng.random() * weights.sum()))
-
-    def _liking(self, option: str) -> float:
-        return (-math.log(self._annotator.taste(option))) ** self.habits.favourites
+        limits = _limits(self._annotator, tuple(options), self.is_straight)
+        return bisect(limits, self.rng.random() * limits[-1])
 
 
 @cache
-def _rank_weights(count: int) -> np.ndarray:
-    return np.arange(1, count + 1) ** -RANK_POWER
+def _limits(annotator: Annotator, options: tuple[str, ...], is_straight: bool) -> list[float]:
+    """Return the cumulative weights of some wordings for an annotator.
+
+    Args:
+        is_straight: Whether the walk is straight, so that all wordings are true.
+    """
+    power = annotator.habits.favourites
+    weights = [
+        rank**-RANK_POWER * (-math.log(annotator.taste(option))) ** power
+        for rank, option in enumerate(options, 1)
+    ]
+    allowed = [is_straight or not STRAIGHT_WORDS & set(option.split()) for option in options]
+    if any(allowed):
+        weights = [weight * allows for weight, allows in zip(weights, allowed, strict=True)]
+    return list(accumulate(weights))
+
+
+@cache
+def _rank_limits(count: int) -> list[float]:
+    return list(accumulate(rank**-RANK_POWER for rank in range(1, count + 1)))
 
 
 def draw(options: Sequence[tuple[Option, float]], rng: np.random.Generator) -> Option:
     """Draw one of several (option, weight) pairs with probability proportional to its weight."""
-    weights = np.cumsum([weight for _, weight in options])
-    number = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
-    return options[min(number, len(options) - 1)][0]
+    limits = list(accumulate(weight for _, weight in options))
+    return options[min(bisect(limits, rng.random() * limits[-1]), len(options) - 1)][0]

@@ -22,8 +22,8 @@ from clipnav.envs.houses.survey.landmarks import PLURALS
 from clipnav.storage.errors import UserError
 
 _SLOT = re.compile(r"\{([A-Z])\.([^}]+)\}")
-_TOKEN = re.compile(r"[^\s.,।]+|[.,।]")
-_PATTERN_TOKEN = re.compile(r"\{[^}]+\}|[()|]|[^\s.,।(){}|]+|[.,।]")
+_TOKEN = re.compile(r"[^\s.,;।]+|[.,;।]")
+_PATTERN_TOKEN = re.compile(r"\{[^}]+\}|[()|]|[^\s.,;।(){}|]+|[.,;।]")
 _CHOICE = re.compile(r"\(([^()]*)\)")
 Tokens = tuple[str, ...]
 Choose = Callable[[str, Sequence[str]], int]
@@ -350,12 +350,13 @@ def parse(language: Language, text: str) -> list[Act] | None:
     dead: set[int] = set()
 
     def read(position: int) -> list[Act] | None:
-        position = _skip_connectives(language, tokens, position)
-        if position == len(tokens):
+        starts = _after_connectives(language, tokens, position)
+        if starts[-1] == len(tokens):
             return []
         if position in dead:
             return None
-        clauses = sorted(_clauses(language, tokens, position), key=lambda clause: -clause[1])
+        found = (clause for start in starts for clause in _clauses(language, tokens, start))
+        clauses = sorted(found, key=lambda clause: -clause[1])
         for act, end in clauses:
             rest = read(end)
             if rest is not None:
@@ -366,16 +367,18 @@ def parse(language: Language, text: str) -> list[Act] | None:
     return read(0)
 
 
-def _skip_connectives(language: Language, tokens: list[str], position: int) -> int:
-    skipped = True
-    while skipped:
-        skipped = False
+def _after_connectives(language: Language, tokens: list[str], position: int) -> list[int]:
+    """Return a position and all later ones that are reached by skipping connectives, in order."""
+    reached = {position}
+    stack = [position]
+    while stack:
+        here = stack.pop()
         for joint in language.connective_tokens:
-            if tuple(tokens[position : position + len(joint)]) == joint:
-                position += len(joint)
-                skipped = True
-                break
-    return position
+            after = here + len(joint)
+            if after not in reached and tuple(tokens[here:after]) == joint:
+                reached.add(after)
+                stack.append(after)
+    return sorted(reached)
 
 
 def _clauses(language: Language, tokens: list[str], position: int) -> Iterator[tuple[Act, int]]:

@@ -25,6 +25,7 @@ from clipnav.envs.houses.survey.landmarks import NOTICED
 
 CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
 HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
+SHARP_TURN = 42  # degrees; smaller turns are slight
 SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
 MISLEADING = 0.02  # factor on an act of a short plan that an agent without a map misunderstands
 FOLLOWED_DRAWS = 8
@@ -58,6 +59,7 @@ class Planner:
         # one path visit the same positions.
         self._path: Walk = ()
         self._options: dict[tuple[str, int, float, bool], list[_Option]] = {}
+        self._statements: dict[tuple[str, int, float], list[tuple[PlannedAct, float]]] = {}
         self._is_followed: dict[tuple[Act, Act | None, int, int, float], bool] = {}
 
     def plan(
@@ -71,9 +73,9 @@ class Planner:
         """
         sight = self._sight
         if path != self._path:
-            self._path, self._options, self._is_followed = path, {}, {}
+            self._path, self._options, self._statements, self._is_followed = path, {}, {}, {}
         steps: list[PlannedAct] = []
-        extras = list(statements(sight, language, path, 0, heading))
+        extras = list(self._statements_at(language, path, 0, heading))
         facing, position = heading, 0
         mentioned: set[str] = set()
         while position < len(path) - 1:
@@ -100,13 +102,22 @@ class Planner:
             is_entered = segment[-1].act.kind == "enter"
             extras += [
                 (step, weight)
-                for step, weight in statements(sight, language, path, position, facing)
+                for step, weight in self._statements_at(language, path, position, facing)
                 if not (is_entered and step.act.kind == "at")
             ]
         stop = stop_step(sight, language, path, facing, writer)
         if stop is None:
             return None
         return Plan((*steps, stop), tuple(extras))
+
+    def _statements_at(
+        self, language: Language, path: Walk, position: int, facing: float
+    ) -> list[tuple[PlannedAct, float]]:
+        key = (language.tag, position, facing)
+        if key not in self._statements:
+            found = statements(self._sight, language, path, position, facing)
+            self._statements[key] = list(found)
+        return self._statements[key]
 
     def _segments(
         self, language: Language, path: Walk, position: int, facing: float, is_exact: bool
@@ -271,7 +282,7 @@ def _turn(angle: float) -> Act | None:
         return None
     if size > BEHIND + AROUND_MARGIN:
         return Act("around")
-    return Act("turn" if size >= 55 else "slight", side=side)
+    return Act("turn" if size >= SHARP_TURN else "slight", side=side)
 
 
 def _beside(steps: Sequence[PlannedAct], position: int) -> list[PlannedAct]:

@@ -33,9 +33,9 @@ def time_words(
         timed.append({"word": word, "start_time": round(start, 1), "end_time": round(clock, 1)})
         if word[-1] in ".।":
             clock += STOP_PAUSE * rng.uniform(0.6, 1.6) / rate
-        elif word[-1] == ",":
+        elif word[-1] in ",;":
             clock += COMMA_PAUSE * rng.uniform(0.6, 1.6) / rate
-        word_end = position - (word[-1] in ".,।")
+        word_end = position - (word[-1] in ".,;।")
         clock += WALKING_PAUSE * ends.get(word_end, 0) * rng.uniform(0.5, 1.5)
         position += 1
     return timed
