@@ -19,7 +19,7 @@ from clipnav.envs.houses.language.grammars.lexicon import WORDING_DIR
 # Number of annotators of each language.
 ANNOTATORS = {"en-US": 40, "en-IN": 16, "hi-IN": 20, "te-IN": 20}
 RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
-RANK_POWER = 1.1  # an option is used in proportion to (its rank)^-RANK_POWER
+RANK_POWER = 1.4  # an option is used in proportion to (its rank)^-RANK_POWER
 # Words of options that are true of straight walks only.
 STRAIGHT_WORDS = frozenset({"straight", "forward", "ahead"})
 
