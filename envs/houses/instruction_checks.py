@@ -1,4 +1,4 @@
-"""Check the instructions of built-in episodes with a symbolic follower, and print statistics."""
+"""Check the instructions of built-in episodes with symbolic followers, and print statistics."""
 
 from __future__ import annotations
 
@@ -18,21 +18,17 @@ from clipnav.envs.houses.instructions.annotation_files import (
     r2r_path,
     read_annotations,
 )
-from clipnav.envs.houses.language.acts import EDGE_RANGES, TURNS, Act
 from clipnav.envs.houses.language.grammar import parse
-from clipnav.envs.houses.language.grammars.languages import language_of
-from clipnav.envs.houses.language.grammars.short_english import short_english
+from clipnav.envs.houses.language.grammars.languages import R2R_TAG, language_of
 from clipnav.envs.houses.language.sight import Sight
-from clipnav.envs.houses.language.symbolic_follower import follow, follow_without_lookahead
-from clipnav.envs.houses.language.walking import Walk, agrees
+from clipnav.envs.houses.language.symbolic_follower import follow, follow_online
 from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, score_path
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.progress import progress_bar
 
-RANDOM_WALKS = 8  # number of random walks without lookahead per RxR-style text
-OTHER_TEXTS = 4  # number of other texts that an R2R-style episode is tried with
+OTHER_STARTS = 4  # number of other episodes of the house that a text is tried in
 Json = dict[str, Any]
 
 
@@ -42,21 +38,20 @@ class InstructionCheck:
 
     Attributes:
         is_parsed: Whether the grammar accepts the text.
-        is_success: Whether the symbolic follower succeeds.
+        is_success: Whether the symbolic follower, which knows the whole map, succeeds.
         is_clear: Whether all interpretations of the text succeed.
-        ndtw: nDTW of the follower's path.
-        without_lookahead: Success rate of `RANDOM_WALKS` random walks without lookahead; nan for
-            R2R-style texts.
-        other_texts: Number of texts of other episodes of the house that were tried.
-        other_successes: Number of those texts that lead to the goal of this episode.
+        is_online_success: Whether an agent without a map succeeds, which never turns back.
+        ndtw: nDTW of the symbolic follower's path.
+        other_starts: Number of other episodes of the house that the text was tried in.
+        other_successes: Number of those episodes in which it leads to the goal.
     """
 
     is_parsed: bool
     is_success: bool
     is_clear: bool
+    is_online_success: bool
     ndtw: float
-    without_lookahead: float = np.nan
-    other_texts: int = 0
+    other_starts: int = 0
     other_successes: int = 0
 
 
@@ -78,132 +73,49 @@ def survey_cached_house(scan: str) -> Survey:
     return survey_house(house, RayTracer(house.scene), records)
 
 
-def check_rxr(
-    survey: Survey, graph: NavGraph, records: Sequence[Json], seed: int = 0
-) -> list[InstructionCheck]:
-    """Check the RxR-style records of one house.
+def check_texts(
+    survey: Survey, graph: NavGraph, records: Sequence[Json]
+) -> list[tuple[str, InstructionCheck]]:
+    """Check the texts of R2R- or RxR-style records of one house; return (kind of text, check).
 
-    Each episode is also tried with the texts of all other episodes in its language whose goals are
-    more than 3 m from its own goal. `seed` is that of the walks without lookahead.
+    The kind is "R2R" or RxR's language. Each text is followed from the start of its record, and
+    from the starts of `OTHER_STARTS` records whose goals are elsewhere.
     """
     sight, routes = Sight(survey), Routes.of(survey)
     indices = {name: number for number, name in enumerate(survey.viewpoints)}
-    parsed = [parse(language_of(record["language"]), record["instruction"]) for record in records]
-    rng = np.random.default_rng(seed)
+    paths = [tuple(indices[viewpoint] for viewpoint in record["path"]) for record in records]
     checks = []
-    for record, acts in zip(records, parsed, strict=True):
-        start, goal = indices[record["path"][0]], indices[record["path"][-1]]
-        followed = follow(sight, acts or [], start, record["heading"])
-        near = routes.lengths[:, goal] <= SUCCESS_THRESHOLD
-        random_ends = [
-            follow_without_lookahead(sight, acts or [], start, record["heading"], rng)[-1]
-            for _ in range(RANDOM_WALKS)
-        ]
-        ends = [
-            follow(sight, other_acts or [], start, record["heading"]).path[-1]
-            for other, other_acts in zip(records, parsed, strict=True)
-            if other["language"][:2] == record["language"][:2]
-            and not near[indices[other["path"][-1]]]
-        ]
-        checks.append(
-            InstructionCheck(
-                acts is not None,
-                bool(near[followed.path[-1]]),
-                followed.is_complete and bool(near[list(followed.ends)].all()),
-                _ndtw(graph, survey, followed.path, record),
-                float(near[random_ends].mean()),
-                len(ends),
-                int(near[ends].sum()) if ends else 0,
-            )
-        )
-    return checks
-
-
-def check_r2r(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[InstructionCheck]:
-    """Check each instruction of the R2R-style records of one house.
-
-    R2R-style texts do not describe every edge, so that their follower takes the shortest path that
-    fits most of their acts. Each episode is also tried with the texts of the next `OTHER_TEXTS`
-    records whose goals are elsewhere.
-    """
-    sight, routes = Sight(survey), Routes.of(survey)
-    indices = {name: number for number, name in enumerate(survey.viewpoints)}
-    goals = [indices[record["path"][-1]] for record in records]
-    checks = []
-    for number, record in enumerate(records):
-        start = indices[record["path"][0]]
-        near = routes.lengths[:, goals[number]] <= SUCCESS_THRESHOLD
+    for number, (record, path) in enumerate(zip(records, paths, strict=True)):
+        is_near = routes.lengths <= SUCCESS_THRESHOLD
         following = [*range(number + 1, len(records)), *range(number)]
-        others = [other for other in following if not near[goals[other]]][:OTHER_TEXTS]
-        for text_number, text in enumerate(record["instructions"]):
-            acts = parse(short_english(), text)
-            paths = best_paths(sight, routes, acts or [], start)
-            walk = min(paths, key=sight.length)
-            other_texts = [
-                parse(short_english(), records[other]["instructions"][text_number])
-                for other in others
-            ]
+        others = [other for other in following if not is_near[path[-1], paths[other][-1]]]
+        for kind, tag, text in _texts(record):
+            acts = parse(language_of(tag), text)
+            followed = follow(sight, acts or [], path[0], record["heading"])
+            online = follow_online(sight, acts or [], path[0], record["heading"])
             ends = [
-                min(best_paths(sight, routes, other_acts or [], start), key=sight.length)[-1]
-                for other_acts in other_texts
+                follow(sight, acts or [], paths[other][0], records[other]["heading"]).path[-1]
+                for other in others[:OTHER_STARTS]
             ]
-            checks.append(
-                InstructionCheck(
-                    acts is not None,
-                    bool(near[walk[-1]]),
-                    bool(near[[path[-1] for path in paths]].all()),
-                    _ndtw(graph, survey, walk, record),
-                    other_texts=len(ends),
-                    other_successes=int(near[ends].sum()) if ends else 0,
-                )
+            hits = [is_near[end, paths[other][-1]] for end, other in zip(ends, others, strict=False)]
+            check = InstructionCheck(
+                acts is not None,
+                bool(is_near[followed.path[-1], path[-1]]),
+                followed.is_complete and bool(is_near[list(followed.ends), path[-1]].all()),
+                bool(is_near[online[-1], path[-1]]),
+                _ndtw(graph, survey, followed.path, record),
+                len(hits),
+                int(np.sum(hits)),
             )
+            checks.append((kind, check))
     return checks
 
 
-def best_paths(sight: Sight, routes: Routes, acts: Sequence[Act], start: int) -> list[Walk]:
-    """Return the shortest paths from a viewpoint that fit the most acts in their order."""
-    paths = list(routes.from_start(start))
-    scores = np.array([_fitting_acts(sight, acts, path) for path in paths])
-    return [paths[number] for number in np.flatnonzero(scores == scores.max())]
-
-
-def _fitting_acts(sight: Sight, acts: Sequence[Act], path: Walk) -> int:
-    """Return the largest number of acts that segments of a path fit, ordered by their start.
-
-    One edge can fit several acts: leaving a room and entering another one use the same edge.
-    """
-    most = np.zeros(len(path), int)  # indexed by the position where the last act begins
-    for act in acts:
-        longer = most.copy()
-        for first, _ in _segments(sight, act, path):
-            longer[first] = max(longer[first], most[: first + 1].max() + 1)
-        most = np.maximum.accumulate(longer)
-    return int(most.max())
-
-
-def _segments(sight: Sight, act: Act, path: Walk) -> list[tuple[int, int]]:
-    """Return the first and last position of all segments of a path that fit an act."""
-    goal = len(path) - 1
-    if act.kind == "stop":
-        return [(goal, goal)] if agrees(sight, act, path[-1:], 0.0) else []
-    if act.kind in TURNS:
-        return [
-            (position, position)
-            for position in range(1, goal)
-            if sight.leads_to(
-                act.kind,
-                act.side,
-                sight.heading(path[position], path[position + 1]),
-                sight.heading(path[position - 1], path[position]),
-            )
-        ]
-    fewest, most = EDGE_RANGES[act.kind]
-    return [
-        (first, last)
-        for first in range(goal)
-        for last in range(first + fewest, min(first + most, goal) + 1)
-        if agrees(sight, act, path[first : last + 1], 0.0)
-    ]
+def _texts(record: Json) -> list[tuple[str, str, str]]:
+    """Return the texts of a record: (kind, tag of the language, text)."""
+    if "instruction" in record:
+        return [(record["language"], record["language"], record["instruction"])]
+    return [("R2R", R2R_TAG, text) for text in record["instructions"]]
 
 
 def _ndtw(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
@@ -212,7 +124,7 @@ def _ndtw(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
 
 
 def check_set(
-    house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None, seed: int = 0
+    house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None
 ) -> str:
     """Check the annotations of some houses of a set, with a progress bar."""
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
@@ -227,10 +139,9 @@ def check_set(
                 for records in annotations[split]
             )
             _check_viewpoints([*short, *long], survey, data_dir)
-            checks.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, short))
-            checked = check_rxr(survey, graph, long, seed)
-            for record, check in zip(long, checked, strict=True):
-                checks.setdefault((split, record["language"]), []).append(check)
+            for records in (short, long):
+                for kind, check in check_texts(survey, graph, records):
+                    checks.setdefault((split, kind), []).append(check)
     rows = [_row(*key, group) for key, group in sorted(checks.items()) if group]
     if not rows:
         raise UserError(
@@ -266,8 +177,8 @@ def _remedy(house_set: HouseSet) -> str:
 
 
 _HEADER = (
-    f"{'split':<12}{'texts':<8}{'number':>8}{'parsed':>8}{'success':>9}{'clear':>8}{'nDTW':>8}"
-    f"{'no lookahead':>14}{'other texts':>13}"
+    f"{'split':<12}{'texts':<8}{'number':>8}{'parsed':>8}{'success':>9}{'clear':>8}{'online':>8}"
+    f"{'nDTW':>8}{'other starts':>14}"
 )
 
 
@@ -275,12 +186,10 @@ def _row(split: str, kind: str, checks: Sequence[InstructionCheck]) -> str:
     """Return one row of the table; shares are in per cent."""
     shares = [
         100 * float(np.mean([getattr(check, name) for check in checks]))
-        for name in ("is_parsed", "is_success", "is_clear", "ndtw")
+        for name in ("is_parsed", "is_success", "is_clear", "is_online_success", "ndtw")
     ]
-    without_lookahead = 100 * float(np.mean([check.without_lookahead for check in checks]))
-    tried = sum(check.other_texts for check in checks)
-    other_texts = 100 * sum(check.other_successes for check in checks) / max(tried, 1)
-    widths = (8, 9, 8, 8)
+    tried = sum(check.other_starts for check in checks)
+    shares.append(100 * sum(check.other_successes for check in checks) / max(tried, 1))
+    widths = (8, 9, 8, 8, 8, 14)
     cells = "".join(f"{share:{width}.1f}" for share, width in zip(shares, widths, strict=True))
-    lookahead = "" if np.isnan(without_lookahead) else f"{without_lookahead:.1f}"
-    return f"{split:<12}{kind:<8}{len(checks):>8}{cells}{lookahead:>14}{other_texts:>13.1f}"
+    return f"{split:<12}{kind:<8}{len(checks):>8}{cells}"

@@ -296,12 +296,15 @@ def _side_words(graphs: Graphs, pairs: Sequence[tuple[PathRecord, str]]) -> dict
 @cache
 def _names(kind: str) -> tuple[str, ...]:
     """Return the names of rooms or nouns in the English lexicon of the houses."""
+    from clipnav.envs.houses.language.grammars.english import noun_pairs, room_names
     from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
-    entries = load_lexicon("english")[kind].values()
-    wordings = [wording for entry in entries for variety in entry.values() for wording in variety]
-    texts = [[wording] if isinstance(wording, str) else wording for wording in wordings]
-    return tuple({text.lower() for pair in texts for text in pair})
+    found: set[str] = set()
+    for tag in ("en-US", "en-IN"):
+        for key in load_lexicon("english")[kind]:
+            pairs = noun_pairs(tag, key) if kind == "nouns" else [room_names(tag, key)]
+            found.update(name.lower() for pair in pairs for name in pair)
+    return tuple(sorted(found))
 
 
 def _by_length(names: Iterable[str]) -> list[str]:

@@ -1,14 +1,13 @@
-"""Check the instructions of the built-in episodes with a symbolic follower.
+"""Check the instructions of the built-in episodes with symbolic followers.
 
 $ clipnav check-instructions
 $ clipnav check-instructions --scans house_26-house_31
 $ clipnav check-instructions --set standard
 
-The houses must be in the cache (clipnav build-houses). An instruction is a success if its
-symbolic follower ends within 3 m of the goal, and clear if all its interpretations end there. "No
-lookahead" (RxR only) is the success rate of random walks: each clause is followed on a random walk
-among those that it fits, without knowledge of later clauses. "Other texts" is the success rate with
-the texts of other episodes.
+The houses must be in the cache (clipnav build-houses). An instruction is a success if a symbolic
+follower that knows the whole map ends within 3 m of the goal, and clear if all its interpretations
+end there. "Online" is the success rate of a follower that sees only what is in sight from where it
+stands and never turns back. "Other starts" is the success rate of the texts in other episodes.
 """
 
 from collections.abc import Sequence
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from clipnav.training.settings import check_counts
 
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Check the instructions of the built-in episodes with a symbolic follower."""
+    """Check the instructions of the built-in episodes with symbolic followers."""
 
     set: Literal["mini", "standard"] = "mini"
     """House set: the 32 houses in the repository, or 260 houses in the cache."""
@@ -30,11 +28,6 @@ class CheckConfig:
     """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
     data_dir: Path | None = None
     """Folder of the annotation files. Default: the folder of the set."""
-    seed: int = 0
-    """Random seed of the walks without lookahead."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, ("seed",), least=0)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,4 +40,4 @@ def main(arguments: Sequence[str]) -> None:
 
     house_set = HOUSE_SETS[config.set]
     scans = expand_scans(config.scans, house_set) or list(house_set.specs)
-    print(check_set(house_set, scans, config.data_dir, config.seed))
+    print(check_set(house_set, scans, config.data_dir))

@@ -15,7 +15,7 @@ import numpy as np
 from clipnav.envs.houses.language.acts import TURNS, Act, Instruction, PlannedAct
 from clipnav.envs.houses.language.annotators import Annotator, Writer, annotators_of
 from clipnav.envs.houses.language.grammar import Language, parse
-from clipnav.envs.houses.language.grammars.languages import language_of
+from clipnav.envs.houses.language.grammars.languages import R2R_TAG, language_of
 from clipnav.envs.houses.language.plan import Plan, Planner, with_statements
 from clipnav.envs.houses.language.realiser import realise_acts
 from clipnav.envs.houses.language.sight import Sight
@@ -77,10 +77,10 @@ class TextWriter:
         Args:
             heading: Heading at the start: radians clockwise from +y.
         """
-        people = annotators_of("en-US")
+        people = annotators_of(R2R_TAG)
         texts: list[WrittenText] = []
         for number in self.rng.choice(len(people), size=count, replace=False):
-            written = self.write("en-US", people[number], path, heading, SHORT)
+            written = self.write(R2R_TAG, people[number], path, heading, SHORT)
             if written is None or written.instruction.text in [
                 text.instruction.text for text in texts
             ]:

@@ -11,6 +11,7 @@ from clipnav.envs.houses.language.grammars.telugu import telugu
 from clipnav.storage.errors import UserError
 
 TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
+R2R_TAG = "en-US"  # language of R2R-style texts
 
 
 @cache
