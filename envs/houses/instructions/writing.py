@@ -25,6 +25,7 @@ from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 WORDINGS = 6  # attempts per plan
+UNPLANNED = 3  # attempts without a plan after which a text is given up
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Style:
     omissions: float
 
 
-SHORT = Style(True, (10, 60), (0, 2), 24, 0.8, 0.08)
+SHORT = Style(True, (10, 60), (0, 2), 24, 0.3, 0.08)
 LONG = Style(False, (60, 110), (2, 6), 16, 0.6, 0.0)
 
 
@@ -104,11 +105,14 @@ class TextWriter:
         """Write a text of one annotator; None if every attempt fails."""
         language = language_of(tag)
         must_lead = self.rng.random() < style.checked
-        second_best = None
+        second_best, unplanned = None, 0
         for _ in range(style.attempts):
             writer = Writer(annotator, self.rng)
             plan = self._planner.plan(language, path, heading, writer, style.is_short)
-            if plan is None:
+            if plan is None:  # mostly, no plan of this path can be made
+                unplanned += 1
+                if unplanned == UNPLANNED:
+                    break
                 continue
             written = self._draft(language, plan, writer, style)
             if written is None:

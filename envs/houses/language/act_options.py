@@ -14,9 +14,10 @@ from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.walking import Walk
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
+SIDE = 0.3  # factor on the side of a landmark that is passed
 # Weight of each kind of act among those that fit a segment.
 WEIGHTS = {
-    "straight": 0.25,
+    "straight": 0.4,
     "past": 2.5,
     "toward": 1.2,
     "reach": 2.0,
@@ -111,7 +112,7 @@ def _landmark_acts(
                 ahead_last = sight.heading(*walk[-2:])
                 for side in ("left", "right"):
                     if sight.is_on_side(side, walk[-2], ahead_last, thing):
-                        yield Act(kind, mention=mention, side=side), weight, things
+                        yield Act(kind, mention=mention, side=side), SIDE * weight, things
 
 
 def _furnished_rooms(

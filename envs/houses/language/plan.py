@@ -29,6 +29,7 @@ SHARP_TURN = 42  # degrees; smaller turns are slight
 SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
 MISLEADING = 0.02  # factor on an act of a short plan that an agent without a map misunderstands
 FOLLOWED_DRAWS = 8
+FIRST_TURN = 0.5  # factor on a turn at the start, where people often just say what to walk to
 REPEATED = 0.3  # factor on an act that mentions a noun again
 AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
 
@@ -260,7 +261,9 @@ def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> fl
     """Return the factor of an annotator's habits on the weight of a segment."""
     step = segment[-1]
     act, mention = step.act, step.act.mention
-    factor = habits.turns if len(segment) > 1 else 1.0
+    factor = 1.0
+    if len(segment) > 1:
+        factor = habits.turns if step.first else FIRST_TURN
     if is_short:
         factor *= habits.brevity ** (step.last - step.first - 1)
     if act.kind == "door":

@@ -45,7 +45,7 @@ def realise_acts(language: Language, steps: Sequence[PlannedAct], writer: Writer
             first = text[sentence_start].upper()
             text = text[:sentence_start] + first + text[sentence_start + 1 :]
         text += connectives.stop
-    if rng.random() >= habits.stops:
+    if language.writes_capitals and rng.random() >= habits.stops:
         text = text.removesuffix(connectives.stop)
     return Instruction(text.rstrip(), tuple(spans))
 

@@ -58,24 +58,30 @@ THINGS = [
 ]
 
 
-def make_survey() -> Survey:
-    """Build the survey: each object is a disc of radius 0.4 m, visible in its room and door."""
+def make_survey(mirrored: bool = False) -> Survey:
+    """Build the survey: each object is a disc of radius 0.4 m, visible in its room and door.
+
+    Args:
+        mirrored: Whether left and right are exchanged.
+    """
+    flip = -1.0 if mirrored else 1.0
     rows = [line.split() for line in PLAN.strip().splitlines()[1:]]
-    positions = np.array([[float(row[1]), float(row[2])] for row in rows])
+    positions = np.array([[flip * float(row[1]), float(row[2])] for row in rows])
     heights = np.array([float(row[3]) for row in rows])
     rooms = np.array([int(row[4]) for row in rows])
     edges = np.zeros((len(rows), len(rows)), bool)
     for i, j in EDGES:
         edges[i, j] = edges[j, i] = True
+    things = [(*thing[:4], (flip * thing[4][0], thing[4][1])) for thing in THINGS]
     objects = tuple(
         ObjectInfo(i, kind, colour, made_of, room, (x - 0.3, y - 0.3, 0), (x + 0.3, y + 0.3, 1))
-        for i, (kind, colour, made_of, room, (x, y)) in enumerate(THINGS)
+        for i, (kind, colour, made_of, room, (x, y)) in enumerate(things)
     )
     areas = np.zeros((len(rows), HEADING_STEPS, len(objects)), np.float32)
     distances = np.full((len(rows), len(objects)), np.inf, np.float32)
     for v, position in enumerate(positions):
         in_sight = {int(rooms[v])} | {int(rooms[n]) for n in np.flatnonzero(edges[v])} | {-1}
-        for thing, (_, _, _, room, place) in enumerate(THINGS):
+        for thing, (_, _, _, room, place) in enumerate(things):
             x, y = np.array(place) - position
             if room not in in_sight or np.hypot(x, y) > 7:
                 continue

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.language.speech import time_words
-from clipnav.envs.houses.survey.clauses import Span
+from clipnav.envs.houses.language.acts import Span
 
 TEXTS = {
     "en-US": "Walk past the red sofa and turn left. Stop next to the big grey wardrobe.",

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.annotators import Writer, annotators_of
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
 from clipnav.envs.houses.language.plan import Planner, with_statements
-from clipnav.envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.realiser import realise_acts
 from clipnav.envs.houses.language.sight import Sight
-from clipnav.envs.houses.language.symbolic_follower import follow, follow_without_lookahead, walks
+from clipnav.envs.houses.language.symbolic_follower import follow, follow_online, walks
 from clipnav.envs.houses.survey.visibility import Survey
 
 # Five viewpoints in a hallway that forks at its end, and no objects.
@@ -51,21 +52,20 @@ def test_all_interpretations_are_kept(fork):
     assert followed.path == (0, 1)  # the shortest
 
 
-def test_following_without_lookahead_takes_any_walk_that_fits(fork):
-    rng = np.random.default_rng(0)
-    hallway = [Act("along", "hallway")]
-    walked = {follow_without_lookahead(fork, hallway, 0, 0.0, rng) for _ in range(60)}
-    assert walked == {(0, 1), (0, 1, 2), (0, 1, 2, 3), (0, 1, 2, 4)}
-    acts = [Act("along", "hallway", metres=4), Act("turn", side="left"), Act("straight")]
-    assert follow_without_lookahead(fork, acts, 0, 0.0, rng) == (0, 1, 2, 3)
-
-
-def test_following_without_lookahead_cannot_step_back(fork):
-    rng = np.random.default_rng(0)
+def test_a_follower_without_a_map_goes_on_until_the_next_act_can_begin(fork):
     acts = [Act("along", "hallway"), Act("turn", side="left"), Act("straight")]
-    walked = {follow_without_lookahead(fork, acts, 0, 0.0, rng) for _ in range(60)}
-    assert (0, 1, 2, 3) in walked
-    assert (0, 1) in walked  # too short: nothing leads left from there
+    assert follow_online(fork, acts, 0, 0.0) == (0, 1, 2, 3)
+    acts[1] = Act("turn", side="right")
+    assert follow_online(fork, acts, 0, 0.0) == (0, 1, 2, 4)
+
+
+def test_a_follower_without_a_map_does_not_foresee_later_acts(sight):
+    past = Act("past", mention=Mention("coat rack"))
+    enter, stop = Act("enter", "bedroom"), Act("stop", mention=Mention("desk"))
+    # Beyond the coat rack no bedroom is in sight, and the walk ends after three more edges.
+    assert follow_online(sight, [past, enter, stop], 0, 0.0) == (0, 1, 2, 3, 4, 5)
+    assert follow_online(sight, [Act("enter", "kitchen"), stop], 1, 0.0) == (1, 2, 8)
+    assert follow_online(sight, [Act("up"), stop], 0, 0.0) == (0,)
 
 
 def test_following_ends_at_the_first_act_that_does_not_fit(fork):
@@ -122,9 +122,10 @@ def test_texts_lead_to_their_goals_and_not_to_others(sight, routes, tag):
     for start, goal in goals:
         for _ in range(5):
             path = routes.path(start, goal)
-            plan = planner.plan(language, path, 1.0, rng)
+            writer = Writer(annotators_of(tag)[0], rng)
+            plan = planner.plan(language, path, 1.0, writer)
             assert plan is not None
-            text = realise_acts(language, with_statements(plan, 3, rng), rng).text
+            text = realise_acts(language, with_statements(plan, 3, writer), writer).text
             acts = parse(language, text)
             assert acts, text
             assert follow(sight, acts, start, 1.0).ends == {goal}

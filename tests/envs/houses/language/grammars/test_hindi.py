@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
+from clipnav.envs.houses.language.annotators import Writer, annotators_of
 from clipnav.envs.houses.language.grammars.hindi import hindi
-from clipnav.envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.realiser import realise_acts
 
 
 def _render(act, pattern, variant=0, is_final=True):
-    return hindi().render(act, pattern, variant, is_final)
+    return hindi().render(act, pattern, lambda _, options: variant % len(options), is_final)
 
 
 def _mention(noun, **fields):
@@ -101,7 +102,7 @@ def test_sentences_end_in_verbs_with_one_form_of_the_imperative():
     steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     polite, plain = re.compile("(िए|इए|ीजिए)([ ,।]|$)"), re.compile("(ें|एँ)([ ,।]|$)")
     for seed in range(40):
-        text = realise_acts(hindi(), steps, np.random.default_rng(seed)).text
+        text = realise_acts(hindi(), steps, Writer(annotators_of("hi-IN")[seed % 20], np.random.default_rng(seed))).text
         sentences = text.split("। ")
         assert all(polite.search(text + "।") or plain.search(text + "।") for text in sentences)
         ends = [sentence.rstrip("।").split(" ")[-1] for sentence in sentences]

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
+from clipnav.envs.houses.language.annotators import Writer, annotators_of
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.grammars.telugu import telugu
-from clipnav.envs.houses.language.rxr_realiser import realise_acts
+from clipnav.envs.houses.language.realiser import realise_acts
 
 
 def _render(act, pattern, variant=0, is_final=True):
-    return telugu().render(act, pattern, variant, is_final)
+    return telugu().render(act, pattern, lambda _, options: variant % len(options), is_final)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_sentences_end_in_one_honorific_imperative():
     acts += [Act("enter", "kitchen"), Act("stop", mention=Mention("fridge"))]
     steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     for seed in range(40):
-        text = realise_acts(telugu(), steps, np.random.default_rng(seed)).text
+        text = realise_acts(telugu(), steps, Writer(annotators_of("te-IN")[seed % 20], np.random.default_rng(seed))).text
         for sentence in text.rstrip(".").split(". "):
             assert sentence.endswith("ండి")
             assert sentence.count("ండి") == 1 + sentence.count("నుండి")
