@@ -50,7 +50,7 @@ class Style:
 
 
 SHORT = Style(True, (10, 60), (0, 2), 24, 0.3, 0.08)
-LONG = Style(False, (60, 110), (2, 6), 16, 0.6, 0.0)
+LONG = Style(False, (60, 110), (2, 6), 12, 0.9, 0.0)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,10 @@ class TextWriter:
     def write(
         self, tag: str, annotator: Annotator, path: tuple[int, ...], heading: float, style: Style
     ) -> WrittenText | None:
-        """Write a text of one annotator; None if every attempt fails."""
+        """Write a text of one annotator; None if every attempt fails.
+
+        A short text that no agent without a map can follow is returned if no other is found.
+        """
         language = language_of(tag)
         must_lead = self.rng.random() < style.checked
         second_best, unplanned = None, 0
@@ -129,7 +132,7 @@ class TextWriter:
             ):
                 return text
             second_best = text
-        return second_best
+        return second_best if style.is_short else None
 
     def is_hit(self, end: int, path: tuple[int, ...]) -> bool:
         """Return whether a viewpoint is within 3 m of the end of a path."""

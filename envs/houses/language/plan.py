@@ -2,10 +2,9 @@
 
 The path is split into segments. Each segment is described by one act that is true of it: leave or
 enter a room, pass or approach a landmark, go through a counted doorway, turn. A follower does not
-know the result of a step before it takes it. In a detailed plan, acts that fit other walks from the
-same viewpoint too, or that enter a room which is not visible yet, therefore get very low weights; in
-a short one, acts that an agent without a map would carry out otherwise. Statements about visible
-objects are added until the instruction has the desired length; a landmark identifies the goal.
+know the result of a step before it takes it. Acts that an agent without a map would carry out
+otherwise are therefore rarely accepted, and in a detailed plan also acts that fit other walks from
+the same viewpoint, or that enter a room which is not visible yet. Statements about visible objects are added until the instruction has the desired length; a landmark identifies the goal.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the rig
 HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
 SHARP_TURN = 42  # degrees; smaller turns are slight
 SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
-MISLEADING = 0.02  # factor on an act of a short plan that an agent without a map misunderstands
-FOLLOWED_DRAWS = 8
+MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
+DRAWS = 16  # segments that are drawn until one is accepted
 FIRST_TURN = 0.5  # factor on a turn at the start, where people often just say what to walk to
 REPEATED = 0.3  # factor on an act that mentions a noun again
 AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
@@ -59,9 +58,9 @@ class Planner:
         # Options of the last planned path by (language, position, heading): repeated drafts of
         # one path visit the same positions.
         self._path: Walk = ()
-        self._options: dict[tuple[str, int, float, bool], list[_Option]] = {}
+        self._options: dict[tuple[str, int, float], list[_Option]] = {}
         self._statements: dict[tuple[str, int, float], list[tuple[PlannedAct, float]]] = {}
-        self._is_followed: dict[tuple[Act, Act | None, int, int, float], bool] = {}
+        self._suitabilities: dict[tuple[Act, Act | None, int, int, float, bool], float] = {}
 
     def plan(
         self, language: Language, path: Walk, heading: float, writer: Writer, is_short: bool = False
@@ -74,16 +73,15 @@ class Planner:
         """
         sight = self._sight
         if path != self._path:
-            self._path, self._options, self._statements, self._is_followed = path, {}, {}, {}
+            self._path, self._options, self._statements, self._suitabilities = path, {}, {}, {}
         steps: list[PlannedAct] = []
         extras = list(self._statements_at(language, path, 0, heading))
         facing, position = heading, 0
         mentioned: set[str] = set()
         while position < len(path) - 1:
-            key = (language.tag, position, facing, is_short)
+            key = (language.tag, position, facing)
             if key not in self._options:
-                segments = self._segments(language, path, position, facing, not is_short)
-                self._options[key] = list(segments)
+                self._options[key] = list(self._segments(language, path, position, facing))
             options = [
                 (segment, weight * _liking(writer.habits, segment, is_short)
                 * (REPEATED if _nouns(segment) & mentioned else 1.0))
@@ -91,10 +89,7 @@ class Planner:
             ]
             if not options:
                 return None
-            if is_short:
-                segment = self._followed(options, path, facing, writer)
-            else:
-                segment = draw(options, writer.rng)
+            segment = self._suitable(options, path, facing, writer, is_short)
             mentioned |= _nouns(segment)
             steps += segment
             position = segment[-1].last
@@ -121,14 +116,10 @@ class Planner:
         return self._statements[key]
 
     def _segments(
-        self, language: Language, path: Walk, position: int, facing: float, is_exact: bool
+        self, language: Language, path: Walk, position: int, facing: float
     ) -> Iterator[_Option]:
-        """Yield descriptions of the next edges of the path, with weights.
-
-        Args:
-            is_exact: Whether weights depend on how well an act distinguishes its walk from others.
-        """
-        sight, walked = self._sight, path[: position + 1]
+        """Yield descriptions of the next edges of the path, with weights."""
+        sight = self._sight
         turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
         for act, last, weight, things in act_options(sight, language, path, position):
             walk = path[position : last + 1]
@@ -137,44 +128,50 @@ class Planner:
             for first_turn in (None, turn) if turn and act.kind != "door" else (None,):
                 if not agrees(sight, act, walk, facing, first_turn is not None):
                     continue
-                clarity = 1.0
-                if is_exact:
-                    clarity = self._clarity(act, walked, walk[-1], facing, first_turn)
-                    if act.kind == "enter" and not self._shows_room(walk):
-                        clarity *= HIDDEN_ROOM_SHARE
                 goes_on = is_straight(sight, walk, None) if first_turn else goes_straight
                 segment = [PlannedAct(act, position, last, things, goes_on)]
                 if first_turn:
                     segment.insert(0, PlannedAct(first_turn, position, position))
-                yield segment, weight * clarity**CLARITY_POWER
+                yield segment, weight
 
-    def _followed(
-        self, options: Sequence[_Option], path: Walk, facing: float, writer: Writer
+    def _suitable(
+        self,
+        options: Sequence[_Option],
+        path: Walk,
+        facing: float,
+        writer: Writer,
+        is_short: bool,
     ) -> list[PlannedAct]:
-        """Draw an option, preferably one that an agent without a map carries out as it is meant."""
-        left = list(options)
-        for _ in range(FOLLOWED_DRAWS):
-            segment = draw(left, writer.rng)
-            if self._leads_on(segment, path, facing):
+        """Draw an option, accept it with the probability of its suitability, or draw again."""
+        best, highest = options[0][0], -1.0
+        for _ in range(DRAWS):
+            segment = draw(options, writer.rng)
+            suitability = self._suitability(segment, path, facing, is_short)
+            if writer.rng.random() < suitability:
                 return segment
-            left = [
-                (one, weight * (MISLEADING if one is segment else 1.0)) for one, weight in left
-            ]
-        return draw(left, writer.rng)
+            if suitability > highest:
+                best, highest = segment, suitability
+        return best
 
-    def _leads_on(self, segment: list[PlannedAct], path: Walk, facing: float) -> bool:
-        """Return whether an agent without a map carries out a segment as it is meant."""
+    def _suitability(
+        self, segment: list[PlannedAct], path: Walk, facing: float, is_short: bool
+    ) -> float:
+        """Return how well a reader understands a segment without knowing its result, 0 to 1."""
         step = segment[-1]
         turn = segment[0].act if len(segment) > 1 else None
-        key = (step.act, turn, step.first, step.last, facing)
-        if key not in self._is_followed:
-            before = path[: step.first + 1]
-            walk = online_walk(self._sight, step.act, turn, before, facing, ())
-            meant = path[step.first : step.last + 1]
-            if step.act.kind in OPEN_ENDED:
-                walk = walk[: len(meant)]
-            self._is_followed[key] = walk == meant
-        return self._is_followed[key]
+        key = (step.act, turn, step.first, step.last, facing, is_short)
+        if key not in self._suitabilities:
+            act, walk, walked = step.act, path[step.first : step.last + 1], path[: step.first + 1]
+            taken = online_walk(self._sight, act, turn, walked, facing, ())
+            is_open = act.kind in OPEN_ENDED
+            suitability = 1.0 if (taken[: len(walk)] if is_open else taken) == walk else MISLEADING
+            if not is_short:
+                clarity = self._clarity(act, walked, walk[-1], facing, turn)
+                if act.kind == "enter" and not self._shows_room(walk):
+                    clarity *= HIDDEN_ROOM_SHARE
+                suitability *= clarity**CLARITY_POWER
+            self._suitabilities[key] = suitability
+        return self._suitabilities[key]
 
     def _clarity(self, act: Act, walked: Walk, end: int, facing: float, turn: Act | None) -> float:
         """Return the share of the walks fitting an act that end at a viewpoint.
@@ -229,7 +226,6 @@ class _RivalWalks:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._walks: dict[tuple[int, str], list[Walk]] = {}
         self._fitting: dict[tuple[int, Act, float | None], list[Walk]] = {}
 
     def fitting_walks(self, act: Act, walked: Walk, facing: float, is_turned: bool) -> list[Walk]:
@@ -243,11 +239,9 @@ class _RivalWalks:
         needs_heading = kind == "door" or (kind == "straight" and not is_turned)
         key = (here, act, facing if needs_heading else None)
         if key not in self._fitting:
-            if (here, kind) not in self._walks:
-                self._walks[here, kind] = list(walks(self._sight, kind, here, (here,)))
             self._fitting[key] = [
                 walk
-                for walk in self._walks[here, kind]
+                for walk in walks(self._sight, act, here, (here,))
                 if agrees(self._sight, act, walk, facing, is_turned)
             ]
         return [

@@ -15,7 +15,7 @@ import numpy as np
 
 from clipnav.envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS, Act
 from clipnav.envs.houses.language.sight import Sight
-from clipnav.envs.houses.language.walking import IN_FRONT, Walk, agrees, things_in_front
+from clipnav.envs.houses.language.walking import IN_FRONT, Walk, agrees, can_begin, things_in_front
 from clipnav.envs.houses.survey.landmarks import NOTICED
 
 OPEN_ENDED = ("straight", "toward", "through", "along")  # acts without a definite end
@@ -233,7 +233,7 @@ def _outcomes(sight: Sight, act: Act, state: _State, path: Walk) -> Iterator[tup
         if agrees(sight, act, (here,), state.facing):
             yield state, (here,)
     else:
-        for walk in walks(sight, act.kind, here, path):
+        for walk in walks(sight, act, here, path):
             if fits_turn(sight, state.turn, walk, state.facing) and agrees(
                 sight, act, walk, state.facing, state.turn is not None
             ):
@@ -246,9 +246,9 @@ def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool
     return turn is None or sight.leads_to(turn.kind, turn.side, heading, facing)
 
 
-def walks(sight: Sight, kind: str, start: int, path: Walk) -> Iterator[Walk]:
-    """Yield the walks that an act of a kind can take; no viewpoint is visited twice."""
-    fewest, most = EDGE_RANGES[kind]
+def walks(sight: Sight, act: Act, start: int, path: Walk) -> Iterator[Walk]:
+    """Yield the walks that an act can take, and some more; no viewpoint is visited twice."""
+    fewest, most = EDGE_RANGES[act.kind]
     stack: list[Walk] = [(start,)]
     while stack:
         walk = stack.pop()
@@ -260,7 +260,8 @@ def walks(sight: Sight, kind: str, start: int, path: Walk) -> Iterator[Walk]:
                 for there in sight.neighbours[walk[-1]]
                 if there not in walk
                 and there not in path
-                and _may_continue(sight, kind, walk, there)
+                and _may_continue(sight, act.kind, walk, there)
+                and can_begin(sight, act, (*walk, there))
             ]
 
 

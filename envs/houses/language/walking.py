@@ -31,6 +31,16 @@ def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = 
     return _RULES[act.kind](sight, act, walk, facing)
 
 
+def can_begin(sight: Sight, act: Act, walk: Walk) -> bool:
+    """Return whether an act can begin with a walk, by a rule that is quick to check."""
+    if act.kind == "straight":
+        return is_straight(sight, walk, None)
+    if act.kind not in ("past", "toward", "reach"):
+        return True
+    things = things_in_front(sight, act, walk, IN_FRONT)
+    return any(act.kind == "past" or _nears(sight, walk, thing) for thing in things)
+
+
 def headings(sight: Sight, walk: Walk) -> list[float]:
     """Return the headings in radians of the edges of a walk."""
     return [sight.heading(here, there) for here, there in pairwise(walk)]
