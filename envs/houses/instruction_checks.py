@@ -97,7 +97,9 @@ def check_texts(
                 follow(sight, acts or [], paths[other][0], records[other]["heading"]).path[-1]
                 for other in others[:OTHER_STARTS]
             ]
-            hits = [is_near[end, paths[other][-1]] for end, other in zip(ends, others, strict=False)]
+            hits = [
+                is_near[end, paths[other][-1]] for end, other in zip(ends, others, strict=False)
+            ]
             check = InstructionCheck(
                 acts is not None,
                 bool(is_near[followed.path[-1], path[-1]]),
@@ -118,14 +120,12 @@ def _texts(record: Json) -> list[tuple[str, str, str]]:
     return [("R2R", R2R_TAG, text) for text in record["instructions"]]
 
 
-def _ndtw(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
+def _ndtw(graph: NavGraph, survey: Survey, path: tuple[int, ...], record: Json) -> float:
     walked = [survey.viewpoints[viewpoint] for viewpoint in path]
     return float(score_path(graph, walked, record["path"])["ndtw"])
 
 
-def check_set(
-    house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None
-) -> str:
+def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None) -> str:
     """Check the annotations of some houses of a set, with a progress bar."""
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))

@@ -33,7 +33,7 @@ class Style:
     """Kind of instructions.
 
     Attributes:
-        is_short: Whether texts are short and describe several edges by one act (R2R), or long (RxR).
+        is_short: Whether texts are short, with acts of several edges (R2R), or long (RxR).
         words: Number of words, fewest and most.
         statements: Range of the initial number of statements; the end is exclusive.
         attempts: Number of plans that are tried.

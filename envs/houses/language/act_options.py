@@ -12,8 +12,10 @@ from clipnav.envs.houses.language.grammar import DISTANCES, Language
 from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.walking import Walk
+from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
+MEASURED = ("straight", "through", "along")  # acts that can mention their length
 SIDE = 0.3  # factor on the side of a landmark that is passed
 # Weight of each kind of act among those that fit a segment.
 WEIGHTS = {
@@ -64,17 +66,23 @@ def _acts_of_kind(
     elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
         for side, ordinal in product(("left", "right"), (1, 2, 3)):
             yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
-    elif kind == "leave" and room in language.rooms:
-        yield Act(kind, room), 0.2 if room in HALL_KINDS else 1.0, ()
-        if room not in HALL_KINDS:
-            yield Act(kind), 0.5, ()
-    elif kind in ("end", "through", "along") and room in language.rooms:
-        if kind == "end" or (kind == "along") == (room in HALL_KINDS):
-            yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind, room), walk))
-    elif kind == "straight":
-        yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind), walk))
-    elif kind in ("up", "down"):
-        yield Act(kind), 1.0, ()
+    else:
+        for act, weight in _plain_acts(language, kind, room, into):
+            yield from ((one, weight, ()) for one in _with_distance(sight, act, walk))
+
+
+def _plain_acts(language: Language, kind: str, room: str, into: str) -> list[tuple[Act, float]]:
+    """Return the acts of a kind that mention at most the room of a walk, with weights."""
+    is_hall = room in HALL_KINDS
+    if kind == "leave" and room in language.rooms:
+        return [(Act(kind, room), 0.2)] if is_hall else [(Act(kind, room), 1.0), (Act(kind), 0.5)]
+    if kind in ("through", "along") and is_hall != (kind == "along"):
+        return []
+    if kind in ("end", "through", "along"):
+        return [(Act(kind, room), 1.0)] if room in language.rooms else []
+    if kind in ("up", "down") and into == STAIRWELL:
+        return [(Act(kind), 1.0), (Act(kind, STAIRWELL), 0.5)]
+    return [(Act(kind), 1.0)] if kind in ("straight", "up", "down") else []
 
 
 def _sees_closed_doors(sight: Sight, here: int) -> bool:
@@ -86,7 +94,7 @@ def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
     """Return an act without and, if the grammar has a word for its length, with a distance."""
     metres = round(sight.length(walk))
     acts = [act]
-    if act.kind != "end" and metres in DISTANCES and len(walk) > 2:
+    if act.kind in MEASURED and metres in DISTANCES and len(walk) > 2:
         acts.append(Act(act.kind, act.room, metres=metres))
     return acts
 

@@ -4,7 +4,8 @@ The path is split into segments. Each segment is described by one act that is tr
 enter a room, pass or approach a landmark, go through a counted doorway, turn. A follower does not
 know the result of a step before it takes it. Acts that an agent without a map would carry out
 otherwise are therefore rarely accepted, and in a detailed plan also acts that fit other walks from
-the same viewpoint, or that enter a room which is not visible yet. Statements about visible objects are added until the instruction has the desired length; a landmark identifies the goal.
+the same viewpoint, or that enter a room which is not visible yet. Statements about visible objects
+are added until the instruction has the desired length; a landmark identifies the goal.
 """
 
 from __future__ import annotations
@@ -83,8 +84,12 @@ class Planner:
             if key not in self._options:
                 self._options[key] = list(self._segments(language, path, position, facing))
             options = [
-                (segment, weight * _liking(writer.habits, segment, is_short)
-                * (REPEATED if _nouns(segment) & mentioned else 1.0))
+                (
+                    segment,
+                    weight
+                    * _liking(writer.habits, segment, is_short)
+                    * (REPEATED if _nouns(segment) & mentioned else 1.0),
+                )
                 for segment, weight in self._options[key]
             ]
             if not options:

@@ -12,6 +12,7 @@ from clipnav.envs.houses.language.grammar import Language
 from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.walking import Walk
+from clipnav.envs.houses.plan.elements import STAIRWELL
 
 
 def statements(
@@ -76,4 +77,6 @@ def stop_step(
             if room in language.rooms:
                 act = Act("stop", room, mention)
                 options.append((PlannedAct(act, last, last, (thing,)), 0.4 * weight))
+    if not options and room == STAIRWELL:
+        return PlannedAct(Act("stop", room), last, last)
     return draw(options, writer.rng) if options else None

@@ -113,7 +113,10 @@ def online_walk(
         options = _online_steps(sight, act, walk, path, facing, first_turn, turn is not None)
         if not options:
             break
-        best = min(options, key=lambda option: (-option[1], _bend(sight, act, option[0], ahead, first_turn)))
+        best = min(
+            options,
+            key=lambda option: (-option[1], _bend(sight, act, option[0], ahead, first_turn)),
+        )
         walk = best[0]
         if best[1] == DONE:
             done = walk

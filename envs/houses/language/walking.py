@@ -180,9 +180,10 @@ def _crosses_over(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _climbs(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    """Return whether a walk is a complete flight of stairs in the direction of the act.
+    """Return whether a walk is a flight of stairs in the direction of the act.
 
-    The first and last edge climb, level edges are only between them, and no stairs remain.
+    The first and last edge climb, and level edges are only between them. No stairs remain, unless
+    the act says that the walk ends in the stairwell.
     """
     direction = 1 if act.kind == "up" else -1
     climbs = [sight.survey.climb(here, there) for here, there in pairwise(walk)]
@@ -190,6 +191,8 @@ def _climbs(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
         return False
     if not all(sight.is_stair(here, there, direction) for here, there in pairwise(walk)):
         return False
+    if act.room:
+        return sight.room_kind(walk[-1]) == act.room
     ahead = [other for other in sight.neighbours[walk[-1]] if other not in walk]
     return all(sight.survey.climb(walk[-1], other) != direction for other in ahead)
 

@@ -7,7 +7,7 @@ and stairs are about as frequent as in R2R.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -15,7 +15,6 @@ from typing import TypeVar
 import numpy as np
 
 from clipnav.envs.graphs import wrap_angle
-from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.visibility import Survey
 
 SHORTEST_PATH = 5.0  # metres, as in R2R
@@ -71,26 +70,6 @@ class Routes:
         """Return whether the length of a path is within the limits of R2R."""
         edges_fit = len(path) - 1 in EDGE_SHARES
         return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
-
-
-def flights(survey: Survey, path: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Return the stairs along a path: ("up" or "down", first position, last position).
-
-    Level edges in a stairwell between two edges of the same direction belong to the flight.
-    """
-    stairs: list[tuple[str, int, int]] = []
-    for position, (here, there) in enumerate(pairwise(path)):
-        climb = survey.climb(here, there)
-        if climb == 0:
-            continue
-        kind = "up" if climb > 0 else "down"
-        last_kind, first, last = stairs[-1] if stairs else ("", 0, 0)
-        between = {survey.room_kind(viewpoint) for viewpoint in path[last : position + 1]}
-        if kind == last_kind and (last == position or between == {STAIRWELL}):
-            stairs[-1] = (kind, first, position + 1)
-        else:
-            stairs.append((kind, position, position + 1))
-    return stairs
 
 
 def choose_episodes(

@@ -26,7 +26,7 @@ def lexicon_language(
         options: Further fields of `Language`.
     """
     lexicon, wording = load_lexicon(name), load_wording(name)
-    connectives = {
+    connectives: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in wording["connectives"].items()
     }

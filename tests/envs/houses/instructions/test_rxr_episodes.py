@@ -9,11 +9,8 @@ from clipnav.envs.episodes import load_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.sets import DATA_DIR, MINI
 from clipnav.envs.houses.instructions.annotation_files import guide_path, read_annotations
-from clipnav.envs.houses.instructions.rxr_episodes import (
-    FEWEST_WORDS,
-    MOST_WORDS,
-    rxr_records,
-)
+from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
+from clipnav.envs.houses.instructions.writing import LONG
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import language_of
 from clipnav.envs.tokenizers import split_words
@@ -114,7 +111,8 @@ def test_shipped_pairs_of_start_and_goal_are_unique(everything):
 
 def test_shipped_texts_are_long_and_all_different(everything):
     for record in everything:
-        assert FEWEST_WORDS <= len(record["instruction"].split()) <= MOST_WORDS
+        fewest, most = LONG.words
+        assert fewest <= len(record["instruction"].split()) <= most
         assert len(split_words(record["instruction"])) <= 158  # fits the environment's 160 tokens
     assert len({record["instruction"] for record in everything}) == len(everything)
 

@@ -26,14 +26,17 @@ def fork() -> Sight:
 
 
 def test_walks_visit_no_viewpoint_twice(fork):
-    assert set(walks(fork, "past", 1, (0, 1))) == {(1, 2), (1, 2, 3), (1, 2, 4)}
-    assert set(walks(fork, "across", 2, (2,))) == {(2, 1), (2, 3), (2, 4)}
-    assert set(walks(fork, "up", 0, (0,))) == set()
+    along = Act("along", "hallway")
+    assert set(walks(fork, along, 1, (0, 1))) == {(1, 2), (1, 2, 3), (1, 2, 4)}
+    across = Act("across", mention=Mention("rug"))
+    assert set(walks(fork, across, 2, (2,))) == {(2, 1), (2, 3), (2, 4)}
+    assert set(walks(fork, Act("straight"), 1, (1,))) == {(1, 0), (1, 2)}
+    assert set(walks(fork, Act("up"), 0, (0,))) == set()
 
 
 def test_stairs_are_walked_as_stairs(sight):
-    assert set(walks(sight, "up", 5, (5,))) == {(5, 12), (5, 12, 13)}
-    assert set(walks(sight, "down", 12, (12,))) == {(12, 5)}
+    assert set(walks(sight, Act("up"), 5, (5,))) == {(5, 12), (5, 12, 13)}
+    assert set(walks(sight, Act("down"), 12, (12,))) == {(12, 5)}
 
 
 def test_a_turn_determines_the_next_edge(fork):

@@ -102,7 +102,9 @@ def test_sentences_end_in_verbs_with_one_form_of_the_imperative():
     steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     polite, plain = re.compile("(िए|इए|ीजिए)([ ,।]|$)"), re.compile("(ें|एँ)([ ,।]|$)")
     for seed in range(40):
-        text = realise_acts(hindi(), steps, Writer(annotators_of("hi-IN")[seed % 20], np.random.default_rng(seed))).text
+        text = realise_acts(
+            hindi(), steps, Writer(annotators_of("hi-IN")[seed % 20], np.random.default_rng(seed))
+        ).text
         sentences = text.split("। ")
         assert all(polite.search(text + "।") or plain.search(text + "।") for text in sentences)
         ends = [sentence.rstrip("।").split(" ")[-1] for sentence in sentences]

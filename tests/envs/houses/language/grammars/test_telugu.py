@@ -73,7 +73,9 @@ def test_sentences_end_in_one_honorific_imperative():
     acts += [Act("enter", "kitchen"), Act("stop", mention=Mention("fridge"))]
     steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     for seed in range(40):
-        text = realise_acts(telugu(), steps, Writer(annotators_of("te-IN")[seed % 20], np.random.default_rng(seed))).text
+        text = realise_acts(
+            telugu(), steps, Writer(annotators_of("te-IN")[seed % 20], np.random.default_rng(seed))
+        ).text
         for sentence in text.rstrip(".").split(". "):
             assert sentence.endswith("ండి")
             assert sentence.count("ండి") == 1 + sentence.count("నుండి")
