@@ -49,6 +49,8 @@ def act_options(
             if climbs != (kind in ("up", "down")):  # only these acts describe stairs
                 continue
             for act, weight, things in _acts_of_kind(sight, language, kind, walk):
+                if kind in ("up", "down") and act.room and last < len(path) - 1:
+                    continue
                 yield act, last, weight * WEIGHTS[kind], things
 
 

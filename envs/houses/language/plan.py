@@ -29,7 +29,7 @@ SHARP_TURN = 42  # degrees; smaller turns are slight
 SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
 MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
 DRAWS = 16  # segments that are drawn until one is accepted
-FIRST_TURN = 0.2  # factor on a turn at the start, where people often just say what to walk to
+FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
 REPEATED = 0.3  # factor on an act that mentions a noun again
 AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
 
