@@ -148,16 +148,19 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
 }
 # Maximum number of pictures by kind of room; other rooms have none.
 PICTURES = {
-    "hallway": 5,
-    "landing": 5,
-    "living room": 4,
-    "dining room": 3,
-    "kitchen": 1,
-    "bedroom": 3,
-    "kid's bedroom": 3,
-    "office": 2,
-    "library": 1,
-    "music room": 3,
+    "hallway": 9,
+    "landing": 7,
+    "living room": 6,
+    "dining room": 5,
+    "kitchen": 2,
+    "bathroom": 1,
+    "bedroom": 5,
+    "kid's bedroom": 5,
+    "office": 4,
+    "library": 2,
+    "laundry room": 2,
+    "gym": 2,
+    "music room": 5,
 }
 GYM_MIRROR = {"width": 1.8, "height": 1.3}
 MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
@@ -205,7 +208,7 @@ def decorate_walls(room: RoomBuilder) -> None:
     most = PICTURES.get(kind, 0)
     if not most:
         return
-    count = int(room.rng.integers(1, most + 1))
+    count = int(room.rng.integers((most + 1) // 2, most + 1))
     for placed in list(room.objects):
         if count and placed.item.category in BELOW_PICTURES:
             pose = Pose(placed.position[0], placed.position[1], placed.angle)

@@ -120,7 +120,7 @@ def wood_surface(tone: Colour) -> Material:
 def cabinetry(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
     """Draw wood or paint for a large piece."""
     wooden = {wood.name for wood in style.woods}
-    if (colour in wooden) if colour else rng.random() < 0.5:
+    if (colour in wooden) if colour else rng.random() < 0.7:
         return timber(rng, style, colour)
     drawn = shade(rng, style.paints, colour)
     return Finish(Material("plain", drawn.rgb), drawn.name, "")

@@ -175,11 +175,12 @@ def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None
 
 def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a tall refrigerator over a freezer, with magnets and a note on the door."""
+    del style
     palette = (
+        STEEL_GREY,
         STEEL_GREY,
         ENAMEL_WHITE,
         ENAMEL_WHITE,
-        style.fabrics[0],
         Colour("black", (0.1, 0.1, 0.11)),
     )
     drawn = shade(rng, palette, colour)

@@ -39,7 +39,6 @@ SHADES: dict[str, tuple[RGB, ...]] = {
 }
 COLOUR_NAMES = tuple(SHADES)
 BRIGHT_NAMES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
-NEUTRAL_NAMES = ("brown", "black", "white", "grey", "beige")
 
 
 def colour_name(rgb: ArrayLike) -> str:

@@ -38,13 +38,14 @@ def rug(rng: np.random.Generator, ground: RGB, pattern: int, size: int = 256) ->
 
 
 def books(rng: np.random.Generator, size: int = 256) -> Image:
-    """Paint a shelf full of spines of many colours, 0.9 m wide."""
+    """Paint a shelf full of spines of muted colours, 0.9 m wide."""
     image = np.full((size, size, 3), 0.09)
     start = 0
     while start < size:
         end = start + int(rng.integers(7, 18))
         top = int(size * (0.02 + 0.28 * rng.random()))
-        colour = 0.10 + 0.65 * rng.random(3) ** 1.3
+        brightness = 0.10 + 0.60 * rng.random() ** 1.3
+        colour = np.clip(brightness + 0.16 * (rng.random(3) - (0.35, 0.5, 0.6)), 0.04, 1)
         image[top:, start:end] = colour
         image[top:, start : start + 1] = colour * 0.5
         band = top + size // 8
@@ -57,7 +58,6 @@ def screen(rng: np.random.Generator, size: int = 128) -> Image:
     """Paint a dark television with the shine of a window on it."""
     x, y = canvas(size)
     shine = np.clip(1.1 - (x + y), 0, 1) + 0.10 * (np.abs(x - y - 0.25) < 0.10)
-    rng.standard_normal((size, size))  # unused, but later pictures depend on this draw
     return blend((0.025, 0.025, 0.03), (0.20, 0.22, 0.26), shine)
 
 
@@ -90,7 +90,6 @@ def piano_keys(rng: np.random.Generator, size: int = 256) -> Image:
     octave = (white + 0.5) % 7
     sharp = (np.abs(octave % 1 - 0.5) < 0.28) & ~np.isin(np.floor(octave), (0, 3)) & (y < 0.62)
     image[sharp] = 0.04
-    rng.random()  # unused, but later pictures depend on this draw
     return image
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from clipnav.envs.houses.materials.colours import (
     BRIGHT_NAMES,
-    NEUTRAL_NAMES,
     RGB,
     Colour,
     mute,
@@ -33,15 +32,17 @@ WOODS = (
 LEATHERS = ("brown", "black", "white", "red", "brown")
 METALS: tuple[RGB, ...] = ((0.82, 0.83, 0.86), (0.78, 0.61, 0.30), (0.14, 0.14, 0.15))
 WALL_TINTS: tuple[RGB, ...] = (
-    (0.93, 0.90, 0.83),
-    (0.96, 0.89, 0.70),
-    (0.78, 0.86, 0.92),
-    (0.80, 0.88, 0.76),
-    (0.94, 0.83, 0.79),
-    (0.89, 0.86, 0.93),
-    (0.90, 0.90, 0.90),
-    (0.62, 0.74, 0.68),
-    (0.87, 0.80, 0.70),
+    (0.94, 0.92, 0.86),
+    (0.95, 0.91, 0.80),
+    (0.83, 0.88, 0.91),
+    (0.86, 0.89, 0.82),
+    (0.94, 0.88, 0.84),
+    (0.90, 0.88, 0.92),
+    (0.92, 0.92, 0.91),
+    (0.72, 0.79, 0.75),
+    (0.88, 0.84, 0.77),
+    (0.70, 0.76, 0.82),
+    (0.96, 0.95, 0.93),
 )
 FLOOR_WOODS: tuple[RGB, ...] = (
     (0.82, 0.66, 0.47),
@@ -58,6 +59,7 @@ CARPETS: tuple[RGB, ...] = (
     (0.58, 0.58, 0.60),
 )
 TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
+WALLS = ("plaster", "plaster", "plaster", "panelling", "panelling", "two_tone", "stripes", "damask")
 SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
 
 
@@ -67,7 +69,7 @@ class Style:
 
     Attributes:
         seed: Random seed of the style.
-        fabrics: Colours of upholstery, bedding and curtains: four bright, then two neutral.
+        fabrics: Colours of upholstery, bedding and curtains: two bright, then four natural.
         leathers: Colours of leather seats.
         woods: Tones of wood, the main one first.
         paints: Colours of painted furniture and inner doors.
@@ -117,10 +119,10 @@ class Style:
         rng = self._room_rng(room_kind, 1)
         tint = pick(rng, WALL_TINTS)
         if room_kind == "bathroom":
-            return Material("wall_tiles", tint)
-        if room_kind in TILED_ROOMS or rng.random() < 0.6:
-            return Material("plaster", tint)
-        return Material(pick(rng, ("stripes", "damask", "plaster")), tint)
+            return Material(pick(rng, ("wall_tiles", "half_tiles", "half_tiles")), tint)
+        if room_kind in TILED_ROOMS:
+            return Material(pick(rng, ("plaster", "half_tiles")), tint)
+        return Material(pick(rng, WALLS), tint)
 
     def _room_rng(self, room_kind: str, use: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, ROOM_TAG, use, zlib.crc32(room_kind.encode())])
@@ -129,23 +131,25 @@ class Style:
 def make_style(style_seed: int) -> Style:
     """Draw the style of a house.
 
-    Four bright and two neutral colours recur on all objects; the saturation of the bright ones is
+    Two bright and four natural colours recur on all objects; the saturation of the bright ones is
     the same in the whole house.
     """
     rng = np.random.default_rng([style_seed, STYLE_TAG])
-    softness = rng.uniform(0.0, 0.25)
-    bright = [mute(pick_shade(name, rng), softness) for name in rng.permutation(BRIGHT_NAMES)[:4]]
-    neutral = [pick_shade(name, rng) for name in rng.permutation(NEUTRAL_NAMES)[:2]]
+    softness = rng.uniform(0.1, 0.4)
+    bright = [mute(pick_shade(name, rng), softness) for name in rng.permutation(BRIGHT_NAMES)[:2]]
+    natural_names = ("beige", "grey", "white", pick(rng, ("brown", "black")))
+    natural = [pick_shade(name, rng) for name in natural_names]
     wood_order = rng.permutation(len(WOODS))
-    paints = [*bright[:3], pick_shade("white", rng)]
-    rug_names = [*rng.permutation([c.name for c in bright]), "beige", "grey"]
+    paints = [bright[0], *(pick_shade(name, rng) for name in ("beige", "grey", "white"))]
+    rug_names = rng.permutation([colour.name for colour in (*bright, *natural)])
     painting_names = [*rng.permutation(BRIGHT_NAMES), "white"]
-    kitchen = [Colour("white", (0.94, 0.94, 0.92)), pick_shade("grey", rng), WOODS[0], *bright[:2]]
+    white = Colour("white", (0.94, 0.94, 0.92))
+    kitchen = [white, white, pick_shade("grey", rng), WOODS[0], pick_shade("beige", rng), bright[1]]
     metal = Material("metal", pick(rng, METALS))
     stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
     return Style(
         seed=style_seed,
-        fabrics=(*bright, *neutral),
+        fabrics=(*bright, *natural),
         leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
         woods=tuple(WOODS[k] for k in wood_order[:3]),
         paints=tuple(paints),
@@ -156,15 +160,8 @@ def make_style(style_seed: int) -> Style:
         metal=metal,
         trim=Material("plain", pick(rng, ((0.96, 0.95, 0.93), (0.93, 0.91, 0.86)))),
         ceiling=Material("plain", (0.97, 0.97, 0.96)),
-        lamp=_lamp(rng),
+        lamp=pick(rng, ("pendant", "globe", "bowl", "chandelier")),
     )
-
-
-def _lamp(rng: np.random.Generator) -> str:
-    """Draw the shape of the ceiling lights."""
-    # This colour is unused, but without the draw the houses would get other lamps.
-    pick_shade(pick(rng, ("red", "blue", "green", "brown", "yellow", "black", "purple")), rng)
-    return pick(rng, ("pendant", "globe", "bowl", "chandelier"))
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:

@@ -6,6 +6,8 @@ function returns an sRGB picture `(size, size, 3)` of floats 0..1.
 
 import numpy as np
 
+from clipnav.envs.houses.plan.elements import WALL_HEIGHT
+
 Image = np.ndarray
 
 
@@ -85,15 +87,19 @@ def parquet(rng: np.random.Generator, size: int = 512, blocks: int = 4, slats: i
 
 
 def tiles(
-    rng: np.random.Generator, size: int = 512, count: int = 4, variety: float = 0.05
+    rng: np.random.Generator,
+    size: int = 512,
+    count: int = 4,
+    variety: float = 0.05,
+    joint: int = 3,
 ) -> Image:
-    """Paint square stone tiles with grout between them."""
+    """Paint square stone tiles with grout of `joint` pixels between them."""
     veins = noise(rng, size, 1.5)
     floor = grey(0.93 + 0.03 * np.sin(2 * veins))
     side = size // count
     tones = 1 + variety * rng.uniform(-1, 1, (count, count))
     floor *= np.kron(tones, np.ones((side, side)))[..., None]
-    grout = np.arange(size) % side < max(2, size // 170)
+    grout = np.arange(size) % side < joint
     floor[grout] = (0.66, 0.64, 0.61)
     floor[:, grout] = (0.66, 0.64, 0.61)
     return floor
@@ -139,6 +145,41 @@ def damask(rng: np.random.Generator, size: int = 256) -> Image:
     y, x = turn[:, None], turn
     wave = np.cos(2 * x) * np.cos(2 * y) + 0.6 * np.cos(4 * x + 1.5 * np.sin(2 * y)) * np.cos(2 * y)
     return grey(0.96 - 0.09 * (wave > 0.35) + 0.008 * noise(rng, size, 0.8))
+
+
+def _height(size: int) -> np.ndarray:
+    """Return the height above the floor in metres of the rows of a texture of a whole wall."""
+    return WALL_HEIGHT * (1 - (np.arange(size) + 0.5) / size)
+
+
+def panelling(rng: np.random.Generator, size: int = 512, count: int = 4) -> Image:
+    """Paint a wall with panels below a dado rail; as wide as it is high."""
+    wall = plaster(rng, size)
+    up = _height(size)[:, None]
+    along = np.arange(size) / size * count % 1
+    side = WALL_HEIGHT / count  # metres from panel to panel
+    inset = np.minimum(np.minimum(along, 1 - along) * side - 0.07, np.minimum(up - 0.2, 0.82 - up))
+    below = up < 0.95
+    shade = 0.97 - 0.20 * (np.abs(inset) < 0.008) - 0.10 * (np.abs(inset - 0.02) < 0.006)
+    rail = np.abs(up - 0.95) < 0.03
+    shade = np.where(rail, 1.0 - 0.25 * (np.abs(up - 0.925) < 0.006), shade)
+    wall = np.where((below | rail)[..., None], grey(shade + 0 * along), 0.93 * wall)
+    return wall
+
+
+def two_tone(rng: np.random.Generator, size: int = 256) -> Image:
+    """Paint a wall that is darker below a thin rail; as wide as it is high."""
+    up = _height(size)[:, None, None]
+    wall = plaster(rng, size)
+    return np.where(np.abs(up - 1.1) < 0.02, 0.99, np.where(up < 1.1, 0.80 * wall, wall))
+
+
+def half_tiles(rng: np.random.Generator, size: int = 512, count: int = 16) -> Image:
+    """Paint a wall that is tiled up to the shoulder; as wide as it is high."""
+    up = _height(size)[:, None, None]
+    edge = WALL_HEIGHT * 0.625
+    tiled = np.where(np.abs(up - edge) < 0.025, 0.82, tiles(rng, size, count, 0.03, joint=1))
+    return np.where(up < edge + 0.025, tiled, 0.97 * plaster(rng, size))
 
 
 def brick(rng: np.random.Generator, size: int = 256, rows: int = 8) -> Image:

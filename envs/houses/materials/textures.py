@@ -6,6 +6,7 @@ import numpy as np
 
 from clipnav.envs.houses.materials import paintings, pictures, surfaces
 from clipnav.envs.houses.materials.style import make_style
+from clipnav.envs.houses.plan.elements import WALL_HEIGHT
 
 TEXTURE_TAG = 13
 BOOKS_COUNT = 4
@@ -15,7 +16,7 @@ SURFACES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "planks": surfaces.planks,
     "parquet": surfaces.parquet,
     "tiles": surfaces.tiles,
-    "wall_tiles": lambda rng: surfaces.tiles(rng, 256, 4, 0.03),
+    "wall_tiles": lambda rng: surfaces.tiles(rng, 256, 4, 0.03, joint=2),
     "checker": surfaces.checker,
     "carpet": surfaces.carpet,
     "fabric": surfaces.fabric,
@@ -23,6 +24,9 @@ SURFACES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "plaster": surfaces.plaster,
     "stripes": surfaces.stripes,
     "damask": surfaces.damask,
+    "panelling": surfaces.panelling,
+    "two_tone": surfaces.two_tone,
+    "half_tiles": surfaces.half_tiles,
     "brick": surfaces.brick,
     "marble": surfaces.marble,
     "metal": surfaces.metal,
@@ -44,6 +48,9 @@ TEXTURE_SCALE: dict[str, float] = {
     "plaster": 1.0,
     "stripes": 1 / 0.8,
     "damask": 1 / 0.36,
+    "panelling": 1 / WALL_HEIGHT,
+    "two_tone": 1 / WALL_HEIGHT,
+    "half_tiles": 1 / WALL_HEIGHT,
     "brick": 1 / 0.6,
     "marble": 0.8,
     "metal": 2.0,
