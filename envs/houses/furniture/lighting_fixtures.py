@@ -70,7 +70,7 @@ def _bowl(style: Style) -> list[Part]:
     profile = [(0, -0.12), (0.14, -0.10), (0.22, -0.05), (0.24, -0.02)]
     return [
         lathe(profile, GLOW, sides=24, crease=2),
-        cylinder(0.26, 0.02, style.metal, (0, 0, -0.02), sides=24),
+        cylinder(0.10, 0.02, style.metal, (0, 0, -0.02), sides=24),
     ]
 
 
