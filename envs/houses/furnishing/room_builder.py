@@ -63,7 +63,7 @@ MOST_FURNITURE_TRIANGLES = 90_000  # of a house, unless required furniture has m
 PLANT_DRAWS = 6
 WIDEST_PLANT = 0.85
 SIZE_DRAWS = 4
-FULLEST = 0.42  # maximum share of a room's floor that furniture covers
+FULLEST = 0.5  # maximum share of a room's floor that furniture covers
 PICTURE_HEIGHT = 1.55
 HANGING_DEPTH = 0.4  # items closer to the wall than this hide objects that hang on it
 

@@ -136,7 +136,7 @@ def plaster(rng: np.random.Generator, size: int = 256) -> Image:
 def stripes(rng: np.random.Generator, size: int = 256, count: int = 8) -> Image:
     """Paint wallpaper with upright stripes."""
     band = (np.arange(size) * count // size) % 2
-    return grey(0.97 - 0.15 * band + 0.01 * noise(rng, size, 0.8))
+    return grey(0.97 - 0.10 * band + 0.01 * noise(rng, size, 0.8))
 
 
 def damask(rng: np.random.Generator, size: int = 256) -> Image:
@@ -144,7 +144,7 @@ def damask(rng: np.random.Generator, size: int = 256) -> Image:
     turn = np.arange(size) / size * 2 * np.pi
     y, x = turn[:, None], turn
     wave = np.cos(2 * x) * np.cos(2 * y) + 0.6 * np.cos(4 * x + 1.5 * np.sin(2 * y)) * np.cos(2 * y)
-    return grey(0.96 - 0.09 * (wave > 0.35) + 0.008 * noise(rng, size, 0.8))
+    return grey(0.96 - 0.06 * (wave > 0.35) + 0.008 * noise(rng, size, 0.8))
 
 
 def _height(size: int) -> np.ndarray:
