@@ -184,7 +184,13 @@ class RayTracer:
         return hits
 
     def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """Return the (N,) float32 distances of `trace`, without colours.
+        """Return the (N,) float32 distances of `trace`, without colours."""
+        return self.first_hits(origins, directions)[0]
+
+    def first_hits(
+        self, origins: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distances (N,) float32 and objects (N,) int32 of `trace`, without colours.
 
         Args:
             origins: (N, 3) or (3,) origins in metres.
@@ -193,11 +199,14 @@ class RayTracer:
         directions = np.ascontiguousarray(directions, np.float32)
         origins = np.broadcast_to(np.asarray(origins, np.float32), directions.shape)
         distance = np.empty(len(directions), np.float32)
+        object_id = np.empty(len(directions), np.int32)
         for start in range(0, len(directions), _CHUNK):
             part = slice(start, start + _CHUNK)
             hits = self._intersect(origins[part], directions[part])
-            distance[part] = np.where(hits["primID"] < 0, np.inf, hits["tfar"])
-        return distance
+            face = hits["primID"]
+            distance[part] = np.where(face < 0, np.inf, hits["tfar"])
+            object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
+        return distance, object_id
 
     def occluded(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return (N,) bool, whether a surface is between points a and b, each (N, 3) in metres."""

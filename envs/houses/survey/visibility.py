@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clipnav.envs.panoramas.cameras import equirectangular_camera
+
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.houses.meshes.scene import ObjectInfo
-    from clipnav.envs.panoramas.panorama import Panorama
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 HEADING_STEPS = 12
@@ -122,16 +123,19 @@ class Survey:
         return np.hypot(*np.maximum(outside, 0).T)
 
 
-def seen_distances(panorama: Panorama, count: int) -> np.ndarray:
+def seen_distances(object_id: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:
     """Return the median distance to the visible part of each object: (count,) metres.
 
     The distance is inf for objects that are not visible or cover less than `SMALLEST_AREA`.
+
+    Args:
+        object_id: (H, 2H) object ids of a panorama.
+        depth: (H, 2H) distances in metres.
     """
-    ids = panorama.object_id
-    areas = _totals(ids, _pixel_areas(*ids.shape), count)
+    areas = _totals(object_id, _pixel_areas(*object_id.shape), count)
     distances = np.full(count, np.inf, np.float32)
     for index in np.flatnonzero(areas >= SMALLEST_AREA):
-        distances[index] = np.median(panorama.depth[ids == index])
+        distances[index] = np.median(depth[object_id == index])
     return distances
 
 
@@ -154,9 +158,10 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
 
 
 def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]]) -> Survey:
-    """Render a panorama at every included viewpoint of a house and measure what is visible."""
-    from clipnav.envs.panoramas.panorama import render_panorama
-
+    """Look around at every included viewpoint of a house and measure what is visible."""
+    height, width = SURVEY_WIDTH // 2, SURVEY_WIDTH
+    columns, rows = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+    rays = equirectangular_camera(width)(columns, rows).reshape(-1, 3)
     included = [i for i, record in enumerate(records) if record["included"]]
     poses = np.array([records[i]["pose"] for i in included]).reshape(-1, 4, 4)
     eyes = poses[:, :3, 3]
@@ -164,9 +169,9 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
     areas = np.zeros((len(included), HEADING_STEPS, count), np.float32)
     distances = np.zeros((len(included), count), np.float32)
     for number, eye in enumerate(eyes):
-        panorama = render_panorama(tracer, eye, SURVEY_WIDTH)
-        areas[number] = view_areas(panorama.object_id, count)
-        distances[number] = seen_distances(panorama, count)
+        depth, object_id = (v.reshape(height, width) for v in tracer.first_hits(eye, rays))
+        areas[number] = view_areas(object_id, count)
+        distances[number] = seen_distances(object_id, depth, count)
     edges = np.array([records[i]["unobstructed"] for i in included], bool)[:, included]
     return Survey(
         scan=house.spec.scan,

@@ -1,4 +1,3 @@
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,7 +47,12 @@ def test_only_objects_of_sufficient_size_have_distances():
     panorama = _panorama(ids)
     panorama.depth[ids == 0] = 4.0
     panorama.depth[(ids == 0) & (h > 60)] = 9.0  # less than half of it
-    assert seen_distances(panorama, 4).tolist() == [4.0, np.inf, np.inf, np.inf]
+    assert seen_distances(panorama.object_id, panorama.depth, 4).tolist() == [
+        4.0,
+        np.inf,
+        np.inf,
+        np.inf,
+    ]
 
 
 @pytest.mark.parametrize("step", [0, 4, 6, 11])
@@ -64,11 +68,10 @@ def test_view_areas_peak_at_the_step_that_faces_the_object(step):
     assert areas[(step + 3) % HEADING_STEPS] == 0
 
 
-def test_a_survey_assigns_rooms_by_storey(monkeypatch):
-    nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
-    # The package has a function of the same name as this module.
-    module = import_module("clipnav.envs.panoramas.panorama")
-    monkeypatch.setattr(module, "render_panorama", lambda *_: nothing)
+def test_a_survey_assigns_rooms_by_storey():
+    tracer = SimpleNamespace(
+        first_hits=lambda _, rays: (np.ones(len(rays)), -np.ones(len(rays), int))
+    )
     rooms = (SimpleNamespace(kind="hallway"), SimpleNamespace(kind="landing"))
     plan = SimpleNamespace(rooms=rooms, room_at=lambda x, y, z: int(z > 3))
     house = SimpleNamespace(
@@ -86,6 +89,6 @@ def test_a_survey_assigns_rooms_by_storey(monkeypatch):
                 "unobstructed": [name == "above", name == "below"],
             }
         )
-    survey = survey_house(house, None, records)  # type: ignore[arg-type]
+    survey = survey_house(house, tracer, records)  # type: ignore[arg-type]
     assert [survey.room_kind(0), survey.room_kind(1)] == ["hallway", "landing"]
     assert (survey.climb(0, 1), survey.climb(1, 0), survey.climb(0, 0)) == (1, -1, 0)
