@@ -377,7 +377,7 @@ def statistics_table(folders: Mapping[Path, Path | None]) -> str:
     Args:
         folders: For each folder of graphs with a `scans.txt`, that of its R2R files, or None.
     """
-    columns = [_folder_statistics(*pair) for pair in folders.items()]
+    columns = [folder_statistics(*pair) for pair in folders.items()]
     lines = [f"{n}: {directory}" for n, directory in enumerate(folders, 1)]
     numbers = "".join(f"{n:>12}" for n in range(1, len(columns) + 1))
     lines += ["", f"{'':58}{numbers}   like R2R"]
@@ -396,7 +396,8 @@ def annotations_beside(graphs: Path) -> Path | None:
     return next((folder for folder in folders if (folder / "R2R_train.json").is_file()), None)
 
 
-def _folder_statistics(directory: Path, annotations: Path | None) -> dict[str, float]:
+def folder_statistics(directory: Path, annotations: Path | None) -> dict[str, float]:
+    """Return the statistics of the graphs of a folder, and of the R2R files of another one."""
     graphs = {scan: NavGraph.load(scan, directory) for scan in read_scans(directory)}
     if annotations is None:
         return world_statistics(graphs)

@@ -18,7 +18,7 @@ WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 
 
-LONGEST_EDGE = 5.0  # metres
+LONGEST_EDGE = 4.8  # metres
 
 
 @dataclass(frozen=True, eq=False)

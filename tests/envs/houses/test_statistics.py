@@ -7,9 +7,12 @@ import pytest
 
 from clipnav.envs.episodes.annotations import PathRecord
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.building.sets import MINI, STANDARD, HouseSet
 from clipnav.envs.houses.statistics import (
+    ROWS,
     TrigramModel,
     annotations_beside,
+    folder_statistics,
     graph_statistics,
     path_statistics,
     statistics_table,
@@ -137,3 +140,12 @@ def test_the_ranges_are_those_of_r2r(shared):
         pytest.skip(f"the navigation graphs of Matterport3D are not at {graphs}")
     annotations = shared / "data" / "r2r"
     assert "*" not in statistics_table({graphs: annotations})
+
+
+@pytest.mark.parametrize("house_set", [MINI, STANDARD], ids=lambda house_set: house_set.name)
+def test_built_in_houses_are_like_matterport3d_and_their_texts_like_r2r(house_set: HouseSet):
+    if not (house_set.connectivity_dir / "scans.txt").is_file():
+        pytest.skip(f"not built: clipnav build-houses --set {house_set.name}")
+    found = folder_statistics(house_set.connectivity_dir, house_set.data_dir)
+    outside = {row.name: found[row.name] for row in ROWS if row.cell(found[row.name])[-1] == "*"}
+    assert outside == {}
