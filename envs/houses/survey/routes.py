@@ -23,6 +23,7 @@ EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
 LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choice of a path
 TURN_WEIGHT = 0.5  # of each sharp turn of a path
 SHARP_TURN = np.radians(60)
+CANDIDATE_WEIGHT = 0.15  # of each candidate along a path, as R2R's paths rarely lead through hubs
 STAIRS_BONUS = 6.0  # of a path with stairs
 STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
 CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
@@ -138,10 +139,12 @@ class _UsageCounts:
 
 
 def _shape_cost(survey: Survey, path: tuple[int, ...]) -> float:
-    """Return the cost of the sharp turns of a path, less the bonus of stairs."""
+    """Return the cost of the sharp turns and the candidates of a path, less the bonus of stairs."""
     headings = np.array([survey.heading(here, there) for here, there in pairwise(path)])
     turns = np.abs(wrap_angle(np.diff(headings))) > SHARP_TURN
-    return TURN_WEIGHT * float(turns.sum()) - STAIRS_BONUS * _climbs(survey, path)
+    candidates = float(survey.edges[list(path[:-1])].sum())
+    cost = TURN_WEIGHT * float(turns.sum()) + CANDIDATE_WEIGHT * candidates
+    return cost - STAIRS_BONUS * _climbs(survey, path)
 
 
 def _climbs(survey: Survey, path: tuple[int, ...]) -> bool:
