@@ -122,7 +122,7 @@ def test_the_snippets_about_a_trained_run_and_its_metrics_run(monkeypatch, capsy
     ):
         exec(next(code for code in snippets(page) if code.startswith(start)), variables)
     assert capsys.readouterr().out == "1.0 0.0\n"
-    assert len(variables["columns"]["success"]) == len(variables["revisits"]) == 960
+    assert len(variables["columns"]["success"]) == len(variables["revisits"]) == 720
 
 
 def test_own_episodes_are_written_as_the_page_shows(monkeypatch, tmp_path, capsys):

@@ -69,7 +69,7 @@ def test_own_agent(run_tutorial, tiny_world):
         "own_agent.md",
         {
             'make_vec("R2R-CLIP-v0", ': f'make_vec("R2R-CLIP-v0", {arguments}, ',
-            "num_envs=960": "num_envs=8",
+            "num_envs=720": "num_envs=8",
             "num_envs=64": "num_envs=16",
             "range(240)": "range(20)",
             'score_submission("mine.json")': f'score_submission("mine.json", {rules})',

@@ -152,5 +152,5 @@ def make_recorder():
 @pytest.fixture(scope="session")
 def expert_trace(make_recorder):
     """Continuous walk of the expert."""
-    (trace,) = make_recorder("expert").record(["32000_0"])
+    (trace,) = make_recorder("expert").record(["26000_0"])
     return trace

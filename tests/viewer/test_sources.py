@@ -187,7 +187,7 @@ def test_a_continuous_run_walks_the_episode_of_the_traces_that_is_written(
         return [msgspec.structs.replace(one, agent="cma") for one in content.expert_traces()]
 
     monkeypatch.setattr(ContinuousContent, "run_traces", run_traces)
-    (trace,) = make_recorder("expert").record(["32000_1"])
+    (trace,) = make_recorder("expert").record(["26000_1"])
     write_trace(trace, tmp_path / "traces")
     run = tmp_path / "run"
     run.mkdir()
@@ -195,7 +195,7 @@ def test_a_continuous_run_walks_the_episode_of_the_traces_that_is_written(
     sources, page = (tmp_path / "traces", run), tmp_path / "page.html"
     config = VisualiseConfig(sources, environment="continuous", export=page)
     library = load_content(config).library
-    assert list(library.walks("val_unseen/32000_1")) == ["expert", "cma"]
+    assert list(library.walks("val_unseen/26000_1")) == ["expert", "cma"]
 
 
 @pytest.mark.parametrize(

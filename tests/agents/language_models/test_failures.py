@@ -46,9 +46,9 @@ def test_a_prompt_that_is_too_long_is_asked_without_earlier_pictures(houses, ser
     refused = []
 
     def answer(body):
-        if json.dumps(body).count("image_url") > 2 * 8:
+        if json.dumps(body).count("image_url") > 2 * 14:
             refused.append(body)
-            return Sent(400, {}, {"error": "At most 8 image(s) may be provided in one prompt"})
+            return Sent(400, {}, {"error": "At most 14 image(s) may be provided in one prompt"})
         return oracle(body)
 
     with serve(answer) as server:

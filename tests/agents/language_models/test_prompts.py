@@ -164,16 +164,16 @@ class TestSubsets:
         assert len(subset) == 216
         assert len(paths) == 72
         scans = Counter(episode.scan for episode in paths.values())
-        assert set(scans.values()) == {9}
+        assert set(scans.values()) == {12}
         lengths = Counter(len(episode.path) for episode in paths.values())
         assert max(lengths.values()) - min(lengths.values()) <= 6
 
-    @pytest.mark.parametrize(("count", "paths"), [(3, 3), (8, 8), (12, 8), (24, 8), (25, 9)])
+    @pytest.mark.parametrize(("count", "paths"), [(3, 3), (6, 6), (12, 6), (18, 6), (19, 7)])
     def test_small_subsets_have_as_many_buildings_as_possible(self, houses, count, paths):
         subset = balanced_subset(houses.episodes, count, 0)
         assert len(subset) == count
         assert len({episode.path_id for episode in subset}) == paths
-        assert len({episode.scan for episode in subset}) == min(count, 8)
+        assert len({episode.scan for episode in subset}) == min(count, 6)
 
     def test_small_subsets_have_all_languages(self):
         episodes = load_split("rxr", "val_unseen", features="none").episodes

@@ -154,7 +154,7 @@ def test_holding_out_all_houses_is_refused(monkeypatch, tmp_path, houses, held_o
 
 def test_more_houses_than_the_set_has_are_refused(tmp_path):
     config = PretrainConfig(set="mini", houses=33, output=tmp_path / "run")
-    with pytest.raises(ValueError, match="--houses 33: the set mini has only 32 houses"):
+    with pytest.raises(ValueError, match="--houses 33: the set mini has only 26 houses"):
         command.main(config)
     assert not (tmp_path / "run").exists()
 

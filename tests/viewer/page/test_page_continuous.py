@@ -8,7 +8,7 @@ from clipnav.viewer.site.continuous_walks import ContinuousDriver
 from clipnav.viewer.site.export import export_page
 from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT
 
-KEY = "val_unseen/32000_0"
+KEY = "val_unseen/26000_0"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from clipnav.viewer.scene.scenes import scene, storeys
 
 
 def test_a_house_is_shown_with_its_plan():
-    graph, plan = NavGraph.load("house_26"), plan_of(MINI.specs["house_26"])
+    graph, plan = NavGraph.load("house_28"), plan_of(MINI.specs["house_28"])
     shown = scene(graph, "houses")
     assert shown["storeys"] == 1
     assert {room["kind"] for room in shown["plan"]["rooms"]} == {r.kind for r in plan.rooms}

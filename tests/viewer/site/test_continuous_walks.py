@@ -8,7 +8,7 @@ from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT, ManualWalks
 from clipnav.viewer.trace import read_traces
 
-KEY = "val_unseen/32000_0"
+KEY = "val_unseen/26000_0"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_actions_are_carried_out_and_saved(make_walks, expert_trace, tmp_path):
     assert resumed.start(KEY).trace == progress.trace
     final = resumed.act(KEY, 0, 2)
     assert final.trace.ending == "stopped"
-    assert final.file == tmp_path / "you,-continuous" / "houses" / "r2r" / "32000_0.json"
+    assert final.file == tmp_path / "you,-continuous" / "houses" / "r2r" / "26000_0.json"
     assert read_traces(final.file) == [final.trace]
     with pytest.raises(ValueError, match="this walk is over"):
         resumed.act(KEY, 1, 2)
@@ -71,8 +71,8 @@ def test_nobody_takes_over_from_a_walk_of_another_kind(make_walks, library, expe
 
 
 def test_walks_of_two_episodes_do_not_disturb_each_other(make_walks, library, make_recorder):
-    library.add(make_recorder("expert").record(["32000_1"]))
-    walks, other = make_walks(), "val_unseen/32000_1"
+    library.add(make_recorder("expert").record(["26000_1"]))
+    walks, other = make_walks(), "val_unseen/26000_1"
     for key in (KEY, other):
         walks.start(key)
     for step in range(3):

@@ -74,8 +74,8 @@ class Forward:
 
 def test_a_walk_without_a_stop_is_cut_off_and_no_success(make_recorder):
     recorder = make_recorder("walker", size=2, max_episode_steps=5)
-    traces = recorder.record(["32000_0", "32000_1", "32000_2"], Forward())
-    assert [trace.instr_id for trace in traces] == ["32000_0", "32000_1", "32000_2"]
+    traces = recorder.record(["26000_0", "26000_1", "26000_2"], Forward())
+    assert [trace.instr_id for trace in traces] == ["26000_0", "26000_1", "26000_2"]
     for trace in traces:
         assert trace.ending == "cut off"
         assert [step.motion for step in trace.steps] == ["forward"] * 5 + [None]
