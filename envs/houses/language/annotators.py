@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-
 # Number of annotators of each language.
 ANNOTATORS = {"en-US": 40, "en-IN": 16, "hi-IN": 20, "te-IN": 20}
 RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
