@@ -189,11 +189,11 @@ def test_a_budget_ends_the_run_and_the_same_command_resumes_it(
         assert not results["complete"]
         assert results["tokens"]["prompt"] < 1700  # without the walk that has not ended
         sent = results["sent_in_this_run"]
-        assert (sent["requests"], sent["tokens"]["prompt"], sent["cost"]) == (20, 2000, 2.0)
+        assert (sent["requests"], sent["tokens"]["prompt"], sent["cost"]) == (18, 1800, 1.8)
         printed = capsys.readouterr().out
-        assert "Stopped: --max-requests 20 is reached" in printed
-        amount = "2000 prompt tokens (0 cached), 200 answer tokens, cost 2.0000"
-        assert f"Sent in this run: 20 requests, {amount}" in printed
+        assert "Stopped: --max-requests 18 is reached" in printed
+        amount = "1800 prompt tokens (0 cached), 180 answer tokens, cost 1.8000"
+        assert f"Sent in this run: 18 requests, {amount}" in printed
         status, experiment, _ = evaluate_with(server.url)
         assert status == 0
         bodies = [json.dumps(body) for body in server.requests]

@@ -14,7 +14,7 @@ def test_plans_distribute_images_evenly_over_houses():
     assert ids == list(range(1, 101))
     with pytest.raises(ValueError, match="--val-seen 0: must be at least 1"):
         plan_images("val_seen", HouseTasksConfig(val_seen=0))
-    with pytest.raises(ValueError, match="--houses 1: must be from 2 to 100"):
+    with pytest.raises(ValueError, match="--houses 1: must be from 2 to 92"):
         plan_images("train", HouseTasksConfig(houses=1))
 
 
