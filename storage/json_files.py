@@ -65,6 +65,14 @@ def describe_problem(error: BaseException) -> str:
     return f"field '{parent}': {problem}" if parent else problem
 
 
+def decode_part(raw: bytes | msgspec.Raw, kind: Any, place: str, remedy: str) -> Any:
+    """Decode a part of a JSON document, which errors name as `place`: its file and where in it."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{place}: {error}; {remedy}") from error
+
+
 def write_json(path: str | Path, document: Any) -> None:
     """Write a document in one line, atomically."""
     write_text(path, json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n")

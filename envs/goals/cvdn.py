@@ -14,7 +14,7 @@ import msgspec
 
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.annotations import Id, Name
-from clipnav.envs.goals.scores import GoalScores, Walked, end_scores
+from clipnav.envs.goals.scores import GoalScores, Walked, end_scores, official_efficiency
 from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
@@ -154,9 +154,8 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
         efficiency = path_efficiency(to_region[0], walked.length)
     else:
         to_end = walked.distances([getattr(goal, f"{definition}_path")[-1]])
-        scores, best = end_scores(to_end), float(to_end[0])
-        stays = float(walked.length == 0)
-        efficiency = best / max(best, walked.length) if best else stays
+        scores = end_scores(to_end)
+        efficiency = official_efficiency(float(to_end[0]), walked.length)
     return scores | {
         "spl": scores["success"] * efficiency,
         "goal_progress": float(to_region[0] - to_region[-1]),

@@ -22,7 +22,7 @@ from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_bytes
+from clipnav.storage.json_files import decode_part, read_bytes
 
 
 class _Observed(msgspec.Struct, frozen=True, gc=False):
@@ -93,18 +93,18 @@ def read_objects(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
     sources = sorted(path.glob("*.json")) if path.is_dir() else [path]
     records: list[ObjectRecord] = []
     for source in sources:
-        raw = _decoded(source, read_bytes(source, remedy), list[msgspec.Raw], "", remedy)
+        raw = decode_part(read_bytes(source, remedy), list[msgspec.Raw], f"{source}", remedy)
         if not raw:
             raise UserError(f"{source}: the file is empty; {remedy}")
-        objects = _decoded(source, raw[0], dict[str, list[Any]], "objects: ", remedy)
+        objects = decode_part(raw[0], dict[str, list[Any]], f"{source}: objects", remedy)
         for number, one in enumerate(raw[1:]):
-            item = _decoded(source, one, _Episode, f"episode {number}: ", remedy)
+            item = decode_part(one, _Episode, f"{source}: episode {number}", remedy)
             scan = Path(item.scene_id).stem
             observed: tuple[str, ...] = ()
             if objects.get(item.goals_key):
-                place = f"objects, {item.goals_key}: "
+                place = f"{source}: objects, {item.goals_key}"
                 last = msgspec.json.encode(objects[item.goals_key][-1])
-                ids = _decoded(source, last, _Observed, place, remedy)
+                ids = decode_part(last, _Observed, place, remedy)
                 observed = tuple(dict.fromkeys(ids.all_observation_viewpoint_ids))
             if (files.connectivity_dir / f"{scan}_connectivity.json").is_file():
                 graph = NavGraph.load(scan, files.connectivity_dir)
@@ -121,13 +121,6 @@ def _reachable(graph: NavGraph, start: str, goals: Sequence[str]) -> tuple[str, 
         for goal in goals
         if not known or goal not in graph or np.isfinite(graph.geodesic(start, goal))
     )
-
-
-def _decoded(source: Path, raw: Any, kind: Any, place: str, remedy: str) -> Any:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
-        raise UserError(f"{source}: {place}{error}; {remedy}") from error
 
 
 def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> dict[str, float]:

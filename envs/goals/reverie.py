@@ -16,13 +16,13 @@ from msgspec import Meta
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.annotations import Id, Name
 from clipnav.envs.episodes.annotations import Path as ViewpointPath
-from clipnav.envs.goals.scores import GoalScores, Walked
+from clipnav.envs.goals.scores import GoalScores, Walked, official_efficiency
 from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_bytes
+from clipnav.storage.json_files import decode_part, read_bytes
 from clipnav.storage.records import read_records
 
 Visible = Mapping[str, tuple[str, ...]]
@@ -143,10 +143,11 @@ def read_visible(boxes: Path, scans: set[str]) -> dict[str, dict[str, tuple[str,
     """
     viewpoints: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
-        for number, box in _decoded(source, viewpoint, raw, dict[str, _Box]).items():
+        place = f"{source}: viewpoint {viewpoint}"
+        for number, box in decode_part(raw, dict[str, _Box], place, _REMEDY).items():
             if len(box.visible_pos) != len(box.bbox2d):
                 raise UserError(
-                    f"{source}: viewpoint {viewpoint}, object {number}: {len(box.visible_pos)} "
+                    f"{place}, object {number}: {len(box.visible_pos)} "
                     f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
                 )
             # An object without views is not visible from here: a quarter of the pairs.
@@ -169,24 +170,19 @@ def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, st
             "DUET's BBoxes.json beside the annotations"
         )
     if boxes.is_file():
-        for key, objects in _decoded(boxes, "", read_bytes(boxes, _REMEDY), raw).items():
+        for key, objects in decode_part(
+            read_bytes(boxes, _REMEDY), raw, f"{boxes}", _REMEDY
+        ).items():
             scan, _, viewpoint = key.rpartition("_")
             if scan in scans:
                 yield boxes, scan, viewpoint, objects
         return
     for scan in sorted(scans):
         for file in sorted(boxes.glob(f"{scan}_*.json")):
-            for viewpoint, objects in _decoded(file, "", read_bytes(file, _REMEDY), raw).items():
+            parts = decode_part(read_bytes(file, _REMEDY), raw, f"{file}", _REMEDY)
+            for viewpoint, objects in parts.items():
                 if file.stem == f"{scan}_{viewpoint}":
                     yield file, scan, viewpoint, objects
-
-
-def _decoded(source: Path, viewpoint: str, raw: Any, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
-        place = f"viewpoint {viewpoint}: " if viewpoint else ""
-        raise UserError(f"{source}: {place}{error}; {_REMEDY}") from error
 
 
 def version(path: Path) -> str:
@@ -220,8 +216,7 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
     if definition == "with_success":
         named *= success
     if definition == "official":
-        best = walked.distances([episode.path[-1]])[0]
-        efficiency = best / max(best, length) if length or best else 1.0
+        efficiency = official_efficiency(walked.distances([episode.path[-1]])[0], length)
     else:
         efficiency = path_efficiency(walked.length_of(episode.path), length)
     return {

@@ -49,6 +49,11 @@ def end_scores(to_goal: np.ndarray, radius: float = SUCCESS_THRESHOLD) -> dict[s
     }
 
 
+def official_efficiency(ideal: float, length: float) -> float:
+    """Return `path_efficiency`, but 1 for an agent that rightly stays, as CVDN's evaluator does."""
+    return ideal / max(ideal, length) if length or ideal else 1.0
+
+
 def _no_answer(record: Mapping[str, Any]) -> Any:
     return None
 
