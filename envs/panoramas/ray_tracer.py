@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -185,12 +186,27 @@ class RayTracer:
 
     def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Return the (N,) float32 distances of `trace`, without colours."""
-        return self.first_hits(origins, directions)[0]
+        distance = np.empty(len(directions), np.float32)
+        for part, hits in self._hits(origins, directions):
+            distance[part] = np.where(hits["primID"] < 0, np.inf, hits["tfar"])
+        return distance
 
     def first_hits(
         self, origins: np.ndarray, directions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the distances (N,) float32 and objects (N,) int32 of `trace`, without colours.
+        """Return the distances (N,) float32 and objects (N,) int32 of `trace`, without colours."""
+        distance = np.empty(len(directions), np.float32)
+        object_id = np.empty(len(directions), np.int32)
+        for part, hits in self._hits(origins, directions):
+            face = hits["primID"]
+            distance[part] = np.where(face < 0, np.inf, hits["tfar"])
+            object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
+        return distance, object_id
+
+    def _hits(
+        self, origins: np.ndarray, directions: np.ndarray
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Yield the intersections of rays in chunks.
 
         Args:
             origins: (N, 3) or (3,) origins in metres.
@@ -198,15 +214,9 @@ class RayTracer:
         """
         directions = np.ascontiguousarray(directions, np.float32)
         origins = np.broadcast_to(np.asarray(origins, np.float32), directions.shape)
-        distance = np.empty(len(directions), np.float32)
-        object_id = np.empty(len(directions), np.int32)
         for start in range(0, len(directions), _CHUNK):
             part = slice(start, start + _CHUNK)
-            hits = self._intersect(origins[part], directions[part])
-            face = hits["primID"]
-            distance[part] = np.where(face < 0, np.inf, hits["tfar"])
-            object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
-        return distance, object_id
+            yield part, self._intersect(origins[part], directions[part])
 
     def occluded(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return (N,) bool, whether a surface is between points a and b, each (N, 3) in metres."""
