@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import tomllib
 import zlib
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+
+from clipnav.envs.houses.language.wording_files import load_wording
 
 # Number of annotators of each language.
 ANNOTATORS = {"en-US": 40, "en-IN": 16, "hi-IN": 20, "te-IN": 20}
@@ -21,8 +21,6 @@ RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
 RANK_POWER = 1.4  # an option is used in proportion to (its rank)^-RANK_POWER
 # Words of options that are true of straight walks only.
 STRAIGHT_WORDS = frozenset({"straight", "forward", "ahead"})
-
-_WORDING = Path(__file__).resolve().parent / "wording"
 
 Option = TypeVar("Option")
 
@@ -87,10 +85,9 @@ def annotators_of(tag: str) -> tuple[Annotator, ...]:
 
 @cache
 def _groups() -> tuple[Habits, ...]:
-    content = tomllib.loads((_WORDING / "annotators.toml").read_text(encoding="utf-8"))
     return tuple(
         Habits(**{key: _frozen(value) for key, value in group.items()})
-        for group in content.values()
+        for group in load_wording("annotators").values()
     )
 
 

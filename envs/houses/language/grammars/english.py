@@ -8,8 +8,9 @@ from functools import cache
 
 from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.language.grammar import Language, indefinite_article
-from clipnav.envs.houses.language.grammars.lexicon import load_lexicon, load_wording
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
+from clipnav.envs.houses.language.wording_files import load_wording
 
 _FEET = {2: "six", 3: "ten", 4: "twelve", 5: "fifteen", 6: "twenty", 8: "twenty-five", 9: "thirty"}
 _GROUP = re.compile(r"<(\w+)>")

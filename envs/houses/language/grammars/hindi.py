@@ -12,8 +12,9 @@ from functools import cache
 
 from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.language.grammar import Language
-from clipnav.envs.houses.language.grammars.lexicon import load_lexicon, load_wording
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.grammars.lexicon_language import lexicon_language
+from clipnav.envs.houses.language.wording_files import load_wording
 
 # Verb forms that agree with the landmark: (masculine, feminine) singular, then plural.
 _AGREEING = {

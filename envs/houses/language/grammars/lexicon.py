@@ -1,15 +1,13 @@
-"""Read the lexicons (JSON) and the wording of the languages (TOML)."""
+"""Read the lexicons of the languages (JSON)."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 LEXICON_DIR = Path(__file__).resolve().parent / "lexicons"
-WORDING_DIR = Path(__file__).resolve().parents[1] / "wording"
 
 
 @cache
@@ -22,9 +20,3 @@ def load_lexicon(name: str) -> dict[str, Any]:
     of books.
     """
     return json.loads((LEXICON_DIR / f"{name}.json").read_text(encoding="utf-8"))
-
-
-@cache
-def load_wording(name: str) -> dict[str, Any]:
-    """Read the patterns, connectives and further words of "english", "hindi" or "telugu"."""
-    return tomllib.loads((WORDING_DIR / f"{name}.toml").read_text(encoding="utf-8"))

@@ -7,7 +7,8 @@ from itertools import product
 from typing import Any
 
 from clipnav.envs.houses.language.grammar import Connectives, Language, Verb
-from clipnav.envs.houses.language.grammars.lexicon import load_lexicon, load_wording
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.wording_files import load_wording
 
 
 def lexicon_language(

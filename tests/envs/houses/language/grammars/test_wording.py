@@ -5,7 +5,8 @@ import pytest
 from clipnav.envs.houses.language.grammar import parse, pattern_fields, tokens_of
 from clipnav.envs.houses.language.grammars.english import english, noun_pairs, room_names
 from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
-from clipnav.envs.houses.language.grammars.lexicon import load_lexicon, load_wording
+from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.wording_files import load_wording
 
 
 @pytest.mark.parametrize("tag", TAGS)
