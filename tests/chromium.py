@@ -15,6 +15,11 @@ FLAGS = [
 ]
 
 
+def await_frame(page):
+    """Wait until a page has drawn its next frame."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip(

@@ -13,6 +13,7 @@ from clipnav.viewer.site.manual_walks import ManualWalks
 from clipnav.viewer.site.routes import Routes
 from clipnav.viewer.site.server import ViewerServer
 from clipnav.viewer.trace import record
+from tests.chromium import await_frame
 
 
 @contextlib.contextmanager
@@ -142,19 +143,15 @@ def _opened(page, url, episode="train/100_0", **places):
     return page
 
 
-def _await_frame(page):
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-
-
 def _heading(page):
     """Degrees; the page notes where it looks when it draws, a frame after it has turned."""
-    _await_frame(page)
+    await_frame(page)
     return float(page.locator("canvas").first.get_attribute("data-heading"))
 
 
 def _drawn(page):
     """What stands on the canvas, to be compared."""
-    _await_frame(page)
+    await_frame(page)
     return page.evaluate("() => document.querySelector('canvas').toDataURL()")
 
 

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from tests.chromium import await_frame
+
 # Notes in the page how its panorama looks while it moves.
 WATCH = """() => {
   const view = document.querySelector(".view"), canvas = view.querySelector("canvas");
@@ -145,7 +147,7 @@ def test_speed_and_loop_are_remembered(page, url, opened):
 
 def pixels(page):
     """Red, green and blue of what stands on the canvas."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    await_frame(page)
     data = page.evaluate(
         """() => {
           const canvas = document.querySelector("canvas");
