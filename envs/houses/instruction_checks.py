@@ -84,9 +84,9 @@ def check_texts(
     sight, routes = Sight(survey), Routes.of(survey)
     indices = {name: number for number, name in enumerate(survey.viewpoints)}
     paths = [tuple(indices[viewpoint] for viewpoint in record["path"]) for record in records]
+    is_near = routes.lengths <= SUCCESS_THRESHOLD
     checks = []
     for number, (record, path) in enumerate(zip(records, paths, strict=True)):
-        is_near = routes.lengths <= SUCCESS_THRESHOLD
         following = [*range(number + 1, len(records)), *range(number)]
         others = [other for other in following if not is_near[path[-1], paths[other][-1]]]
         for kind, tag, text in _texts(record):

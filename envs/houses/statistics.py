@@ -22,6 +22,8 @@ from clipnav.connectivity import read_scans
 from clipnav.envs.episodes.annotations import PathRecord
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.houses.graph.viewpoints import is_shortcut
+from clipnav.envs.houses.survey.routes import CLIMB
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
 
@@ -30,7 +32,6 @@ Graphs = Mapping[str, NavGraph]
 SHORTCUT_ANGLE = math.radians(15)  # between an edge and a viewpoint that it passes
 VIEW = math.radians(30)  # between neighbouring ones of the 36 views of a panorama
 STAIR_RISE = 0.3  # metres between the ends of an edge on stairs
-CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
 BIG_TURN = 45.0  # degrees; people mention the side of larger turns
 SUCCESS = 3.0  # metres
 TEXTS = 7680  # training texts of the language model; perplexities depend on their number
@@ -150,16 +151,8 @@ def _shortcuts(graph: NavGraph) -> np.ndarray:
     """Return which directed edges (M,) pass a neighbour of both ends, as seen from both ends."""
     steps = graph.positions[None] - graph.positions[:, None]
     gaps = np.linalg.norm(steps, axis=2)
-    limit, passes = math.cos(SHORTCUT_ANGLE), []
-    for here, there in graph.edges.T:
-        between = graph.adjacency[here] & graph.adjacency[there]
-        between &= (gaps[here] < gaps[here, there]) & (gaps[there] < gaps[here, there])
-        others = np.flatnonzero(between)
-        from_here = steps[here, others] @ steps[here, there] / gaps[here, others]
-        from_there = steps[there, others] @ steps[there, here] / gaps[there, others]
-        cosine = np.minimum(from_here, from_there) / gaps[here, there]
-        passes.append((cosine > limit).any())
-    return np.array(passes)
+    known = steps, gaps, graph.adjacency, SHORTCUT_ANGLE
+    return np.array([is_shortcut(here, there, *known) for here, there in graph.edges.T])
 
 
 def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, float]:

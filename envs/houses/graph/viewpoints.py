@@ -276,14 +276,27 @@ def without_shortcuts(eyes: np.ndarray, edges: np.ndarray) -> np.ndarray:
     edges = edges.copy()
     pairs = np.argwhere(np.triu(edges))
     for i, j in pairs[np.argsort(-gaps[tuple(pairs.T)], kind="stable")]:
-        length = gaps[i, j]
-        between = edges[i] & edges[j] & (gaps[i] < length) & (gaps[j] < length)
-        others = np.flatnonzero(between)
-        from_i = steps[i, others] @ steps[i, j] / gaps[i, others]
-        from_j = steps[j, others] @ steps[j, i] / gaps[j, others]
-        if (np.minimum(from_i, from_j) > length * np.cos(SHORTCUT_ANGLE)).any():
+        if is_shortcut(i, j, steps, gaps, edges, SHORTCUT_ANGLE):
             edges[i, j] = edges[j, i] = False
     return edges
+
+
+def is_shortcut(
+    i: int, j: int, steps: np.ndarray, gaps: np.ndarray, edges: np.ndarray, angle: float
+) -> bool:
+    """Return whether the edge between cameras i and j passes a neighbour of both, see above.
+
+    Args:
+        steps: (N, N, 3) metres from each camera to each.
+        gaps: (N, N) their lengths.
+        edges: (N, N) bool.
+        angle: Largest angle in radians between the edge and the neighbour.
+    """
+    length = gaps[i, j]
+    others = np.flatnonzero(edges[i] & edges[j] & (gaps[i] < length) & (gaps[j] < length))
+    from_i = steps[i, others] @ steps[i, j] / gaps[i, others]
+    from_j = steps[j, others] @ steps[j, i] / gaps[j, others]
+    return bool((np.minimum(from_i, from_j) > length * np.cos(angle)).any())
 
 
 def _without_dead_ends(edges: np.ndarray, rooms: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.landmarks import NOTICED, NOUNS
 from clipnav.envs.houses.survey.visibility import Survey
 
-# Noun and weight of each category. Long instructions mention more categories than short ones.
+# Noun and weight of each category that texts mention: furniture, parts of rooms and small things.
 SPOKEN_NOUNS: dict[str, tuple[str, float]] = {
     **NOUNS,
     "door": ("door", 0.25),

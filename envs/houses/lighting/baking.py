@@ -86,24 +86,23 @@ class Surfels:
         received = np.zeros((len(self), 3), np.float32)
         share = (light.power / (np.pi * len(light.points))).astype(np.float32)
         # Most surfaces are in other rooms: those that see none of every third point see no other.
-        first = np.arange(len(light.points)) % 3 == 0
+        is_first = np.arange(len(light.points)) % 3 == 0
         sees, rows = np.zeros(len(self), bool), np.arange(len(self))
-        for k in (*np.flatnonzero(first), *np.flatnonzero(~first)):
-            if not first[k] and len(rows) == len(self):
-                rows = np.flatnonzero(sees)
-            point, facing = (a[k].astype(np.float32) for a in (light.points, light.normals))
+        for chosen in (is_first, ~is_first):
             origins, normals = self._origins[rows], self._normals[rows]
-            towards = point - origins
-            squared = np.maximum(np.einsum("ij,ij->i", towards, towards), 1e-9)
-            incoming = np.einsum("ij,ij->i", towards, normals)
-            outgoing = -towards @ facing
-            amount = incoming * outgoing / squared / np.maximum(squared, _NEAREST)
-            lit = np.flatnonzero((incoming > 0) & (outgoing > 0) & (amount > _NEGLIGIBLE))
-            ends = np.broadcast_to(point, (len(lit), 3))
-            lit = lit[~segments_occluded(self._embree, origins[lit], ends)]
-            colour = _sky(towards[lit, 2] / np.sqrt(squared[lit])) if light.is_sky else 1.0
-            received[rows[lit]] += amount[lit, None] * share * colour
-            sees[rows[lit]] = True
+            for point, facing in zip(light.points[chosen], light.normals[chosen], strict=True):
+                towards = point.astype(np.float32) - origins
+                squared = np.maximum(np.einsum("ij,ij->i", towards, towards), 1e-9)
+                incoming = np.einsum("ij,ij->i", towards, normals)
+                outgoing = -towards @ facing.astype(np.float32)
+                amount = incoming * outgoing / squared / np.maximum(squared, _NEAREST)
+                lit = np.flatnonzero((incoming > 0) & (outgoing > 0) & (amount > _NEGLIGIBLE))
+                ends = np.broadcast_to(point.astype(np.float32), (len(lit), 3))
+                lit = lit[~segments_occluded(self._embree, origins[lit], ends)]
+                colour = _sky(towards[lit, 2] / np.sqrt(squared[lit])) if light.is_sky else 1.0
+                received[rows[lit]] += amount[lit, None] * share * colour
+                sees[rows[lit]] = True
+            rows = np.flatnonzero(sees)
         return received
 
     def gather(self, rng: np.random.Generator, rays: int) -> Surroundings:

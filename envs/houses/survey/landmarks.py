@@ -1,8 +1,7 @@
 """Objects that instructions mention: their nouns, and how readily people mention them."""
 
 DULL_COLOURS = ("brown", "white", "grey", "beige")  # common colours, mentioned less often
-# Noun and weight of each category. Short instructions never mention other categories: they are in
-# every room (walls, curtains, lights) or hard to distinguish from adjacent objects.
+# Noun and weight of each category of furniture.
 NOUNS: dict[str, tuple[str, float]] = {
     "bed": ("bed", 1.0),
     "nightstand": ("nightstand", 0.4),

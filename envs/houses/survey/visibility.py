@@ -98,11 +98,6 @@ class Survey:
         return np.array([thing.category for thing in self.objects])
 
     @cached_property
-    def of_category(self) -> dict[str, np.ndarray]:
-        """The objects of each category that the house contains: (N,) bool."""
-        return {str(category): self.categories == category for category in set(self.categories)}
-
-    @cached_property
     def colours(self) -> np.ndarray:
         """Colours of the objects: (N,) strings."""
         return np.array([thing.colour for thing in self.objects])
