@@ -73,6 +73,16 @@ class PanoramaEncoder(FeatureInput):
         self.layers = nn.ModuleList(_layer(config) for _ in range(config.panorama_layers))
         self.final_norm = nn.LayerNorm(width, EPS)
 
+    def embed(self, inputs: PanoramaInputs) -> Tensor:
+        """Return the sum (P, V, d) of the embeddings of features, directions and types."""
+        x = self.directions_norm(self.directions(inputs.directions))
+        if inputs.features.shape[2]:
+            features = self.prepared(inputs.features, inputs.dropout)
+            if inputs.hidden is not None:
+                features = features.masked_fill(inputs.hidden[..., None], 0.0)
+            x = x + self.features_norm(self.features(features))
+        return x + self.types(inputs.types) + self.type_embedding
+
     def forward(self, inputs: PanoramaInputs) -> tuple[Tensor, Tensor]:
         """Encode panoramas.
 
@@ -80,13 +90,7 @@ class PanoramaEncoder(FeatureInput):
             tokens: (P, V, d); arbitrary on padding.
             means: (P, d) mean over the tokens of each panorama.
         """
-        x = self.directions_norm(self.directions(inputs.directions))
-        if inputs.features.shape[2]:
-            features = self.prepared(inputs.features, inputs.dropout)
-            if inputs.hidden is not None:
-                features = features.masked_fill(inputs.hidden[..., None], 0.0)
-            x = x + self.features_norm(self.features(features))
-        x = self.dropout(self.norm(x + self.types(inputs.types) + self.type_embedding))
+        x = self.dropout(self.norm(self.embed(inputs)))
         padding = ~inputs.mask
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=padding)
