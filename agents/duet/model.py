@@ -17,6 +17,7 @@ from clipnav.agents.transformer.layers import (
     ScoreHead,
     padding_bias,
 )
+from clipnav.agents.transformer.settings import TransformerConfig
 from clipnav.agents.transformer.text import (
     PretrainedTextEncoder,
     TextStates,
@@ -56,7 +57,7 @@ class PanoramaEncoder(FeatureInput):
     """Transformer over the views of a viewpoint."""
 
     def __init__(
-        self, config: MapTransformerConfig, feature_size: int, views: ViewEncoder | None = None
+        self, config: TransformerConfig, feature_size: int, views: ViewEncoder | None = None
     ) -> None:
         super().__init__(config, feature_size, views)
         width = config.hidden_size
@@ -99,7 +100,7 @@ class PanoramaEncoder(FeatureInput):
         return x, (weights[:, None] @ x)[:, 0]
 
 
-def _layer(config: MapTransformerConfig) -> nn.TransformerEncoderLayer:
+def _layer(config: TransformerConfig) -> nn.TransformerEncoderLayer:
     """Build a layer that normalises before each part."""
     return nn.TransformerEncoderLayer(
         config.hidden_size,
@@ -199,7 +200,7 @@ class Scores(NamedTuple):
 class GlobalBranch(nn.Module):
     """Coarse branch: map nodes that attend to the text and, aware of distances, to each other."""
 
-    def __init__(self, config: MapTransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.position = nn.Linear(_NODE_POSITION, width)

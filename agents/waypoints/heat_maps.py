@@ -6,7 +6,7 @@ Environments for Vision-and-Language Navigation" (CVPR 2022): wz0919/waypoint-pr
 YicongHong/Discrete-Continuous-VLN 2aa38fa.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,9 @@ FULL_SCORE = 10.0  # of a target
 _NEAR_ANGLES, _NEAR_DISTANCES = 5, 7  # bins around a peak that it suppresses
 _SPREAD = (1, 2)  # bins of angle and distance, of the Gaussian around a target
 _LEAST_PEAK = 7.5  # of a map whose place is used
+_VIEW_ANGLES = ANGLES // 12  # angle bins of a view
+
+Peak = tuple[int, int]  # angle bin and distance bin
 
 
 def count_open_bins(free: np.ndarray) -> np.ndarray:
@@ -92,7 +95,7 @@ def make_target(
     return Target(heat, kept) if heat.max() >= _LEAST_PEAK else None
 
 
-def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> list[tuple[int, int]]:
+def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> list[Peak]:
     """Return up to five peaks (angle bin, distance bin) of a heat map (120, 12), the highest first.
 
     Each peak suppresses the cells around it. With "circular" these are 5 angle bins, on the circle,
@@ -108,7 +111,7 @@ def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> lis
     rows, columns = np.arange(ANGLES), np.arange(DISTANCES)
     if suppression == "published":
         heat, rows = np.concatenate([heat[-1:], heat, heat[:1]]), np.arange(ANGLES + 2)
-    peaks: list[tuple[int, int]] = []
+    peaks: list[Peak] = []
     for _ in range(MOST_WAYPOINTS):
         index = int(heat.argmax())
         row, column = divmod(index, DISTANCES)
@@ -127,10 +130,36 @@ def find_peaks(logits: np.ndarray, suppression: Suppression = "circular") -> lis
     return [peak for peak in peaks if 0 <= peak[0] < ANGLES]
 
 
+def resample(
+    logits: np.ndarray, peaks: Sequence[Peak], rng: np.random.Generator, rule: TargetRule
+) -> list[Peak]:
+    """Replace each peak by a sample of the softmax over its view, an augmentation of ETPNav.
+
+    A view has ten angle bins, five before and four after its middle. "published" takes the bins -5
+    to 4 of the view ahead for the bins 0 to 9.
+    """
+    half = _VIEW_ANGLES // 2
+    sampled = []
+    for angle, _ in peaks:
+        first = (angle + half) // _VIEW_ANGLES * _VIEW_ANGLES % ANGLES - half
+        block = logits[np.arange(first, first + _VIEW_ANGLES) % ANGLES].ravel().astype(float)
+        chances = np.exp(block - block.max())
+        cell = int(rng.choice(len(chances), p=chances / chances.sum()))
+        if rule == "published" and first < 0:
+            first = 0
+        sampled.append(((first + cell // DISTANCES) % ANGLES, cell % DISTANCES))
+    return sampled
+
+
+def polar(peaks: Iterable[Peak]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the angles (K,) in radians, ascending, and the distances (K,) in metres of peaks."""
+    cells = np.array(sorted(set(peaks)))
+    return cells[:, 0] * ANGLE_STEP, (cells[:, 1] + 1) * DISTANCE_STEP
+
+
 def candidates(logits: np.ndarray, suppression: Suppression) -> tuple[np.ndarray, np.ndarray]:
     """Return the angles (K,) in radians and the distances (K,) in metres of the peaks of a map."""
-    peaks = np.array(sorted(set(find_peaks(logits, suppression))))
-    return peaks[:, 0] * ANGLE_STEP, (peaks[:, 1] + 1) * DISTANCE_STEP
+    return polar(find_peaks(logits, suppression))
 
 
 def _points(angles: np.ndarray, distances: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from clipnav.agents.waypoints.heat_maps import (
     find_peaks,
     make_target,
     measures,
+    resample,
     summarise_measures,
 )
 from clipnav.envs.continuous.floor import ContinuousFloor
@@ -46,6 +47,14 @@ def test_peaks_are_the_recorded_ones(golden_systems):
         expected = np.array(case["published"]["angles_ccw"])
         np.testing.assert_allclose((-angles - expected + 1e-5) % (2 * np.pi), 1e-5, atol=1e-5)
         np.testing.assert_array_equal(distances, case["published"]["distances"])
+
+
+def test_resampled_peaks_are_the_recorded_ones(golden_systems):
+    for case in read(golden_systems / "waypoint_nms.json.gz")["augmentation"]:
+        picked = [tuple(pick) for pick in case["picked"]]
+        for rule, name in (("published", "published"), ("intended", "right")):
+            sampled = resample(heat_map(case), picked, np.random.default_rng(0), rule)
+            assert sampled == [tuple(pick) for pick in case[name]]
 
 
 def test_only_circular_suppression_wraps_around_the_angles():

@@ -1,0 +1,1 @@
+"""ETPNav: a map agent that plans over ghost nodes in continuous space."""

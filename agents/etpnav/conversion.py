@@ -1,0 +1,51 @@
+"""Weights of other models for ETPNav: its published checkpoints, and runs of map agents.
+
+Reads the state dictionaries of `vlnce_baselines/models/etp/vilmodel_cmt.py: GlocalTextPathNavCMT`
+(ETPNav 8dec13a), with the prefixes of the training programs, and of its pre-training. Files are
+read without running code that they contain.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from clipnav.agents.transformer.released import Renaming, renamed
+
+_PARTS: tuple[Renaming, ...] = (
+    (r"^lang_encoder\.layer\.", "text.layers."),
+    (r"^img_embeddings\.img_linear\.", "panorama.features."),
+    (r"^img_embeddings\.img_layer_norm\.", "panorama.features_norm."),
+    (r"^img_embeddings\.dep_linear\.", "panorama.depth."),
+    (r"^img_embeddings\.dep_layer_norm\.", "panorama.depth_norm."),
+    (r"^img_embeddings\.loc_linear\.", "panorama.directions."),
+    (r"^img_embeddings\.loc_layer_norm\.", "panorama.directions_norm."),
+    (r"^img_embeddings\.nav_type_embedding\.", "panorama.types."),
+    (r"^img_embeddings\.layer_norm\.", "panorama.norm."),
+    (r"^img_embeddings\.pano_encoder\.norm\.", "panorama.final_norm."),
+    (r"^img_embeddings\.pano_encoder\.layers\.", "panorama.layers."),
+    (r"^global_encoder\.gmap_pos_embeddings\.0\.", "global_branch.position."),
+    (r"^global_encoder\.gmap_pos_embeddings\.1\.", "global_branch.position_norm."),
+    (r"^global_encoder\.gmap_step_embeddings\.", "global_branch.steps."),
+    (r"^global_encoder\.sprel_linear\.", "global_branch.distance."),
+    (r"^global_encoder\.encoder\.x_layers\.(\d+)\.lang_", r"global_text.\1.lang_"),
+    (r"^global_encoder\.encoder\.x_layers\.", "global_branch.layers."),
+    (r"^global_sap_head\.net\.0\.", "head.inner."),
+    (r"^global_sap_head\.net\.2\.", "head.norm."),
+    (r"^global_sap_head\.net\.[34]\.", "head.outer."),
+)
+_AGENT = (
+    "vln_bert."  # part of the names of the transformer's weights in checkpoints of the training
+)
+# Weights of the pre-training outside the network, and of layers that do not compute anything.
+_UNUSED = ("mlm_head.", "global_text.", "image_classifier.")
+
+
+def convert_etpnav(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of ETPNav to those of `EtpNavNetwork`.
+
+    A checkpoint of the training also contains its encoders of pictures, which are left out. BERT's
+    table of token types is split into the text's and the panorama's.
+    """
+    inner = {n.rpartition(_AGENT)[2]: w for n, w in weights.items() if _AGENT in n}
+    converted = renamed(inner or weights, _PARTS, "panorama.type_embedding")
+    return {name: one for name, one in converted.items() if not name.startswith(_UNUSED)}
