@@ -1,0 +1,188 @@
+"""Entrants: the agents that the bench runs, their digests, and what they are allowed to read."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Literal, NoReturn, cast
+
+import numpy as np
+
+from clipnav.agents.acting.rollout import Agent
+from clipnav.agents.specs import AgentSpec, agent_spec
+from clipnav.bench.suites import digest_of
+from clipnav.envs.base.vector_env import Observation
+from clipnav.storage import file_sha256
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import CONFIG, folder_name
+
+# Files of a run that do not change how it acts.
+_LOGS = ("trainer.pt", "metrics.jsonl", "results.json", "scores.json", "README.md")
+_LOG_SUFFIXES = (".lock", ".log", ".png", ".svg", ".pyc")
+
+
+class RuleError(UserError):
+    """An agent read something that the suite does not allow."""
+
+
+@dataclass(frozen=True)
+class BenchTask:
+    """What an agent of another package knows before its first step.
+
+    Attributes:
+        name: Name of the part of the suite, such as "r2r/val_unseen".
+        num_actions: Number of actions; 0 stops.
+        num_envs: Number of rows of a batch.
+        max_steps: Number of actions after which a walk is cut off.
+        vocabulary: Words by token id.
+        observation_space: Space of the observations of a batch.
+        angle_feature_size: Number of last entries of a feature that are its direction.
+    """
+
+    name: str
+    num_actions: int
+    num_envs: int
+    max_steps: int
+    vocabulary: tuple[str, ...]
+    observation_space: Any
+    angle_feature_size: int
+
+
+MakeAgent = Callable[[BenchTask, int], Agent]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An agent that enters the bench.
+
+    Attributes:
+        text: As it was given: a run's folder, package.module:NAME or vlm:URL.
+        kind: "run" for a run of clipnav, "package" for a function of another package, "vlm" for a
+            model behind a server.
+        digest: SHA-256 of the files of the agent, or of the address and name of a model.
+        run: Folder of the run.
+        row: Row of the agent of a run, named as package.module:SPEC@RUN.
+        make: Function that makes the agent of a package.
+        url: Address of the server.
+    """
+
+    text: str
+    kind: Literal["run", "package", "vlm"]
+    digest: str
+    run: Path | None = None
+    row: AgentSpec | None = None
+    make: MakeAgent | None = None
+    url: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name in results unless --name gives one."""
+        if self.run is not None:
+            return folder_name(self.run)
+        return self.text.rpartition(":")[2] if self.kind == "package" else self.text
+
+
+def entrant_of(text: str, model: str | None = None) -> Entrant:
+    """Return the agent that --agent names.
+
+    Args:
+        text: RUN, package.module:NAME, package.module:SPEC@RUN or vlm:URL.
+        model: Name of the model on the server.
+    """
+    if text.startswith("vlm:"):
+        url = text.removeprefix("vlm:")
+        if not model:
+            raise UserError(f"--agent {text}: name the model on the server with --model")
+        return Entrant(f"vlm:{url}", "vlm", digest_of({"url": url, "model": model}), url=url)
+    if Path(text).exists():
+        return Entrant(text, "run", run_digest(Path(text)), run=Path(text))
+    name, at, run = text.partition("@")
+    module, colon, _ = name.partition(":")
+    if not colon:
+        raise FileNotFoundError(
+            f"--agent {text}: no such run; name the folder of a run, package.module:NAME or vlm:URL"
+        )
+    try:
+        found = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"--agent {text}: cannot be imported ({error})") from error
+    package = package_digest(module)
+    if isinstance(found, AgentSpec):
+        if not at:
+            raise UserError(f"--agent {text}: is a row; name its run, too: {name}@RUN")
+        digest = digest_of([package, run_digest(Path(run))])
+        return Entrant(text, "run", digest, run=Path(run), row=agent_spec(name))
+    if not callable(found):
+        raise UserError(f"--agent {text}: is neither an AgentSpec nor a function of task and seed")
+    return Entrant(text, "package", package, make=cast(MakeAgent, found))
+
+
+def run_digest(run: Path) -> str:
+    """Return the SHA-256 of the files of a run that determine how it acts."""
+    if not (run / CONFIG).is_file():
+        raise FileNotFoundError(f"{run}: is not a run, it has no {CONFIG}; name a run's folder")
+    return _files_digest(run, lambda path: path.name not in _LOGS and "tfevents" not in path.name)
+
+
+def package_digest(module: str) -> str:
+    """Return the SHA-256 of all files of the top-level package of a module."""
+    package = resolve_name(module.partition(".")[0])
+    if not getattr(package, "__path__", None):
+        return file_sha256(package.__file__)
+    return _files_digest(Path(next(iter(package.__path__))), lambda path: True)
+
+
+def _files_digest(folder: Path, counts: Callable[[Path], bool]) -> str:
+    digest = hashlib.sha256()
+    for path in _files(folder):
+        if counts(path):
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{name}\n{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and path.suffix not in _LOG_SUFFIXES and not hidden:
+            yield path
+
+
+class Allowed(dict[str, Any]):
+    """The entries that an agent may read; reading another one breaks the rules of the suite."""
+
+    def __init__(self, entries: dict[str, Any], kind: str) -> None:
+        super().__init__(entries)
+        self._kind = kind
+
+    def __missing__(self, name: str) -> NoReturn:
+        known = ", ".join(self) or "nothing"
+        raise RuleError(
+            f"the agent reads {self._kind}[{name!r}], which the suite does not allow; it may read "
+            f"{known} of the {self._kind}"
+        )
+
+
+class GuardedAgent:
+    """Agent that gets nothing but what a suite allows."""
+
+    def __init__(
+        self, agent: Agent, observation: tuple[str, ...], info: tuple[str, ...] = ()
+    ) -> None:
+        self._agent, self._observation, self._info = agent, observation, info
+        self.loaded_for = getattr(agent, "loaded_for", None)
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Start episodes."""
+        self._agent.begin(*self._allowed(observation, info), live)
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Return the actions of the agent."""
+        return self._agent.act(*self._allowed(observation, info), live)
+
+    def _allowed(self, observation: Observation, info: dict[str, Any]) -> tuple[Allowed, Allowed]:
+        return (
+            Allowed({name: observation[name] for name in self._observation}, "observation"),
+            Allowed({name: info[name] for name in self._info}, "info"),
+        )

@@ -1,0 +1,123 @@
+"""Running a suite: every part with every seed of an agent, into one result file."""
+
+import platform
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clipnav.bench.entrants import Entrant
+from clipnav.bench.kinds import KINDS, RunOptions
+from clipnav.bench.results import (
+    FORMAT,
+    AgentRecord,
+    PartRecord,
+    Result,
+    SeedRecord,
+    SuiteRecord,
+    package_versions,
+    part_record,
+    rounded,
+    write_result,
+)
+from clipnav.bench.suites import Place, Suite, check_world_version, suite_digest
+from clipnav.envs.metrics import aligned
+from clipnav.experiments.records import machine
+from clipnav.storage.errors import UserError
+
+_POWERCAP = Path("/sys/class/powercap")
+
+
+class EnergyMeter:
+    """Energy that the processors have used since it was made, as RAPL counts it in microjoules."""
+
+    def __init__(self, folder: Path = _POWERCAP) -> None:
+        zones = sorted(folder.glob("intel-rapl:[0-9]*"))
+        self._zones = [zone for zone in zones if zone.name.count(":") == 1]  # not their parts
+        self._start = [self._read(zone / "energy_uj") for zone in self._zones]
+
+    def joules(self) -> float | None:
+        """Return the joules, None if a counter cannot be read (most systems ask for root)."""
+        total = 0
+        for zone, start in zip(self._zones, self._start, strict=True):
+            end, most = (self._read(zone / name) for name in ("energy_uj", "max_energy_range_uj"))
+            if start is None or end is None:
+                return None
+            total += end - start if end >= start else end - start + (most or 0)
+        return total / 1e6 if self._zones else None
+
+    @staticmethod
+    def _read(path: Path) -> int | None:
+        try:
+            return int(path.read_text())
+        except (OSError, ValueError):
+            return None
+
+
+def run_suite(
+    suite: Suite,
+    place: Place,
+    entrants: Sequence[Entrant],
+    options: RunOptions,
+    output: Path,
+    name: str | None = None,
+    note: str = "",
+) -> Result:
+    """Run agents, which are one agent with several seeds, and write their result.
+
+    Raises:
+        RuleError: An agent reads what the suite does not allow. Nothing is written.
+        UserError: Data or agents do not fit the suite.
+    """
+    check_world_version(suite)
+    kinds = {entrant.kind for entrant in entrants}
+    if len(kinds) > 1:
+        raise UserError("--agent: name runs that differ in their seed, or one other agent")
+    (kind,) = kinds
+    if kind != "run" and len(entrants) > 1:
+        raise UserError("--agent: name one agent; the suite says with which seeds it walks")
+    date, started, meter = datetime.now(UTC), time.perf_counter(), EnergyMeter()
+    if kind == "run":
+        seeds = list(enumerate(entrants))
+    else:
+        seeds = [(seed, entrants[0]) for seed in suite.seeds]
+    parts: dict[str, PartRecord] = {}
+    for part in suite.parts:
+        loaded = KINDS[part.kind].part("load")(part, place)
+        records = []
+        for seed, entrant in seeds:
+            walked = KINDS[part.kind].part("walk")(suite, loaded, entrant, seed, options)
+            scores, usage = rounded(walked.scores), dict(walked.usage)
+            records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
+        parts[part.name] = part_record(suite, loaded, records)
+    hardware = {key: value for key, value in machine().items() if key not in package_versions()}
+    hardware.pop("python", None)
+    result = Result(
+        format=FORMAT,
+        suite=SuiteRecord(suite.name, suite.version, suite_digest(suite)),
+        world={"name": suite.world, "version": suite.world_version},
+        agent=AgentRecord(
+            name or entrants[0].name, kind, tuple(entrant.digest for entrant in entrants), note
+        ),
+        parts=parts,
+        versions={"python": platform.python_version(), **package_versions()},
+        machine={**hardware, "device": options.device},
+        date=date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        seconds=round(time.perf_counter() - started, 3),
+        energy_joules=meter.joules(),
+    )
+    return write_result(output, result)
+
+
+def result_table(result: Result, suite: Suite) -> str:
+    """Return the figures of a result as an aligned table."""
+    rows = [["part", "metric", "mean", "over paths", "over seeds", "seeds"]]
+    for part in suite.parts:
+        record = result.parts[part.name]
+        for name, figure in record.figures.items():
+            bounds = [
+                "-" if low is None else f"[{low:.3f}, {high:.3f}]"
+                for low, high in (figure.paths, figure.seeds)
+            ]
+            rows.append([part.name, name, f"{figure.mean:.3f}", *bounds, str(len(record.seeds))])
+    return aligned(rows, texts=2)

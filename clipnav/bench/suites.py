@@ -1,0 +1,190 @@
+"""Suites: what is measured, in which world, under which limits; frozen by a digest.
+
+A suite is a file `suites/NAME@VERSION.toml`. A released suite never changes: a correction is a new
+version. `clipnav bench suites` prints all of them with their digests.
+"""
+
+import gzip
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from clipnav.envs.houses.building.house import GENERATOR_VERSION
+from clipnav.envs.worlds import World, WorldFiles, world_files
+from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.storage.json_files import describe_problem
+
+FOLDER = Path(__file__).with_name("suites")
+Kind = Literal["graph", "continuous", "model", "answers"]
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an agent may read; everything else is refused when it is read.
+
+    Attributes:
+        observe: Observation of agents of other packages: "features", "rgb", ...
+        observation: Entries of the observation that they get.
+        indices: Entries that the agents of clipnav get, which gather the features of viewpoints
+            themselves.
+        info: Entries of the info that agents of other packages get.
+        run_info: Entries of the info that the agents of clipnav get.
+    """
+
+    observe: str = "features"
+    observation: tuple[str, ...] = (
+        *("instruction", "panorama", "candidates", "action_mask", "heading", "elevation"),
+    )
+    indices: tuple[str, ...] = (
+        *("instruction", "viewpoint", "view", "candidate_view"),
+        *("action_mask", "heading", "elevation"),
+    )
+    info: tuple[str, ...] = ("instruction", "viewpoint", "candidates")
+    run_info: tuple[str, ...] = ("scan",)
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Part of a suite: one split of one dataset.
+
+    Attributes:
+        name: Name in results, such as "r2r/val_unseen".
+        kind: What is judged: walks on graphs, continuous walks, walks of a model, or answers.
+        dataset: Dataset or task.
+        split: Split.
+        metrics: Metrics of the results by short name; the first one ranks.
+        max_steps: Number of actions after which a walk is cut off.
+        episodes: Number of episodes, a balanced subset; None for all.
+        data_sha256: Digest of graphs and annotations, see `data_digest`; "" in rounds, whose
+            houses do not exist when they are sealed.
+        options: Further options of the kind.
+    """
+
+    name: str
+    kind: Kind
+    dataset: str
+    split: str
+    metrics: tuple[str, ...]
+    max_steps: int = 0
+    episodes: int | None = None
+    data_sha256: str = ""
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A frozen set of tasks.
+
+    Attributes:
+        name: Name.
+        version: Version, from 1.
+        title: Description in one sentence.
+        world: World of all parts.
+        world_version: Version of the generator of the houses.
+        seeds: Seeds of agents of other packages; runs count as one seed each.
+        cluster: What the intervals over paths draw together: all paths of a building, or each path
+            by itself.
+        rules: What an agent may read.
+        parts: Parts.
+        prices: Limits of cost, and prices of a million tokens where the command line names none.
+    """
+
+    name: str
+    version: int
+    title: str
+    world: World
+    world_version: int
+    parts: tuple[Part, ...]
+    seeds: tuple[int, ...] = (0,)
+    cluster: Literal["building", "path"] = "building"
+    rules: Rules = Rules()
+    prices: dict[str, float] = msgspec.field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """NAME@VERSION."""
+        return f"{self.name}@{self.version}"
+
+    def part(self, name: str) -> Part | None:
+        """Return a part by its name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the world of a suite lies: the arguments of `clipnav.world_files`, and its features."""
+
+    world: World
+    data_dir: Path | None = None
+    features: Path | None = None
+
+    @property
+    def files(self) -> WorldFiles:
+        """Files of the world."""
+        return world_files(self.world, self.data_dir)
+
+
+def suite_names() -> list[str]:
+    """Return NAME@VERSION of all suites."""
+    return sorted(path.stem for path in FOLDER.glob("*@*.toml"))
+
+
+def load_suite(label: str) -> Suite:
+    """Read a suite by NAME@VERSION."""
+    path = FOLDER / f"{label}.toml"
+    if label not in suite_names():
+        raise UnknownNameError(f"{label}: no such suite; choose one of {', '.join(suite_names())}")
+    return parse_suite(path.read_text("utf-8"), path)
+
+
+def parse_suite(text: str, source: Path) -> Suite:
+    """Return the suite that a TOML text describes, in a world of this version."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Suite)
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{source}: {describe_problem(error)}; correct the suite") from error
+
+
+def check_world_version(suite: Suite) -> None:
+    """Refuse a suite of other houses than those that this version of clipnav builds."""
+    if suite.world_version != GENERATOR_VERSION:
+        raise UserError(
+            f"{suite.label}: is for version {suite.world_version} of the houses, but this clipnav "
+            f"builds version {GENERATOR_VERSION}; choose another version of the suite or of clipnav"
+        )
+
+
+def suite_digest(suite: Suite) -> str:
+    """Return the SHA-256 of everything that a suite says."""
+    return digest_of(msgspec.to_builtins(suite))
+
+
+def digest_of(document: Any) -> str:
+    """Return the SHA-256 of a JSON document, independent of the order of its keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def data_digest(files: WorldFiles, dataset: str, split: str, scans: list[str]) -> str:
+    """Return the SHA-256 of the annotations of a split and of the graphs of its buildings.
+
+    Pictures and features are not part of it: their last digits depend on the processor.
+    """
+    digest = hashlib.sha256()
+    path = files.annotations(dataset, split)
+    raw = path.read_bytes()
+    digest.update(hashlib.sha256(gzip.decompress(raw) if path.suffix == ".gz" else raw).digest())
+    for scan in sorted(scans):
+        graph = (files.connectivity_dir / f"{scan}_connectivity.json").read_bytes()
+        digest.update(scan.encode() + hashlib.sha256(graph).digest())
+    return digest.hexdigest()
+
+
+def check_data(part: Part, found: str) -> None:
+    """Refuse data that is not that of the suite."""
+    if part.data_sha256 and part.data_sha256 != found:
+        raise UserError(
+            f"{part.name}: the graphs or episodes here are not those of the suite (digest "
+            f"{found[:12]}, expected {part.data_sha256[:12]}); build the houses again with "
+            "clipnav build-houses"
+        )

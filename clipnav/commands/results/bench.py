@@ -1,0 +1,168 @@
+"""Run frozen suites, verify their results, play sealed rounds and draw the board.
+
+$ clipnav bench suites
+$ clipnav bench run --suite smoke@1 --agent runs/r2r-houses --output results/mine.json
+$ clipnav bench run --suite smoke@1 --agent my_package.agents:make --output results/mine.json
+$ clipnav bench verify results/mine.json
+
+An agent is the folder of a run (several folders are several seeds of it), package.module:NAME, a
+function of a task and a seed that returns an agent, package.module:SPEC@RUN, or vlm:URL with
+--model. A result file contains the walks, from which everything else in it is recomputed by verify.
+clipnav bench ACTION --help describes the arguments of an action.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from clipnav.storage.errors import UserError
+from clipnav.storage.outputs import check_outputs
+from clipnav.training.resuming import parse_arguments
+from clipnav.training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class SuitesArguments:
+    """List the suites with their digests."""
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """Run an agent on a suite and write a result file."""
+
+    agent: tuple[str, ...]
+    """Run folders of one agent, one per training seed; or package.module:NAME,
+    package.module:SPEC@RUN or vlm:URL."""
+    output: Path
+    """Result file to write."""
+    suite: str
+    """Suite, as NAME@VERSION."""
+    name: str | None = None
+    """Name of the agent on the board; by default that of the run or function."""
+    note: str = ""
+    """Text for the board, such as the address of a paper."""
+    batch_size: int = 256
+    """Number of episodes in a batch; requests at a time of a model."""
+    device: str = "cpu"
+    """Device of the agent: cpu, cuda, cuda:1, ..."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    model: str | None = None
+    """Name of the model on the server of vlm:URL."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("batch_size", "threads"))
+        check_outputs(self, {"output": (".json",)})
+        if not self.agent:
+            raise UserError("--agent: name the agent to run")
+        if self.model is not None and not self.agent[0].startswith("vlm:"):
+            raise UserError(f"--model {self.model} has no effect without --agent vlm:URL")
+
+
+@dataclass(frozen=True)
+class VerifyArguments:
+    """Recompute scores, intervals and digests of result files from their walks."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """Result files."""
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise UserError("name a result file")
+
+
+def list_suites(arguments: SuitesArguments) -> None:
+    """Print all suites."""
+    from clipnav.bench.suites import load_suite, suite_digest, suite_names
+    from clipnav.envs.metrics import aligned
+
+    suites = [load_suite(name) for name in suite_names()]
+    rows = [[suite.label, suite_digest(suite)[:16], suite.title] for suite in suites]
+    print(aligned([["suite", "digest", "what"], *rows], texts=3))
+
+
+def run(arguments: RunArguments) -> None:
+    """Run a suite."""
+    import torch
+
+    from clipnav.bench.entrants import entrant_of
+    from clipnav.bench.kinds import RunOptions
+    from clipnav.bench.running import result_table, run_suite
+    from clipnav.bench.suites import Place, load_suite
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    suite = load_suite(arguments.suite)
+    entrants = [entrant_of(text, arguments.model) for text in arguments.agent]
+    options = RunOptions(arguments.batch_size, arguments.device, arguments.model)
+    result = run_suite(
+        *(suite, Place(suite.world), entrants, options, arguments.output),
+        name=arguments.name,
+        note=arguments.note,
+    )
+    print(result_table(result, suite))
+    print(f"{result.seconds:.1f} s; result: {arguments.output}")
+
+
+def verify(arguments: VerifyArguments) -> int:
+    """Verify result files; return 1 if one is wrong."""
+    from clipnav.bench.results import read_result
+    from clipnav.bench.results import verify as verify_file
+    from clipnav.bench.suites import Place, load_suite
+
+    wrong = 0
+    for path in arguments.files:
+        try:
+            claimed = read_result(path).suite
+            suite = load_suite(f"{claimed.name}@{claimed.version}")
+            result = verify_file(path, suite, Place(suite.world))
+        except UserError as error:
+            text = str(error)
+            print(text if text.startswith(str(path)) else f"{path}: {text}")
+            wrong += 1
+            continue
+        walks = sum(len(s.answers) for part in result.parts.values() for s in part.seeds)
+        print(f"{path}: verified, {walks} walks of {result.agent.name} on {suite.label}")
+    return 1 if wrong else 0
+
+
+# Settings and function of each action.
+ACTIONS: dict[str, tuple[type, Callable[[Any], int | None]]] = {
+    "suites": (SuitesArguments, list_suites),
+    "run": (RunArguments, run),
+    "verify": (VerifyArguments, verify),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and run an action."""
+    action, *rest = arguments or ["--help"]
+    if action in ("-h", "--help", "--help-all"):
+        _print_help(action == "--help-all")
+    if action not in ACTIONS:
+        raise UserError(f"{action}: no such action; choose one of {', '.join(ACTIONS)}")
+    kind, function = ACTIONS[action]
+    return function(parse_arguments(kind, rest, f"clipnav bench {action}", kind.__doc__)) or 0
+
+
+def _print_help(everything: bool) -> None:
+    width = max(map(len, ACTIONS))
+    print(f"usage: clipnav bench ACTION [ARGUMENTS ...]\n\n{__doc__}")
+    for name, (kind, _) in ACTIONS.items():
+        print(f"{name:<{width}}  {kind.__doc__}")
+    print("\n--help-all describes the arguments of all actions.\n")
+    for name, (kind, _) in ACTIONS.items() if everything else ():
+        printed = io.StringIO()
+        with suppress(SystemExit), redirect_stdout(printed):
+            parse_arguments(kind, ["--help"], f"clipnav bench {name}", kind.__doc__)
+        groups = printed.getvalue().partition(f"{kind.__doc__}\n\n")[2]
+        dashes = "─" * (len(name) + 2)
+        heading = re.compile(rf"^(╭─ | )(options|positional arguments)( {dashes})?", re.MULTILINE)
+        print(heading.sub(rf"\1{name}: \2", groups))
+    raise SystemExit(0)

@@ -1,0 +1,209 @@
+import json
+import re
+
+import pytest
+
+from clipnav.agents.experiments.runs import evaluate_run
+from clipnav.agents.settings import EvaluateConfig
+from clipnav.bench.entrants import RuleError, entrant_of
+from clipnav.bench.results import read_result, result_digest, verify
+from clipnav.bench.running import EnergyMeter, run_suite
+from clipnav.bench.suites import FOLDER, Place, parse_suite
+from clipnav.storage.errors import UserError
+from tests.clipnav.bench.conftest import OPTIONS, SUITE
+
+PART = "r2r/val_unseen"
+HERE = "tests.clipnav.bench.agents"
+
+
+@pytest.fixture
+def run_agent(suite, place, tmp_path):
+    def run(*agents, suite=suite):
+        path = tmp_path / "results" / "result.json"
+        entrants = [entrant_of(str(agent)) for agent in agents]
+        return path, run_suite(suite, place, entrants, OPTIONS, path)
+
+    return run
+
+
+def test_a_result_is_verified_from_its_walks(run_agent, suite, place):
+    path, result = run_agent(f"{HERE}:two_moves")
+    assert verify(path, suite, place) == read_result(path) == result
+    record = result.parts[PART]
+    assert [one.seed for one in record.seeds] == [0, 1]
+    first, second = (one.answers for one in record.seeds)
+    assert first != second
+    assert all(1 < len(walk) <= 3 for walk in first)
+    success = [sum(one.scores["SR"]) / len(record.items) for one in record.seeds]
+    figure = record.figures["SR"]
+    assert figure.mean == pytest.approx(sum(success) / 2, abs=1e-6)
+    assert None not in (*figure.paths, *figure.seeds)
+    assert list(record.figures) == list(suite.parts[0].metrics)
+
+
+@pytest.fixture(scope="module")
+def valid(tiny_world, tmp_path_factory):
+    """Text of a valid result."""
+    path = tmp_path_factory.mktemp("valid") / "result.json"
+    place = Place("matterport", tiny_world, tiny_world / "features.safetensors")
+    entrants = [entrant_of(f"{HERE}:two_moves")]
+    run_suite(parse_suite(SUITE, FOLDER), place, entrants, OPTIONS, path)
+    return path.read_text()
+
+
+def _edit(*keys, value):
+    def change(document):
+        *path, last = keys
+        for key in path:
+            document = document[key]
+        document[last] = value(document[last]) if callable(value) else value
+
+    return change
+
+
+SEED = ("parts", PART, "seeds", 0)
+# Changes of a result, and what verification says of them.
+DAMAGE = {
+    "a step": (
+        _edit(*SEED, "answers", 0, value=lambda walk: [walk[0], walk[0], walk[1]]),
+        r"episode 200_0: (NE|nDTW) is .* in the file, but its walk gives",
+    ),
+    "a step without an edge": (
+        _edit(*SEED, "answers", 0, value=["b0", "b3"]),
+        r"episode 200_0: the walk is not possible: 'b0' and 'b3' are not neighbours",
+    ),
+    "the start": (
+        _edit(*SEED, "answers", 0, value=["b1", "b2"]),
+        "episode 200_0: the walk does not begin at b0",
+    ),
+    "more steps than allowed": (
+        _edit(*SEED, "answers", 0, value=["b0", "b1"] * 11),
+        "episode 200_0: the walk has 21 steps, more than 20",
+    ),
+    "a missing walk": (_edit(*SEED, "answers", value=lambda w: w[:-1]), "has 7 walks for 8"),
+    "a score": (
+        _edit(*SEED, "scores", "SPL", 1, value=lambda score: 1 - 0.5 * score),
+        r"seed 0, episode 200_1: SPL is .* in the file, but its walk gives",
+    ),
+    "a mean": (
+        _edit("parts", PART, "figures", "SR", "mean", value=0.99),
+        r"SR is 0\.99 .*in the file, but the scores give",
+    ),
+    "an interval": (
+        _edit("parts", PART, "figures", "SR", "paths", value=[0.1, 0.2]),
+        r"SR is .*\[0\.1, 0\.2\] in the file, but the scores give",
+    ),
+    "the version of the suite": (
+        _edit("suite", "version", value=2),
+        "is a result of tiny@2, not of tiny@1",
+    ),
+    "another suite of this name": (
+        _edit("suite", "sha256", value="0" * 64),
+        "its digest is not that of the released suite",
+    ),
+    "the version of the world": (
+        _edit("world", "version", value=1),
+        "was made in version 1 of the world 'matterport'; tiny@1 is for version 2",
+    ),
+    "another world": (
+        _edit("parts", PART, "data_sha256", value="0" * 64),
+        "was made in another world: the digest of its graphs and episodes is 000000000000, here",
+    ),
+    "a note": (_edit("agent", "note", value="best"), "changed after it was written"),
+    "the agent": (_edit("agent", "sha256", value=["0" * 64]), "changed after it was written"),
+    "the time": (_edit("seconds", value=0.1), "changed after it was written"),
+}
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["as it is", "with a new digest"])
+@pytest.mark.parametrize("name", DAMAGE)
+def test_verification_finds(name, sealed, valid, suite, place, tmp_path):
+    change, message = DAMAGE[name]
+    document, path = json.loads(valid), tmp_path / "changed.json"
+    change(document)
+    path.write_text(json.dumps(document))
+    if sealed:  # the digest proves no authorship: anybody can compute it
+        if "changed after" in message:
+            return
+        changed = read_result(path)
+        path.write_text(json.dumps({**document, "sha256": result_digest(changed)}))
+    with pytest.raises(UserError, match=message) as caught:
+        verify(path, suite, place)
+    assert re.fullmatch(rf"{re.escape(str(path))}: .*", str(caught.value))  # one line
+
+
+def test_data_of_another_world_is_refused_before_the_first_walk(run_agent):
+    changed = parse_suite(SUITE + f'data_sha256 = "{"0" * 64}"\n', FOLDER)
+    with pytest.raises(UserError, match="are not those of the suite"):
+        run_agent(f"{HERE}:two_moves", suite=changed)
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        ("reads_the_teacher", r"info\['teacher_action'\], which the suite does not allow; it may"),
+        ("reads_the_map", r"reads observation\['viewpoint'\], which the suite does not allow"),
+    ],
+)
+def test_agents_get_nothing_but_what_the_suite_allows(agent, message, run_agent, tmp_path):
+    with pytest.raises(RuleError, match=message):
+        run_agent(f"{HERE}:{agent}")
+    assert not (tmp_path / "results").exists()
+    run_agent(f"{HERE}:reads_words")
+
+
+@pytest.fixture(scope="session")
+def train_tiny(tiny_arguments, tmp_path_factory):
+    """Function that trains a small follower in the tiny world for a moment."""
+    from clipnav.cli import main
+
+    def train(seed, *flags):
+        run = tmp_path_factory.mktemp("runs") / f"seed-{seed}"
+        world = ["--world", "matterport", "--data-dir", tiny_arguments["data_dir"]]
+        world += ["--features", tiny_arguments["features"], "--evaluation-splits", "val_unseen"]
+        size = ["--select-by", "val_unseen", "--follower.hidden-size", "16", "--batch-size", "4"]
+        rest = ["--iterations", "2", "--seed", str(seed), "--output", str(run), "--threads", "1"]
+        main(["train-agent", *world, *size, *rest, *flags])
+        return run
+
+    return train
+
+
+def test_runs_score_as_in_their_own_evaluation(train_tiny, run_agent, suite, place):
+    runs = [train_tiny(seed) for seed in (3, 4)]
+    path, result = run_agent(*runs)
+    verify(path, suite, place)
+    assert len(set(result.agent.sha256)) == 2
+    for run, record in zip(runs, result.parts[PART].seeds, strict=True):
+        summary = evaluate_run(EvaluateConfig(run, baselines=False))[PART.partition("/")[2]]
+        (scores,) = summary.values()
+        for name in result.parts[PART].figures:
+            mean = sum(record.scores[name]) / len(record.scores[name])
+            assert mean == pytest.approx(scores[name], abs=1e-6)
+
+
+def test_the_energy_is_that_of_the_packages(tmp_path):
+    assert EnergyMeter(tmp_path).joules() is None
+    for name, start in (("intel-rapl:0", 900), ("intel-rapl:1", 5), ("intel-rapl:0:0", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "energy_uj").write_text(str(start))
+        (tmp_path / name / "max_energy_range_uj").write_text("1000")
+    meter = EnergyMeter(tmp_path)
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("100")  # wrapped around
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("105")
+    assert meter.joules() == pytest.approx(300e-6)
+
+
+def test_the_command_runs_and_verifies(run_command, tmp_path):
+    out = tmp_path / "random.json"
+    printed = run_command(
+        *("bench", "run", "--suite", "smoke@1", "--agent", "clipnav.bench.baselines:random"),
+        *("--output", out),
+    )
+    assert "r2r/val_unseen  SPL" in printed
+    assert "verified, 720 walks of random on smoke@1" in run_command("bench", "verify", out)
+    document = json.loads(out.read_text())
+    document["suite"]["version"] = 7
+    out.write_text(json.dumps(document))
+    with pytest.raises(SystemExit):
+        run_command("bench", "verify", out)
