@@ -17,6 +17,7 @@ from torch import Tensor
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import EncodedText, MapTransformer, Scores
+from clipnav.agents.duet.objects import best_objects
 from clipnav.agents.duet.settings import MapAgentConfig, MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state
 from clipnav.agents.layers.encoders import cropped, readable
@@ -147,6 +148,7 @@ class MapAgent(RouteWalker):
         self._dropout: Tensor | None = None
         self._panoramas = np.zeros((0, 0), np.int64)
         self._stop_probabilities = np.zeros((0, 0))
+        self._best_objects = np.zeros((0, 0), np.int64)
         self._decided = np.zeros(0, np.int64)
         self._decision: Decision
 
@@ -174,6 +176,7 @@ class MapAgent(RouteWalker):
         longest = int(self.features.geometry.world.locals.max()) + 2
         self._panoramas = np.full((len(live), longest), -1)
         self._stop_probabilities = np.full((len(live), longest), -1.0)
+        self._best_objects = np.full((len(live), longest), -1)
         self._decided = np.zeros(len(live), np.int64)
 
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
@@ -205,6 +208,9 @@ class MapAgent(RouteWalker):
         scores = self.model.score(text, *self._memory.inputs(state, index))
         logits = scores.decision.detach()
         self._stop_probabilities[rows, here] = _stop_probabilities(logits)
+        if scores.objects is not None:
+            candidates = (state.candidates >= 0).sum(1)
+            self._best_objects[rows, here] = best_objects(scores.objects, candidates)
         labels = None
         if self._expert is not None:
             labels = self._expert.targets(self._maps, rows, state.tokens)
@@ -235,6 +241,15 @@ class MapAgent(RouteWalker):
         if self._stops_at_best:
             last = self._stop_probabilities[rows].argmax(1)
         return np.where(decision.ends, last, targets)
+
+    def answers(self, rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Return the (R,) ranks of the chosen objects at visited slots; -1 where there are none.
+
+        Args:
+            rows: (R,) episodes.
+            slots: (R,) slots of the maps.
+        """
+        return self._best_objects[rows, slots]
 
     def _sent(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)

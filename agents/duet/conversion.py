@@ -6,6 +6,7 @@ their training programs. Files are read without running code that they contain.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from clipnav.agents.transformer.released import (
     renamed,
     write_run,
 )
+from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError
 
 _WORDS = "text.words.weight"
@@ -28,6 +30,8 @@ _PARTS: tuple[Renaming, ...] = (
     (r"^lang_encoder\.layer\.", "text.layers."),
     (r"^img_embeddings\.img_linear\.", "panorama.features."),
     (r"^img_embeddings\.img_layer_norm\.", "panorama.features_norm."),
+    (r"^img_embeddings\.obj_linear\.", "panorama.objects."),
+    (r"^img_embeddings\.obj_layer_norm\.", "panorama.objects_norm."),
     (r"^img_embeddings\.loc_linear\.", "panorama.directions."),
     (r"^img_embeddings\.loc_layer_norm\.", "panorama.directions_norm."),
     (r"^img_embeddings\.nav_type_embedding\.", "panorama.types."),
@@ -44,7 +48,9 @@ _PARTS: tuple[Renaming, ...] = (
     (r"^(global|local)_encoder\.encoder\.x_layers\.", r"\1_branch.layers."),
     (r"^(global|local)_sap_head\.net\.", r"\1_head.net."),
     (r"^sap_fuse_linear\.net\.", "gate.net."),
+    (r"^og_head\.net\.", "object_head.net."),
     (r"^image_classifier\.net\.", "class_head.net."),
+    (r"^obj_classifier\.net\.", "object_class_head.net."),
     (r"\.net\.0\.", ".inner."),
     (r"\.net\.2\.", ".norm."),
     (r"\.net\.3\.", ".outer."),
@@ -53,7 +59,13 @@ _PARTS: tuple[Renaming, ...] = (
     (r"^mlm_head\.predictions\.", "word_head."),
 )
 # Parts of the pre-training model outside its network.
-_PRETRAINING_ONLY = ("global_text.", "local_text.", "word_head.", "class_head.")
+_PRETRAINING_ONLY = (
+    "global_text.",
+    "local_text.",
+    "word_head.",
+    "class_head.",
+    "object_class_head.",
+)
 
 
 def convert_duet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,15 +91,24 @@ def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def convert_duet_run(
     weights: Path, output: Path, config: MapTrainConfig, bert: str, heads: int
 ) -> None:
-    """Write a checkpoint of DUET as a run of a map agent."""
+    """Write a checkpoint of DUET as a run of a map agent.
+
+    The weights say whether the network reads objects, and how wide these are.
+    """
+    found = network_weights(read_released(weights, convert_duet, "DUET"))
     checkpoint = Checkpoint(
         path=weights,
-        model="DUET for R2R or R4R",
-        weights=network_weights(read_released(weights, convert_duet, "DUET")),
+        model=f"DUET for {dataset_spec(config.dataset).label}",
+        weights=found,
         features="panorama.features.weight",
         second_type="panorama.type_embedding",
         steps="global_branch.steps.weight",
         panorama_layers="panorama.layers",
         cross_layers="global_branch.layers",
     )
-    write_run(checkpoint, output, config, bert, heads, MapTransformer)
+    own_objects = found.get("panorama.objects.weight")
+    object_size = None if own_objects is None else own_objects.shape[1]
+    if own_objects is None and "object_head.outer.weight" in found:
+        object_size = checkpoint.weight(checkpoint.features).shape[1]
+    build = partial(MapTransformer, object_size=object_size)
+    write_run(checkpoint, output, config, bert, heads, build)

@@ -18,6 +18,7 @@ from clipnav.agents.duet.agent import (
 )
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, Scores, ViewInputs
+from clipnav.agents.duet.objects import ObjectTargets
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state, stack_states
 from clipnav.agents.learning.objectives import SampledChoices, walk_loss
@@ -86,14 +87,26 @@ def select_states(
     nodes, views = inputs
     return (
         NodeInputs(*(part.index_select(0, index) for part in nodes)),
-        ViewInputs(*(part.index_select(0, index) for part in views)),
+        views._replace(
+            **{
+                name: part.index_select(0, index)
+                for name, part in views._asdict().items()
+                if part is not None
+            }
+        ),
     )
 
 
 def without_padding(
-    inputs: tuple[NodeInputs, ViewInputs], tokens: int, candidates: int
+    inputs: tuple[NodeInputs, ViewInputs], tokens: int, candidates: int, leading: int
 ) -> tuple[NodeInputs, ViewInputs]:
-    """Return the inputs of both branches with the first map tokens and candidates only."""
+    """Return the inputs of both branches with the first tokens only.
+
+    Args:
+        tokens: Number of map tokens.
+        candidates: Number of candidates.
+        leading: Number of candidates and objects.
+    """
     nodes, views = inputs
     cut = NodeInputs(*(part[:, :tokens] for part in nodes))
     return (
@@ -101,6 +114,7 @@ def without_padding(
         views._replace(
             candidates=views.candidates[:, :candidates],
             fusion=views.fusion[:, :tokens, : candidates + 1],
+            objects=None if views.objects is None else views.objects[:, :leading],
         ),
     )
 
@@ -163,6 +177,11 @@ class PathBatch(NamedTuple):
     episodes: np.ndarray
     targets: np.ndarray
 
+    @property
+    def places(self) -> np.ndarray:
+        """(R,) current viewpoint of each state."""
+        return self.paths.state.viewpoints[self.states]
+
     def inputs(
         self,
         model: MapTransformer,
@@ -191,11 +210,15 @@ class PathBatch(NamedTuple):
         state = self.paths.state
         sizes = state.tokens.mask.sum(1)[self.states]
         candidates = (state.candidates >= 0).sum(1)[self.states]
+        leading = candidates
+        if features.objects is not None:
+            leading = candidates + features.objects.counts[self.places]
         order = np.argsort(sizes, kind="stable")
         for part in np.array_split(order, max(1, len(order) // _LEAST_STATES)):
             index = torch.from_numpy(self.states[part]).to(inputs[0].features.device)
             chosen = select_states(inputs, index)
-            yield part, without_padding(chosen, int(sizes[part].max()), int(candidates[part].max()))
+            largest = (int(counts[part].max()) for counts in (sizes, candidates, leading))
+            yield part, without_padding(chosen, *largest)
 
     def _encode(
         self, model: MapTransformer, features: WorldFeatures, hidden: np.ndarray | None = None
@@ -244,10 +267,20 @@ def path_batch(
 
 
 class MapLoss(MinibatchesLoss):
-    """A map transformer and the loss of its training."""
+    """A map transformer and the loss of its training.
+
+    Args:
+        objects: Target objects of the episodes; None for a network without objects.
+    """
 
     model: MapTransformer
     _config: MapTrainConfig
+
+    def __init__(
+        self, model: MapTransformer, config: MapTrainConfig, objects: ObjectTargets | None = None
+    ) -> None:
+        super().__init__(model, config)
+        self._objects = objects
 
     @property
     def critic_width(self) -> int:
@@ -269,15 +302,18 @@ class MapLoss(MinibatchesLoss):
         paths = path_batch(features, references, episodes, model.config.revisits)
         device = next(model.parameters()).device
         text = model.read(self.instructions(env, episodes).to(device))
-        losses, agreed = [], 0.0
+        losses, agreed, grounding = [], 0.0, Grounding(self._objects, features.geometry)
         for part, inputs in paths.parts(model, features):
             owners = torch.from_numpy(paths.episodes[part]).to(device)
             targets = torch.from_numpy(paths.targets[part]).to(device)
             scores = model.score(text.rows(owners), *inputs)
             losses.append(decision_loss(scores.decision, targets))
             agreed += agreement_share(scores.decision, targets) * len(part)
+            grounding.add(scores, episodes[paths.episodes[part]], paths.places[part])
         loss = torch.stack(losses).sum() / len(episodes)
-        return loss, {"cloning": loss.item(), "agreement": agreed / len(paths.states)}
+        figures = {"cloning": loss.item(), "agreement": agreed / len(paths.states)}
+        objects, more = grounding.loss(len(episodes), "cloned")
+        return loss + self._config.object_weight * objects, figures | more
 
     def sample(
         self,
@@ -329,34 +365,89 @@ class MapLoss(MinibatchesLoss):
             reads_instructions=config.reads_instructions,
         )
         walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
-        return self._walk_losses(walk, len(episodes))
+        return self._walk_losses(walk, episodes, features.geometry)
 
-    def _walk_losses(self, walk: MapWalk, episodes: int) -> tuple[Tensor, Figures]:
-        """Return the weighted losses of sampled walks, and the figures to log."""
+    def _walk_losses(
+        self, walk: MapWalk, episodes: np.ndarray, geometry: MapGeometry
+    ) -> tuple[Tensor, Figures]:
+        """Return the weighted losses of sampled walks of episodes (B,), and the figures to log."""
         config = self._config
-        losses, agreed, count = [], 0.0, 0
-        stopped = np.zeros(episodes, dtype=bool)
+        losses, agreed, count, grounding = [], 0.0, 0, Grounding(self._objects, geometry)
+        stopped = np.zeros(len(episodes), dtype=bool)
         for decision in walk.decisions:
             assert decision.labels is not None
-            labels = np.where(stopped[decision.rows], NO_TARGET, decision.labels)
+            after = stopped[decision.rows]
+            labels = np.where(after, NO_TARGET, decision.labels)
+            grounding.add(
+                decision.scores,
+                np.where(after, -1, episodes[decision.rows]),
+                decision.state.viewpoints,
+            )
             stopped[decision.rows] |= labels == STOP_TOKEN
             targets = torch.from_numpy(labels).to(decision.scores.decision.device)
             losses.append(decision_loss(decision.scores.decision, targets))
             agreed += agreement_share(decision.scores.decision, targets) * len(targets)
             count += len(targets)
-        loss = torch.stack(losses).sum() / episodes
+        loss = torch.stack(losses).sum() / len(episodes)
+        objects, more = grounding.loss(len(episodes), "sampled")
         figures = {
             "sampled": loss.item(),
             "sampled_agreement": agreed / count,
-            "decisions": count / episodes,
+            "decisions": count / len(episodes),
+            **more,
         }
-        loss = config.sampled_weight * loss
+        loss = config.sampled_weight * (loss + config.object_weight * objects)
         if self.critic is not None:
             choices = sampled_choices(walk)
             reinforcement, more = walk_loss(choices, self.critic, config.reinforcement)
             loss = loss + config.reinforcement.weight * reinforcement
             figures |= more
         return loss, figures
+
+
+class Grounding:
+    """Loss of the objects at the states of a batch, for a network with objects (DUET: og).
+
+    A state has a label if its viewpoint is one of the goal's and the target object is among those
+    that the network reads.
+
+    Args:
+        targets: Target objects; None for a network without objects.
+    """
+
+    def __init__(self, targets: ObjectTargets | None, geometry: MapGeometry) -> None:
+        self._targets = targets
+        self._geometry = geometry
+        self._losses: list[Tensor] = []
+        self._correct = self._labels = 0
+
+    def add(self, scores: Scores, episodes: np.ndarray, nodes: np.ndarray) -> None:
+        """Add states with their scores.
+
+        Args:
+            episodes: (R,) episodes of the environment; -1 leaves a state out.
+            nodes: (R,) viewpoints.
+        """
+        if self._targets is None:
+            return
+        assert scores.objects is not None
+        tokens = self._targets.tokens(self._geometry, episodes, nodes)
+        tokens[episodes < 0] = NO_TARGET
+        # Without its objects, a row of minus infinity would make the gradient NaN.
+        rows = np.flatnonzero(tokens != NO_TARGET)
+        logits = scores.objects.index_select(0, torch.from_numpy(rows).to(scores.objects.device))
+        targets = torch.from_numpy(tokens[rows]).to(logits.device)
+        self._losses.append(decision_loss(logits, targets))
+        self._correct += int((logits.detach().argmax(1) == targets).sum()) if rows.size else 0
+        self._labels += rows.size
+
+    def loss(self, episodes: int, walk: str) -> tuple[Tensor | float, Figures]:
+        """Return the loss per episode and the figures to log, whose names contain the walk's."""
+        if self._targets is None:
+            return 0.0, {}
+        loss = torch.stack(self._losses).sum() / episodes
+        share = self._correct / max(1, self._labels)
+        return loss, {f"{walk}_objects": loss.item(), f"{walk}_correct_objects": share}
 
 
 def sampled_choices(walk: MapWalk) -> list[SampledChoices]:
@@ -403,7 +494,10 @@ class MapLearner(MinibatchesLearner):
 
     def make_loss(self) -> MapLoss:
         """Return the network with its loss."""
-        return MapLoss(self.model, self.config)
+        objects = self.features.objects
+        if objects is not None:
+            objects = ObjectTargets(self.env.nav_world, objects, self.env.episodes)
+        return MapLoss(self.model, self.config, objects)
 
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""

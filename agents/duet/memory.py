@@ -8,7 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs, ViewInputs
-from clipnav.agents.duet.states import MapState, NodeSources, view_directions
+from clipnav.agents.duet.objects import OBJECT, NodeObjects, panorama_layout
+from clipnav.agents.duet.states import (
+    MapState,
+    NodeSources,
+    object_directions,
+    view_directions,
+)
 from clipnav.agents.maps.geometry import MapGeometry
 
 
@@ -19,6 +25,7 @@ class WorldFeatures:
         features: (V, 36, D) features of the views, see
             `clipnav.envs.navigation.device_features.world_features`; None for a network without
             them.
+        objects: Objects of the viewpoints; None for a network without them.
     """
 
     def __init__(
@@ -26,8 +33,10 @@ class WorldFeatures:
         geometry: MapGeometry,
         features: Tensor | None,
         device: torch.device | str = "cpu",
+        objects: NodeObjects | None = None,
     ) -> None:
         self.geometry = geometry
+        self.objects = objects
         self.width = 0 if features is None else features.shape[2]
         self._features = None if features is None else features.to(device)
         self._device = torch.device(device)
@@ -41,16 +50,33 @@ class WorldFeatures:
         """
         directions, types = view_directions(self.geometry, nodes, views)
         width = types.shape[1]
+        chosen = self.geometry.token_views[nodes, :width]
         mask = np.arange(width) < self.geometry.token_counts[nodes][:, None]
+        rows, objects = None, self.objects
+        if objects is not None:
+            sources, rows, mask = panorama_layout(self.geometry, objects, nodes)
+            directions = np.take_along_axis(directions, sources[..., None], 1)
+            types, chosen = (np.take_along_axis(x, sources, 1) for x in (types, chosen))
+            place = rows >= 0
+            directions[place] = object_directions(objects, rows[place], views[place.nonzero()[0]])
+            types[place] = OBJECT
+            directions[~mask], types[~mask] = 0.0, 0
         real = self._send(mask)
         if self._features is None:
             features = torch.zeros(*mask.shape, 0, device=self._device)
         else:
-            chosen = self._send(self.geometry.token_views[nodes, :width])
             panoramas = self._features.index_select(0, self._send(nodes)).float()
-            index = chosen[..., None].expand(-1, -1, self.width)
+            index = self._send(chosen)[..., None].expand(-1, -1, self.width)
             features = panoramas.gather(1, index) * real[..., None]
-        return PanoramaInputs(features, self._send(directions), self._send(types), real)
+        inputs = PanoramaInputs(features, self._send(directions), self._send(types), real)
+        if objects is None or rows is None or not self.width:
+            return inputs
+        place = self._send(rows >= 0)
+        seen = features.new_zeros(*mask.shape, objects.width)
+        seen[place] = objects.features.index_select(0, self._send(rows[rows >= 0])).float()
+        if objects.width != self.width:
+            return inputs._replace(objects=seen)
+        return inputs._replace(features=torch.where(place[..., None], seen, features))
 
     def _send(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
@@ -63,6 +89,7 @@ class PanoramaMemory:
         self._means: list[Tensor] = []
         self._tokens: list[Tensor] = []
         self._masks: list[Tensor] = []
+        self._objects: list[np.ndarray] = []
         self._flat: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -73,13 +100,21 @@ class PanoramaMemory:
         """(P, V, d) tokens of all panoramas."""
         return self._joined()[0]
 
-    def add(self, tokens: Tensor, means: Tensor, mask: Tensor) -> np.ndarray:
+    def add(
+        self,
+        tokens: Tensor,
+        means: Tensor,
+        mask: Tensor,
+        objects: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Add panoramas and return their indices.
 
         Args:
             tokens: (P, V, d) panorama tokens.
             means: (P, d) their means.
             mask: (P, V) bool, False on padding.
+            objects: (P,) number of objects, which follow the candidates; None for a network without
+                objects.
 
         Returns:
             (P,) int64 indices.
@@ -88,6 +123,8 @@ class PanoramaMemory:
         self._means.append(means)
         self._tokens.append(tokens)
         self._masks.append(mask)
+        if objects is not None:
+            self._objects.append(objects)
         self._flat = None
         return np.arange(start, start + len(means))
 
@@ -134,8 +171,18 @@ class PanoramaMemory:
             masks.index_select(0, index),
             send(state.candidates >= 0),
             send(state.fusion),
+            self.object_tokens(state.candidates, panoramas),
         )
         return nodes, views
+
+    def object_tokens(self, candidates: np.ndarray, panoramas: np.ndarray) -> Tensor | None:
+        """Return (R, F) bool, true for objects, given the candidates (R, C) and panoramas (R,)."""
+        if not self._objects:
+            return None
+        first = (candidates >= 0).sum(1)
+        last = first + np.concatenate(self._objects)[panoramas]
+        tokens = np.arange(max(candidates.shape[1], int(last.max())))
+        return self.send((tokens >= first[:, None]) & (tokens < last[:, None]))
 
     def send(self, array: np.ndarray) -> Tensor:
         """Return an array as a tensor on the device of the panoramas."""
@@ -174,7 +221,8 @@ def encode_panoramas(
     if hidden is not None:
         inputs = inputs._replace(hidden=torch.from_numpy(hidden).to(inputs.mask.device))
     tokens, means = model.panorama(inputs)
-    return memory.add(tokens, means, inputs.mask)
+    objects = None if features.objects is None else features.objects.counts[np.asarray(nodes)]
+    return memory.add(tokens, means, inputs.mask, objects)
 
 
 def _padded(tokens: Tensor, width: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clipnav.agents.duet.objects import OBJECT
 from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.layers.attention import Dropout
 from clipnav.agents.layers.visual import ViewEncoder
@@ -27,22 +28,23 @@ from clipnav.agents.transformer.text import (
 )
 
 DIRECTION_SIZE = 7  # sine and cosine of heading and elevation, and three ones (DUET: box size)
-OTHER_VIEW, CANDIDATE_VIEW, OBJECT = 0, 1, 2
 
 
 class PanoramaInputs(NamedTuple):
-    """Views of P viewpoints in the order of `MapGeometry`.
+    """Views of P viewpoints in the order of `MapGeometry`, with the objects after the candidates.
 
     Attributes:
-        features: (P, V, D) visual features.
+        features: (P, V, D) visual features; those of objects only if they have the width of views.
         directions: (P, V, 7) sine and cosine of heading and elevation relative to the agent's view,
-            then three ones.
+            then three ones; height, width and area of the box for an object.
         types: (P, V) int64: 1 for candidates, 0 for other views, 2 for objects.
         mask: (P, V) bool, False on padding.
         dropout: (P, D) multipliers of the features, see `FeatureInput.episode_dropout`; None
             without.
         hidden: (P, V) bool, views whose features are zero, as targets of pre-training; None for no
             such view.
+        objects: (P, V, D') features of objects of a width of their own, zero for views; None
+            otherwise.
     """
 
     features: Tensor
@@ -51,19 +53,32 @@ class PanoramaInputs(NamedTuple):
     mask: Tensor
     dropout: Tensor | None = None
     hidden: Tensor | None = None
+    objects: Tensor | None = None
 
 
 class PanoramaEncoder(FeatureInput):
-    """Transformer over the views of a viewpoint."""
+    """Transformer over the views and objects of a viewpoint.
+
+    Args:
+        object_size: Width of the features of objects, which have a projection of their own if it is
+            not that of views; None without objects.
+    """
 
     def __init__(
-        self, config: TransformerConfig, feature_size: int, views: ViewEncoder | None = None
+        self,
+        config: TransformerConfig,
+        feature_size: int,
+        views: ViewEncoder | None = None,
+        object_size: int | None = None,
     ) -> None:
         super().__init__(config, feature_size, views)
         width = config.hidden_size
         if feature_size:
             self.features = nn.Linear(feature_size, width)
             self.features_norm = nn.LayerNorm(width, EPS)
+        if object_size not in (None, feature_size):
+            self.objects = nn.Linear(object_size, width)
+            self.objects_norm = nn.LayerNorm(width, EPS)
         self.directions = nn.Linear(DIRECTION_SIZE, width)
         self.directions_norm = nn.LayerNorm(width, EPS)
         self.types = nn.Embedding(3, width)
@@ -81,7 +96,14 @@ class PanoramaEncoder(FeatureInput):
             features = self.prepared(inputs.features, inputs.dropout)
             if inputs.hidden is not None:
                 features = features.masked_fill(inputs.hidden[..., None], 0.0)
-            x = x + self.features_norm(self.features(features))
+            seen = self.features_norm(self.features(features))
+            if inputs.objects is not None:
+                objects = self.feature_dropout(inputs.objects)
+                if inputs.hidden is not None:
+                    objects = objects.masked_fill(inputs.hidden[..., None], 0.0)
+                own = self.objects_norm(self.objects(objects))
+                seen = torch.where((inputs.types == OBJECT)[..., None], own, seen)
+            x = x + seen
         return x + self.types(inputs.types) + self.type_embedding
 
     def forward(self, inputs: PanoramaInputs) -> tuple[Tensor, Tensor]:
@@ -165,11 +187,13 @@ class ViewInputs(NamedTuple):
     """Panorama tokens of the current viewpoints of R states, without [stop].
 
     Attributes:
-        tokens: (R, V, d) panorama tokens, candidates first.
+        tokens: (R, V, d) panorama tokens: candidates, objects, other views.
         positions: (R, V + 1, 14) position features of the start and of each candidate.
         mask: (R, V) bool, False on padding.
         candidates: (R, C) bool, true for the candidates among the first C tokens.
         fusion: (R, N, C + 1) 0/1 matrix from local to fused scores, see `fusion_matrix`.
+        objects: (R, F) bool, true for the objects among the first F >= C tokens; None for a network
+            without objects.
     """
 
     tokens: Tensor
@@ -177,6 +201,15 @@ class ViewInputs(NamedTuple):
     mask: Tensor
     candidates: Tensor
     fusion: Tensor
+    objects: Tensor | None = None
+
+    @property
+    def leading(self) -> Tensor:
+        """(R, F) bool, true for the candidates and objects among the first F tokens."""
+        if self.objects is None:
+            return self.candidates
+        more = self.objects.shape[1] - self.candidates.shape[1]
+        return functional.pad(self.candidates, (0, more)) | self.objects
 
 
 class Scores(NamedTuple):
@@ -188,6 +221,8 @@ class Scores(NamedTuple):
         local_scores: (R, C + 1) scores of the local branch for [stop] and the candidates, scaled.
         gate: (R,) weight of the global branch.
         hidden: (R, 2 d) encoded [stop] tokens of the global and of the local branch.
+        objects: (R, F) logits of the objects among the first F panorama tokens; None for a network
+            without objects.
     """
 
     decision: Tensor
@@ -195,6 +230,7 @@ class Scores(NamedTuple):
     local_scores: Tensor
     gate: Tensor
     hidden: Tensor
+    objects: Tensor | None = None
 
 
 class GlobalBranch(nn.Module):
@@ -259,7 +295,14 @@ class LocalBranch(nn.Module):
 
 
 class MapTransformer(TransformerNetwork):
-    """Text encoder, panorama encoder, both branches, and the heads that score actions."""
+    """Text encoder, panorama encoder, both branches, and the heads that score actions.
+
+    With objects (DUET for REVERIE and SOON), a further head on the local branch grounds the
+    instruction in one of them.
+
+    Args:
+        object_size: Width of the features of objects; None without objects.
+    """
 
     def __init__(
         self,
@@ -268,17 +311,21 @@ class MapTransformer(TransformerNetwork):
         feature_size: int,
         text: PretrainedTextEncoder | None = None,
         views: ViewEncoder | None = None,
+        object_size: int | None = None,
     ) -> None:
         super().__init__()
         self.config = config
+        self.object_size = object_size
         width = config.hidden_size
         self.text = make_text_encoder(config, vocabulary_size) if text is None else text
-        self.panorama = PanoramaEncoder(config, feature_size, views)
+        self.panorama = PanoramaEncoder(config, feature_size, views, object_size)
         self.global_branch = GlobalBranch(config)
         self.local_branch = LocalBranch(config)
         self.global_head = ScoreHead(width, width)
         self.local_head = ScoreHead(width, width)
         self.gate = ScoreHead(2 * width, width)
+        if object_size is not None:
+            self.object_head = ScoreHead(width, width)
         self._initialise_parts(views)
 
     @property
@@ -289,6 +336,7 @@ class MapTransformer(TransformerNetwork):
             **text_architecture(self.config, self.text),
             **({} if views is None else views.architecture),
             "visual features": str(self.panorama.feature_size),
+            **({} if self.object_size is None else {"object features": str(self.object_size)}),
             "width": f"{self.config.hidden_size} in {self.config.heads} heads",
             "feed-forward width": str(self.config.feed_forward_size),
             "panorama layers": str(self.config.panorama_layers),
@@ -314,12 +362,13 @@ class MapTransformer(TransformerNetwork):
 
     def score(self, text: EncodedText, nodes: NodeInputs, views: ViewInputs) -> Scores:
         """Score the actions of R states."""
-        first = 1 + views.candidates.shape[1]
+        leading = views.leading
+        first = 1 + leading.shape[1]
         if self.config.local_candidates_only:
             views = views._replace(
                 tokens=views.tokens[:, : first - 1],
                 positions=views.positions[:, :first],
-                mask=views.candidates,
+                mask=leading,
             )
         coarse = self.global_branch(nodes, text)
         fine = self.local_branch(views, text, first)
@@ -330,12 +379,13 @@ class MapTransformer(TransformerNetwork):
 
         Args:
             coarse: (R, N, d) tokens of the global branch.
-            fine: (R, C + 1, d) tokens of the local branch: [stop] and the candidates.
+            fine: (R, F + 1, d) tokens of the local branch: [stop], the candidates and the objects.
         """
+        actions = fine[:, : 1 + views.candidates.shape[1]]
         hidden = torch.cat([coarse[:, 0], fine[:, 0]], 1)
         gate = self._gate(hidden)  # (R, 1)
         global_scores = gate * self.global_head(coarse)[..., 0]
-        local_scores = (1 - gate) * self.local_head(fine)[..., 0]
+        local_scores = (1 - gate) * self.local_head(actions)[..., 0]
         spread = torch.bmm(views.fusion.to(local_scores.dtype), local_scores[..., None])[..., 0]
         impossible = nodes.forbidden | ~nodes.mask
         no_candidate = ~functional.pad(views.candidates, (1, 0), value=True)
@@ -349,7 +399,13 @@ class MapTransformer(TransformerNetwork):
             local_scores.masked_fill(no_candidate, -torch.inf),
             gate[:, 0],
             hidden,
+            None if views.objects is None else self.object_scores(fine, views.objects),
         )
+
+    def object_scores(self, fine: Tensor, objects: Tensor) -> Tensor:
+        """Return the logits (R, F) of objects (R, F), given tokens (R, F + 1, d) of `fuse`."""
+        logits = self.object_head(fine[:, 1:])[..., 0]
+        return logits.masked_fill(~objects, -torch.inf)
 
     def _gate(self, hidden: Tensor) -> Tensor:
         """Return the weights (R, 1) of the global branch, given both [stop] tokens (R, 2 d)."""

@@ -169,6 +169,19 @@ class PretrainingModel(nn.Module):
         tokens = self.network.local_branch(views, text)[:, 1:]
         return self.class_head(tokens[masked])
 
+    def object_losses(self, text: EncodedText, views: ViewInputs, targets: Tensor) -> Tensor:
+        """Return the (R,) cross-entropies of the target objects; 0 for states without a label.
+
+        Args:
+            targets: (R,) panorama tokens; `NO_TARGET` leaves a state out.
+        """
+        assert views.objects is not None
+        labelled = targets != NO_TARGET
+        fine = self.network.local_branch(views, text, 1 + views.leading.shape[1])
+        logits = self.network.object_scores(fine, views.objects)[labelled].float()
+        losses = functional.cross_entropy(logits, targets[labelled], reduction="none")
+        return losses.new_zeros(len(targets)).masked_scatter(labelled, losses)
+
     def masked_view_losses(
         self, text: EncodedText, views: ViewInputs, masked: Tensor, probabilities: Tensor
     ) -> Tensor:

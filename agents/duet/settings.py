@@ -33,7 +33,7 @@ class MapTransformerConfig(TransformerConfig):
     """Scores that decide: a learned mixture of both branches (dynamic), both with weight 1/2
     (average), or those of one branch."""
     local_candidates_only: bool = False
-    """Let the local branch read [stop] and the candidates only, without the other views (DUET: no).
+    """Let the local branch read [stop], candidates and objects only, no other views (DUET: no).
     The panorama encoder has already mixed the views, and the local branch is the larger one."""
     revisits: bool = False
     """Allow visited nodes as targets, except the current one (DUET: --act_visited_nodes)."""
@@ -89,10 +89,14 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
     expert: ExpertKind = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest path to
     the goal (spl), or the one whose path agrees best with the reference path (ndtw)."""
+    object_weight: float = 1.0
+    """Weight of the loss of the chosen objects at the viewpoints of a goal, relative to that of the
+    decisions (DUET: 1)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("sampled_steps",), most=1)
+        check_numbers(self, ("object_weight",))
         if self.sampled_steps < 1 and self.reinforcement.weight:
             raise UserError(
                 f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "

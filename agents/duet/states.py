@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clipnav.agents.duet.objects import NodeObjects
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.agents.maps.known_maps import START, KnownMaps, MapTokens
 from clipnav.storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
@@ -211,11 +212,30 @@ def view_directions(
     width = int(geometry.token_counts[nodes].max())
     heading = geometry.token_headings[nodes, :width] - VIEW_HEADINGS[views][:, None]
     elevation = geometry.token_elevations[nodes, :width] - VIEW_ELEVATIONS[views][:, None]
-    directions = np.ones((*heading.shape, 7), np.float32)
-    parts = np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)
-    for column, part in enumerate(parts):
-        directions[..., column] = part
+    directions = _directions(heading, elevation)
     tokens = np.arange(width)
     directions[tokens >= geometry.token_counts[nodes][:, None]] = 0.0
     types = (tokens < geometry.candidate_counts[nodes][:, None]).astype(np.int64)
     return directions, types
+
+
+def object_directions(objects: NodeObjects, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Return the directions (M, 7) float32 of objects, see `PanoramaInputs`.
+
+    Args:
+        rows: (M,) objects.
+        views: (M,) views 0..35 that the agents face.
+    """
+    heading, elevation = objects.directions[rows].T
+    directions = _directions(heading - VIEW_HEADINGS[views], elevation - VIEW_ELEVATIONS[views])
+    directions[:, 4:] = objects.sizes[rows]
+    return directions
+
+
+def _directions(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Return sines and cosines of headings and elevations (...), then three ones, as (..., 7)."""
+    directions = np.ones((*heading.shape, 7), np.float32)
+    parts = np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)
+    for column, part in enumerate(parts):
+        directions[..., column] = part
+    return directions

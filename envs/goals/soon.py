@@ -40,9 +40,15 @@ class SoonGoal(Goal):
     Attributes:
         boxes: Box of the object at each viewpoint: the centre and the four corners in order, as
             fractions of a turn: (heading / 2 pi, (elevation + pi) / 2 pi).
+        object_ids: Detected object that fits the box best at each viewpoint, or None.
     """
 
     boxes: tuple[tuple[Point, ...], ...] = ()
+    object_ids: tuple[str | None, ...] = ()
+
+    def object_at(self, viewpoint: str) -> str | None:
+        """Return the id of the detected object at a viewpoint, None where there is none."""
+        return dict(zip(self.viewpoints, self.object_ids, strict=True)).get(viewpoint)
 
 
 class _Angles(msgspec.Struct, frozen=True, gc=False):
@@ -65,9 +71,14 @@ class _Corners(msgspec.Struct, frozen=True, gc=False):
     left_bottom: _Angles
 
 
+class _Label(msgspec.Struct, frozen=True, gc=False):
+    obj_id: int | str
+
+
 class _Box(msgspec.Struct, frozen=True, gc=False):
     image_id: Name
     target: _Corners
+    pseudo_label: _Label | None = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -100,8 +111,16 @@ class SoonRecord(msgspec.Struct, frozen=True, gc=False):
         if self.bboxes is not None:
             if not self.bboxes:
                 raise UserError("field 'bboxes' is empty, so that no viewpoint sees the object")
-            boxes = {box.image_id: box.points for box in self.bboxes}
-            goal = SoonGoal(tuple(boxes), spl_end=self.path[-1], boxes=tuple(boxes.values()))
+            boxes = {box.image_id: box for box in self.bboxes}
+            goal = SoonGoal(
+                tuple(boxes),
+                spl_end=self.path[-1],
+                boxes=tuple(box.points for box in boxes.values()),
+                object_ids=tuple(
+                    None if box.pseudo_label is None else str(box.pseudo_label.obj_id)
+                    for box in boxes.values()
+                ),
+            )
         name = str(self.path_id)
         number = name.partition("-")[0]
         path_id = int(number) if number.isdecimal() else zlib.crc32(name.encode())

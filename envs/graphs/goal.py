@@ -31,6 +31,10 @@ class Goal:
         """Viewpoints to the nearest of which SPL measures the shortest path."""
         return self.viewpoints if self.spl_end is None else (self.spl_end,)
 
+    def object_at(self, viewpoint: str) -> str | None:
+        """Return the id of the object to point out at a viewpoint, None where there is none."""
+        return self.object_id if viewpoint in self.viewpoints else None
+
     def success_radius(self, default: float) -> float:
         """Return the metres that the distance of a success is less than."""
         return default if self.radius is None else self.radius or _AT

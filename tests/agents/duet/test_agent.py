@@ -51,21 +51,25 @@ class Recording:
     """A golden rollout with the environment, the network and the features to repeat it."""
 
     def __init__(self, name, golden, geometry_of, steps=200):
-        self.json, tensors = golden(f"{name}.json"), golden(f"{name}.safetensors")
-        items = self.json["items"]
-        self.geometry = geometry_of(*sorted({item["scan"] for item in items}))
-        world = self.geometry.world
-        size = self.json["config"]["image_feat_size"]
+        json, tensors = golden(f"{name}.json"), golden(f"{name}.safetensors")
+        geometry = geometry_of(*sorted({item["scan"] for item in json["items"]}))
+        world = geometry.world
+        size = json["config"]["image_feat_size"]
         features = torch.zeros(len(world), 36, size)
         for node, viewpoint in enumerate(world.viewpoint_ids):
             if f"features.{viewpoint}" in tensors:
                 features[node] = tensors[f"features.{viewpoint}"]
-        self.features = WorldFeatures(self.geometry, features)
+        config = json["config"]
+        model = MapTransformer(tiny_config(config), config["vocab_size"], size).eval()
+        load_strictly(model, convert_duet(golden("duet_weights.safetensors")), "golden")
+        self.set_up(json, WorldFeatures(geometry, features), model, steps)
+
+    def set_up(self, json, features, model, steps=200):
+        items = json["items"]
+        self.json, self.features, self.model = json, features, model
+        self.geometry = features.geometry
         self.ids = [item["instr_id"] for item in items]
-        self.env = make_env(world, items, steps)
-        config = self.json["config"]
-        self.model = MapTransformer(tiny_config(config), config["vocab_size"], size).eval()
-        load_strictly(self.model, convert_duet(golden("duet_weights.safetensors")), "golden")
+        self.env = make_env(self.geometry.world, items, steps)
         self.tokens = np.zeros((len(items), max(len(i["instr_encoding"]) for i in items)), np.int64)
         for row, item in enumerate(items):
             self.tokens[row, : len(item["instr_encoding"])] = item["instr_encoding"]

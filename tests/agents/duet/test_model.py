@@ -1,6 +1,7 @@
 """The network against rollouts, gradients and losses of DUET's own code at a tiny size."""
 
 import copy
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -230,9 +231,9 @@ def whole_path_loss(rollout, model):
     return total / len(items)
 
 
-@pytest.fixture
-def precise_model(model, monkeypatch):
-    """The network in float64; rounding in float32 makes errors up to the tolerance of gradients."""
+@contextmanager
+def precise(model, monkeypatch):
+    """Give a network in float64; rounding in float32 makes errors up to the tolerance."""
 
     def as_double(part, inputs):
         return tuple(x.double() if is_float(x) else x for x in inputs)
@@ -245,8 +246,16 @@ def precise_model(model, monkeypatch):
     for part in network.modules():
         part.register_forward_pre_hook(as_double)
     torch.set_default_dtype(torch.float64)
-    yield network
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield network
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def precise_model(model, monkeypatch):
+    with precise(model, monkeypatch) as network:
+        yield network
 
 
 @pytest.mark.parametrize("loss_of", [step_by_step_loss, whole_path_loss])

@@ -27,8 +27,8 @@ def pretraining_weights(converted):
     }
 
 
-def make_model(golden):
-    config = golden("duet_pretrain.json")["config"]
+def make_model(golden, name="duet_pretrain"):
+    config = golden(f"{name}.json")["config"]
     sizes = MapTransformerConfig(
         hidden_size=config["hidden_size"],
         heads=config["num_attention_heads"],
@@ -43,10 +43,15 @@ def make_model(golden):
         dataclasses.replace(sizes, feature_dropout=0.0),
         config["vocab_size"],
         config["image_feat_size"],
+        object_size=config.get("obj_feat_size") or None,
     )
     model = PretrainingModel(network, config["image_prob_size"])
-    weights = convert_duet(golden("duet_pretrain_weights.safetensors"))
-    load_strictly(model, pretraining_weights(weights), "duet_pretrain_weights")
+    weights = pretraining_weights(convert_duet(golden(f"{name}_weights.safetensors")))
+    if not any(key.startswith("word_head.") for key in weights):  # a model without masked words
+        own = model.state_dict()
+        parts = ("global_text.", "local_text.", "word_head.")
+        weights |= {key: own[key] for key in own if key.startswith(parts)}
+    load_strictly(model, weights, name)
     return model.eval()
 
 
@@ -58,10 +63,10 @@ def model(golden):
 class Batch:
     """Inputs of a task, made from the golden tensors and ids."""
 
-    def __init__(self, task, golden):
-        self.json = golden("duet_pretrain.json")["tasks"][task]
+    def __init__(self, task, golden, name="duet_pretrain"):
+        self.json = golden(f"{name}.json")["tasks"][task]
         prefix = f"{task}."
-        tensors = golden("duet_pretrain.safetensors")
+        tensors = golden(f"{name}.safetensors")
         self.tensors = {
             n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)
         }
@@ -69,17 +74,10 @@ class Batch:
     def encoded(self, model):
         """Return text, nodes and views."""
         read = self.tensors
-        lengths = read["in.traj_vp_view_lens"]
-        mask = torch.arange(int(lengths.max())) < lengths[:, None]
-        width = mask.shape[1]
-        panoramas = PanoramaInputs(
-            read["in.traj_view_img_fts"][:, :width],
-            read["in.traj_loc_fts"][:, :width],
-            read["in.traj_nav_types"][:, :width],
-            mask,
-        )
+        panoramas = self.panoramas()
+        mask = panoramas.mask
         memory = PanoramaMemory()
-        memory.add(*model.network.panorama(panoramas), mask)
+        memory.add(*model.network.panorama(panoramas), mask, self.objects_of())
         sizes = read["in.gmap_lens"]
         real = torch.arange(int(sizes.max())) < sizes[:, None]
         forbidden = read["in.gmap_visited_masks"]
@@ -98,13 +96,32 @@ class Batch:
         order = self.slots(self.json["gmap_vpids"], real.shape[1])
         views = ViewInputs(
             memory.tokens[last, :size],
-            read["in.vp_pos_fts"],
+            self.reordered(read["in.vp_pos_fts"]),
             mask[last, :size],
             torch.from_numpy(slots >= 0),
             torch.from_numpy(fusion_matrix(order, slots, forbidden.numpy())),
+            memory.object_tokens(slots, last.numpy()),
         )
         text = model.network.read(read["in.txt_ids"])
         return text, nodes, views
+
+    def panoramas(self):
+        """Return the inputs of the panorama encoder."""
+        read = self.tensors
+        lengths = read["in.traj_vp_view_lens"]
+        mask = torch.arange(int(lengths.max())) < lengths[:, None]
+        names = ("view_img_fts", "loc_fts", "nav_types")
+        return PanoramaInputs(
+            *(read[f"in.traj_{name}"][:, : mask.shape[1]] for name in names), mask
+        )
+
+    def objects_of(self):
+        """Return the number of objects of each panorama; None for a network without objects."""
+        return None
+
+    def reordered(self, positions):
+        """Return position features of the original's tokens in the order of ours."""
+        return positions
 
     def slots(self, ids, width):
         table = np.full((len(ids), width), -1)

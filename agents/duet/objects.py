@@ -1,0 +1,140 @@
+"""Objects of a world for the map agent: their panorama tokens, and the tokens of target objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipnav.agents.maps.experts import NO_TARGET
+from clipnav.agents.maps.geometry import MapGeometry
+from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.nav_world import NavWorld
+
+OBJECT = 2  # type of a panorama token
+
+
+@dataclass(frozen=True, eq=False)
+class NodeObjects:
+    """The N objects that the V viewpoints of a world see; an object counts once per viewpoint.
+
+    Attributes:
+        starts: (V,) row of the first object of each viewpoint.
+        counts: (V,) number of objects of each viewpoint.
+        features: (N, D) visual features.
+        directions: (N, 2) heading and elevation of each object in radians, absolute.
+        sizes: (N, 3) height and width of its box as shares of a view, and their product.
+        ids: (N,) id of each object.
+    """
+
+    starts: np.ndarray
+    counts: np.ndarray
+    features: Tensor
+    directions: np.ndarray
+    sizes: np.ndarray
+    ids: Sequence[str]
+
+    @property
+    def width(self) -> int:
+        """Width of the features."""
+        return self.features.shape[1]
+
+    def limited(self, most: int | None) -> "NodeObjects":
+        """Return the first objects of each viewpoint; all of them if the number is None."""
+        if most is None:
+            return self
+        return replace(self, counts=np.minimum(self.counts, most))
+
+    def rows(self, node: int) -> range:
+        """Return the rows of the objects of a viewpoint."""
+        start = int(self.starts[node])
+        return range(start, start + int(self.counts[node]))
+
+
+class PanoramaLayout(NamedTuple):
+    """Places of the tokens of P panoramas: candidates, objects, other views, padding.
+
+    Attributes:
+        sources: (P, V) place of each view among the tokens of `MapGeometry`; arbitrary for objects.
+        rows: (P, V) row of each object; -1 for views and padding.
+        mask: (P, V) bool, False on padding.
+    """
+
+    sources: np.ndarray
+    rows: np.ndarray
+    mask: np.ndarray
+
+
+def panorama_layout(
+    geometry: MapGeometry, objects: NodeObjects, nodes: np.ndarray
+) -> PanoramaLayout:
+    """Return the places of the panorama tokens of viewpoints (P,).
+
+    DUET puts the objects last. After the candidates, all tokens that are scored come first.
+    """
+    candidates, counts = (
+        table[nodes][:, None] for table in (geometry.candidate_counts, objects.counts)
+    )
+    views = geometry.token_counts[nodes][:, None]
+    tokens = np.arange(int((views + counts).max()))
+    is_object = (tokens >= candidates) & (tokens < candidates + counts)
+    sources = np.where(tokens < candidates, tokens, tokens - counts)
+    rows = objects.starts[nodes][:, None] + tokens - candidates
+    return PanoramaLayout(
+        np.clip(sources, 0, int(views.max()) - 1),
+        np.where(is_object, rows, -1),
+        tokens < views + counts,
+    )
+
+
+class ObjectTargets:
+    """Rows of the target objects of E episodes at the viewpoints of their goals.
+
+    Args:
+        objects: Objects that can be chosen; a target among others has no label.
+    """
+
+    def __init__(self, world: NavWorld, objects: NodeObjects, episodes: Sequence[Episode]) -> None:
+        found = []
+        for episode in episodes:
+            ends = {}
+            for viewpoint in episode.goal.viewpoints:
+                target = episode.goal.object_at(viewpoint)
+                node = world.node(episode.scan, viewpoint)
+                rows = objects.rows(node)
+                names = [objects.ids[row] for row in rows]
+                if target in names:
+                    ends[node] = names.index(target)
+            found.append(ends)
+        most = max(1, *map(len, found))
+        self._nodes = np.full((len(found), most), -1)
+        self._ranks = np.full((len(found), most), NO_TARGET)
+        for episode, ends in enumerate(found):
+            self._nodes[episode, : len(ends)] = list(ends)
+            self._ranks[episode, : len(ends)] = list(ends.values())
+
+    def tokens(self, geometry: MapGeometry, episodes: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (R,) panorama tokens of the target objects; `NO_TARGET` where unseen.
+
+        Args:
+            episodes: (R,) episodes.
+            nodes: (R,) viewpoints.
+        """
+        here = self._nodes[episodes] == nodes[:, None]
+        ranks = np.where(here, self._ranks[episodes], NO_TARGET).max(1)
+        return np.where(ranks < 0, NO_TARGET, geometry.candidate_counts[nodes] + ranks)
+
+
+def best_objects(scores: Tensor, candidates: np.ndarray) -> np.ndarray:
+    """Return the (R,) ranks of the objects with the highest logits (R, F); -1 without objects.
+
+    Args:
+        candidates: (R,) number of candidates of each viewpoint, which come first.
+    """
+    if not scores.shape[1]:
+        return np.full(len(scores), -1)
+    best, token = scores.detach().float().max(1)
+    found = torch.isfinite(best).cpu().numpy()
+    return np.where(found, token.cpu().numpy() - candidates, -1)
