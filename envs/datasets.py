@@ -53,9 +53,12 @@ class DatasetSpec(Spec):
         max_episode_steps: Number of actions before truncation.
         max_instruction_length: Length of encoded instructions.
         kept: Tokens of a longer instruction that are kept: the first ones or the last ones.
-        submission: Function of a path and of trajectories by `instr_id` that returns the text of a
-            submission file; UserErrors of it name the path.
+        submission: Function of a path, and of trajectories and `ObjectAnswer`s by `instr_id`, that
+            returns the text of a submission file; UserErrors of it name the path.
         scores: `GoalScores` of submissions; "" if `score_paths` says all.
+        objects: File of the objects of the viewpoints below the data folder of the world
+            matterport, of which agents point out one where they stop; "" if the dataset asks for
+            none. The built-in houses have one file for all datasets.
         version: Function of an annotation file that returns the name of its version, which reports
             print; "" if there is one version only.
         continuous: Version in continuous environments; None if there is none.
@@ -76,6 +79,7 @@ class DatasetSpec(Spec):
     submission: str = "clipnav.envs.submissions.files:r2r_text"
     scores: str = ""
     version: str = ""
+    objects: str = ""
     continuous: ContinuousVersion | None = None
     label: str = ""
 
@@ -137,8 +141,10 @@ _TABLE = SpecTable(
             read="clipnav.envs.goals.reverie:read_reverie",
             max_episode_steps=15,
             max_instruction_length=100,
+            submission="clipnav.envs.goals.reverie:reverie_text",
             scores="clipnav.envs.goals.reverie:SCORES",
             version="clipnav.envs.goals.reverie:version",
+            objects="reverie/objects.safetensors",
         ),
         DatasetSpec(
             name="soon",
@@ -149,6 +155,7 @@ _TABLE = SpecTable(
             max_instruction_length=100,
             submission="clipnav.envs.goals.soon:soon_text",
             scores="clipnav.envs.goals.soon:SCORES",
+            objects="soon/objects.safetensors",
         ),
         # The last turns of a dialog say where to go next.
         DatasetSpec(

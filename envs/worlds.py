@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 World = Literal["houses", "houses-standard", "matterport"]
 
 _HOUSE_FEATURES = "house_clip_features.safetensors"
+_HOUSE_OBJECTS = "house_objects.safetensors"
 _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
 
 
@@ -132,6 +133,31 @@ class WorldFiles:
             raise FileNotFoundError(
                 f"{path}: the features of world '{self.world}' are missing; make them with {build}"
                 f"clipnav extract-features --world {self.world} --output {path}"
+            )
+        return path
+
+    def objects_path(self, dataset: str, objects: str | Path | None = None) -> Path | None:
+        """Return the file of the objects of a dataset, or None if it is used without objects.
+
+        Args:
+            objects: File; "none" for no objects; None for that of the built-in houses, or of the
+                data folder if it exists there, as agents that only walk need none.
+
+        Raises:
+            FileNotFoundError: The file of the built-in houses is missing.
+        """
+        name = dataset_spec(dataset).objects
+        if objects is not None or not name:
+            return None if objects in (None, "none") else Path(objects)
+        if not self.is_built_in:
+            path = self.annotations_dir / name
+            return path if path.is_file() else None
+        path = self.annotations_dir / _HOUSE_OBJECTS
+        if not path.is_file():
+            build = "clipnav build-houses --set standard, then " * (self.world != "houses")
+            raise FileNotFoundError(
+                f"{path}: the objects of world '{self.world}' are missing; make them with {build}"
+                f"clipnav extract-object-features --world {self.world}"
             )
         return path
 

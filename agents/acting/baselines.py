@@ -1,6 +1,7 @@
 """Non-learning baselines that put a follower's scores in context."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,44 @@ _SIGHT = np.deg2rad(40.0)
 
 
 class TeacherAgent:
-    """Agent that takes the actions of the environment's teacher: an upper bound."""
+    """Agent that takes the actions of the environment's teacher: an upper bound.
+
+    Where it stops, it points out the object to find.
+    """
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Do nothing; the agent has no state."""
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Return the actions of the teacher."""
-        return np.asarray(info["teacher_action"])[live]
+        actions = np.asarray(info["teacher_action"])[live]
+        return pointing(actions, observation, info, live, lambda row, _: info["target_object"][row])
+
+
+def pointing(
+    actions: np.ndarray,
+    observation: Observation,
+    info: dict[str, Any],
+    live: np.ndarray,
+    choose: Callable[[int, np.ndarray], int],
+) -> np.ndarray:
+    """Return actions whose stops point out an object, if the environment has objects.
+
+    Args:
+        actions: (N,) actions of the rows `live` (N,).
+        choose: Function of a row and of the ids (O,) of its objects, "" for padding, that returns
+            the index of an object or -1. It is called for rows with objects that stop.
+    """
+    if "object_ids" not in info:
+        return actions
+    first = observation["action_mask"].shape[1]  # action that points out object 0
+    actions = actions.copy()
+    for number in np.flatnonzero(actions == STOP).tolist():
+        row = int(live[number])
+        ids = info["object_ids"][row]
+        chosen = choose(row, ids) if ids.size and ids[0] else -1
+        actions[number] = STOP if chosen < 0 else first + chosen
+    return actions
 
 
 class ForwardAgent:
@@ -71,14 +102,27 @@ class ForwardAgent:
         self._moves[live] -= 1
         self._patience[live] -= 1
         offset = np.where(ahead, np.hypot(side, elevations), np.inf)
-        return np.where(willing, offset.argmin(1), STOP)
+        actions = np.where(willing, offset.argmin(1), STOP)
+        ids = info["instr_id"]
+        return pointing(
+            actions,
+            observation,
+            info,
+            live,
+            lambda row, of: self.point(ids[row], np.count_nonzero(of)),
+        )
+
+    def point(self, instr_id: str, count: int) -> int:
+        """Return the index of the object to point out among `count` objects."""
+        return 0
 
 
 class RandomAgent(ForwardAgent):
     """Agent that turns to one of twelve random headings, moves forward five times, then stops.
 
     The random baseline of the Room-to-Room paper (Anderson et al. 2018, section 5.3; MatterSim's
-    tasks/R2R/agent.py). The heading depends on seed and instruction id, not on the episode order.
+    tasks/R2R/agent.py). Heading and object depend on seed and instruction id, not on the order of
+    the episodes.
     """
 
     def __init__(self, world: NavWorld, seed: int = 0) -> None:
@@ -87,11 +131,14 @@ class RandomAgent(ForwardAgent):
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
         """Return a random number (B,) of turns in 0..11."""
-        return np.array([self._draw(str(instr_id)) for instr_id in instr_ids], int)
+        return np.array([self._rng(instr_id).integers(12) for instr_id in instr_ids], int)
 
-    def _draw(self, instr_id: str) -> int:
-        key = zlib.crc32(instr_id.encode())
-        return int(Stream.RANDOM_BASELINE.rng(self._seed, key).integers(12))
+    def point(self, instr_id: str, count: int) -> int:
+        """Return a random index of an object."""
+        return int(self._rng(f"{instr_id} object").integers(count))
+
+    def _rng(self, name: str) -> np.random.Generator:
+        return Stream.RANDOM_BASELINE.rng(self._seed, zlib.crc32(str(name).encode()))
 
 
 def candidate_directions(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.metrics import (
     SUMMARY_METRICS,
     Metric,
@@ -58,12 +60,14 @@ class Evaluation:
             goals are not published.
         languages: Language without its country, by instr_id.
         own_metrics: Metrics of the dataset alone, by short name.
+        answers: Objects that the agent has pointed out, by instr_id.
     """
 
     trajectories: dict[str, list[Pose]]
     scores: dict[str, dict[str, float]]
     languages: dict[str, str]
     own_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    answers: Mapping[str, ObjectAnswer] = field(default_factory=dict)
 
     def summary(self) -> Summary:
         """Return the means over all episodes by short name (SR, SPL, ...), see docs/metrics.md."""
@@ -107,7 +111,7 @@ def evaluate_walks(
     """Evaluate an agent that walks in its own way, see `evaluate`."""
     check_batch(env)
     episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
-    trajectories: dict[str, list[Pose]] = {}
+    walked: dict[str, tuple[list[Pose], ObjectAnswer | None]] = {}
     hidden = not name or distributed.rank() > 0
     with (
         torch.inference_mode(),
@@ -118,10 +122,12 @@ def evaluate_walks(
         for start in range(0, len(episodes), env.num_envs):
             ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
             walk_batch(ids)
-            trajectories |= zip(ids, env.trajectories(), strict=False)
+            ends = zip(env.trajectories(), env.answers(), strict=True)
+            walked |= zip(ids, ends, strict=False)
             bar.update(len(ids))
-    shared = distributed.all_gather(trajectories)
-    return score_walks(env, {name: poses for part in shared for name, poses in part.items()})
+    whole = {name: one for part in distributed.all_gather(walked) for name, one in part.items()}
+    answers = {name: answer for name, (_, answer) in whole.items() if answer is not None}
+    return score_walks(env, {name: poses for name, (poses, _) in whole.items()}, answers)
 
 
 def by_length(episodes: Sequence[Episode]) -> list[Episode]:
@@ -129,8 +135,13 @@ def by_length(episodes: Sequence[Episode]) -> list[Episode]:
     return sorted(episodes, key=lambda episode: -len(episode.instruction))
 
 
-def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Evaluation:
-    """Score a trajectory for each episode of an environment's split."""
+def score_walks(
+    env: VlnVectorEnv,
+    trajectories: Mapping[str, list[Pose]],
+    answers: Mapping[str, ObjectAnswer] = MappingProxyType({}),
+) -> Evaluation:
+    """Score a trajectory, and perhaps an answer, for each episode of an environment's split."""
+    own = dataset_scores(env.split.dataset)
     known = [episode for episode in env.episodes if episode.has_goal]
     scores: dict[str, dict[str, float]] = {}
     if known:
@@ -139,6 +150,7 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
             [env.nav_world.graphs[episode.scan] for episode in known],
             known,
             [[pose[0] for pose in trajectories[episode.instr_id]] for episode in known],
+            answers={name: own.pointed(answer) for name, answer in answers.items()} if own else {},
         )
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         scores = {
@@ -149,7 +161,8 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
         trajectories={e.instr_id: trajectories[e.instr_id] for e in env.episodes},
         scores=scores,
         languages={e.instr_id: base_language(e.language) for e in env.episodes},
-        own_metrics=own.metrics if (own := dataset_scores(env.split.dataset)) else {},
+        own_metrics=own.metrics if own else {},
+        answers=dict(answers),
     )
 
 

@@ -312,6 +312,7 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
         write_submission(
             *(config.submission, submitted.trajectories, episodes, files, settings.dataset),
             partial=config.partial,
+            answers=submitted.answers,
         )
         print(f"{counted(len(submitted.trajectories), 'instruction')}: {config.submission}")
     if config.baselines and (submitted.scores or record_batch is not None):

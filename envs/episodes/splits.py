@@ -28,6 +28,7 @@ from clipnav.storage.features.store import FeatureStore
 from clipnav.training.streams import Stream
 
 if TYPE_CHECKING:
+    from clipnav.storage.features.objects import ObjectStore
     from clipnav.storage.features.store import Arrays
 
 
@@ -74,6 +75,7 @@ def _permutation_across_groups(groups: np.ndarray, rng: np.random.Generator) -> 
 _SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
 _WORLDS: SharedObjects[NavWorld] = SharedObjects()
 _STORES: SharedObjects[FeatureStore] = SharedObjects()
+_OBJECTS: "SharedObjects[ObjectStore]" = SharedObjects()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ class LoadedSplit:
         nav_world: Graphs of the scans of the episodes.
         store: Features of the viewpoints, or None.
         max_instruction_length: Length L of encoded instructions.
+        objects: Objects of the viewpoints, or None.
     """
 
     dataset: str
@@ -102,6 +105,7 @@ class LoadedSplit:
     nav_world: NavWorld
     store: "FeatureStore | None"
     max_instruction_length: int
+    objects: "ObjectStore | None" = None
 
     def __post_init__(self) -> None:
         """Freeze the episodes."""
@@ -157,6 +161,7 @@ def load_split(
     tokenizer: Tokenizer | str | Path | None = None,
     max_instruction_length: int | None = None,
     exchanged_words: int | None = None,
+    objects: "str | Path | ObjectStore | None" = None,
 ) -> LoadedSplit:
     """Load a split of a dataset in a world.
 
@@ -176,6 +181,9 @@ def load_split(
             dataset: 80 (R2R) or 160 (RxR, R4R).
         exchanged_words: Seed for an ablation that gives each episode the instruction of another
             path; None for the annotated instructions.
+        objects: File of objects from clipnav extract-object-features, or a published HDF5 file of
+            REVERIE or SOON, or an open file; None for that of the dataset and the world, see
+            `WorldFiles.objects_path`; "none" for no objects.
 
     Raises:
         FileNotFoundError: A file of the world is missing.
@@ -192,7 +200,7 @@ def load_split(
     files = world_files(world, data_dir)
     length = max_instruction_length or spec.max_instruction_length
     request = _Request(
-        dataset, split, files, features, language, tokenizer, length, exchanged_words
+        dataset, split, files, features, language, tokenizer, length, exchanged_words, objects
     )
     if isinstance(features, FeatureStore | str | Path | None):
         return _SPLITS.get(request.key(), request.load)
@@ -212,6 +220,7 @@ class _Request:
     tokenizer: Tokenizer | str | Path | None
     length: int
     exchanged_words: int | None
+    objects: "str | Path | ObjectStore | None"
 
     def load(self) -> LoadedSplit:
         dataset, files, language = self.dataset, self.files, self.language
@@ -229,7 +238,8 @@ class _Request:
         if self.exchanged_words is not None:
             episodes = exchange_words(episodes, self.exchanged_words)
         return LoadedSplit(
-            *(dataset, self.split, files, episodes, tokenizer, nav_world, store, self.length)
+            *(dataset, self.split, files, episodes, tokenizer, nav_world, store, self.length),
+            objects=self._objects(),
         )
 
     def key(self) -> Hashable:
@@ -241,7 +251,7 @@ class _Request:
         return (
             *(dataset_spec(self.dataset), self.split, files, self.language, self.length),
             *(self.exchanged_words, stamps, self._graphs_key(), self._features_key()),
-            self._tokenizer_key(),
+            *(self._tokenizer_key(), self._objects_key()),
         )
 
     def _nav_world(self, scans: Collection[str]) -> NavWorld:
@@ -256,6 +266,20 @@ class _Request:
             return self.files.open_features(self.features, nav_world.keys)
         path = self.files.features_path(self.features)
         return None if path is None else _STORES.get(_path_key(path), lambda: open_store(path))
+
+    def _objects(self) -> "ObjectStore | None":
+        from clipnav.storage.features.objects import ObjectStore, open_objects
+
+        if isinstance(self.objects, ObjectStore):
+            return self.objects
+        path = self.files.objects_path(self.dataset, self.objects)
+        return None if path is None else _OBJECTS.get(_path_key(path), lambda: open_objects(path))
+
+    def _objects_key(self) -> Hashable:
+        if self.objects is not None and not isinstance(self.objects, str | Path):
+            return id(self.objects)
+        path = self.files.objects_path(self.dataset, self.objects)
+        return None if path is None else _path_key(path)
 
     def _graphs_key(self) -> Hashable:
         graphs = self.files.connectivity_dir.glob("*_connectivity.json")

@@ -15,7 +15,7 @@ import msgspec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.annotations import Id, Name
 from clipnav.envs.goals.scores import GoalScores, Walked, end_scores, official_efficiency
-from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
@@ -173,7 +173,11 @@ SCORES = GoalScores(
 )
 
 
-def cvdn_text(path: str | Path, trajectories: Mapping[str, Sequence[Any]]) -> str:
+def cvdn_text(
+    path: str | Path,
+    trajectories: Mapping[str, Sequence[Any]],
+    answers: Mapping[str, ObjectAnswer],
+) -> str:
     """Return a submission file in the form of CVDN; see `DatasetSpec.submission`."""
     items = [
         {

@@ -4,6 +4,7 @@ The goal of an episode is every viewpoint that sees its object. Sources: Yuankai
 (`eval_release.py`), DUET (`map_nav_src/reverie/env.py`) and ScaleVLN.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.annotations import Id, Name
 from clipnav.envs.episodes.annotations import Path as ViewpointPath
 from clipnav.envs.goals.scores import GoalScores, Walked, official_efficiency
-from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
@@ -233,4 +234,22 @@ SCORES = GoalScores(
     score=_score,
     metrics={"RGS": Metric("rgs", 100, "%"), "RGSPL": Metric("rgspl", 100, "%")},
     answer=_answer,
+    pointed=lambda answer: answer.object_id,
 )
+
+
+def reverie_text(
+    path: str | Path,
+    trajectories: Mapping[str, Sequence[Any]],
+    answers: Mapping[str, ObjectAnswer],
+) -> str:
+    """Return a submission file in the form of REVERIE; see `DatasetSpec.submission`."""
+    items = []
+    for instr_id, trajectory in trajectories.items():
+        poses = [[viewpoint, float(h), float(e)] for viewpoint, h, e in trajectory]
+        item: dict[str, Any] = {"instr_id": instr_id, "trajectory": poses}
+        if instr_id in answers:
+            name = answers[instr_id].object_id
+            item["predObjId"] = int(name) if name.isdecimal() else name
+        items.append(item)
+    return json.dumps(items)

@@ -10,6 +10,7 @@ import numpy as np
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.episode import own_goals
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric, score_paths
 from clipnav.envs.metrics.path_scores import path_efficiency
@@ -58,6 +59,10 @@ def _no_answer(record: Mapping[str, Any]) -> Any:
     return None
 
 
+def _no_pointing(answer: ObjectAnswer) -> Any:
+    return None
+
+
 def _no_aliases(episodes: Sequence[Episode]) -> dict[str, str]:
     return {}
 
@@ -73,6 +78,7 @@ class GoalScores:
         metrics: Columns that `score_paths` lacks, by short name.
         answer: Function of a record of a submission file that returns the answer, None if it has
             none, or raises UserError.
+        pointed: Function of the object that an agent points out that returns the answer.
         aliases: Function of all episodes that returns the `instr_id` of further spellings.
     """
 
@@ -80,6 +86,7 @@ class GoalScores:
     score: Callable[[Walked, Episode, Any, str], dict[str, float]]
     metrics: Mapping[str, Metric]
     answer: Callable[[Mapping[str, Any]], Any] = _no_answer
+    pointed: Callable[[ObjectAnswer], Any] = _no_pointing
     aliases: Callable[[Sequence[Episode]], dict[str, str]] = _no_aliases
 
 

@@ -21,7 +21,7 @@ from clipnav.envs.episodes.annotations import Name
 from clipnav.envs.episodes.annotations import Path as ViewpointPath
 from clipnav.envs.goals.scores import GoalScores, Walked, end_scores
 from clipnav.envs.graphs import wrap_angle
-from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
@@ -235,12 +235,19 @@ SCORES = GoalScores(
         "det_SPL": Metric("det_spl", 100, "%"),
     },
     answer=_answer,
+    pointed=lambda answer: _Angles(answer.heading, answer.elevation).fractions,
     aliases=_aliases,
 )
 
 
-def soon_text(path: str | Path, trajectories: Mapping[str, Sequence[Any]]) -> str:
-    """Return a submission file in the form of SOON without answers; see `DatasetSpec.submission`.
+def soon_text(
+    path: str | Path,
+    trajectories: Mapping[str, Sequence[Any]],
+    answers: Mapping[str, ObjectAnswer],
+) -> str:
+    """Return a submission file in the form of SOON; see `DatasetSpec.submission`.
+
+    Walks without an answer point to (0, 0), as DUET's.
 
     Raises:
         UserError: An id has no number.
@@ -251,6 +258,7 @@ def soon_text(path: str | Path, trajectories: Mapping[str, Sequence[Any]]) -> st
         if not number.isdecimal():
             raise UserError(f"{path}: episode {instr_id!r} of SOON has no number")
         poses = [[viewpoint, 0, 0] for viewpoint, *_ in trajectory]
-        walk = {"path": poses, "obj_heading": [0], "obj_elevation": [0]}
+        x, y = SCORES.pointed(answers[instr_id]) if instr_id in answers else (0, 0)
+        walk = {"path": poses, "obj_heading": [x], "obj_elevation": [y]}
         items.append({"instr_id": int(number), "trajectory": [walk]})
     return json.dumps(items)

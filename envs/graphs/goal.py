@@ -1,6 +1,7 @@
-"""Goal: the viewpoints at which an episode may end."""
+"""Goal: the viewpoints at which an episode may end; and the object that an agent points out."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,3 +39,17 @@ class Goal:
     def success_radius(self, default: float) -> float:
         """Return the metres that the distance of a success is less than."""
         return default if self.radius is None else self.radius or _AT
+
+
+class ObjectAnswer(NamedTuple):
+    """Object that an agent points out where it stops.
+
+    Attributes:
+        object_id: Id of the object in its building.
+        heading: Heading of its box in radians clockwise from +y.
+        elevation: Elevation of its box in radians above the horizon.
+    """
+
+    object_id: str
+    heading: float
+    elevation: float

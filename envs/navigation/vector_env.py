@@ -1,5 +1,6 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,9 @@ from clipnav.envs.base.vector_env import BatchEnv
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.graphs.nav_world import node_routes, route_moves
+from clipnav.envs.navigation.objects import ObjectObserver, WorldObjects, world_objects
 from clipnav.envs.navigation.observations import (
     FeatureObserver,
     IndexObserver,
@@ -31,6 +34,10 @@ class BatchObserver:
     def __init__(self, split: LoadedSplit, settings: EnvSettings, num_agents: int) -> None:
         """Prepare to observe."""
         self._observer = _make_observer(split, settings, num_agents)
+        objects = split_objects(split)
+        self._objects = None
+        if objects is not None and settings.observe != "indices":
+            self._objects = ObjectObserver(objects, settings.observe == "features")
         self._tokens = split.tokens
         self._num_agents, self._num_words = num_agents, len(split.tokenizer)
         self._kept = None if settings.copy else self._buffers()
@@ -39,7 +46,8 @@ class BatchObserver:
         """Return the space of one agent's observation."""
         length = self._tokens.shape[1]
         instruction = spaces.Box(0, self._num_words - 1, (length,), np.int32)
-        return spaces.Dict({"instruction": instruction, **self._observer.space()})
+        objects = {} if self._objects is None else self._objects.space()
+        return spaces.Dict({"instruction": instruction, **self._observer.space(), **objects})
 
     def observe(self, walks: Walks) -> Observation:
         """Return the observations of all agents, in new arrays unless the settings reuse them."""
@@ -47,6 +55,8 @@ class BatchObserver:
         words = observation["instruction"]
         self._tokens.take(walks.episodes, axis=0, out=words, mode="clip")
         self._observer.observe(walks.nodes, walks.views, observation)
+        if self._objects is not None:
+            observation |= self._objects.observe(walks.nodes, walks.views)
         return observation
 
     def _buffers(self) -> Observation:
@@ -68,17 +78,54 @@ def _make_observer(split: LoadedSplit, settings: EnvSettings, num_agents: int) -
     return FeatureObserver(world, split.store, settings.angle_feature_size, num_agents)
 
 
-def navigation_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
+def split_objects(split: LoadedSplit) -> WorldObjects | None:
+    """Return the objects of the viewpoints of a split; None if it was loaded without objects."""
+    return None if split.objects is None else world_objects(split.nav_world, split.objects)
+
+
+def target_objects(
+    split: LoadedSplit, objects: WorldObjects, episodes: np.ndarray, nodes: np.ndarray
+) -> np.ndarray:
+    """Return the (B,) int64 index of the object to find among those at nodes (B,), -1 elsewhere.
+
+    Args:
+        episodes: (B,) index of each agent's episode.
+    """
+    targets = np.full(len(nodes), -1)
+    for agent, (number, node) in enumerate(zip(episodes.tolist(), nodes.tolist(), strict=True)):
+        goal = split.episodes[number].target
+        if goal is not None:
+            object_id = goal.object_at(split.nav_world.viewpoint_ids[node])
+            targets[agent] = objects.index(node, object_id)
+    return targets
+
+
+def object_info(
+    split: LoadedSplit, objects: WorldObjects | None, episodes: np.ndarray, nodes: np.ndarray
+) -> dict[str, Callable[[], np.ndarray]]:
+    """Return functions that compute the entries about objects of the info of B agents."""
+    if objects is None:
+        return {}
+    return {
+        "object_ids": partial(objects.ids.take, nodes, axis=0),
+        "target_object": partial(target_objects, split, objects, episodes, nodes),
+    }
+
+
+def navigation_info(
+    split: LoadedSplit, walks: Walks, objects: WorldObjects | None = None
+) -> LazyInfo:
     """Return the info of B agents: names, distances, action masks and actions of the teacher."""
-    world, nodes = split.nav_world, walks.nodes.copy()
+    world, nodes, episodes = split.nav_world, walks.nodes.copy(), walks.episodes.copy()
     numbers = {
         "distance_to_goal": walks.distances.copy(),
         "teacher_action": walks.teacher_actions(),
     }
     makers = {
-        **split.lazy_names(walks.episodes.copy(), nodes),
+        **split.lazy_names(episodes, nodes),
         "candidates": partial(world.candidate_ids.take, nodes, axis=0),
         "action_mask": partial(world.valid.take, nodes, axis=0),
+        **object_info(split, objects, episodes, nodes),
     }
     return batch_info(numbers, makers, len(nodes))
 
@@ -110,6 +157,9 @@ class VlnVectorEnv(BatchEnv):
     `Discrete(K)` per agent: 0 stops, k moves to candidate k. An action that the mask excludes
     leaves the agent where it is. K is one more than the largest number of neighbours in the world.
 
+    With objects (REVERIE, SOON) `Discrete(K + O)`: K + o stops and points out object o of the
+    viewpoint; where `object_mask` excludes it, the stop has no answer.
+
     ## Observation Space
     A dictionary of arrays, which no later step overwrites (unless `copy` is False):
 
@@ -137,6 +187,16 @@ class VlnVectorEnv(BatchEnv):
       float32; zeros for stop and padding.
     * `panorama_rgb` (B, 36, H, W, 3): the 36 views, in the order of `panorama`.
 
+    With objects, all but "indices" add the following arrays; O is the largest number of objects at
+    a viewpoint of the file. Networks that read indices gather them with
+    `clipnav.envs.navigation.objects.DeviceObjects` from `env.objects`.
+
+    * `objects` (B, O, D') float32: features of the objects, not with pictures; zeros for padding.
+    * `object_directions` (B, O, 2) float32: heading and elevation of their boxes in radians,
+      relative to the view that the agent faces.
+    * `object_sizes` (B, O, 3) float32: width, height and their product, as fractions of a view.
+    * `object_mask` (B, O) int8: 0 for padding.
+
     ## Rewards
     +1 for a move that shortens the distance to the goal (along the shortest path), -1 for one that
     lengthens it, otherwise 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere.
@@ -160,7 +220,9 @@ class VlnVectorEnv(BatchEnv):
     action leads to, "" for stop and padding) and `action_mask` (B, K) bool. Privileged, not for
     agents: `distance_to_goal` (metres, NaN where the goal is secret), `teacher_action` (0 where the
     goal is secret) and, for agents whose episode has just ended, `metrics`: arrays named as in
-    `clipnav.envs.metrics.score_path`.
+    `clipnav.envs.metrics.score_path`. With objects also `object_ids` (B, O), "" for padding, and,
+    privileged, `target_object` (B,): index of the object to find, -1 where no viewpoint of the goal
+    is.
 
     ## Arguments
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
@@ -172,6 +234,8 @@ class VlnVectorEnv(BatchEnv):
     * `data_dir` (None): data folder of the world "matterport".
     * `features` (None): path of a feature store, an open store, or arrays in memory, see
       `WorldFiles.open_features`; None for the store of the world, "none" for D = 0.
+    * `objects` (None): file of objects, or an open one, see `load_split`; None for that of the
+      dataset, "none" for no objects.
     * `language` (None): only language to load, such as "en".
     * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
     * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
@@ -240,7 +304,10 @@ class VlnVectorEnv(BatchEnv):
             split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
         )
         self._observer = BatchObserver(split, settings, self.num_envs)
-        self._set_spaces(self.nav_world.num_actions, self._observer.space())
+        self.objects = split_objects(split)
+        self._pointed = np.full(self.num_envs, -1)  # (B,) index of the object that is pointed out
+        num_objects = 0 if self.objects is None else self.objects.most
+        self._set_spaces(self.nav_world.num_actions + num_objects, self._observer.space())
 
     @property
     def walks(self) -> Walks:
@@ -248,7 +315,7 @@ class VlnVectorEnv(BatchEnv):
         return self._walks
 
     def follow(
-        self, routes: np.ndarray, stop: np.ndarray
+        self, routes: np.ndarray, stop: np.ndarray, objects: np.ndarray | None = None
     ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move each agent along a route, then stop some of them; return the same as `step`.
 
@@ -257,6 +324,8 @@ class VlnVectorEnv(BatchEnv):
         Args:
             routes: (B, H) nodes, each a neighbour of the one before, padded with -1 at the end.
             stop: (B,) bool, agents that stop after their route.
+            objects: (B,) integers, index of the object that an agent that stops points out at the
+                end of its route, -1 for none; None if all answer nothing.
 
         Raises:
             UserError: The arrays have other shapes, a route leaves the edges of the graph, or the
@@ -269,7 +338,10 @@ class VlnVectorEnv(BatchEnv):
         if stop.shape != (self.num_envs,):
             raise UserError(f"stop must be {self.num_envs} bools, not {stop!r}")
         moves = route_moves(self.nav_world, walks.nodes, routes)
+        stopping = stop & ~(walks.terminated | walks.truncated)
         rewards = walks.follow(moves, stop, self.max_episode_steps)
+        if objects is not None:
+            self._point_out(stopping & walks.terminated, self._checked_objects(objects))
         observation, info = self._observe(), self._info()
         self._add_metrics(info, np.flatnonzero(walks.ended_now))
         return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
@@ -286,11 +358,22 @@ class VlnVectorEnv(BatchEnv):
     def action_masks(self) -> np.ndarray:
         """Return (B, K) bool, True where an action is valid, for algorithms that mask actions.
 
+        With objects (B, K + O).
+
         Raises:
             ResetNeeded: The environment has not been reset.
         """
         self._check_reset("reset the environment before asking for action masks")
-        return self.nav_world.valid.take(self._walks.nodes, axis=0)
+        nodes = self._walks.nodes
+        masks = self.nav_world.valid.take(nodes, axis=0)
+        return masks if self.objects is None else np.hstack([masks, self.objects.mask[nodes]])
+
+    def answers(self) -> list[ObjectAnswer | None]:
+        """Return the object that each agent has pointed out when it stopped, None for none."""
+        if self.objects is None:
+            return [None] * self.num_envs
+        pairs = zip(self._walks.nodes.tolist(), self._pointed.tolist(), strict=True)
+        return [self.objects.answer(node, index) for node, index in pairs]
 
     def paths(self) -> list[list[str]]:
         """Return the viewpoints that each agent has visited, including the start."""
@@ -328,15 +411,35 @@ class VlnVectorEnv(BatchEnv):
 
     def _start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
         self._walks.start(agents, episodes)
+        self._pointed[agents] = -1
 
     def _act(self, actions: np.ndarray) -> np.ndarray:
-        return self._walks.step(actions, self.max_episode_steps)
+        if self.objects is None:
+            return self._walks.step(actions, self.max_episode_steps)
+        objects = actions.astype(np.int64) - self.nav_world.num_actions
+        is_pointing = objects >= 0
+        active = is_pointing & ~(self._walks.terminated | self._walks.truncated)
+        rewards = self._walks.step(np.where(is_pointing, 0, actions), self.max_episode_steps)
+        self._point_out(active, objects)
+        return rewards
+
+    def _checked_objects(self, objects: np.ndarray) -> np.ndarray:
+        objects = np.asarray(objects)
+        most = 0 if self.objects is None else self.objects.most
+        fits = objects.shape == (self.num_envs,) and objects.dtype.kind in "iu"
+        if not fits or (objects < -1).any() or (objects >= most).any():
+            raise UserError(f"objects must be {self.num_envs} integers in -1..{most - 1}")
+        return objects.astype(np.int64)
+
+    def _point_out(self, agents: np.ndarray, objects: np.ndarray) -> None:
+        """Store the objects (B,) that the agents of a mask (B,) have pointed out."""
+        self._pointed = np.where(agents, objects, self._pointed)
 
     def _observe(self) -> Observation:
         return self._observer.observe(self._walks)
 
     def _info(self) -> LazyInfo:
-        return navigation_info(self.split, self._walks)
+        return navigation_info(self.split, self._walks, self.objects)
 
     def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
         set_lazy_metrics(info, self._walks, ended)

@@ -22,7 +22,7 @@ from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.envs.navigation.settings import PICTURES, RENDER_MODES, EnvSettings
-from clipnav.envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
+from clipnav.envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv, object_info
 from clipnav.envs.navigation.walks import WalkRecord, Walks
 from clipnav.storage.errors import UserError
 
@@ -39,7 +39,8 @@ class VlnEnv(SingleAgentEnv):
 
     ## Action Space
     `Discrete(K)`: 0 stops, k moves to candidate k. An action that `action_mask` excludes leaves the
-    agent where it is.
+    agent where it is. With objects (REVERIE, SOON) `Discrete(K + O)`: K + o stops and points out
+    object o of the viewpoint.
 
     ## Observation Space
     `Dict` with `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask`
@@ -47,7 +48,8 @@ class VlnEnv(SingleAgentEnv):
     and `view` and `candidate_view` (K,) replace `panorama` and `candidates`; with `observe="rgb"`,
     `"rgbd"`, `"candidate_rgb"` or `"panorama_rgb"` the pictures `rgb` (H, W, 3), `rgb` and `depth`
     (H, W, 1), `candidate_rgb` (K, H, W, 3) with `candidate_angle` (K, 2) and `candidate_distance`
-    (K,), or `panorama_rgb` (36, H, W, 3) do.
+    (K,), or `panorama_rgb` (36, H, W, 3) do. With objects `objects` (O, D'), `object_directions`
+    (O, 2), `object_sizes` (O, 3) and `object_mask` (O,) are added.
 
     ## Rewards
     +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
@@ -67,7 +69,8 @@ class VlnEnv(SingleAgentEnv):
     `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (K,) (the viewpoint that each
     action leads to, "" for stop and padding) and `action_mask` (K,) bool. Privileged, not for
     agents: `distance_to_goal`, `teacher_action`, and at every step `metrics` of the path so far
-    (unless the goal is secret).
+    (unless the goal is secret). With objects also `object_ids` (O,) and, privileged,
+    `target_object`, the index of the object to find or -1.
 
     ## Arguments
     `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
@@ -78,6 +81,8 @@ class VlnEnv(SingleAgentEnv):
     * `data_dir` (None): data folder of the world "matterport".
     * `features` (None): path of a feature store, an open store, or arrays in memory, see
       `WorldFiles.open_features`; None for the store of the world, "none" for D = 0.
+    * `objects` (None): file of objects, or an open one, see `load_split`; None for that of the
+      dataset, "none" for no objects.
     * `language` (None): only language to load, such as "en".
     * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
     * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
@@ -140,6 +145,8 @@ class VlnEnv(SingleAgentEnv):
             "candidates": partial(world.candidate_ids.take, node, axis=0),
             "action_mask": partial(world.valid.take, node, axis=0),
         }
+        about = object_info(split, self.core.objects, walks.episodes.copy(), walks.nodes.copy())
+        makers |= {name: partial(_first, make) for name, make in about.items()}
         if walks.has_goal[0]:
             makers["metrics"] = partial(_only_metrics, walks, walks.record(_ONLY))
         numbers = {
@@ -150,6 +157,12 @@ class VlnEnv(SingleAgentEnv):
 
 
 _ONLY = np.zeros(1, dtype=np.int64)  # the agents of a batch of one
+
+
+def _first(make: Callable[[], np.ndarray]) -> Any:
+    """Return the value of the only agent; numbers are Python's."""
+    value = make()[0]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _only_metrics(walks: Walks, record: WalkRecord) -> dict[str, float]:

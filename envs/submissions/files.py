@@ -4,10 +4,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes.episode import Episode, base_language, path_problems, without_turns
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.submissions.checks import instruction_number
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import write_text
@@ -24,6 +26,7 @@ def write_submission(
     files: WorldFiles,
     dataset: str,
     partial: bool = False,
+    answers: Mapping[str, ObjectAnswer] = MappingProxyType({}),
 ) -> None:
     """Write trajectories for the test server of a dataset.
 
@@ -41,6 +44,7 @@ def write_submission(
         dataset: Dataset of the episodes, such as "r2r".
         partial: Write the file even if instructions or languages are missing, which the server
             refuses.
+        answers: Objects that the agent points out, by `instr_id`, see `VlnVectorEnv.answers`.
 
     Raises:
         UserError: The episodes are of another dataset or lack a language; instructions are
@@ -57,10 +61,12 @@ def write_submission(
             "write a partial file with partial=True"
         )
     checked = _checked(path, trajectories, episodes, files, partial)
-    write_text(path, spec.part("submission")(path, checked))
+    write_text(path, spec.part("submission")(path, checked, answers))
 
 
-def r2r_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
+def r2r_text(
+    path: str | Path, trajectories: Mapping[str, Trajectory], answers: Mapping[str, ObjectAnswer]
+) -> str:
     """Return a submission file in the form of R2R; see `DatasetSpec.submission`."""
     items = [
         {
@@ -73,7 +79,9 @@ def r2r_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
     return json.dumps(items)
 
 
-def rxr_text(path: str | Path, trajectories: Mapping[str, Trajectory]) -> str:
+def rxr_text(
+    path: str | Path, trajectories: Mapping[str, Trajectory], answers: Mapping[str, ObjectAnswer]
+) -> str:
     """Return a submission file in the form of RxR; see `DatasetSpec.submission`."""
     records = [
         {

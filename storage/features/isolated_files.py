@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
 
@@ -27,8 +28,9 @@ LMDB_METADATA = "__metadata__"
 _PATIENCE = 60.0  # seconds; the child process is killed after twice as long without a message
 _MEMORY = 4 << 30  # bytes that the child process may map in addition to its imports and the file
 _WIDEST = 1 << 16  # maximum values per view
+_MOST_OBJECTS = 1000  # at a viewpoint; REVERIE has up to 60, SOON 100
 _KEYS_PER_MESSAGE = 500
-_MODULES = {"HDF5": "h5py", "LMDB": "lmdb"}
+_MODULES = {"HDF5": "h5py", "HDF5 objects": "h5py", "LMDB": "lmdb"}
 # Exceptions that the libraries raise on damaged files, with lmdb.Error.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError)
 
@@ -41,7 +43,9 @@ class IsolatedFile:
         metadata: JSON text of the file's attribute or record with metadata; None if there is none.
     """
 
-    def __init__(self, path: Path, library: Literal["HDF5", "LMDB"], remedy: str) -> None:
+    def __init__(
+        self, path: Path, library: Literal["HDF5", "HDF5 objects", "LMDB"], remedy: str
+    ) -> None:
         """Start the child process and read the keys."""
         _data_file(path).open("rb").close()  # errors of the system keep their types
         check_extra(_MODULES[library], "formats", f"{path}: reading {library}")
@@ -70,13 +74,17 @@ class IsolatedFile:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the value of each key, of LMDB as uint8; works only once."""
+        return (value for value, _ in self.values())
+
+    def values(self) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        """Yield the value of each key with what else the child process sends; works only once."""
         try:
             for _ in self.keys:
                 message = self._receive()
                 data = self._read(lambda size=message["size"]: self._output.read(size))
                 if len(data) < message["size"]:
                     self._raise_lost()
-                yield np.frombuffer(data, message["dtype"]).reshape(message["shape"])
+                yield np.frombuffer(data, message["dtype"]).reshape(message["shape"]), message
         finally:
             self.close()
 
@@ -124,13 +132,14 @@ class _ContentError(UserError):
 
 def _send(library: str, path: Path, output: BinaryIO) -> None:
     """Write the content of a file: lines of JSON, and the bytes of each value after its line."""
-    contents = {"HDF5": _hdf5_content, "LMDB": _lmdb_content}[library](path)
+    contents = _CONTENTS[library](path)
     _limit_memory(path)
     try:
         for message in contents:
             value = message.pop("value", None)
             if value is not None:
-                message = {"size": value.nbytes, "shape": value.shape, "dtype": value.dtype.str}
+                size = {"size": value.nbytes, "shape": value.shape, "dtype": value.dtype.str}
+                message |= size
             output.write(json.dumps(message).encode() + b"\n")
             output.write(b"" if value is None else value.tobytes())
             output.flush()
@@ -144,7 +153,9 @@ def _send(library: str, path: Path, output: BinaryIO) -> None:
         output.write(json.dumps({"error": problem}).encode() + b"\n")
 
 
-def _hdf5_content(path: Path) -> Iterator[dict[str, Any]]:
+def _hdf5_content(
+    path: Path, read: Callable[[str, Any], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     import h5py
 
     with h5py.File(path) as opened:
@@ -163,19 +174,60 @@ def _hdf5_content(path: Path) -> Iterator[dict[str, Any]]:
             recorded = recorded.decode(errors="replace")
         yield {"metadata": recorded if isinstance(recorded, str) else None}
         for key in keys:
-            _check_data_set(shortened(key), file[key])
-            yield {"value": np.ascontiguousarray(file[key][...])}
+            yield read(shortened(key), file[key])
 
 
-def _check_data_set(name: str, dataset: Any) -> None:
-    """Check type, shape and storage of a data set before it is read."""
+def _views(name: str, dataset: Any) -> dict[str, Any]:
+    """Return the features of a viewpoint's views."""
+    _check_data_set(name, dataset)
+    return {"value": np.ascontiguousarray(dataset[...])}
+
+
+def _objects(name: str, dataset: Any) -> dict[str, Any]:
+    """Return n objects in rows: heading, elevation, four numbers of the box, and the features.
+
+    The box is `sizes` (width, height, 0, 0) or `bboxes` (left, top, right, bottom), as the message
+    says; it also contains the ids.
+    """
+    _check_data_set(name, dataset, None)
+    count, attributes = len(dataset), dataset.attrs
+    boxes = "sizes" if "sizes" in attributes else "bboxes"
+    table = np.zeros((count, 6), np.float32)
+    for attribute, columns in (("directions", 2), (boxes, 2 if boxes == "sizes" else 4)):
+        values = np.asarray(attributes.get(attribute, ()))
+        if values.shape != (count, columns) or values.dtype.kind not in "fiu":
+            raise _ContentError(
+                f"attribute {attribute} of {name} has shape {values.shape}, not {(count, columns)}"
+            )
+        first = 0 if attribute == "directions" else 2
+        table[:, first : first + columns] = values
+    ids = np.asarray(attributes.get("obj_ids", ()))
+    if ids.shape != (count,):
+        raise _ContentError(f"attribute obj_ids of {name} has shape {ids.shape}, not ({count},)")
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in ids.tolist()]
+    value = np.column_stack([table, np.asarray(dataset[...], np.float32)])
+    return {"value": np.ascontiguousarray(value), "ids": texts, "boxes": boxes}
+
+
+def _check_data_set(name: str, dataset: Any, rows: int | None = NUM_VIEWS) -> None:
+    """Check type, shape and storage of a data set before it is read.
+
+    Args:
+        rows: Number of its rows; None for any number up to `_MOST_OBJECTS`.
+    """
     if dataset.external or dataset.is_virtual:
         raise _ContentError(f"the values of {name} are stored in another file")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
         raise _ContentError(f"{name} contains {dataset.dtype}, not floating-point numbers")
     shape, chunks = dataset.shape, dataset.chunks or ()
-    if shape is None or len(shape) != 2 or shape[0] != NUM_VIEWS or not 0 < shape[1] <= _WIDEST:
-        raise _ContentError(f"features of {name} have shape {shape}, not ({NUM_VIEWS}, width)")
+    fits = (
+        shape is not None
+        and len(shape) == 2
+        and 0 < shape[1] <= _WIDEST
+        and (shape[0] == rows if rows else shape[0] <= _MOST_OBJECTS)
+    )
+    if not fits:
+        raise _ContentError(f"features of {name} have shape {shape}, not ({rows or 'n'}, width)")
     if np.prod(chunks, dtype=object) > NUM_VIEWS * _WIDEST:
         raise _ContentError(f"{name} is stored in chunks of {chunks} values")
 
@@ -200,6 +252,13 @@ def _lmdb_content(path: Path) -> Iterator[dict[str, Any]]:
         yield {"metadata": None if recorded is None else recorded.decode(errors="replace")}
         for value in _bounded(cursor.iternext(keys=False), size):
             yield {"value": np.frombuffer(value, np.uint8)}
+
+
+_CONTENTS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
+    "HDF5": partial(_hdf5_content, read=_views),
+    "HDF5 objects": partial(_hdf5_content, read=_objects),
+    "LMDB": _lmdb_content,
+}
 
 
 def _bounded(items: Iterable[bytes], size: int) -> Iterator[bytes]:

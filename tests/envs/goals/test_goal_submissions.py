@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from clipnav.envs.episodes import load_episodes
@@ -10,6 +11,7 @@ from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.envs.submissions.scores import score_submission
 from clipnav.envs.worlds import world_files
+from clipnav.storage.features.objects import Objects, write_objects
 
 CENTRE = [6.2 / 6.283185307179586, (0.1 + 3.141592653589793) / 6.283185307179586]
 
@@ -148,17 +150,35 @@ def test_written_files_are_read_back(dataset, tiny_world, tmp_path):
     assert scored.summary["moves"] == 0
 
 
+@pytest.mark.parametrize("objects", ["none", "objects.safetensors"])
 @pytest.mark.parametrize("dataset", RECORDS)
-def test_evaluations_have_the_scores_of_the_submission(dataset, tiny_arguments, tmp_path):
+def test_evaluations_have_the_scores_of_the_submission(dataset, objects, tiny_arguments, tmp_path):
     from clipnav.agents.acting.baselines import TeacherAgent
     from clipnav.agents.acting.evaluation import evaluate
 
-    env = make_vln_vector_env(2, "Disabled", **tiny_arguments, dataset=dataset, split="val_unseen")
-    evaluation = evaluate(env, TeacherAgent())
     files = world_files("matterport", tiny_arguments["data_dir"])
+    if objects != "none":
+        episodes = load_episodes(dataset, "val_unseen", files)
+        write_targets(tmp_path / objects, {episode.scan for episode in episodes})
+        objects = tmp_path / objects
+    env = make_vln_vector_env(
+        2, "Disabled", **tiny_arguments, dataset=dataset, split="val_unseen", objects=objects
+    )
+    evaluation = evaluate(env, TeacherAgent())
     path = tmp_path / "own.json"
-    write_submission(path, evaluation.trajectories, env.episodes, files, dataset)
+    walks, answers = evaluation.trajectories, evaluation.answers
+    write_submission(path, walks, env.episodes, files, dataset, answers=answers)
     rules = ScoringRules(dataset=dataset, data_dir=files.annotations_dir, resamples=50)
     submitted = score_submission(path, rules).summary
     for name, value in evaluation.summary().items():
         assert submitted[name] == pytest.approx(value), name
+    if objects != "none" and dataset == "reverie":
+        assert submitted["RGS"] == 1
+
+
+def write_targets(path, scans):
+    """Write the objects 7 to 9 at each viewpoint of the tiny world."""
+    keys = [f"{scan}_{scan[0]}{number}" for scan in scans for number in range(9)]
+    boxes = np.full((3, 2), 0.1)
+    part = Objects(["7", "8", "9"], [""] * 3, np.ones((3, 4)), boxes, boxes)
+    write_objects(path, keys, [part] * len(keys), {})
