@@ -1,6 +1,7 @@
 """HouseSimulator: floors and cameras of the built-in houses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -32,6 +33,10 @@ class HouseSimulator:
     def __init__(self, settings: ContinuousSettings) -> None:
         """Prepare a simulator."""
         self.settings = settings
+
+    def resized(self, size: Size) -> "HouseSimulator":
+        """Return a simulator whose pictures have another height and width, for frames."""
+        return HouseSimulator(replace(self.settings, rgb_size=size, depth_size=size))
 
     def floor(self, scan: str) -> ContinuousFloor:
         """Return the floor of a house for the radius of the agent."""

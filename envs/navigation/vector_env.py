@@ -392,12 +392,13 @@ class VlnVectorEnv(BatchEnv):
         if self.render_mode is None:
             return None
         self._check_reset("reset the environment before rendering it")
-        from clipnav.envs.navigation.rendering.frames import draw_frames
+        from clipnav.envs.navigation.rendering import draw_frames
 
         episodes, graphs = self.current_episodes(), self.nav_world.graphs
         folder = self.settings.scan_dir if self.settings.pictures == "world" else None
         skyboxes = None if folder is None else Path(folder)
-        return draw_frames(graphs, episodes, self.trajectories(), self.files, skyboxes)
+        ended = self._walks.terminated | self._walks.truncated
+        return draw_frames(graphs, episodes, self.trajectories(), ended, self.files, skyboxes)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return (B,) metrics of the paths so far, NaN where the goal is secret.

@@ -11,7 +11,7 @@ from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.viewer.episode_viewer import ContinuousContent, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
 from clipnav.training.settings import to_json
-from clipnav.viewer.scene.free_pictures import FreePictures
+from clipnav.viewer.site.free_pictures import FreePictures
 from clipnav.viewer.trace import write_trace
 
 

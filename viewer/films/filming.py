@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from clipnav.envs.drawing.canvas import PAPER, Style
+from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.pictures.panorama_files import Pictures
 from clipnav.storage import atomic_write
 from clipnav.storage.progress import progress_bar
-from clipnav.viewer.films.canvas import PAPER, Style
 from clipnav.viewer.films.layout import Box, Layout, arranged
 from clipnav.viewer.films.map_panel import MapPanel
 from clipnav.viewer.films.panoramas import Panoramas
@@ -21,7 +22,6 @@ from clipnav.viewer.films.timeline import FilmState, Phase, Walk, phases, times
 from clipnav.viewer.films.view_panel import ViewPanel
 from clipnav.viewer.films.words_panel import ThoughtPanel, WordsPanel
 from clipnav.viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
-from clipnav.viewer.scene.scenes import scene
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import Trace
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from clipnav.envs.drawing.camera import Standpoint, bare_panorama
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from clipnav.viewer.films.camera import Standpoint, bare_panorama
 from clipnav.viewer.films.timeline import Walk, camera_position
 
 _CAMERA_HEIGHT = 1.25  # metres above the floor in continuous walks, as in R2R-CE

@@ -6,20 +6,17 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from clipnav.viewer.films.canvas import (
+from clipnav.envs.drawing.canvas import (
     ATTENTION,
     CARD,
     DARK,
-    FAINT,
     INK,
     MUTED,
     PAPER,
-    WAY,
     Canvas,
     Style,
-    mixed,
-    text_width,
 )
+from clipnav.envs.drawing.figures import DISTANCE, draw_curve, write_figures
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
@@ -196,15 +193,8 @@ class FiguresPanel:
 
     def draw(self, state: FilmState) -> Image.Image:
         """Draw the figures."""
-        unit, height = self._style.unit, self._size[1]
         canvas = Canvas(self._size, CARD)
-        x = 16 * unit
-        for name, value in self.figures(state):
-            canvas.text((x, 0.3 * height), name, 12 * unit, MUTED, "lm")
-            canvas.text((x, 0.67 * height), value, 20 * unit, INK, "lm", bold=True)
-            widest = max(text_width(name, 12 * unit), text_width("00.0 m", 20 * unit, bold=True))
-            x += widest + 26 * unit
-        self._curve(canvas, state, x)
+        self._curve(canvas, state, write_figures(canvas, self.figures(state), self._style))
         return canvas.finished()
 
     def figures(self, state: FilmState) -> list[tuple[str, str]]:
@@ -227,33 +217,14 @@ class FiguresPanel:
 
     def _curve(self, canvas: Canvas, state: FilmState, left: float) -> None:
         """Draw the distance to the goal, or without a goal the probability of stopping."""
-        unit, (width, height) = self._style.unit, self._size
         steps = self._walk.trace.steps
         values = [step.distance_to_goal for step in steps]
-        name = "distance to the goal"
+        curve = DISTANCE
         if values[0] is None:
-            values, name = [step.stop_probability for step in steps], "probability of stopping"
+            values, curve = [step.stop_probability for step in steps], "probability of stopping"
         known = [value for value in values if value is not None]
-        right = width - 18 * unit
-        if len(known) < max(len(values), 2) or right - left < 80 * unit:
-            return
-        top, bottom = 0.42 * height, 0.86 * height
-        most = max(*known, 1e-6)
-        xs = np.linspace(left, right, len(known))
-        ys = bottom - np.array(known) / most * (bottom - top)
-        points = list(zip(xs.tolist(), ys.tolist(), strict=True))
-        canvas.text((left, 0.24 * height), name, 12 * unit, MUTED, "lm")
-        area = [(left, bottom), *points, (right, bottom)]
-        canvas.polygon(area, mixed(CARD, FAINT, 0.6))
-        if most > 3 and name.startswith("distance"):
-            y = bottom - 3 / most * (bottom - top)
-            canvas.dashed([(left, y), (right, y)], WAY, 1.2 * unit, 4 * unit)
-        now = state.step + state.progress
-        x = left + (right - left) * now / max(len(known) - 1, 1)
-        y = float(np.interp(x, xs, ys))
-        done = [point for point in points if point[0] < x]
-        canvas.line([*done, (x, y)] if done else [(x, y), (x, y)], self._style.colour, 2.5 * unit)
-        canvas.circle((x, y), 5 * unit, self._style.colour, CARD, 1.5 * unit)
+        if len(known) == len(values):
+            draw_curve(canvas, left, (curve, known, state.step + state.progress), self._style)
 
 
 def _arrow(

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from clipnav.envs.drawing.camera import Pose
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.viewer.films.camera import Pose
 from clipnav.viewer.trace import Trace
 from clipnav.viewer.trace.format import position_of
 

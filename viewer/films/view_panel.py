@@ -5,9 +5,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from clipnav.storage.errors import counted
-from clipnav.viewer.films.camera import Camera, Pose
-from clipnav.viewer.films.canvas import (
+from clipnav.envs.drawing.camera import Camera, Pose
+from clipnav.envs.drawing.canvas import (
     ATTENTION,
     CARD,
     DARK,
@@ -18,6 +17,7 @@ from clipnav.viewer.films.canvas import (
     shortened,
     text_width,
 )
+from clipnav.storage.errors import counted
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Candidate, Outcome, Trace, outcome

@@ -1,13 +1,9 @@
-"""The instruction, highlighted by the attention over its words, or the thought of a model."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""The instruction, shaded by attention or by progress, or the thought of a model."""
 
 import numpy as np
 from PIL import Image
 
-from clipnav.envs.navigation.rendering.fonts import MissingFontError
-from clipnav.viewer.films.canvas import (
+from clipnav.envs.drawing.canvas import (
     ATTENTION,
     CARD,
     INK,
@@ -17,76 +13,55 @@ from clipnav.viewer.films.canvas import (
     shortened,
     text_width,
 )
-from clipnav.viewer.films.timeline import FilmState, Walk, blended, strengths
+from clipnav.envs.drawing.fonts import MissingFontError
+from clipnav.envs.drawing.words import TextBox, path_progress, progress_shades, set_words
+from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
 from clipnav.viewer.trace.format import ModelDecision
-
-_SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # font sizes; the first at which all words fit
-_SMALLEST = 12  # pixels
-_LEADING = 1.52
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word and its position: left edge, number of its line, and width."""
-
-    text: str
-    left: float
-    line: int
-    width: float
 
 
 class WordsPanel:
-    """Draws the instruction; a long instruction scrolls with the attention."""
+    """Draws the instruction, shaded by the attention over its words.
+
+    Without attention the shading shows which share of the reference path is covered. A long
+    instruction scrolls with the shading.
+    """
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style
         unit = style.unit
         self._margin, self._top = 16 * unit, 38 * unit
-        room = size[0] - 2 * self._margin
-        self._height = size[1] - self._top - 8 * unit
-        sizes = [max(unit * one, _SMALLEST) for one in _SIZES]
-        for letters in sizes:
-            self._letters = letters
-            self.words = set_words(walk.trace.words, letters, room)
-            self._lines = 1 + max((word.line for word in self.words), default=0)
-            if self._lines * self._leading <= self._height:
-                break
+        room = size[0] - 2 * self._margin, size[1] - self._top - 8 * unit
+        self._text = TextBox(walk.trace.words, room, unit)
+        self.words = self._text.words
+        trace = walk.trace
+        self._attends = any(step.word_attention is not None for step in trace.steps)
+        self._progress: np.ndarray | None = None  # (steps,) shares of the reference path
+        if not self._attends and trace.has_goal:
+            path = np.array([camera_position(walk.graph, name) for name in trace.path])
+            self._progress = path_progress(walk.positions, path)
 
     def draw(self, state: FilmState) -> Image.Image:
         """Draw the instruction."""
-        unit = self._style.unit
         canvas = Canvas(self._size, CARD)
         self._title(canvas)
-        shades = self.shades(state)
-        scrolled = self._scrolled(state)
-        bottom = self._top + self._height
-        for word, shade in zip(self.words, shades, strict=True):
-            top = self._top + word.line * self._leading - scrolled
-            if top < self._top - 1 or top + self._leading > bottom + 1:
-                continue
-            left = self._margin + word.left
-            if shade > 0.01:
-                box = (
-                    left - 3 * unit,
-                    top + 0.08 * self._leading,
-                    left + word.width + 3 * unit,
-                    top + 0.96 * self._leading,
-                )
-                canvas.box(box, (*ATTENTION, round(225 * shade)), 5 * unit)
-            baseline = top + 0.71 * self._leading
-            canvas.text((left, baseline), word.text, self._letters, INK, "ls")
+        corner = self._margin, self._top
+        self._text.draw(canvas, corner, self.shades(state), self._scrolled(state))
         return canvas.finished()
 
     def shades(self, state: FilmState) -> np.ndarray:
         """Return the strength of each word's highlight, 0..1."""
         weights = self._weights(state.step, state.blend)
+        if self._progress is not None:
+            return progress_shades(len(self.words), self._covered(state))
         if weights is None or state.card:
             return np.zeros(len(self.words))
         return strengths(weights)[1:-1]
 
-    @property
-    def _leading(self) -> float:
-        return self._letters * _LEADING
+    def _covered(self, state: FilmState) -> float:
+        """Return the share of the reference path that is covered, during a move in between."""
+        assert self._progress is not None
+        now, then = self._progress[[state.step, min(state.step + 1, self._walk.last)]]
+        return float(now + state.progress * (then - now))
 
     def _weights(self, step: int, blend: float) -> np.ndarray | None:
         steps = self._walk.trace.steps
@@ -95,23 +70,29 @@ class WordsPanel:
 
     def _scrolled(self, state: FilmState) -> float:
         """Return the pixels scrolled, so that the words with the most attention are visible."""
-        hidden = self._lines * self._leading - self._height
-        if hidden <= 0:
+        if not self._text.hidden:
             return 0.0
+        if self._progress is not None:
+            newest = min(int(self._covered(state) * len(self.words)), len(self.words) - 1)
+            exact = self._text.scrolled_to(self.words[newest].line)
+            return exact if state.progress else self._whole_lines(exact)
         scrolled = []
         for step in (max(state.step - 1, 0), state.step):
             attention = self._walk.trace.steps[step].word_attention
             strong = strengths(attention)[1:-1] if attention is not None else np.zeros(0)
             if not strong.any():
                 # Without attention the text scrolls evenly over the steps.
-                scrolled.append(hidden * step / max(self._walk.last, 1))
+                scrolled.append(self._text.hidden * step / max(self._walk.last, 1))
                 continue
             line = float(np.average([word.line for word in self.words], weights=strong))
-            scrolled.append(np.clip((line + 0.5) * self._leading - self._height / 2, 0, hidden))
+            scrolled.append(self._text.scrolled_to(line))
         exact = scrolled[0] + state.blend * (scrolled[1] - scrolled[0])
         # At rest the text is aligned to whole lines, so that none is cut.
         resting = state.blend in (0.0, 1.0)
-        return round(exact / self._leading) * self._leading if resting else exact
+        return self._whole_lines(exact) if resting else exact
+
+    def _whole_lines(self, scrolled: float) -> float:
+        return round(scrolled / self._text.leading) * self._text.leading
 
     def _title(self, canvas: Canvas) -> None:
         unit, trace = self._style.unit, self._walk.trace
@@ -119,8 +100,8 @@ class WordsPanel:
         canvas.text((self._margin, y), "INSTRUCTION", size, MUTED, "lm", bold=True)
         left = self._margin + text_width("INSTRUCTION", size, bold=True) + 14 * unit
         right = self._size[0] - self._margin
-        if any(step.word_attention is not None for step in trace.steps):
-            legend = "attention over words"
+        if self._attends or self._progress is not None:
+            legend = "attention over words" if self._attends else "progress along the path"
             width = text_width(legend, size)
             if right - left > width + 220 * unit:
                 canvas.text((right, y), legend, size, MUTED, "rm")
@@ -130,30 +111,6 @@ class WordsPanel:
                 right -= 36 * unit
         name = " · ".join(part for part in (trace.split, trace.instr_id, trace.scan) if part)
         canvas.text((left, y), shortened(name, size, right - left), size, MUTED, "lm")
-
-
-def set_words(pieces: Sequence[str], size: float, width: float) -> list[Word]:
-    """Break pieces of a text, each with its trailing blanks, into lines of a width."""
-    words: list[Word] = []
-    blank = text_width(" ", size)
-    left, line = 0.0, 0
-    group: list[tuple[str, float]] = []  # pieces without a blank between them stay together
-    for place, piece in enumerate(pieces):
-        text = piece.strip()
-        group.append((text, text_width(text, size)))
-        if piece == piece.rstrip() and place < len(pieces) - 1:
-            continue
-        whole = sum(wide for _, wide in group)
-        if left > 0 and left + whole > width:
-            left, line = 0.0, line + 1
-        for text, wide in group:
-            if left > 0 and left + wide > width:
-                left, line = 0.0, line + 1
-            words.append(Word(text, left, line, wide))
-            left += wide
-        left += blank
-        group = []
-    return words
 
 
 _THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from clipnav.envs.drawing.canvas import NAMED
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import check_extra
-from clipnav.viewer.films.canvas import NAMED
 
 # Width and height by default. GIFs are smaller, because they compress much less than mp4.
 DEFAULT_SIZES = {".gif": (960, 540), ".mp4": (1280, 720)}

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.pictures.panorama_files import NoPictureError, Pictures
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
-from clipnav.viewer.scene.scenes import scene
 from clipnav.viewer.site.library import Json, Library
 from clipnav.viewer.site.routes import STATIC
 from clipnav.viewer.trace import Outcome, Trace, outcome

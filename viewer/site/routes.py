@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.episodes import Episode
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from clipnav.storage.errors import UnknownNameError, UserError
-from clipnav.viewer.scene.scenes import scene
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks, Progress
 from clipnav.viewer.trace import Trace

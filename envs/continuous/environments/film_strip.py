@@ -1,33 +1,29 @@
 """A picture of one continuous episode: instruction, plan with the walk, and what the agent saw."""
 
-import math
+import re
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from clipnav.envs.continuous.environments.rendering import draw_plan
+from clipnav.envs.continuous.environments.rendering import draw_plan, picture_pair
 from clipnav.envs.continuous.environments.single_env import ContinuousEnv
 from clipnav.envs.continuous.settings import ACTION_NAMES
-from clipnav.envs.navigation.rendering.fonts import font_for
-from clipnav.envs.navigation.rendering.frames import (
-    INK,
-    PAPER,
-    REFERENCE,
-    WALKED,
-    write_instruction,
-)
+from clipnav.envs.drawing.canvas import CARD, INK, MUTED, PAPER, Canvas
+from clipnav.envs.drawing.depth import depth_scale
+from clipnav.envs.drawing.words import TextBox
 from clipnav.storage.errors import UserError
 
-PLAN_SIZE = 420, 420  # height and width in pixels
-_MARGIN, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 22, 96, 156  # pixels
+PLAN_SIZE = 640, 824  # width and height in pixels
+_UNIT = 1.5  # pixels per pixel of a frame of 1280 x 720
+_GAP, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 36, 128, 320  # pixels
 
 
 def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.ndarray:
     """Let the teacher walk through an episode and draw it.
 
     Returns:
-        (H, W, 3) uint8 RGB: the plan with the reference path (green) and the walk (orange) on the
-        left, the instruction and the pictures on the right.
+        (H, W, 3) uint8 RGB: the plan with the reference path (green) and the walk (blue) on the
+        left, the instruction and the pictures on the right, depth below colour.
     """
     if pictures < 2:
         raise UserError(f"pictures is {pictures}, but must be at least 2")
@@ -38,58 +34,35 @@ def draw_episode(env: ContinuousEnv, instr_id: str, pictures: int = 4) -> np.nda
         action = info["teacher_action"]
         _, _, terminated, truncated, info = env.step(action)
         captions.append(f"{info['steps']}: {ACTION_NAMES[action]}")
-    strip = _strip(env, captions, pictures)
-    floor = env.core.simulator.floor(env.episode.scan)
-    plan = draw_plan(floor, env.episode, env.core.traces()[0], PLAN_SIZE)
-    content = max(PLAN_SIZE[0], _TEXT_HEIGHT + len(strip)) + _MARGIN
-    height = content + _CAPTION + _MARGIN
-    left = PLAN_SIZE[1] + 2 * _MARGIN
-    depth = env.core.settings.max_depth
-    rows = f"above: colour; below: depth, black 0 m to white {depth:g} m or more"
-    legend = 4 + math.ceil(font_for(rows, 12).getlength(rows))
-    width = left + max(strip.shape[1], legend) + _MARGIN
-    image = Image.new("RGB", (width, height), PAPER)
-    image.paste(Image.fromarray(plan), (_MARGIN, _MARGIN))
-    room = strip.shape[1], _TEXT_HEIGHT
-    write_instruction(ImageDraw.Draw(image), env.episode.instruction, (left, _MARGIN), room)
-    image.paste(Image.fromarray(strip), (left, _TEXT_HEIGHT + _MARGIN))
-    _write_legend(image, content + 6, left, rows)
-    return np.array(image)
-
-
-def _write_legend(image: Image.Image, top: int, left: int, rows: str) -> None:
-    """Write what the plan shows, and at `left` what the rows of pictures show."""
-    draw = ImageDraw.Draw(image)
-    x = float(_MARGIN)
-    for text, colour in (("reference path", REFERENCE), ("walk of the teacher", WALKED)):
-        font = font_for(text, 12)
-        draw.text((x, top), text, fill=colour, font=font)
-        x += draw.textlength(text, font=font) + 2 * _MARGIN
-    draw.text((left + 4, top), rows, fill=INK, font=font_for(rows, 12))
-
-
-def _strip(env: ContinuousEnv, captions: list[str], pictures: int) -> np.ndarray:
-    """Return the pictures of moments that are spread evenly over the episode."""
-    trace, core = env.core.traces()[0], env.core
+    core, trace = env.core, env.core.traces()[0]
     chosen = np.linspace(0, len(captions) - 1, pictures).round().astype(int)
     poses = trace.positions[chosen], trace.headings[chosen], np.zeros(pictures)
     scans = [env.episode.scan] * pictures
-    seen = core.simulator.draw(scans, *poses, ("rgb", "depth"))
-    shades = 255 * np.clip(seen["depth"] / core.settings.max_depth, 0, 1)
-    columns = [
-        _column(rgb, depth, captions[moment])
-        for rgb, depth, moment in zip(seen["rgb"], shades.astype(np.uint8), chosen, strict=True)
-    ]
-    return np.concatenate(columns, axis=1)
-
-
-def _column(rgb: np.ndarray, depth: np.ndarray, caption: str) -> np.ndarray:
-    """Return the colour and the depth of a moment, one above the other, with a caption."""
-    size = _PICTURE
-    image = Image.new("RGB", (size + 8, 2 * size + _CAPTION + 8), PAPER)
-    for row, picture in enumerate((Image.fromarray(rgb), Image.fromarray(depth))):
-        scale = size / max(picture.size)
-        small = picture.resize((round(picture.width * scale), round(picture.height * scale)))
-        image.paste(small, (4, _CAPTION + row * (size + 4)))
-    ImageDraw.Draw(image).text((4, 2), caption, fill=INK, font=font_for(caption, 12))
+    rgb, depth = picture_pair(core.simulator, scans, poses, (_PICTURE, core.settings))
+    floor = core.simulator.floor(env.episode.scan)
+    plan = draw_plan(floor, env.episode, trace, (PLAN_SIZE, _UNIT), core.settings)
+    left, strip = PLAN_SIZE[0] + 2 * _GAP, pictures * (_PICTURE + _GAP) - _GAP
+    image = Image.new("RGB", (left + strip + _GAP, PLAN_SIZE[1] + 2 * _GAP), PAPER)
+    image.paste(plan, (_GAP, _GAP))
+    image.paste(_words(env.episode.instruction, (strip, _TEXT_HEIGHT)), (left, _GAP))
+    top = _GAP + _TEXT_HEIGHT + _CAPTION
+    for number, moment in enumerate(chosen):
+        x = left + number * (_PICTURE + _GAP)
+        caption = Canvas((_PICTURE, _CAPTION), PAPER)
+        caption.text((2, _CAPTION / 2), captions[moment], 16, INK, "lm", bold=True)
+        image.paste(caption.finished(), (x, top - _CAPTION))
+        for row, seen in enumerate((rgb[number], depth[number])):
+            picture = Image.fromarray(seen).resize((_PICTURE, _PICTURE * len(seen) // len(seen[0])))
+            image.paste(picture, (x, top + row * (_PICTURE + _GAP)))
+    scale = depth_scale(300, core.settings.max_depth, 15)
+    corner = image.width - _GAP - scale.width - 8, top + 2 * _PICTURE + _GAP - scale.height - 8
+    image.paste(scale, corner, scale)
     return np.array(image)
+
+
+def _words(instruction: str, size: tuple[int, int]) -> Image.Image:
+    canvas = Canvas(size, CARD)
+    canvas.text((16, 20), "INSTRUCTION", 13, MUTED, "lm", bold=True)
+    box = TextBox(re.findall(r"\S+\s*", instruction), (size[0] - 32, size[1] - 40), 1.0)
+    box.draw(canvas, (16, 34), np.zeros(len(box.words)), 0.0)
+    return canvas.finished()

@@ -1,34 +1,26 @@
-"""Frames of a continuous episode: colour, depth, floor plan with the walk, instruction."""
+"""Frames of a continuous episode: colour, depth, plan with the walk, instruction."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode
 from clipnav.envs.continuous.settings import ContinuousSettings
 from clipnav.envs.continuous.simulator import Floor, Simulator
-from clipnav.envs.navigation.rendering.fonts import font_for
-from clipnav.envs.navigation.rendering.frames import (
-    FAINT,
-    INK,
-    PAPER,
-    REFERENCE,
-    VIEW_CONE,
-    WALKED,
-    draw_dot,
-    write_instruction,
-)
+from clipnav.envs.drawing.canvas import AGENTS, DARK
+from clipnav.envs.drawing.depth import depth_colours, depth_scale
+from clipnav.envs.drawing.frame import VIEW_SIZE, EpisodeFrame, map_size
+from clipnav.envs.drawing.plan_map import MapContent, PlanMap
+from clipnav.envs.drawing.scenes import house_plan, plan_content
+from clipnav.envs.drawing.words import path_progress
 
-WIDTH, PICTURE_HEIGHT, PANEL_HEIGHT = 960, 360, 280
-PLAN_WIDTH = 400
-_CELL = 0.05  # metres between the points of the plan
-_MARGIN = 1.0  # metres of the plan around the points that must be visible
-
-Rectangle = tuple[float, float, float, float]
+_GAP = 8  # pixels between the two pictures
+_SLOT = (VIEW_SIZE[0] - _GAP) // 2, VIEW_SIZE[1]
 
 
 def draw_frames(
@@ -41,116 +33,138 @@ def draw_frames(
     """Draw what each agent sees and where it is.
 
     Returns:
-        (640, 960, 3) uint8 RGB per agent. The upper part is the colour picture and the depth
-        picture; the lower part is the plan (reference path green, walk orange) and the instruction.
+        (720, 1280, 3) uint8 RGB per agent: the colour picture, the depth picture with its scale,
+        figures, instruction, and the plan with reference path and walk.
     """
-    positions = np.array([trace.positions[-1] for trace in traces])
-    headings = np.array([trace.headings[-1] for trace in traces])
-    scans = [episode.scan for episode in episodes]
-    seen = simulator.draw(scans, positions, headings, walks.tilt_angles, ("rgb", "depth"))
-    shades = np.clip(seen["depth"] / settings.max_depth, 0, 1)
-    depth = (255 * shades).astype(np.uint8)[..., None].repeat(3, axis=-1)
-    return tuple(
-        draw_frame(
-            simulator.floor(episode.scan),
-            episode,
-            trace,
-            (seen["rgb"][agent], depth[agent]),
-            float(walks.distances[agent]),
-        )
-        for agent, (episode, trace) in enumerate(zip(episodes, traces, strict=True))
+    rgb, depth = picture_pair(
+        simulator,
+        [episode.scan for episode in episodes],
+        (
+            np.array([trace.positions[-1] for trace in traces]),
+            np.array([trace.headings[-1] for trace in traces]),
+            walks.tilt_angles,
+        ),
+        (_SLOT[0], settings),
     )
+    ended = walks.terminated | walks.truncated
+    frames = []
+    for agent, (episode, trace) in enumerate(zip(episodes, traces, strict=True)):
+        view = Image.new("RGB", VIEW_SIZE, DARK)
+        for number, picture in enumerate((rgb[agent], depth[agent])):
+            image = Image.fromarray(picture)
+            scale = min(_SLOT[0] / image.width, _SLOT[1] / image.height)
+            image = image.resize((round(image.width * scale), round(image.height * scale)))
+            left = number * (_SLOT[0] + _GAP) + (_SLOT[0] - image.width) // 2
+            view.paste(image, (left, (_SLOT[1] - image.height) // 2))
+        bar = depth_scale(180, settings.max_depth)
+        view.paste(bar, (VIEW_SIZE[0] - bar.width - 12, VIEW_SIZE[1] - bar.height - 18), bar)
+        distance = float(walks.distances[agent])
+        floor = simulator.floor(episode.scan)
+        end = bool(ended[agent]), episode.has_goal and distance < settings.success_distance
+        frames.append(_frame(floor, episode, trace, view, (distance, settings, *end)))
+    return tuple(frames)
 
 
-def draw_frame(
+def _frame(
     floor: Floor,
     episode: ContinuousEpisode,
     trace: PoseTrace,
-    pictures: Sequence[np.ndarray],
-    distance: float,
+    view: Image.Image,
+    state: tuple[float, ContinuousSettings, bool, bool],
 ) -> np.ndarray:
-    """Draw one frame; see `draw_frames`.
+    """Draw a frame; the state is distance to the goal, settings, ended and success."""
+    distance, settings, ended, success = state
+    positions = trace.positions
+    steps = len(positions) - 1
+    length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+    figures = [("walked", f"{length:.1f} m"), ("actions", str(steps))]
+    progress, distances = None, []
+    if episode.has_goal:
+        figures = [("to the goal", f"{distance:.1f} m"), *figures]
+        goal = np.array(episode.reference_path[-1])
+        distances = floor.distances(positions, goal).tolist()
+        progress = float(path_progress(positions, np.array(episode.reference_path))[-1])
+    return EpisodeFrame(
+        view=view,
+        plan=draw_plan(floor, episode, trace, (map_size(with_strip=False), 1.0), settings),
+        strip=None,
+        names=(episode.instr_id, episode.scan),
+        instruction=episode.instruction,
+        progress=progress,
+        figures=figures,
+        distances=distances,
+        ended=ended,
+        success=success,
+    ).draw()
+
+
+def picture_pair(
+    simulator: Simulator,
+    scans: Sequence[str],
+    poses: tuple[np.ndarray, np.ndarray, np.ndarray],
+    size: tuple[int, ContinuousSettings],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw colours and coloured depths (N, H, W, 3) uint8 of positions, headings and tilts.
 
     Args:
-        pictures: Pictures (H, W, 3) uint8 for the upper part, from left to right.
-        distance: Distance to the goal in metres, NaN where the goal is secret.
+        size: Width of the pictures, for simulators that can draw other sizes than an agent's, and
+            the settings of the agent.
     """
-    frame = Image.new("RGB", (WIDTH, PICTURE_HEIGHT + PANEL_HEIGHT), PAPER)
-    slot = WIDTH // len(pictures)
-    for number, picture in enumerate(pictures):
-        _paste(frame, picture, slot * number, slot)
-    plan = draw_plan(floor, episode, trace, (PANEL_HEIGHT, PLAN_WIDTH))
-    frame.paste(Image.fromarray(plan), (0, PICTURE_HEIGHT))
-    draw = ImageDraw.Draw(frame)
-    left, top = PLAN_WIDTH + 20, PICTURE_HEIGHT + 16
-    steps = len(trace.positions) - 1
-    state = f"{episode.scan}   episode {episode.instr_id}   {steps} actions"
-    if episode.has_goal:
-        state += f"   {distance:.1f} m to the goal"
-    draw.text((left, top), state, fill=INK, font=font_for(state, 14))
-    room = WIDTH - left - 20, PANEL_HEIGHT - 60
-    write_instruction(draw, episode.instruction, (left, top + 32), room)
-    return np.array(frame)
+    width, settings = size
+    resized = getattr(simulator, "resized", None)
+    if resized:
+        high, wide = settings.rgb_size
+        simulator = resized((round(width * high / wide), width))
+    seen = simulator.draw(scans, *poses, ("rgb", "depth"))
+    # Where nothing was hit, the depth is 0.
+    depth = np.where(seen["depth"] > 0, seen["depth"], settings.max_depth)
+    return seen["rgb"], depth_colours(depth, settings.max_depth)
 
 
 def draw_plan(
-    floor: Floor, episode: ContinuousEpisode, trace: PoseTrace, size: tuple[int, int]
-) -> np.ndarray:
-    """Draw the floor around an episode with its reference path and the walk of the agent.
+    floor: Floor,
+    episode: ContinuousEpisode,
+    trace: PoseTrace,
+    size: tuple[tuple[int, int], float],
+    settings: ContinuousSettings,
+) -> Image.Image:
+    """Draw the plan around an episode with its reference path and the walk of the agent.
 
     Args:
-        size: Height and width of the picture in pixels.
-
-    Returns:
-        (H, W, 3) uint8 RGB, north up.
+        size: Width and height of the picture, and pixels per pixel of a frame of 1280 x 720.
     """
-    height, width = size
-    reference = np.array(episode.reference_path or (episode.start,))
-    points = np.concatenate([reference, trace.positions])
-    lows, highs = points[:, :2].min(axis=0) - _MARGIN, points[:, :2].max(axis=0) + _MARGIN
-    scale = float((np.array([width, height]) / (highs - lows)).min())
-    middle = (lows + highs) / 2
-    reach = np.array([width, height]) / (2 * scale)
-    (x0, y0), (x1, y1) = np.round(middle - reach, 2), np.round(middle + reach, 2)
-    ground = _free_mask(floor, (x0, y0, x1, y1), round(float(trace.positions[-1, 2]), 2))
-    shades = np.where(ground[..., None], 255, np.array(FAINT)).astype(np.uint8)
-    picture = Image.fromarray(shades).resize((width, height), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(picture)
-
-    def pixels(positions: np.ndarray) -> list[tuple[float, float]]:
-        x = (positions[:, 0] - x0) / (x1 - x0) * width
-        y = (y1 - positions[:, 1]) / (y1 - y0) * height
-        return list(zip(x.tolist(), y.tolist(), strict=True))
-
-    if episode.has_goal:
-        way = pixels(reference)
-        draw.line(way, fill=REFERENCE, width=4, joint="curve")
-        draw_dot(draw, way[-1], 7, None, outline=REFERENCE)
-    walked = pixels(trace.positions)
-    draw.line(walked, fill=WALKED, width=2)
-    x, y = walked[-1]
-    # PIL measures angles clockwise from the right, headings are clockwise from the top.
-    ahead = np.rad2deg(trace.headings[-1]) - 90
-    draw.pieslice((x - 18, y - 18, x + 18, y + 18), ahead - 30, ahead + 30, fill=VIEW_CONE)
-    draw_dot(draw, walked[-1], 5, WALKED)
-    return np.array(picture)
+    here = trace.positions[-1]
+    plan, storey = _plan_map(floor, episode, round(float(here[2]), 1), size, settings)
+    canvas = plan.canvas(storey)
+    points = [plan.pixel(position) for position in trace.positions]
+    canvas.line([*points, points[-1]], AGENTS[0], 3.5 * size[1])
+    plan.write_rooms(canvas, storey)
+    across = math.radians(settings.hfov)
+    plan.draw_cone(canvas, points[-1], (float(trace.headings[-1]), across), AGENTS[0])
+    plan.draw_agent(canvas, points[-1], AGENTS[0])
+    return canvas.finished()
 
 
 @lru_cache(maxsize=32)
-def _free_mask(floor: Floor, area: Rectangle, height: float) -> np.ndarray:
-    """Return (Y, X) bool, north up, where an agent can stand at about a height in metres."""
-    x0, y0, x1, y1 = area
-    x, y = np.arange(x0, x1, _CELL) + _CELL / 2, np.arange(y1, y0, -_CELL) - _CELL / 2
-    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    points = np.column_stack([grid, np.full(len(grid), height)])
-    free = floor.contains(points)
-    return free.reshape(len(y), len(x))
+def _plan_map(
+    floor: Floor,
+    episode: ContinuousEpisode,
+    height: float,
+    size: tuple[tuple[int, int], float],
+    settings: ContinuousSettings,
+) -> tuple[PlanMap, int]:
+    """Return the map at about a height in metres, and the storey."""
+    plan = house_plan(episode.scan)
 
+    def is_free(points: np.ndarray) -> np.ndarray:
+        return floor.contains(np.column_stack([points, np.full(len(points), height)]))
 
-def _paste(frame: Image.Image, picture: np.ndarray, left: int, slot: int) -> None:
-    """Paste a picture into the middle of a slot of the upper part."""
-    image = Image.fromarray(picture)
-    scale = min(slot / image.width, PICTURE_HEIGHT / image.height)
-    image = image.resize((round(image.width * scale), round(image.height * scale)))
-    corner = left + (slot - image.width) // 2, (PICTURE_HEIGHT - image.height) // 2
-    frame.paste(image, corner)
+    content = MapContent(
+        scene={"viewpoints": {}, "edges": [], "plan": plan_content(plan)},
+        walked=[episode.start],
+        path=episode.reference_path,
+        names=[("walked", AGENTS[0])],
+        radius=settings.success_distance,
+        is_free=is_free,
+    )
+    return PlanMap(content, *size), 0 if plan is None else plan.storey_at(height + 0.1)

@@ -1,11 +1,11 @@
 import pytest
 
+from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.films.filming import Frames
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import Walk
-from clipnav.viewer.scene.scenes import scene
 
 
 @pytest.fixture

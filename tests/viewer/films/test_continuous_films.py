@@ -8,7 +8,7 @@ from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.films import FilmSettings, film_walks
 from clipnav.viewer.films.side_panels import listed_motions
 from clipnav.viewer.films.timeline import Walk, phases
-from clipnav.viewer.scene.free_pictures import FreePictures
+from clipnav.viewer.site.free_pictures import FreePictures
 from clipnav.viewer.trace.format import position_of
 
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipnav.envs.drawing.canvas import AGENTS
 from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.films import FilmSettings, film_walks
-from clipnav.viewer.films.canvas import AGENTS
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.timeline import Walk, phases
 from clipnav.viewer.films.view_panel import COLOURS
@@ -86,7 +86,7 @@ def test_gifs_are_smaller_than_mp4s_by_default(library, pictures, traces, tmp_pa
 def test_a_font_that_is_missing_is_named_and_nothing_is_written(
     library, traces, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("clipnav.envs.navigation.rendering.fonts._system_fonts", lambda: ())
+    monkeypatch.setattr("clipnav.envs.drawing.fonts._system_fonts", lambda: ())
     words = ("दरवाज़े ", "के ", "पास ", "रुकें।")
     changed = msgspec.structs.replace(
         traces[0],

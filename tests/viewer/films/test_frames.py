@@ -2,8 +2,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, WAY, Style
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.films.canvas import AGENTS, ATTENTION, WAY, Style
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.side_panels import ChoicesPanel, FiguresPanel
 from clipnav.viewer.films.timeline import Phase, Walk
@@ -69,9 +69,9 @@ def test_words_are_highlighted_as_the_agent_attends_to_them(library, traces):
 
 
 def word_box(panel, picture, word):
-    top = int(panel._top + word.line * panel._leading)
+    top = int(panel._top + word.line * panel._text.leading)
     left = int(panel._margin + word.left)
-    return picture[top : top + int(panel._leading), left : left + int(word.width)]
+    return picture[top : top + int(panel._text.leading), left : left + int(word.width)]
 
 
 def test_long_instructions_roll_with_the_attention(library, traces):

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from clipnav.envs.navigation.rendering import fonts
+from clipnav.envs.drawing import fonts
 from clipnav.viewer.films.timeline import phases
 from clipnav.viewer.films.words_panel import drawable
 from clipnav.viewer.trace.format import ModelAnswer, ModelDecision

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clipnav.viewer.scene.scenes import scene
+from clipnav.envs.drawing.scenes import scene
 
 
 def test_an_exported_page_needs_no_server(moving_page, exported, traces, metric):

@@ -13,6 +13,7 @@ from clipnav.envs.continuous.environments.vector_env import (
 )
 from clipnav.envs.continuous.measures import Walk, measure_walk
 from clipnav.envs.continuous.settings import task_settings
+from clipnav.envs.drawing.canvas import AGENTS, CARD, WAY, mixed
 
 BEFORE = np.array([5.0, 5.0, 2.0, np.inf, np.nan])
 AFTER = np.array([4.75, 5.25, 2.0, np.inf, 1.0])
@@ -65,12 +66,10 @@ def test_a_picture_has_a_plan_and_a_column_per_moment(env):
     long = draw_episode(env, "26000_0", 4)
     assert short.dtype == np.uint8
     assert short.shape[1] < long.shape[1]
-    plan = long[12 : 12 + PLAN_SIZE[0], 12 : 12 + PLAN_SIZE[1]]
-    np.testing.assert_array_equal(plan, short[12 : 12 + PLAN_SIZE[0], 12 : 12 + PLAN_SIZE[1]])
-    colours = {tuple(colour) for colour in plan.reshape(-1, 3)}
-    assert {(46, 139, 87), (226, 119, 30)} <= colours  # reference path and walk
-    legend = long[12 + PLAN_SIZE[0] :, : 12 + PLAN_SIZE[1]]
-    assert {(46, 139, 87), (226, 119, 30)} <= {tuple(colour) for colour in legend.reshape(-1, 3)}
+    plan = np.s_[12 : 12 + PLAN_SIZE[1], 12 : 12 + PLAN_SIZE[0]]
+    np.testing.assert_array_equal(long[plan], short[plan])
+    colours = {tuple(colour) for colour in long[plan].reshape(-1, 3)}
+    assert {mixed(CARD, WAY, 0.5), AGENTS[0]} <= colours  # reference path and walk
     with pytest.raises(ValueError, match="at least 2"):
         draw_episode(env, "26000_0", 1)
 

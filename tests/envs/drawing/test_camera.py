@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.viewer.films.camera import Camera, Pose, Standpoint, bare_panorama
+from clipnav.envs.drawing.camera import Camera, Pose, Standpoint, bare_panorama
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from clipnav.envs.navigation.rendering.fonts import font_for
+from clipnav.envs.drawing.fonts import font_for
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,20 @@ class Canvas:
         if right > left and bottom > top:
             scaled = (*_twice((left, top)), *_twice((right, bottom)))
             self._draw.rounded_rectangle(scaled, _TWICE * radius, fill)
+
+    def mask(self, corner: Point, mask: np.ndarray, size: Point, fill: Colour) -> None:
+        """Fill the true cells of a grid (H, W) bool with smooth edges.
+
+        Args:
+            corner: Left and top of the grid.
+            size: Width and height of the grid in pixels.
+        """
+        wide, high = (max(1, round(side)) for side in _twice(size))
+        grey = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+        smooth = grey.resize((wide, high), Image.Resampling.BILINEAR)
+        sharp = smooth.point([255 * (value > 127) for value in range(256)])
+        left, top = _twice(corner)
+        self._image.paste(fill[:3], (round(left), round(top)), sharp)
 
     def text(
         self,

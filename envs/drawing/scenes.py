@@ -7,6 +7,7 @@ import numpy as np
 
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.plan.elements import Opening, Room
+from clipnav.envs.houses.plan.floor_plan import FloorPlan
 from clipnav.envs.worlds import World, is_built_in
 
 _BIN = 0.25  # bin width of floor heights in metres
@@ -49,7 +50,7 @@ _OPENING = ("kind", "axis", "position", "start", "end", "storey")
 
 def scene(graph: NavGraph, world: World) -> Json:
     """Describe a building, ready for JSON; lengths in metres."""
-    plan = _plan(graph.scan) if is_built_in(world) else None
+    plan = house_plan(graph.scan) if is_built_in(world) else None
     floors = graph.positions[:, 2] - graph.heights
     if plan is None:
         levels = storeys(floors)
@@ -65,12 +66,17 @@ def scene(graph: NavGraph, world: World) -> Json:
         },
         "edges": [[names[i], names[j]] for i, j in np.argwhere(np.triu(graph.adjacency))],
         "storeys": int(levels.max()) + 1 if plan is None else plan.storeys,
-        "plan": None
-        if plan is None
-        else {
-            "rooms": [_fields(room, _ROOM) for room in plan.rooms],
-            "openings": [_fields(opening, _OPENING) for opening in plan.openings],
-        },
+        "plan": plan_content(plan),
+    }
+
+
+def plan_content(plan: FloorPlan | None) -> Json | None:
+    """Return rooms and openings of a plan, ready for JSON; lengths in metres."""
+    if plan is None:
+        return None
+    return {
+        "rooms": [_fields(room, _ROOM) for room in plan.rooms],
+        "openings": [_fields(opening, _OPENING) for opening in plan.openings],
     }
 
 
@@ -78,7 +84,8 @@ def _fields(part: Room | Opening, names: Iterable[str]) -> Json:
     return {name: getattr(part, name) for name in names}
 
 
-def _plan(scan: str):
+def house_plan(scan: str) -> FloorPlan | None:
+    """Return the plan of a built-in house; None for other buildings."""
     from clipnav.envs.houses.building.house import plan_of
     from clipnav.envs.houses.building.sets import HOUSE_SETS
 

@@ -3,10 +3,10 @@ from shutil import copy
 import numpy as np
 import pytest
 
+from clipnav.envs.drawing.scenes import scene, storeys
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.house import plan_of
 from clipnav.envs.houses.building.sets import MINI, STANDARD
-from clipnav.viewer.scene.scenes import scene, storeys
 
 
 def test_a_house_is_shown_with_its_plan():

@@ -1,1 +1,0 @@
-"""Frames that show an episode, and the fonts of their text."""

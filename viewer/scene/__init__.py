@@ -1,1 +1,0 @@
-"""Data that the viewer draws of a building: graph, storeys and panoramas."""
