@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal, NoReturn, cast
@@ -65,6 +65,7 @@ class Entrant:
         row: Row of the agent of a run, named as package.module:SPEC@RUN.
         make: Function that makes the agent of a package.
         url: Address of the server.
+        part: Part that it enters, or the beginning of its name before "/"; "" for all.
     """
 
     text: str
@@ -74,6 +75,11 @@ class Entrant:
     row: AgentSpec | None = None
     make: MakeAgent | None = None
     url: str = ""
+    part: str = ""
+
+    def enters(self, part: str) -> bool:
+        """Return whether it enters a part of a suite."""
+        return self.part in ("", part, part.partition("/")[0])
 
     @property
     def name(self) -> str:
@@ -87,9 +93,13 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
     """Return the agent that --agent names.
 
     Args:
-        text: RUN, package.module:NAME, package.module:SPEC@RUN or vlm:URL.
+        text: RUN, package.module:NAME, package.module:SPEC@RUN or vlm:URL, after PART= if it
+            enters one part only.
         model: Name of the model on the server.
     """
+    part, equals, rest = text.partition("=")
+    if equals and not Path(text).exists() and "://" not in part:
+        return replace(entrant_of(rest, model), part=part)
     if text.startswith("vlm:"):
         url = text.removeprefix("vlm:")
         if not model:

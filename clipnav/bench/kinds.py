@@ -15,16 +15,18 @@ class RunOptions:
     """How a suite is run; none of it may change what an agent does.
 
     Attributes:
-        batch_size: Number of episodes in a batch, or of requests at a time.
+        batch_size: Number of episodes in a batch.
         device: Device of the agent.
+        requests: Number of requests at a time.
         model: Name of a model behind a server.
-        budget: Limits and prices of a model, as fields of `BudgetConfig`.
+        budget: Prices of a model, as fields of `BudgetConfig`.
     """
 
     batch_size: int = 256
     device: str = "cpu"
+    requests: int = 8
     model: str | None = None
-    budget: Mapping[str, float] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -70,24 +70,16 @@ def run_suite(
         UserError: Data or agents do not fit the suite.
     """
     check_world_version(suite)
-    kinds = {entrant.kind for entrant in entrants}
-    if len(kinds) > 1:
-        raise UserError("--agent: name runs that differ in their seed, or one other agent")
-    (kind,) = kinds
-    if kind != "run" and len(entrants) > 1:
-        raise UserError("--agent: name one agent; the suite says with which seeds it walks")
+    by_part = {part.name: _seeds(suite, part.name, entrants) for part in suite.parts}
     date, started, meter = datetime.now(UTC), time.perf_counter(), EnergyMeter()
-    if kind == "run":
-        seeds = list(enumerate(entrants))
-    else:
-        seeds = [(seed, entrants[0]) for seed in suite.seeds]
     parts: dict[str, PartRecord] = {}
     for part in suite.parts:
         loaded = KINDS[part.kind].part("load")(part, place)
         records = []
-        for seed, entrant in seeds:
+        for seed, entrant in by_part[part.name]:
             walked = KINDS[part.kind].part("walk")(suite, loaded, entrant, seed, options)
-            scores, usage = rounded(walked.scores), dict(walked.usage)
+            scores = rounded(walked.scores)
+            usage = {name: float(value) for name, value in walked.usage.items()}
             records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
         parts[part.name] = part_record(suite, loaded, records)
     hardware = {key: value for key, value in machine().items() if key not in package_versions()}
@@ -97,7 +89,10 @@ def run_suite(
         suite=SuiteRecord(suite.name, suite.version, suite_digest(suite)),
         world={"name": suite.world, "version": suite.world_version},
         agent=AgentRecord(
-            name or entrants[0].name, kind, tuple(entrant.digest for entrant in entrants), note
+            name or entrants[0].name,
+            entrants[0].kind,
+            tuple(entrant.digest for entrant in entrants),
+            note,
         ),
         parts=parts,
         versions={"python": platform.python_version(), **package_versions()},
@@ -107,6 +102,20 @@ def run_suite(
         energy_joules=meter.joules(),
     )
     return write_result(output, result)
+
+
+def _seeds(suite: Suite, part: str, entrants: Sequence[Entrant]) -> list[tuple[int, Entrant]]:
+    """Return the seeds of a part: the runs that enter it, or those of the suite."""
+    own = [entrant for entrant in entrants if entrant.enters(part)]
+    if not own:
+        raise UserError(
+            f"--agent: no agent for {part}; name one, as {part.partition('/')[0]}=AGENT"
+        )
+    if all(entrant.kind == "run" for entrant in own):
+        return list(enumerate(own))
+    if len(own) > 1:
+        raise UserError(f"--agent: several agents for {part}; only runs may be several seeds")
+    return [(seed, own[0]) for seed in (suite.seeds if own[0].kind == "package" else (0,))]
 
 
 def result_table(result: Result, suite: Suite) -> str:

