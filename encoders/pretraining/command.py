@@ -1,6 +1,7 @@
 """The command that pre-trains the house CLIP: render, train, export and score."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -36,6 +37,9 @@ from clipnav.encoders.pretraining.view_sampler import (
     tint,
 )
 from clipnav.encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
+from clipnav.encoders.towers.positions import Positions
+from clipnav.encoders.weights.model_building import check_shapes
+from clipnav.encoders.weights.weight_files import WEIGHTS_FILE, read_weights
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import ViewFacts
 from clipnav.storage import write_text
@@ -48,6 +52,7 @@ from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
+_POSITIONS = "visual.attnpool.positional_embedding"
 _LABELS = {"all": "room type and visible objects", "largest": "their largest object"}
 _README = """\
 The image tower of this open_clip folder was {training}, with
@@ -82,8 +87,22 @@ def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
     preprocess_config = asdict(PreprocessCfg(size=config.image_size))
     model = CLIP(**model_config)
     set_model_preprocess_cfg(model, preprocess_config)
+    if config.initial is not None:
+        load_initial(model, config.initial)
     configs = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
     return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), configs
+
+
+def load_initial(model: Any, folder: Path) -> None:
+    """Load the weights of an exported model, with its table of positions resized to the model's."""
+    weights, _ = read_weights(folder / WEIGHTS_FILE)
+    side = math.isqrt(len(model.visual.attnpool.positional_embedding) - 1)
+    table = weights.get(_POSITIONS)
+    if table is not None:
+        weights[_POSITIONS] = Positions(table.float())(side, side)
+    remedy = "give the --visual-width, --visual-layers and --embed-dim of its run"
+    check_shapes(weights, model, f"--initial {folder}", remedy)
+    model.load_state_dict(weights)
 
 
 def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
@@ -219,7 +238,11 @@ def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]
 
     build_missing(scans, config.workers)
     return render_houses(
-        scans, panorama_dir(), config.extra_positions, config.panorama_width, config.workers
+        scans,
+        panorama_dir(),
+        (config.viewpoints, config.extra_positions),
+        config.panorama_width,
+        config.workers,
     )
 
 
@@ -234,6 +257,8 @@ def train_and_export(
     trainer, classifier, words = None, None, []
     if config.objective == "contrastive":
         objective = Contrastive(model, tokenizer, half)
+        if config.initial is not None:  # embeddings of words that never occurred are zero
+            objective.seen |= model.token_embedding.weight.any(1)
         trainer = train(config, objective, sampler.batch)
         words = objective.words
     elif config.objective == "supervised":

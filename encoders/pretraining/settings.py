@@ -80,12 +80,18 @@ class PretrainConfig:
     export: Path | None = None
     """Folder of open_clip_config.json and open_clip_model.safetensors; by default a folder in the
     run that is named after set and objective."""
+    initial: Path | None = None
+    """Folder of a model of this command whose weights the training starts from; random weights by
+    default. Its --image-size may be smaller: as CLIP's largest model was, the encoder is trained on
+    small images first, and on large ones in the end (CLIP section 3.2)."""
     seed: int = 0
     """Random seed for weights, views and captions."""
     houses: int | None = None
     """Number of training houses to use, including held-out ones; all by default."""
     held_out: int = 8
     """Number of these houses that are held out for scoring."""
+    viewpoints: int = 40
+    """Maximum number of viewpoints per house of which panoramas are rendered, drawn at random."""
     extra_positions: int = 8
     """Number of panoramas per house that are rendered between viewpoints, besides those at
     viewpoints."""
@@ -111,6 +117,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
         counts = ("iterations", "batch_size", "houses", "save_every", "workers", "threads")
+        counts += ("viewpoints",)
         check_counts(self, (*counts, *sizes))
         check_counts(self, ("extra_positions", "seed"), least=0)
         check_positive(self, ("minutes",))

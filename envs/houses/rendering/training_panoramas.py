@@ -59,15 +59,19 @@ class HousePictures:
 
 
 def render_houses(
-    scans: Sequence[str], folder: Path, extra: int, width: int, workers: int = 1
+    scans: Sequence[str], folder: Path, counts: tuple[int, int], width: int, workers: int = 1
 ) -> list[HousePictures]:
     """Render panoramas of houses, or reuse those in the folder; show a progress bar.
 
     Panoramas that are older than the house or its graph are rendered again.
+
+    Args:
+        counts: Maximum number of viewpoints, and number of positions between viewpoints, of a
+            house.
     """
-    folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
+    folders = {scan: folder / "-".join(map(str, (scan, width, *counts))) for scan in scans}
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
-    jobs = [(scan, folders[scan], extra, width) for scan in missing]
+    jobs = [(scan, folders[scan], counts, width) for scan in missing]
     done = run_jobs(_render_house, jobs, workers, "renders")
     with interruption_message(
         lambda: f"Finished houses are kept in {folder}; run the same command to render the others"
@@ -89,7 +93,7 @@ def _is_current(folder: Path, scan: str) -> bool:
     return all(rendered > source.stat().st_mtime for source in sources)
 
 
-def _render_house(job: tuple[str, Path, int, int]) -> None:
+def _render_house(job: tuple[str, Path, tuple[int, int], int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
     scan, folder, _, _ = job
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,14 +102,14 @@ def _render_house(job: tuple[str, Path, int, int]) -> None:
             _render_into(job)
 
 
-def _render_into(job: tuple[str, Path, int, int]) -> None:
+def _render_into(job: tuple[str, Path, tuple[int, int], int]) -> None:
     from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
     from clipnav.envs.panoramas.panorama import render_panorama
 
-    scan, folder, extra, width = job
+    scan, folder, (most, extra), width = job
     source = HousePanoramas(width=width)
     house, tracer = source.house(scan), source.tracer(scan)
-    positions, viewpoints = standing_positions(house, extra)
+    positions, viewpoints = standing_positions(house, extra, most)
     size = (len(positions), width // 2, width)
     # Old arrays belong to another house or graph; without a description they are not reused.
     (folder / DESCRIPTION).unlink(missing_ok=True)
@@ -124,8 +128,8 @@ def _render_into(job: tuple[str, Path, int, int]) -> None:
     _write_description(folder, house, viewpoints)
 
 
-def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
-    """Return camera positions: the included viewpoints, then points between neighbours.
+def standing_positions(house: House, extra: int, most: int | None = None) -> tuple[np.ndarray, int]:
+    """Return camera positions: at most `most` included viewpoints, then points between neighbours.
 
     Returns:
         (P, 3) metres, and the number of viewpoints among them.
@@ -142,7 +146,8 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
     chosen = rng.integers(len(first), size=extra)
     part = rng.uniform(0.25, 0.75, (extra, 1))
     between = (1 - part) * poses[first[chosen]] + part * poses[second[chosen]]
-    return np.concatenate([poses[included], between]), int(included.sum())
+    viewpoints = np.sort(rng.permutation(np.flatnonzero(included))[:most])
+    return np.concatenate([poses[viewpoints], between]), len(viewpoints)
 
 
 def read_pictures(folder: Path) -> HousePictures:

@@ -17,6 +17,7 @@ from clipnav.envs.houses import house_set
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering import training_panoramas
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.storage.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,24 @@ def test_resuming_a_finished_run_exports_the_same_model(rendered, tmp_path: Path
     second = load_file(other / "open_clip_model.safetensors")
     assert all((first[name] == second[name]).all() for name in first)
     assert json.loads((run / "config.json").read_text())["output"] == str(run)
+
+
+def test_training_goes_on_from_a_model_for_smaller_images(house: HousePictures, tmp_path: Path):
+    sizes = {"batch_size": 8, "embed_dim": 32, "visual_width": 8, "iterations": 1}
+    small = PretrainConfig(image_size=32, output=tmp_path, **sizes)
+    command.train_and_export([house], small, tmp_path)
+    first = load_file(tmp_path / "house_clip" / "open_clip_model.safetensors")
+    large = PretrainConfig(image_size=96, initial=tmp_path / "house_clip", **sizes)
+    model, _, _ = command.build_model(large)
+    changed = {name for name, weight in model.state_dict().items() if not weight.equal(first[name])}
+    assert changed == {"visual.attnpool.positional_embedding"}
+    positions = model.visual.attnpool.positional_embedding
+    assert len(positions) == 1 + 3 * 3
+    # Interpolation of the one cell of 32 pixels: it is repeated.
+    before = first["visual.attnpool.positional_embedding"]
+    assert np.allclose(positions[1:].detach(), before[1:].expand(9, -1), atol=1e-6)
+    with pytest.raises(UserError, match="mismatches in all"):
+        command.build_model(PretrainConfig(initial=tmp_path / "house_clip"))
 
 
 def test_a_run_that_stopped_while_rendering_can_be_resumed(tmp_path: Path, monkeypatch):

@@ -41,7 +41,7 @@ def render(tmp_path, monkeypatch):
 
     def call():
         rendered.clear()
-        (pictures,) = render_houses([SCAN], tmp_path / "panoramas", extra=2, width=8)
+        (pictures,) = render_houses([SCAN], tmp_path / "panoramas", (40, 2), width=8)
         return pictures, bool(rendered)
 
     rendered = []
@@ -54,7 +54,8 @@ def render(tmp_path, monkeypatch):
 def test_panoramas_of_a_house_are_reused(render):
     pictures, rendered = render()
     assert rendered
-    assert pictures.rgb.shape == (pictures.viewpoints + 2, 4, 8, 3)
+    assert pictures.viewpoints == 40
+    assert pictures.rgb.shape == (40 + 2, 4, 8, 3)
     assert pictures.room_kinds == ("bedroom",)
     assert {thing.category for thing in set(pictures.objects)} == {"floor", "bed"}
     again, rendered = render()
