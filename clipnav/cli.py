@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "convert-easy-vqa",
         "habitat-server",
     ),
-    "results": ("reproduce", "bench"),
+    "results": ("reproduce", "bench", "rank-systems"),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 # Those that `clipnav --help` shows.

@@ -72,7 +72,7 @@ def run_comparison(
         train_all,
     )
     from clipnav.envs.metrics.comparison_report import make_report
-    from clipnav.training.comparisons import ComparisonRow
+    from clipnav.training.comparisons import ComparisonRow, write_scores
 
     named = {f"{name} agent": name for name in arguments.baselines}
     taken = named.keys() & {row.name for row in rows}
@@ -83,6 +83,7 @@ def run_comparison(
     scores = train_all(rows, arguments.seeds, folder / "runs", arguments.workers)
     for row_name, baseline in named.items():
         scores[row_name] = baseline_scores(common, baseline, arguments.seeds)
+        write_scores(folder / "runs", row_name, scores[row_name])
     write_report(make_report(scores, METRICS), folder)
 
 

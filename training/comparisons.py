@@ -4,12 +4,14 @@ An interrupted comparison resumes: finished runs are read, others continue from 
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_writer
@@ -134,6 +136,14 @@ def logged(run: Path) -> Iterator[None]:
             yield
         except (SystemExit, FloatingPointError) as end:
             raise ChildProcessError(f"{run}: {end} ({log} contains the whole output)") from end
+
+
+def write_scores(folder: Path, name: str, runs: Sequence[Scores]) -> None:
+    """Write the scores of each run of a row that trains nothing, as `train_rows` writes others."""
+    for seed, scores in enumerate(runs):
+        path = folder / f"{_folders([name])[name]}-{seed}" / SCORES
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(scores) + "\n")
 
 
 def _folders(names: Sequence[str]) -> Mapping[str, str]:
