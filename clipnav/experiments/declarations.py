@@ -11,7 +11,7 @@ import msgspec
 from clipnav.storage.errors import UserError
 
 OUTPUTS = Path("runs/results")  # in the checkout; each experiment has a folder in it
-_WRITTEN = ("--output", "--json")  # flags of the folder and of the file that a step writes
+_WRITTEN = ("--output", "--json", "--submission")  # flags of what a step writes
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +81,7 @@ class Step(NamedTuple):
 
     @property
     def outputs(self) -> set[str]:
-        """The folder and the file that the step writes."""
+        """The folder and the files that the step writes."""
         words = self.words
         return {words[k + 1] for k, word in enumerate(words[:-1]) if word in _WRITTEN}
 
@@ -103,11 +103,13 @@ class Step(NamedTuple):
         """Return an output of another step that this one reads; None if it reads none.
 
         A word may contain several paths, such as a row of a comparison:
-        "both=--language-representation FOLDER/language --visual-representation FOLDER/visual".
+        "both=--language-representation FOLDER/language --visual-representation FOLDER/visual". A
+        comparison of several seeds has {seed} where the path has a number.
         """
         read = " ".join(word for word in self.words if word not in self.outputs)
         for path in sorted(other.outputs):
-            if re.search(rf"(?:^|[\s=]){re.escape(path)}(?:[/\s]|$)", read):
+            name = re.sub(r"\d+", r"(?:\g<0>|{seed})", re.escape(path))
+            if re.search(rf"(?:^|[\s=]){name}(?:[/\s]|$)", read):
                 return path
         return None
 

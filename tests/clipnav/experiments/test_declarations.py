@@ -94,10 +94,13 @@ def test_steps_wait_for_those_whose_output_they_read():
             "clipnav train-agent --output elsewhere/run-3",
             "clipnav train-agent --output folder/run-4",
             "clipnav compare --rows 'a=--x folder/run-01 --y folder/run-4/x' --output folder/rows",
+            "clipnav evaluate folder/run-0 --submission folder/walks-0.json --json folder/0.json",
+            "clipnav compare --start-from folder/run-{seed} --output folder/starts",
+            "clipnav rank --systems a=folder/walks-{seed}.json --json folder/ranking.json",
         )
     ]
     alone = {0, 5, 7}
-    read = [set(), set(), set(), {1}, {2}, set(), {3}, set(), set(), {2, 8}]
+    read = [set(), set(), set(), {1}, {2}, set(), {3}, set(), set(), {2, 8}, {1}, {1, 2, 8}, {10}]
     for number in range(len(steps)):
         earlier = set(range(number))
         expected = earlier if number in alone else read[number] | alone & earlier
