@@ -48,7 +48,8 @@ def test_the_declared_table_reads_the_figures(nine_systems, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     experiment = read_experiments(ROOT / "docs" / "results")["world-validity"]
     words = next(step for step in experiment.steps if "rank-systems" in step).split()
-    pairs = [word.split("/") for word in words[words.index("--pairs") + 1 : words.index("--json")]]
+    given = words[words.index("--pairs") + 1 : words.index("--json")]
+    pairs = [(pair.split("/")[0], pair.split("/")[1]) for pair in given]
     figures = rank_systems(nine_systems, read_published(PUBLISHED), pairs)
     folder = OUTPUTS / "world-validity"
     folder.mkdir(parents=True)
