@@ -39,6 +39,7 @@ class Stream(IntEnum):
     MAP_DECISIONS = 61  # of map agents and HAMT
     FRONTIER_DECISIONS = 62
     MAP_PRETRAINING = 63
+    DRAWN_PATHS = 64  # to a viewpoint of the goal
     LANGUAGE_PAIRS = 66
     LANGUAGE_PARTNERS = 67
     LANGUAGE_NOISE = 68

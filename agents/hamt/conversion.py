@@ -20,6 +20,7 @@ from clipnav.agents.transformer.released import (
     write_run,
 )
 from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.envs.datasets import dataset_spec
 
 _PARTS: tuple[Renaming, ...] = (
     (r"^encoder\.layer\.", "text.layers."),
@@ -61,7 +62,7 @@ def convert_hamt_run(
     """Write a checkpoint of HAMT as a run; its critic is dropped."""
     checkpoint = Checkpoint(
         path=weights,
-        model="HAMT for R2R or R4R",
+        model=f"HAMT for {dataset_spec(config.dataset).label}",
         weights=read_released(weights, convert_hamt, "HAMT"),
         features="observation.view.features.weight",
         second_type="observation.type_embedding",

@@ -11,7 +11,7 @@ from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.run_settings import read_presets
 
-HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-houses"]
+HistoryRecipe = Literal["hamt-r2r", "hamt-rxr", "hamt-r4r", "hamt-cvdn", "hamt-houses"]
 _FILE = Path(__file__).with_name("presets.toml")
 
 

@@ -70,6 +70,10 @@ class TransformerAgentConfig(AgentConfig):
     COMMON: ClassVar = (*AgentConfig.COMMON, "start_from")
 
     network: TransformerConfig = field(default_factory=TransformerConfig)
+    drawn_paths: Literal["none", "ends", "ends-and-players"] = "none"
+    """Reference paths that are drawn anew in every iteration: none; the shortest path to one
+    viewpoint of the goal (DUET for REVERIE and SOON: --multi_endpoints); or that and, in half of
+    the cases, the path of the person who looked for it (HAMT for CVDN: --use_player_path)."""
     start_from: Path | None = None
     """Run whose network provides the initial weights."""
 

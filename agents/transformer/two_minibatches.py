@@ -20,6 +20,7 @@ from clipnav.agents.transformer.building import fit_features, start_from
 from clipnav.agents.transformer.settings import MinibatchesConfig
 from clipnav.agents.transformer.text import PretrainedTextEncoder, TransformerNetwork
 from clipnav.envs.episodes import Episode
+from clipnav.envs.navigation.drawn_paths import DrawnPaths
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training import distributed
@@ -117,7 +118,12 @@ class MinibatchesLearner(EpisodeLearner):
     def prepare(self, network: TransformerNetwork) -> MinibatchesLoss:
         """Initialise the network of a new run; return it with its loss."""
         self.model = network
-        self.references = ReferencePaths.of(self.env.nav_world, self.env.episodes)
+        world, episodes = self.env.nav_world, self.env.episodes
+        self.references = ReferencePaths.of(world, episodes)
+        self._drawn = None
+        if self.config.drawn_paths != "none":
+            players = self.config.drawn_paths == "ends-and-players"
+            self._drawn = DrawnPaths(world, episodes, self.references, players)
         reserve_text_states(network.text, [self.env, *self.evaluation_envs.values()])
         if self.config.resume is None:  # otherwise the trainer restores all of it
             self._initialise()
@@ -161,8 +167,10 @@ class MinibatchesLearner(EpisodeLearner):
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Add the gradient of two minibatches and return the figures to log."""
-        batch = self.batch(iteration)
-        loss, figures = self._loss(self.env, self.features, self.references, batch)
+        batch, references = self.batch(iteration), self.references
+        if self._drawn is not None:
+            references = self._drawn.draw(Stream.DRAWN_PATHS.rng(self.config.seed, iteration))
+        loss, figures = self._loss(self.env, self.features, references, batch)
         loss.backward()
         return figures
 

@@ -28,12 +28,11 @@ class DialogGoal(Goal):
     """Goal region with the paths of both people.
 
     Attributes:
-        planner_path: The beginning of the shortest path that the oracle saw.
-        player_path: The path that the navigator then walked.
+        planner_path: The beginning of the shortest path that the oracle saw; `player_path` is the
+            one that the navigator then walked.
     """
 
     planner_path: tuple[str, ...] = ()
-    player_path: tuple[str, ...] = ()
 
     @property
     def trusted_path(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class Goal:
         spl_end: Viewpoint to which SPL measures the shortest path; None for the nearest one.
         object_id: Id of the object to find, or None.
         category: Name of the object to find, or None.
+        player_path: Path of the person who looked for the goal; () if there is none.
     """
 
     viewpoints: tuple[str, ...]
@@ -26,6 +27,7 @@ class Goal:
     spl_end: str | None = None
     object_id: str | None = None
     category: str | None = None
+    player_path: tuple[str, ...] = ()
 
     @property
     def spl_ends(self) -> tuple[str, ...]:
