@@ -17,7 +17,7 @@ from torch import Tensor
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import EncodedText, MapTransformer, Scores
-from clipnav.agents.duet.objects import best_objects
+from clipnav.agents.duet.objects import NodeObjects, best_objects
 from clipnav.agents.duet.settings import MapAgentConfig, MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state
 from clipnav.agents.layers.encoders import cropped, readable
@@ -43,7 +43,13 @@ def describe_decision(
     node_chances = _by_slot(np.where(state.forbidden, np.nan, chances), state, maps)
     node_scores = _by_slot(_array(scores.global_scores), state, maps)
     decided = zip(
-        state.rows.tolist(), node_chances, *choice, _array(scores.gate), node_scores, strict=True
+        state.rows.tolist(),
+        node_chances,
+        choice.targets,
+        choice.ends,
+        _array(scores.gate),
+        node_scores,
+        strict=True,
     )
     known_maps = [known_map(maps, *each) for each in decided]
     return {"probabilities": probabilities, "known_map": known_maps}
@@ -182,7 +188,9 @@ class MapAgent(RouteWalker):
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
         """Choose the next nodes of R agents, see `RouteWalker.choose`."""
         self._decision = self.decide(observation, rows)
-        return Choice(self._targets(self._decision), self._decision.ends)
+        targets = self._targets(self._decision)
+        objects = None if self.model.object_size is None else self.answers(rows, targets)
+        return Choice(targets, self._decision.ends, objects)
 
     def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
         """Describe the last decision, see `RouteWalker.describe`."""
@@ -267,13 +275,24 @@ def make_map_transformer(
     width = 0 if env.feature_store is None else env.feature_store.width
     text, views = make_encoders(config, env)
     words = len(tokenizer or env.tokenizer)
-    return MapTransformer(config.network, words, width, text, views).to(config.device)
+    object_size = None
+    if env.objects is not None:
+        object_size = env.objects.width if width else 0
+    network = MapTransformer(config.network, words, width, text, views, object_size)
+    return network.to(config.device)
 
 
-def map_features(env: VlnVectorEnv, device: str) -> WorldFeatures:
-    """Return the visual features and the geometry of the world of an environment."""
+def map_features(env: VlnVectorEnv, device: str, max_objects: int | None = None) -> WorldFeatures:
+    """Return the visual features, the objects and the geometry of the world of an environment.
+
+    Args:
+        max_objects: Number of objects of a viewpoint to keep; None keeps all.
+    """
     features = world_features(env.nav_world, env.feature_store, torch.device(device))
-    return WorldFeatures(MapGeometry.of(env.nav_world), features, device)
+    objects = None
+    if env.objects is not None:
+        objects = NodeObjects.of(env.objects, device).limited(max_objects)
+    return WorldFeatures(MapGeometry.of(env.nav_world), features, device, objects)
 
 
 def greedy_agent(config: MapAgentConfig, model: MapTransformer, env: VlnVectorEnv) -> MapAgent:

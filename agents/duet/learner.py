@@ -480,6 +480,13 @@ def agreement_share(scores: Tensor, targets: Tensor) -> float:
     return (scores.detach().argmax(1) == targets).float().mean().item()
 
 
+def object_targets(features: WorldFeatures, env: VlnVectorEnv) -> ObjectTargets | None:
+    """Return the target objects of the episodes of an environment; None without objects."""
+    if features.objects is None:
+        return None
+    return ObjectTargets(env.nav_world, features.objects, env.episodes)
+
+
 class MapLearner(MinibatchesLearner):
     """A map agent, and the episodes to learn from."""
 
@@ -490,14 +497,11 @@ class MapLearner(MinibatchesLearner):
 
     def make_features(self, env: VlnVectorEnv) -> WorldFeatures:
         """Return the features and the geometry of the world of an environment."""
-        return map_features(env, self.config.device)
+        return map_features(env, self.config.device, self.config.max_objects)
 
     def make_loss(self) -> MapLoss:
         """Return the network with its loss."""
-        objects = self.features.objects
-        if objects is not None:
-            objects = ObjectTargets(self.env.nav_world, objects, self.env.episodes)
-        return MapLoss(self.model, self.config, objects)
+        return MapLoss(self.model, self.config, object_targets(self.features, self.env))
 
     def agent(self, split: str) -> MapAgent:
         """Return the greedy agent on a split."""

@@ -12,6 +12,7 @@ from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.objects import WorldObjects
 
 OBJECT = 2  # type of a panorama token
 
@@ -35,6 +36,20 @@ class NodeObjects:
     directions: np.ndarray
     sizes: np.ndarray
     ids: Sequence[str]
+
+    @classmethod
+    def of(cls, objects: WorldObjects, device: torch.device | str = "cpu") -> "NodeObjects":
+        """Copy the objects of a world to a device."""
+        counts, seen = objects.mask.sum(1), objects.mask
+        features = np.asarray(objects.store.features)[objects.rows[seen]]
+        return cls(
+            np.cumsum(counts) - counts,
+            counts,
+            torch.from_numpy(features).to(device),
+            objects.directions[seen],
+            objects.sizes[seen][:, [1, 0, 2]],
+            objects.ids[seen].tolist(),
+        )
 
     @property
     def width(self) -> int:

@@ -15,7 +15,7 @@ from clipnav.agents.acting.environments import (
 )
 from clipnav.agents.acting.tokenizers import run_tokenizer
 from clipnav.agents.duet.agent import MapAgent, greedy_agent, make_map_transformer, map_features
-from clipnav.agents.duet.learner import PathBatch, agreement_share, path_batch
+from clipnav.agents.duet.learner import PathBatch, agreement_share, object_targets, path_batch
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import (
     EncodedText,
@@ -26,6 +26,7 @@ from clipnav.agents.duet.model import (
     Scores,
     ViewInputs,
 )
+from clipnav.agents.duet.objects import ObjectTargets
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.envdrop.augmentation import sample_paths
 from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
@@ -49,6 +50,7 @@ from clipnav.agents.transformer.layers import (
 )
 from clipnav.envs.episodes import base_language
 from clipnav.envs.navigation.device_features import DeviceFeatures, world_features
+from clipnav.envs.navigation.drawn_paths import DrawnPaths
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import PretrainedTokenizer, Tokenizer
@@ -241,27 +243,38 @@ class PathExamples(NamedTuple):
         references: All paths of the source.
         episodes: (B,) indices of the paths.
         tokens: (B, L) instructions that the agent reads.
+        objects: Target objects of the paths; None without objects.
     """
 
     features: WorldFeatures
     references: ReferencePaths
     episodes: np.ndarray
     tokens: np.ndarray
+    objects: ObjectTargets | None = None
 
 
 class SplitPaths:
     """Batches of the paths and instructions of the training split."""
 
     def __init__(self, config: MapPretrainConfig, env: VlnVectorEnv) -> None:
-        self._features = map_features(env, config.device)
+        self._features = map_features(env, config.device, config.max_objects)
         self._references = ReferencePaths.of(env.nav_world, env.episodes)
+        self._drawn = None
+        if config.drawn_paths != "none":
+            players = config.drawn_paths == "ends-and-players"
+            self._drawn = DrawnPaths(env.nav_world, env.episodes, self._references, players)
+        self._seed = config.seed
+        self._objects = object_targets(self._features, env)
         self._tokens = readable(env.split.tokens, config.reads_instructions)
         self._order = batch_order(config, [len(episode.instruction) for episode in env.episodes])
 
     def batch(self, iteration: int) -> PathExamples:
         """Return the examples of an iteration (from 0) that belong to this rank."""
-        episodes = rank_share(self._order, iteration)
-        return PathExamples(self._features, self._references, episodes, self._tokens[episodes])
+        episodes, references = rank_share(self._order, iteration), self._references
+        if self._drawn is not None:
+            references = self._drawn.draw(Stream.DRAWN_PATHS.rng(self._seed, iteration))
+        tokens = self._tokens[episodes]
+        return PathExamples(self._features, references, episodes, tokens, self._objects)
 
 
 class GeneratedPaths:
@@ -391,7 +404,7 @@ def choose(possible: np.ndarray, rate: float, rng: np.random.Generator) -> np.nd
     return possible & ((draws < rate) | least)
 
 
-Task = Literal["masked_words", "actions", "masked_views"]
+Task = Literal["masked_words", "actions", "masked_views", "objects"]
 Figures = dict[str, float]
 
 
@@ -424,6 +437,7 @@ class PretrainingLoss(nn.Module):
             "masked_words": self.masked_words,
             "actions": self.actions,
             "masked_views": self.masked_views,
+            "objects": self.objects,
         }
         with mixed_precision(self.model, self._config):
             loss, figures = losses[task](examples, rng)
@@ -487,6 +501,20 @@ class PretrainingLoss(nn.Module):
         masked = torch.from_numpy(hidden[paths.states[drawn]]).to(device)
         loss = _mean(self.model.masked_view_losses(text, views, masked, probabilities))
         return loss, {"masked_views": loss.item()}
+
+    def objects(self, examples: PathExamples, rng: np.random.Generator) -> tuple[Tensor, Figures]:
+        """Predict the target objects at the ends of the paths; a path without one has loss 0."""
+        network, targets = self.model.network, examples.objects
+        assert targets is not None
+        paths, geometry = self._paths(examples), examples.features.geometry
+        last = paths.last()
+        nodes, views = paths.inputs(network, examples.features, last)
+        device = nodes.features.device
+        text = network.read(cropped(examples.tokens).to(device))
+        owners = examples.episodes[paths.episodes[last]]
+        tokens = torch.from_numpy(targets.tokens(geometry, owners, paths.places[last])).to(device)
+        loss = _mean(self.model.object_losses(text, views, tokens))
+        return loss, {"objects": loss.item()}
 
     def _paths(self, examples: PathExamples) -> PathBatch:
         revisits = self.model.network.config.revisits

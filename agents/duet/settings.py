@@ -16,13 +16,16 @@ from clipnav.agents.transformer.settings import (
     TransformerAgentConfig,
     TransformerConfig,
 )
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import check_counts, check_numbers
 
 Fusion = Literal["dynamic", "average", "global", "local"]
-MapRecipe = Literal["duet-r2r", "duet-r4r", "bevbert-rxr", "map-houses"]
+MapRecipe = Literal[
+    "duet-r2r", "duet-r4r", "duet-reverie", "duet-soon", "bevbert-rxr", "map-houses"
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class MapAgentConfig(TransformerAgentConfig):
     """Hyper-parameters, dataset included, as defaults of the other flags."""
     teacher: Literal["reference"] = "reference"
     """Path of the teacher: the annotated reference path."""
+    max_objects: int | None = 20
+    """Number of objects of a viewpoint that the network reads in training; None for all of them, as
+    in evaluation (DUET: 20 for REVERIE, 100 for SOON)."""
     max_decisions: int = 15
     """Maximum number of decisions of an episode; one decision may be several hops away."""
     stops_at_best: bool = True
@@ -62,7 +68,7 @@ class MapAgentConfig(TransformerAgentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, ("max_decisions",))
+        check_counts(self, ("max_decisions", "max_objects"))
         if self.max_decisions >= self.network.max_steps:
             raise UserError(
                 f"--max-decisions {self.max_decisions}: must be below --network.max-steps "
@@ -73,6 +79,8 @@ class MapAgentConfig(TransformerAgentConfig):
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         unused = super().unused_options()
         unused["angle_feature_size"] = "with --agent map, which computes its own directions"
+        if not dataset_spec(self.dataset).objects:
+            unused["max_objects"] = f"with --dataset {self.dataset}, which has no objects"
         return unused
 
 
@@ -108,6 +116,8 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
         unused = super().unused_options()
         if not self.sampled_weight:
             unused |= dict.fromkeys(("expert", "sampled_steps"), "with --sampled-weight 0")
+        if "max_objects" in unused:
+            unused["object_weight"] = unused["max_objects"]
         return unused
 
 
@@ -130,6 +140,8 @@ class MapPretrainConfig(MapAgentConfig):
     """Weight of masked region classification at the end of a path; requires --class-scores."""
     class_scores: Path | None = None
     """Feature store with the logits of image classes for every view, such as those of ImageNet."""
+    objects: float = 0.0
+    """Weight of object grounding at the end of a path, for datasets with objects."""
     mask_rate: float = 0.15
     """Share of the words, and of the views of a panorama, to mask."""
     speaker: Path | None = None
@@ -142,12 +154,12 @@ class MapPretrainConfig(MapAgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("paths",))
-        check_numbers(self, ("masked_words", "actions", "masked_views"))
+        check_numbers(self, ("masked_words", "actions", "masked_views", "objects"))
         check_numbers(self, ("mask_rate", "generated_share"), most=1)
-        if not any((self.masked_words, self.actions, self.masked_views)):
+        if not any((self.masked_words, self.actions, self.masked_views, self.objects)):
             raise UserError(
-                "--masked-words 0, --actions 0 and --masked-views 0: the run has no task; set one "
-                "of them above 0"
+                "--masked-words 0, --actions 0, --masked-views 0 and --objects 0: the run has no "
+                "task; set one of them above 0"
             )
         if bool(self.masked_views) != (self.class_scores is not None):
             raise UserError(
@@ -169,6 +181,8 @@ class MapPretrainConfig(MapAgentConfig):
             unused |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
         else:
             del unused["angle_feature_size"]  # of the speaker
+        if "max_objects" in unused:
+            unused["objects"] = unused["max_objects"]
         if not self.masked_words and not self.masked_views:
             unused["mask_rate"] = "with --masked-words 0 and --masked-views 0"
         return unused

@@ -20,10 +20,13 @@ class Choice(NamedTuple):
     Attributes:
         targets: (R,) slots of the nodes.
         ends: (R,) bool, whether the episode ends there.
+        objects: (R,) index of the object that the agent points out if it ends there, -1 for none;
+            None for agents that never do.
     """
 
     targets: np.ndarray
     ends: np.ndarray
+    objects: np.ndarray | None = None
 
 
 class Stretch(NamedTuple):
@@ -83,7 +86,11 @@ class RouteWalker(ABC):
             stop = np.zeros(env.num_envs, bool)
             all_routes = np.full((env.num_envs, routes.shape[1]), -1)
             all_routes[live], stop[live] = routes, choice.ends
-            observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop)
+            answers: dict[str, np.ndarray] = {}
+            if choice.objects is not None:
+                answers["objects"] = np.full(env.num_envs, -1)
+                answers["objects"][live] = choice.objects
+            observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop, **answers)
             yield Stretch(live, choice.targets, rewards[live], live[truncated[live]])
             live = live[~(terminated | truncated)[live]]
 
@@ -98,8 +105,13 @@ class RouteWalker(ABC):
             self._choice = self.choose(observation, rows)
             routes = self.routes(rows, self._choice.targets)
             moves = route_moves(self._world, observation["viewpoint"][rows], routes)
-            for row, ends, actions in zip(rows, self._choice.ends, moves.tolist(), strict=True):
-                self._moves[row] = [a for a in actions if a >= 0] + [STOP] * bool(ends)
+            stops = np.full(len(rows), STOP)
+            if self._choice.objects is not None:
+                first = observation["action_mask"].shape[1]  # action that points out object 0
+                stops = np.where(self._choice.objects < 0, STOP, first + self._choice.objects)
+            stops = np.where(self._choice.ends, stops, -1)
+            for row, *actions in zip(rows, *moves.T.tolist(), stops.tolist(), strict=True):
+                self._moves[row] = [action for action in actions if action >= 0]
         return np.array([self._moves[row].pop(0) for row in live.tolist()])
 
     def explain(self) -> dict[str, np.ndarray]:

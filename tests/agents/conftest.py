@@ -28,6 +28,8 @@ from clipnav.envs.continuous.episodes import split_of_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.tokenizers import WordTokenizer
+from clipnav.storage.features.objects import Objects
+from clipnav.storage.features.objects import write_objects as write_object_store
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -141,6 +143,61 @@ def write_features(path, colours):
         keys += [f"{scan}_{scan}-{name}" for name in "c0123"]
         views += [centre, *[np.zeros((36, 4))] * 4]
     FeatureStore.write(path, np.stack(views), keys, {"encoder": "colours"})
+
+
+VASES = 3  # seen from each door
+
+
+@pytest.fixture(scope="session")
+def vases(doors):
+    """Files of REVERIE in the world of the doors: three vases of other colours at each door.
+
+    An instruction names the colours of a door and of a vase. The vases of a door are also seen from
+    the next door, without their colours, so that a goal has two ends.
+    """
+    rng = np.random.default_rng(1)
+    keys = open_store(doors / "features.safetensors").keys
+    folder = doors / "reverie"
+    folder.mkdir()
+    of_doors = {}  # colours of the vases of each scan and door
+    for scan in {scan for scans in SCANS.values() for scan in scans}:
+        of_doors[scan] = {door: rng.permutation(4)[:VASES] for door in range(4)}
+    boxes, objects = {}, []
+    for key in keys:
+        scan, _, viewpoint = key.partition("_")
+        name = viewpoint.removeprefix(f"{scan}-")
+        seen = []  # id, and features
+        if name != "c":
+            for door in (int(name), (int(name) - 1) % 4):
+                for number, colour in enumerate(of_doors[scan][door]):
+                    shown = np.eye(4)[colour] * (door == int(name))
+                    seen.append((str(10 * door + number), shown))
+        boxes[key] = {
+            number: {"name": "vase", "visible_pos": [12], "bbox2d": [[1, 2, 30, 40]]}
+            for number, _ in seen
+        }
+        order = rng.permutation(len(seen))
+        ids = [seen[i][0] for i in order]
+        shape = (len(seen), 4) if seen else (0, 4)
+        shown = np.array([seen[i][1] for i in order]).reshape(shape)
+        angles, sizes = rng.uniform(-1, 1, (len(seen), 2)), rng.uniform(0.1, 1, (len(seen), 2))
+        objects.append(Objects(ids, ["vase"] * len(ids), shown, angles, sizes))
+    (folder / "BBoxes.json").write_text(json.dumps(boxes))
+    write_object_store(folder / "objects.safetensors", keys, objects, {"encoder": "colours"})
+    for split in SCANS:
+        items = []
+        for number, item in enumerate(
+            json.loads((doors / "r2r" / f"R2R_{split}.json").read_text())
+        ):
+            door = int(item["path"][-1][-1])
+            for vase, colour in enumerate(of_doors[item["scan"]][door]):
+                path_id = 100 * item["path_id"] + number
+                text = f"{item['instructions'][0]} Take the {COLOURS[colour]} vase."
+                target = 10 * door + vase
+                own = {"instructions": [text], "objId": target, "path_id": path_id}
+                items.append({**item, **own, "id": f"{path_id}_{target}"})
+        (folder / f"REVERIE_{split}.json").write_text(json.dumps(items))
+    return doors
 
 
 @pytest.fixture(scope="session")

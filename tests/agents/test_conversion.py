@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.duet.agent import map_features
@@ -28,7 +29,7 @@ SIZES = {
     "panorama_layers": 1,
     "cross_layers": 2,
     "max_text_length": 90,
-    "max_steps": 20,
+    "max_steps": 22,
 }
 PREFIX = "module.vln_bert."
 TYPES = "embeddings.token_type_embeddings.weight"
@@ -117,6 +118,34 @@ def test_a_converted_run_is_the_checkpoint(model, convert, request):
     if model == "duet":
         views = map_features(env, "cpu").gather(np.arange(3), np.arange(3))
         torch.testing.assert_close(agent.model.panorama(views)[1], network.panorama(views)[1])
+
+
+@pytest.mark.parametrize("dataset", ["reverie", "soon"])
+def test_a_converted_run_reads_objects(dataset, vases, words, convert, tmp_path):
+    """Objects of another width than views, as those of SOON, have weights of their own."""
+    torch.manual_seed(1)
+    size = {"reverie": 4, "soon": 7}[dataset]
+    sizes = MapTransformerConfig(**SIZES)
+    network = random_weights(MapTransformer(sizes, words, 4, object_size=size))
+    weights = renamed(network, DUET, ("text", "panorama"))
+    run = convert("duet", weights, "--dataset", dataset)
+    config = read_agent_config(run)
+    assert (config.dataset, config.drawn_paths) == (dataset, "ends")
+    assert config.max_objects == {"reverie": 20, "soon": 100}[dataset]
+    saved = load_file(run / "model.safetensors")
+    for name, weight in network.state_dict().items():
+        if not name.startswith("text."):
+            assert torch.equal(saved[name], weight), name
+    if dataset == "reverie":
+        _, agent = load_run(run, "val_unseen")
+        assert agent.model.object_size == agent.features.objects.width == size
+
+
+@pytest.mark.parametrize(("model", "dataset"), [("hamt", "soon"), ("duet", "cvdn")])
+def test_only_datasets_of_the_model_are_converted(model, dataset, convert, request):
+    weights = request.getfixturevalue(f"{model}_weights")
+    with pytest.raises(ValueError, match=f"--dataset {dataset}: not a dataset of --model {model}"):
+        convert(model, weights, "--dataset", dataset)
 
 
 @pytest.mark.parametrize(

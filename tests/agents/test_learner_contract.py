@@ -84,7 +84,9 @@ LEARNERS: dict[str, Any] = {
     "frontier": agent_trainer,
     "map_agent": agent_trainer,
     "represented_map_agent": agent_trainer,
+    "grounding_map_agent": agent_trainer,
     "map_pretraining": partial(make_agent_trainer, PretrainingLearner),
+    "grounding_pretraining": partial(make_agent_trainer, PretrainingLearner),
     "hamt": agent_trainer,
     "continuous": continuous_trainer,
     "language": make_representation_trainer,
@@ -92,7 +94,7 @@ LEARNERS: dict[str, Any] = {
     "vlm": vlm_trainer,
     "waypoints": predictor_trainer,
 }
-AGENTS = ("follower", "frontier", "map_agent", "hamt")
+AGENTS = ("follower", "frontier", "map_agent", "grounding_map_agent", "hamt")
 
 
 @pytest.fixture
@@ -171,6 +173,19 @@ def map_pretraining(short_map_config, doors_run, speaker_run):
         speaker=speaker_run,
         paths=20,
     )
+
+
+@pytest.fixture
+def grounding_map_agent(map_agent, vases):
+    """A map agent that points out objects, of which training shows some."""
+    goals = {"dataset": "reverie", "drawn_paths": "ends", "max_objects": 4}
+    return dataclasses.replace(map_agent, **goals, instructions_per_path=1)
+
+
+@pytest.fixture
+def grounding_pretraining(map_pretraining, vases):
+    goals = {"dataset": "reverie", "drawn_paths": "ends", "max_objects": 4}
+    return dataclasses.replace(map_pretraining, **goals, objects=1.0, speaker=None)
 
 
 @pytest.fixture
@@ -288,6 +303,7 @@ def without_dropout(settings):
         ("speaker", "train_speaker", 2),
         ("frontier", "train_agent", 2),
         ("map_agent", "train_agent", 2),
+        ("grounding_map_agent", "train_agent", 2),
         ("map_pretraining", "pretrain_agent", 2),
         ("hamt", "train_agent", 2),
         ("language", "train_language_representation", 1),

@@ -10,7 +10,7 @@ evaluate-agent evaluates the run.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from clipnav.envs.worlds import World
 from clipnav.parsing import parse
@@ -27,12 +27,12 @@ class ConvertAgentConfig:
     (model_step_N.pt)."""
     output: Path
     """Folder to write: a run for clipnav evaluate-agent, and for train-agent --start-from."""
-    dataset: Literal["r2r", "r4r"] = "r2r"
-    """Dataset of the checkpoint."""
+    dataset: Literal["r2r", "r4r", "reverie", "soon", "cvdn"] = "r2r"
+    """Dataset of the checkpoint: r2r, r4r, reverie or soon of DUET; r2r, r4r or cvdn of HAMT."""
     world: World = "matterport"
     """Set of buildings."""
     data_dir: Path | None = None
-    """Folder with matterport/ and r2r/ or r4r/; required by --world matterport."""
+    """Folder with matterport/ and the folder of the dataset; required by --world matterport."""
     features: Path | None = None
     """Feature store of the checkpoint's image encoder; the world's own by default."""
     bert: str = "bert-base-uncased"
@@ -49,14 +49,19 @@ def main(arguments: Sequence[str]) -> None:
     from dataclasses import replace
 
     from clipnav.agents.duet.conversion import convert_duet_run
-    from clipnav.agents.duet.settings import map_preset
+    from clipnav.agents.duet.settings import MapRecipe, map_preset
     from clipnav.agents.hamt.conversion import convert_hamt_run
-    from clipnav.agents.hamt.settings import history_preset
+    from clipnav.agents.hamt.settings import HistoryRecipe, history_preset
+    from clipnav.storage.errors import UserError
     from clipnav.training.settings import check_counts
 
     check_counts(config, ("heads",))
     paths = {"data_dir": config.data_dir, "features": config.features}
     preset: Any = f"{config.model}-{config.dataset}"
+    if preset not in get_args({"duet": MapRecipe, "hamt": HistoryRecipe}[config.model]):
+        raise UserError(
+            f"--dataset {config.dataset}: not a dataset of --model {config.model}; see --help"
+        )
     if config.model == "duet":
         published = map_preset(config.dataset, config.world, preset)
         settings = replace(published, **paths)
