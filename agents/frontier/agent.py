@@ -169,7 +169,7 @@ class FrontierAgent(RouteWalker):
         slots = np.broadcast_to(np.arange(count), chances.shape)
         probabilities = action_probabilities(self._maps, rows, slots, chances)
         probabilities[:, STOP] = chances[np.arange(len(rows)), self._maps.current[rows]]
-        described = zip(rows.tolist(), chances, *choice, strict=True)
+        described = zip(rows.tolist(), chances, choice.targets, choice.ends, strict=True)
         return {
             "probabilities": probabilities,
             "known_map": [known_map(self._maps, *each) for each in described],
