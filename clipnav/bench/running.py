@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clipnav.bench.entrants import Entrant
+from clipnav.bench.entrants import Entrant, entrant_of
 from clipnav.bench.kinds import KINDS, RunOptions
 from clipnav.bench.results import (
     FORMAT,
@@ -20,7 +20,7 @@ from clipnav.bench.results import (
     rounded,
     write_result,
 )
-from clipnav.bench.suites import Place, Suite, check_world_version, suite_digest
+from clipnav.bench.suites import Part, Place, Suite, check_world_version, suite_digest
 from clipnav.envs.metrics import aligned
 from clipnav.experiments.records import machine
 from clipnav.storage.errors import UserError
@@ -72,16 +72,10 @@ def run_suite(
     check_world_version(suite)
     by_part = {part.name: _seeds(suite, part.name, entrants) for part in suite.parts}
     date, started, meter = datetime.now(UTC), time.perf_counter(), EnergyMeter()
-    parts: dict[str, PartRecord] = {}
-    for part in suite.parts:
-        loaded = KINDS[part.kind].part("load")(part, place)
-        records = []
-        for seed, entrant in by_part[part.name]:
-            walked = KINDS[part.kind].part("walk")(suite, loaded, entrant, seed, options)
-            scores = rounded(walked.scores)
-            usage = {name: float(value) for name, value in walked.usage.items()}
-            records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
-        parts[part.name] = part_record(suite, loaded, records)
+    parts = {
+        part.name: _run_part(suite, part, place, by_part[part.name], options)
+        for part in suite.parts
+    }
     hardware = {key: value for key, value in machine().items() if key not in package_versions()}
     hardware.pop("python", None)
     result = Result(
@@ -102,6 +96,53 @@ def run_suite(
         energy_joules=meter.joules(),
     )
     return write_result(output, result)
+
+
+def check_walks(
+    path: Path,
+    result: Result,
+    suite: Suite,
+    place: Place,
+    agents: Sequence[str],
+    batch_size: int,
+) -> None:
+    """Let the agent of a result walk again, and compare the walks.
+
+    Raises:
+        UserError: The agent is another one, or walks otherwise.
+    """
+    entrants = [entrant_of(text) for text in agents]
+    if tuple(entrant.digest for entrant in entrants) != result.agent.sha256:
+        raise UserError(f"{path}: is a result of another agent, its files have another digest")
+    for part in suite.parts:
+        own = _seeds(suite, part.name, entrants)
+        again = _run_part(suite, part, place, own, RunOptions(batch_size))
+        claimed = result.parts[part.name]
+        for one, other in zip(claimed.seeds, again.seeds, strict=True):
+            for item, first, second in zip(claimed.items, one.answers, other.answers, strict=True):
+                if first != second:
+                    raise UserError(
+                        f"{path}: {part.name}, seed {one.seed}, episode {item}: the agent walks "
+                        "otherwise than in the file"
+                    )
+
+
+def _run_part(
+    suite: Suite,
+    part: Part,
+    place: Place,
+    seeds: Sequence[tuple[int, Entrant]],
+    options: RunOptions,
+) -> PartRecord:
+    kind = KINDS[part.kind]
+    loaded = kind.part("load")(part, place)
+    records = []
+    for seed, entrant in seeds:
+        walked = kind.part("walk")(suite, loaded, entrant, seed, options)
+        usage = {name: float(value) for name, value in walked.usage.items()}
+        scores = rounded(walked.scores)
+        records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
+    return part_record(suite, loaded, records)
 
 
 def _seeds(suite: Suite, part: str, entrants: Sequence[Entrant]) -> list[tuple[int, Entrant]]:

@@ -217,8 +217,12 @@ def _is_newer(path: Path, other: Path) -> bool:
     return path.stat().st_mtime > other.stat().st_mtime
 
 
-def navigate(house: House) -> Json:
-    """Place viewpoints in a house and write its episodes; see `build_navigation`."""
+def navigate(house: House, house_set: HouseSet | None = None) -> Json:
+    """Place viewpoints in a house and write its episodes; see `build_navigation`.
+
+    Args:
+        house_set: Set of the house; by default the one that has its name.
+    """
     from clipnav.envs.houses.graph.viewpoints import place_viewpoints
     from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
     from clipnav.envs.houses.instructions.writing import TextWriter
@@ -227,7 +231,7 @@ def navigate(house: House) -> Json:
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
     scan = house.spec.scan
-    house_set = set_of(scan)
+    house_set = house_set or set_of(scan)
     tracer = RayTracer(house.scene)
     records = place_viewpoints(house, tracer)
     if not house_set.paths:

@@ -4,6 +4,10 @@ $ clipnav bench suites
 $ clipnav bench run --suite smoke@1 --agent runs/r2r-houses --output results/mine.json
 $ clipnav bench run --suite smoke@1 --agent my_package.agents:make --output results/mine.json
 $ clipnav bench verify results/mine.json
+$ clipnav bench seal --round rounds/spring --secret spring.secret
+$ clipnav bench register --round rounds/spring --agent runs/r2r-houses
+$ clipnav bench open --round rounds/spring --secret spring.secret
+$ clipnav bench run --round rounds/spring --agent runs/r2r-houses --output results/spring.json
 
 An agent is the folder of a run (several folders are several seeds of it), package.module:NAME, a
 function of a task and a seed that returns an agent, package.module:SPEC@RUN, or vlm:URL with
@@ -42,8 +46,10 @@ class RunArguments:
     captions=runs/captioner."""
     output: Path
     """Result file to write."""
-    suite: str
+    suite: str | None = None
     """Suite, as NAME@VERSION."""
+    round: Path | None = None
+    """Folder of an opened round, instead of a suite; the agent must be registered in it."""
     name: str | None = None
     """Name of the agent on the board; by default that of the run or function."""
     note: str = ""
@@ -68,6 +74,8 @@ class RunArguments:
         check_outputs(self, {"output": (".json",)})
         if not self.agent:
             raise UserError("--agent: name the agent to run")
+        if (self.suite is None) == (self.round is None):
+            raise UserError("name either a --suite or a --round")
         if not any("vlm:" in agent for agent in self.agent):
             names = ("model", "requests", "price_in", "price_out")
             check_effects(self, {name: "without --agent vlm:URL" for name in names})
@@ -79,10 +87,60 @@ class VerifyArguments:
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """Result files."""
+    round: Path | None = None
+    """Folder of the round of the results, whose houses are built again if they are missing."""
+    agent: tuple[str, ...] = ()
+    """Agent of the results, which then walks again: the only proof that walks are its own."""
+    batch_size: int = 256
+    """Number of episodes in a batch of that agent."""
 
     def __post_init__(self) -> None:
         if not self.files:
             raise UserError("name a result file")
+
+
+@dataclass(frozen=True)
+class SealArguments:
+    """Begin a sealed round: draw a secret seed and publish its hash."""
+
+    round: Path
+    """New folder of the round, which is published."""
+    secret: Path
+    """File for the secret seed, outside of that folder."""
+    houses: int = 6
+    """Number of houses."""
+    paths: int = 40
+    """Number of R2R-style paths of a house, with three instructions each."""
+    rxr_paths: int = 12
+    """Number of RxR-style paths of a house, with an instruction in three languages each."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("houses", "paths"))
+        check_counts(self, ("rxr_paths",), least=0)
+
+
+@dataclass(frozen=True)
+class RegisterArguments:
+    """Register an agent for a sealed round, by the digest of its files."""
+
+    round: Path
+    """Folder of the round."""
+    agent: tuple[str, ...]
+    """Agent, as for clipnav bench run."""
+    name: str | None = None
+    """Name of the agent on the board; by default that of the run or function."""
+    model: str | None = None
+    """Name of the model on the server of vlm:URL."""
+
+
+@dataclass(frozen=True)
+class OpenArguments:
+    """Open a round: publish its seed and build its houses."""
+
+    round: Path
+    """Folder of the round."""
+    secret: Path
+    """File of the secret seed."""
 
 
 def list_suites(arguments: SuitesArguments) -> None:
@@ -101,20 +159,28 @@ def run(arguments: RunArguments) -> None:
 
     from clipnav.bench.entrants import entrant_of
     from clipnav.bench.kinds import RunOptions
+    from clipnav.bench.rounds import check_registered, round_suite
     from clipnav.bench.running import result_table, run_suite
     from clipnav.bench.suites import Place, load_suite
 
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    suite = load_suite(arguments.suite)
     entrants = [entrant_of(text, arguments.model) for text in arguments.agent]
+    name = arguments.name
+    if arguments.round is not None:
+        suite, place, opened = round_suite(arguments.round)
+        digests = [entrant.digest for entrant in entrants]
+        name = check_registered(arguments.round, opened, digests).name
+    else:
+        suite = load_suite(arguments.suite or "")
+        place = Place(suite.world)
     prices = {"price_in": arguments.price_in, "price_out": arguments.price_out}
     options = RunOptions(
         *(arguments.batch_size, arguments.device, arguments.requests, arguments.model), prices
     )
     result = run_suite(
-        *(suite, Place(suite.world), entrants, options, arguments.output),
-        name=arguments.name,
+        *(suite, place, entrants, options, arguments.output),
+        name=name,
         note=arguments.note,
     )
     print(result_table(result, suite))
@@ -125,22 +191,66 @@ def verify(arguments: VerifyArguments) -> int:
     """Verify result files; return 1 if one is wrong."""
     from clipnav.bench.results import read_result
     from clipnav.bench.results import verify as verify_file
+    from clipnav.bench.rounds import round_suite, verify_in_round
+    from clipnav.bench.running import check_walks
     from clipnav.bench.suites import Place, load_suite
 
     wrong = 0
     for path in arguments.files:
         try:
             claimed = read_result(path).suite
-            suite = load_suite(f"{claimed.name}@{claimed.version}")
-            result = verify_file(path, suite, Place(suite.world))
+            label = f"{claimed.name}@{claimed.version}"
+            if arguments.round is not None:
+                result = verify_in_round(path, arguments.round)
+                suite, place, _ = round_suite(arguments.round)
+            else:
+                suite = load_suite(label)
+                place = Place(suite.world)
+                result = verify_file(path, suite, place)
+            if arguments.agent:
+                check_walks(path, result, suite, place, arguments.agent, arguments.batch_size)
         except UserError as error:
             text = str(error)
             print(text if text.startswith(str(path)) else f"{path}: {text}")
             wrong += 1
             continue
         walks = sum(len(s.answers) for part in result.parts.values() for s in part.seeds)
-        print(f"{path}: verified, {walks} walks of {result.agent.name} on {suite.label}")
+        print(f"{path}: verified, {walks} walks of {result.agent.name} on {label}")
+        if arguments.agent:
+            print(f"{path}: the agent walks as in the file")
     return 1 if wrong else 0
+
+
+def seal(arguments: SealArguments) -> None:
+    """Begin a round."""
+    from clipnav.bench.rounds import seal as seal_round
+
+    sealed = seal_round(
+        *(arguments.round, arguments.secret, arguments.houses),
+        *(arguments.paths, arguments.rxr_paths),
+    )
+    print(f"{arguments.round}: sealed on {sealed.date} with {sealed.commitment}")
+    print(f"Publish the folder and this hash; keep {arguments.secret} secret until you open it.")
+
+
+def register(arguments: RegisterArguments) -> None:
+    """Register an agent."""
+    from clipnav.bench.entrants import entrant_of
+    from clipnav.bench.rounds import register as register_agent
+
+    entrants = [entrant_of(text, arguments.model) for text in arguments.agent]
+    name = arguments.name or entrants[0].name
+    current = register_agent(arguments.round, name, entrants)
+    print(f"{arguments.round}: {name} is registered; the round is now {current.head()}")
+
+
+def open_round(arguments: OpenArguments) -> None:
+    """Open a round."""
+    from clipnav.bench.rounds import open_round as open_sealed
+
+    current = open_sealed(arguments.round, arguments.secret)
+    assert current.opened is not None
+    print(f"{arguments.round}: opened on {current.opened.date}; the seed is {current.opened.seed}")
 
 
 # Settings and function of each action.
@@ -148,6 +258,9 @@ ACTIONS: dict[str, tuple[type, Callable[[Any], int | None]]] = {
     "suites": (SuitesArguments, list_suites),
     "run": (RunArguments, run),
     "verify": (VerifyArguments, verify),
+    "seal": (SealArguments, seal),
+    "register": (RegisterArguments, register),
+    "open": (OpenArguments, open_round),
 }
 
 

@@ -1,0 +1,366 @@
+"""Sealed rounds: houses that nobody can know before the agents are registered.
+
+`seal` draws a secret seed and publishes its hash. Agents are registered by the digests of their
+files; each entry contains the digest of everything before it. `open` publishes the seed. The seeds
+of the houses are the hash of the secret seed *and* of the registrations, so that neither the keeper
+of the seed nor an entrant knew them before. Everybody builds the houses again and compares.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from clipnav.bench.entrants import Entrant
+from clipnav.bench.results import Result, verify
+from clipnav.bench.suites import Part, Place, Suite, data_digest, digest_of
+from clipnav.envs.houses.building.house import GENERATOR_VERSION, HouseSpec
+from clipnav.envs.houses.building.sets import HouseSet
+from clipnav.envs.houses.instructions.annotation_files import (
+    guide_path,
+    json_text,
+    merge_guide,
+    merge_r2r,
+    r2r_path,
+)
+from clipnav.envs.worlds import world_files
+from clipnav.storage import write_text
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json, write_json
+from clipnav.storage.locks import sole_maker, sole_writer
+from clipnav.storage.outputs import folder_name
+from clipnav.storage.progress import progress_bar
+
+ROUND, WORLD = "round.json", "world"
+SPLIT = "val_unseen"
+_FEATURES = "features.safetensors"
+_OUTLINES = ("rectangle", "l", "t")
+_WIDTH = 1024  # columns of a panorama, as for the shipped features
+_REMEDY = "get the round again from its keeper"
+_PARTS = {"r2r": (20, ("SPL", "SR", "NE", "nDTW")), "rxr": (35, ("nDTW", "SR", "SPL", "NE"))}
+
+
+class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent that enters.
+
+    Attributes:
+        name: Name on the board.
+        sha256: Digests of its files, one per run.
+        date: UTC date and time.
+        previous: Digest of the round before this entry.
+    """
+
+    name: str
+    sha256: tuple[str, ...]
+    date: str
+    previous: str
+
+
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The end of a round.
+
+    Attributes:
+        seed: The secret seed.
+        date: UTC date and time.
+        previous: Digest of the round before it was opened, part of the seeds of the houses.
+        data_sha256: Digest of the graphs and episodes of each part.
+    """
+
+    seed: str
+    date: str
+    previous: str
+    data_sha256: dict[str, str]
+
+
+class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The published file of a round.
+
+    Attributes:
+        name: Name of the round, and of its houses.
+        world_version: Version of the generator of the houses.
+        houses: Number of houses.
+        paths: Number of R2R-style paths per house.
+        rxr_paths: Number of RxR-style paths per house.
+        commitment: SHA-256 of the secret seed.
+        date: UTC date and time of the commitment.
+        registered: Agents, in their order.
+        opened: The secret; None while the round is sealed.
+    """
+
+    name: str
+    world_version: int
+    houses: int
+    paths: int
+    rxr_paths: int
+    commitment: str
+    date: str
+    registered: tuple[Registration, ...] = ()
+    opened: Opening | None = None
+
+    def head(self, entries: int | None = None) -> str:
+        """Return the digest of the round with its first registrations, by default all of them."""
+        document = msgspec.to_builtins(self)
+        document |= {"registered": document["registered"][:entries], "opened": None}
+        return digest_of(document)
+
+
+def seal(folder: Path, secret: Path, houses: int, paths: int, rxr_paths: int) -> Round:
+    """Draw a secret seed, keep it in a file, and publish its hash in a new round."""
+    if (folder / ROUND).exists():
+        raise FileExistsError(f"{folder}: is a round already; name another folder")
+    if secret.exists():
+        raise FileExistsError(f"{secret}: already exists; name another file for the secret")
+    if folder.resolve() in secret.resolve().parents:
+        raise UserError(f"{secret}: lies in the folder of the round, which is published; move it")
+    seed = secrets.token_hex(32)
+    commitment = _commitment(seed)
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.touch(mode=0o600)
+    secret.write_text(f"{seed}\n", encoding="utf-8")
+    name = folder_name(folder)
+    sealed = Round(name, GENERATOR_VERSION, houses, paths, rxr_paths, commitment, _now())
+    _write(folder, sealed)
+    return sealed
+
+
+def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
+    """Add an agent to a sealed round."""
+    digests = tuple(entrant.digest for entrant in entrants)
+    with sole_writer(folder / ROUND):
+        current = read_round(folder)
+        if current.opened is not None:
+            raise UserError(
+                f"{folder}: was opened on {current.opened.date}; register for the next round"
+            )
+        if any(name == one.name for one in current.registered):
+            raise UserError(f"{folder}: {name!r} is registered already; choose another --name")
+        entry = Registration(name, digests, _now(), current.head())
+        current = msgspec.structs.replace(current, registered=(*current.registered, entry))
+        _write(folder, current)
+    return current
+
+
+def open_round(folder: Path, secret: Path) -> Round:
+    """Reveal the seed of a round and build its houses."""
+    with sole_writer(folder / ROUND):
+        current = read_round(folder)
+        if current.opened is not None:
+            raise UserError(f"{folder}: was opened on {current.opened.date} already")
+        if not current.registered:
+            raise UserError(
+                f"{folder}: no agent is registered; the houses of a round are drawn from its "
+                "registrations, too"
+            )
+        seed = secret.read_text("utf-8").strip()
+        if _commitment(seed) != current.commitment:
+            raise UserError(f"{secret}: is not the secret of {folder}, its hash is another one")
+        opening = Opening(seed, _now(), current.head(), {})
+        world = build_world(folder, current, opening)
+        opening = msgspec.structs.replace(opening, data_sha256=world)
+        current = msgspec.structs.replace(current, opened=opening)
+        _write(folder, current)
+    return current
+
+
+def read_round(folder: Path) -> Round:
+    """Read a round, and check commitment and chain of registrations."""
+    path = folder / ROUND
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such round; make one with clipnav bench seal")
+    current = read_json(path, _REMEDY, Round)
+    for number, entry in enumerate(current.registered):
+        if entry.previous != current.head(number):
+            raise UserError(
+                f"{path}: what precedes the registration of {entry.name!r} was changed after it; "
+                f"{_REMEDY}"
+            )
+    opened = current.opened
+    if opened is not None and opened.previous != current.head():
+        raise UserError(f"{path}: registrations were changed after the round was opened; {_REMEDY}")
+    if opened is not None and _commitment(opened.seed) != current.commitment:
+        raise UserError(f"{path}: its seed is not the one that was sealed on {current.date}")
+    return current
+
+
+def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
+    """Return the suite of an opened round, with its houses, which are built if they are missing.
+
+    Raises:
+        UserError: The round is sealed, or the houses that its seed gives are not its houses.
+    """
+    current = read_round(folder)
+    opened = current.opened
+    if opened is None:
+        raise UserError(f"{folder}: is sealed; its houses exist when it is opened")
+    if build_world(folder, current, opened) != opened.data_sha256:
+        raise UserError(
+            f"{folder}: its seed gives other graphs or episodes here than in {ROUND}; delete "
+            f"{folder / WORLD} to build them again"
+        )
+    parts = tuple(
+        Part(
+            name=f"{dataset}/{SPLIT}",
+            kind="graph",
+            dataset=dataset,
+            split=SPLIT,
+            max_steps=_PARTS[dataset][0],
+            metrics=_PARTS[dataset][1],
+            data_sha256=digest,
+        )
+        for dataset, digest in opened.data_sha256.items()
+    )
+    suite = Suite(
+        name=current.name,
+        version=1,
+        title=f"Hidden houses, sealed on {current.date[:10]} and opened on {opened.date[:10]}",
+        world="matterport",
+        world_version=current.world_version,
+        cluster="building" if current.houses > 1 else "path",
+        parts=parts,
+    )
+    world = folder / WORLD
+    return suite, Place("matterport", world, world / _FEATURES), current
+
+
+def check_registered(folder: Path, current: Round, digests: Sequence[str]) -> Registration:
+    """Return the registration of an agent, which must precede the opening."""
+    for entry in current.registered:
+        if entry.sha256 == tuple(digests):
+            return entry
+    opened = current.opened.date if current.opened else "later"
+    raise UserError(
+        f"the agent with digest {', '.join(one[:12] for one in digests)} was not registered before "
+        f"{folder} was opened ({opened}), so that it may know the houses; it can enter the next "
+        "round"
+    )
+
+
+def verify_in_round(path: Path, folder: Path) -> Result:
+    """Verify a result of a round: houses, registration, walks and everything else."""
+    suite, place, current = round_suite(folder)
+    result = verify(path, suite, place)
+    try:
+        entry = check_registered(folder, current, result.agent.sha256)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if entry.name != result.agent.name:
+        raise UserError(
+            f"{path}: names {result.agent.name!r}, which is registered as {entry.name!r}"
+        )
+    return result
+
+
+def house_set(current: Round, opening: Opening) -> HouseSet:
+    """Return the houses of a round, which follow from its seed and its registrations."""
+    specs = {}
+    for number in range(current.houses):
+        text = f"{opening.seed} {opening.previous} {number}"
+        drawn = hashlib.sha256(text.encode()).digest()
+        scan = f"{current.name}_{number:02d}"
+        specs[scan] = HouseSpec(
+            scan,
+            plan_seed=int.from_bytes(drawn[:4], "big") >> 1,
+            style_seed=int.from_bytes(drawn[4:8], "big") >> 1,
+            outline=_OUTLINES[drawn[8] % 3],
+            storeys=1 + drawn[9] % 2,
+            open_plan=drawn[10] % 2 == 1,
+        )
+    scans = {SPLIT: tuple(specs)}
+    paths, rxr_paths = {SPLIT: current.paths}, {SPLIT: current.rxr_paths}
+    return HouseSet(current.name, MappingProxyType(specs), scans, paths, rxr_paths)
+
+
+def build_world(folder: Path, current: Round, opening: Opening) -> dict[str, str]:
+    """Build the houses of a round below its folder, unless they are there; return the digests."""
+    if current.world_version != GENERATOR_VERSION:
+        raise UserError(
+            f"{folder}: is a round of version {current.world_version} of the houses, but this "
+            f"clipnav builds version {GENERATOR_VERSION}; use the version of clipnav of the round"
+        )
+    world = folder / WORLD
+    with sole_maker(world):
+        if not (world / _FEATURES).is_file():
+            _build(world, house_set(current, opening))
+    files = world_files("matterport", world)
+    datasets = [
+        name for name, count in (("r2r", current.paths), ("rxr", current.rxr_paths)) if count
+    ]
+    scans = list(house_set(current, opening).specs)
+    return {dataset: data_digest(files, dataset, SPLIT, scans) for dataset in datasets}
+
+
+def _build(world: Path, houses: HouseSet) -> None:
+    connectivity = world / "matterport" / "connectivity"
+    connectivity.mkdir(parents=True, exist_ok=True)
+    for dataset in ("r2r", "rxr"):
+        (world / dataset).mkdir(exist_ok=True)
+    scans = list(houses.specs)
+    r2r: list[dict[str, Any]] = []
+    rxr: list[dict[str, Any]] = []
+    for scan in progress_bar(scans, desc="houses", unit="houses"):
+        navigation = build_house_of_round(houses, scan, world / "houses")
+        graph = json_text(navigation["connectivity"])
+        write_text(connectivity / f"{scan}_connectivity.json", graph)
+        r2r += navigation[SPLIT]
+        rxr += navigation["rxr"].get(SPLIT, [])
+    write_text(connectivity / "scans.txt", "".join(f"{scan}\n" for scan in scans))
+    merge_r2r(r2r_path(world / "r2r", SPLIT), scans, r2r)
+    merge_guide(guide_path(world / "rxr", SPLIT), scans, rxr)
+    write_features(houses, world, connectivity, world / _FEATURES)
+
+
+def build_house_of_round(houses: HouseSet, scan: str, folder: Path) -> dict[str, Any]:
+    """Build a house in a folder; return its graph and episodes, as `navigate` does."""
+    from clipnav.envs.houses.building.house import ensure_house, load_house
+    from clipnav.envs.houses.house_set import navigate
+
+    ensure_house(houses.specs[scan], folder)
+    return navigate(load_house(scan, folder), houses)
+
+
+def write_features(houses: HouseSet, world: Path, connectivity: Path, output: Path) -> None:
+    """Write the features of the shipped encoder, made as those of the built-in houses."""
+    from clipnav.connectivity import read_connectivity
+    from clipnav.encoders.clip import ClipEncoder
+    from clipnav.encoders.extraction.encoding import encode_viewpoints_with
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+    from clipnav.envs.panoramas.views import cut_views, geometry_metadata, rows_seen, views36
+    from clipnav.storage.features.store_file import feature_key
+
+    encoder = ClipEncoder.load("house_clip")
+    panoramas = HousePanoramas(houses.specs, world / "houses", connectivity)
+    viewpoints = {
+        feature_key(scan, record["image_id"]): (scan, record["image_id"])
+        for scan in houses.specs
+        for record in read_connectivity(scan, connectivity)
+        if record["included"]
+    }
+
+    def views(key: str) -> Any:
+        def cut(size: tuple[int, int], vfov: float) -> Any:
+            rows = rows_seen(_WIDTH, size, vfov)
+            return views36(panoramas.panorama(*viewpoints[key], rows).rgb, size, vfov)
+
+        return cut_views(cut, "square", encoder.image_size)
+
+    metadata = {"world": "houses", "vfov_degrees": 60, "panorama_width": _WIDTH}
+    metadata |= geometry_metadata("square")
+    keys = list(viewpoints)
+    encode_viewpoints_with(keys, lambda part: map(views, part), {output: encoder}, metadata)
+
+
+def _write(folder: Path, current: Round) -> None:
+    write_json(folder / ROUND, msgspec.to_builtins(current))
+
+
+def _commitment(seed: str) -> str:
+    return hashlib.sha256(f"clipnav bench {seed}".encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

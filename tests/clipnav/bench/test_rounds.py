@@ -1,0 +1,334 @@
+"""Three sealed rounds, played through with honest and cheating agents, in houses built at once."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from clipnav.bench import rounds
+from clipnav.bench.entrants import RuleError, entrant_of
+from clipnav.bench.results import result_digest, write_result
+from clipnav.bench.rounds import read_round, round_suite, verify_in_round
+from clipnav.bench.running import run_suite
+from clipnav.storage.errors import UserError
+from clipnav.storage.features.store import FeatureStore
+from tests.clipnav.bench.conftest import OPTIONS
+from tests.conftest import ROOT, connectivity_records, r2r_records
+
+HONEST = """
+from tests.clipnav.bench.agents import two_moves as make
+"""
+READER = """
+from tests.clipnav.bench.agents import reads_the_teacher as make
+"""
+# Knows the paths of the houses that it was trained on by heart; turns at random elsewhere.
+MEMORISER = """
+import json
+from pathlib import Path
+
+import numpy as np
+
+PATHS = json.loads(Path(__file__).with_name("paths.json").read_text())
+
+
+class Memoriser:
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def begin(self, observation, info, live):
+        self.steps = 0
+
+    def act(self, observation, info, live):
+        self.steps += 1
+        return np.array([self.choose(observation, info, row) for row in live])
+
+    def choose(self, observation, info, row):
+        path = PATHS.get(info["instruction"][row])
+        options = list(info["candidates"][row])
+        if path is None or info["viewpoint"][row] not in path:
+            moves = np.flatnonzero(observation["action_mask"][row])
+            return 0 if self.steps > 3 else self.rng.choice(moves)
+        place = path.index(info["viewpoint"][row]) + 1
+        return options.index(path[place]) if place < len(path) else 0
+
+
+def make(task, seed):
+    return Memoriser(seed)
+"""
+
+
+def lattice(houses, scan, folder):
+    """Navigation of a house of 16 viewpoints, whose edges and paths follow from its seeds."""
+    spec = houses.specs[scan]
+    rng = np.random.default_rng([spec.plan_seed, spec.style_seed])
+    names = [f"{spec.plan_seed % 10_000}_{k}" for k in range(16)]
+    at = {name: (4.0 * (k % 4), 4.0 * (k // 4)) for k, name in enumerate(names)}
+    pairs = [(k, k + 1) for k in range(16) if k % 4 < 3] + [(k, k + 4) for k in range(12)]
+    edges = {(names[i], names[j]) for i, j in pairs}
+    near = {k: [j for pair in pairs for j in pair if k in pair and j != k] for k in range(16)}
+    paths = []
+    while len(paths) < houses.paths["val_unseen"]:
+        path = [int(rng.integers(16))]
+        while len(path) < 6:
+            path.append(int(rng.choice(near[path[-1]])))
+        if len(set(path)) == 6:
+            paths.append([names[k] for k in path])
+    first = 1000 * list(houses.specs).index(scan)
+    records = r2r_records(scan, paths, first)
+    for record in records:
+        said = " then ".join(str(word) for word in rng.integers(10_000, size=3))
+        record["instructions"] = [f"{said}, {scan}.", f"From {said}, {scan}."]
+    guides = [
+        {
+            **{name: one[name] for name in ("path_id", "scan", "path", "heading")},
+            **{"split": "val_unseen", "instruction_id": one["path_id"], "language": "en-IN"},
+            "instruction": one["instructions"][0],
+        }
+        for one in records[: houses.rxr_paths["val_unseen"]]
+    ]
+    return {
+        "connectivity": connectivity_records(at, edges),
+        "val_unseen": records,
+        "rxr": {"val_unseen": guides},
+    }
+
+
+def features(houses, world, connectivity, output):
+    keys = [
+        f"{scan}_{v['image_id']}"
+        for scan in houses.specs
+        for v in lattice(houses, scan, world)["connectivity"]
+    ]
+    views = np.random.default_rng(0).standard_normal((len(keys), 36, 8)).astype(np.float16)
+    FeatureStore.write(output, views, keys, {"encoder": "test"})
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(rounds, "build_house_of_round", lattice)
+    monkeypatch.setattr(rounds, "write_features", features)
+
+
+@pytest.fixture
+def write_agent(tmp_path, monkeypatch):
+    """Function that writes an agent as a package of its own; it returns its name for --agent."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+    def write(name, code, **files):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # of an earlier test
+        package = tmp_path / "site" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(code)
+        for file, document in files.items():
+            (package / f"{file}.json").write_text(json.dumps(document))
+        return f"{name}:make"
+
+    return write
+
+
+@pytest.fixture
+def play(run_command, tmp_path):
+    """Function that plays a round to its end."""
+
+    def run(name, agents):
+        folder, secret = tmp_path / name, tmp_path / "secrets" / name
+        size = ("--houses", 2, "--paths", 8, "--rxr-paths", 0)
+        printed = run_command("bench", "seal", "--round", folder, "--secret", secret, *size)
+        assert read_round(folder).commitment in printed
+        assert secret.stat().st_mode & 0o077 == 0
+        for agent in agents:
+            name = agent.partition(":")[0]
+            run_command("bench", "register", "--round", folder, "--agent", agent, "--name", name)
+        assert not (folder / "world").exists()
+        printed = run_command("bench", "open", "--round", folder, "--secret", secret)
+        assert secret.read_text().strip() in printed
+        return folder
+
+    return run
+
+
+def known_paths(folder):
+    records = json.loads((folder / "world" / "r2r" / "R2R_val_unseen.json").read_text())
+    return {text: one["path"] for one in records for text in one["instructions"]}
+
+
+def success(result):
+    return result.parts["r2r/val_unseen"].figures["SR"].mean
+
+
+def test_three_rounds(at_once, play, write_agent, run_command, tmp_path):
+    honest = write_agent("honest", HONEST)
+    first = play("first", [honest])
+    out = tmp_path / "honest.json"
+    run_command("bench", "run", "--round", first, "--agent", honest, "--output", out)
+    assert "verified" in run_command("bench", "verify", out, "--round", first)
+
+    # After the opening, an agent learns the revealed houses by heart. It cannot enter this round.
+    memoriser = write_agent("memoriser", MEMORISER, paths=known_paths(first))
+    late = tmp_path / "late.json"
+    with pytest.raises(UserError, match=r"was not registered before .* was opened"):
+        run_command("bench", "run", "--round", first, "--agent", memoriser, "--output", late)
+    suite, place, _ = round_suite(first)
+    cheated = run_suite(suite, place, [entrant_of(memoriser)], OPTIONS, late)
+    assert success(cheated) == 1
+    with pytest.raises(UserError, match=r"was not registered before .* was opened"):
+        verify_in_round(late, first)
+
+    # With the name and digest of an honest agent, running that agent again unmasks the walks.
+    own = json.loads(out.read_text())["agent"]
+    forged = msgspec.structs.replace(cheated, agent=msgspec.convert(own, type(cheated.agent)))
+    assert write_result(late, forged).sha256 == result_digest(forged)
+    verify_in_round(late, first)
+    with pytest.raises(SystemExit):
+        run_command("bench", "verify", late, "--round", first, "--agent", honest)
+    again = ("bench", "verify", out, "--round", first, "--agent", honest)
+    assert "the agent walks as in the file" in run_command(*again)
+
+    # It may enter the second round, whose houses it does not know.
+    second = play("second", [memoriser, honest])
+    out = tmp_path / "memoriser.json"
+    run_command("bench", "run", "--round", second, "--agent", memoriser, "--output", out)
+    assert success(verify_in_round(out, second)) < 0.4
+
+    # An agent that reads the teacher's action walks to no end in the third round.
+    reader = write_agent("reader", READER)
+    third = play("third", [reader])
+    with pytest.raises(RuleError, match=r"reads info\['teacher_action'\]"):
+        run_command("bench", "run", "--round", third, "--agent", reader, "--output", out)
+    names = [set(known_paths(folder)) for folder in (first, second, third)]
+    assert not names[0] & names[1]
+    assert not names[1] & names[2]
+
+
+def test_an_agent_whose_files_changed_is_another_agent(
+    at_once, play, write_agent, run_command, tmp_path
+):
+    agent = write_agent("honest_too", HONEST)
+    folder = play("changed", [agent])
+    (tmp_path / "site" / "honest_too" / "weights.json").write_text("[1]")
+    with pytest.raises(UserError, match="was not registered before"):
+        run_command(
+            "bench", "run", "--round", folder, "--agent", agent, "--output", tmp_path / "o.json"
+        )
+
+
+def _change(*keys, value):
+    def change(document):
+        *path, last = keys
+        for key in path:
+            document = document[key]
+        document[last] = value
+
+    return change
+
+
+# Changes of a round after it was opened, and what readers say of them.
+TAMPERED = {
+    "the commitment": (
+        _change("commitment", value="0" * 64),
+        "registration of 'honest' was changed",
+    ),
+    "the date": (_change("date", value="2020-01-01T00:00:00Z"), "registration of 'honest'"),
+    "an agent": (_change("registered", 0, "sha256", value=["0" * 64]), "registration of 'other'"),
+    "the last agent": (
+        _change("registered", 1, "name", value="another"),
+        "registrations were changed after the round was opened",
+    ),
+    "the seed": (_change("opened", "seed", value="0" * 64), "is not the one that was sealed on"),
+    "the houses": (
+        _change("opened", "data_sha256", "r2r/val_unseen", value="0" * 64),
+        "gives other graphs or episodes here",
+    ),
+    "a world of another version": (_change("world_version", value=1), "registration of 'honest'"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_changed_round_is_found(name, at_once, play, write_agent):
+    change, message = TAMPERED[name]
+    folder = play("tampered", [write_agent("honest", HONEST), write_agent("other", HONEST)])
+    path = folder / "round.json"
+    document = json.loads(path.read_text())
+    if name == "the houses":
+        change = _change("opened", "data_sha256", "r2r", value="0" * 64)
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=message):
+        round_suite(folder)
+
+
+def test_the_order_of_a_round_is_kept(at_once, write_agent, play, run_command, tmp_path):
+    agent = write_agent("honest", HONEST)
+    folder, secret = tmp_path / "round", tmp_path / "secret"
+    inside = folder / "secret"
+    with pytest.raises(UserError, match="lies in the folder of the round, which is published"):
+        run_command("bench", "seal", "--round", folder, "--secret", inside)
+    run_command("bench", "seal", "--round", folder, "--secret", secret, "--houses", 1, "--paths", 2)
+    with pytest.raises(UserError, match="no agent is registered"):
+        run_command("bench", "open", "--round", folder, "--secret", secret)
+    run_command("bench", "register", "--round", folder, "--agent", agent)
+    with pytest.raises(UserError, match="is sealed; its houses exist when it is opened"):
+        run_command(
+            "bench", "run", "--round", folder, "--agent", agent, "--output", tmp_path / "o.json"
+        )
+    other = tmp_path / "other"
+    other.write_text("0" * 64)
+    with pytest.raises(UserError, match="is not the secret of"):
+        run_command("bench", "open", "--round", folder, "--secret", other)
+    opened = play("opened", [agent])
+    with pytest.raises(UserError, match=r"was opened on .*; register for the next round"):
+        run_command("bench", "register", "--round", opened, "--agent", agent, "--name", "again")
+
+
+def test_the_story_on_the_page(at_once, run_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "bench.md").read_text("utf-8")
+    story = page.partition("## A sealed round")[2]
+    commands = re.findall(r"^    clipnav (bench .*)$", story, re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands[:-2]:
+        run_command(*shlex.split(command))
+    (tmp_path / "rounds" / "spring" / "world").rename(tmp_path / "elsewhere")
+    for command in commands[-2:]:
+        assert "verified" in run_command(*shlex.split(command))
+
+
+# Kernels of linear algebra and numbers of threads of child processes; none may change a house.
+KERNELS = {
+    "plain": {"OMP_NUM_THREADS": "1"},
+    "prescott": {"OPENBLAS_CORETYPE": "Prescott", "OMP_NUM_THREADS": "4"},
+    "without wide vectors": {
+        "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+}
+
+
+@pytest.mark.long
+def test_plans_graphs_and_texts_are_the_same_on_every_processor(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".embree4").write_text("isa=sse2\n")
+    printed = set()
+    for name, variables in KERNELS.items():
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+        if name != "plain":
+            environment["HOME"] = str(home)
+        program = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("one_house.py"))]
+        done = subprocess.run(
+            [*program, "71", "72", "rectangle", "1"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        printed.add(re.findall(r"^\{.*\}$", done.stdout, re.MULTILINE)[-1])
+    assert len(printed) == 1, printed
