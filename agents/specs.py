@@ -28,10 +28,14 @@ class AgentSpec(Spec):
         learner: Class that trains it, constructed from the settings; usually a subclass of
             `EpisodeLearner`.
         load: Function of a run's folder, a split and settings that returns the environment of the
-            split and the agent of the run, see `clipnav.load_run`.
+            split and the agent of the run, see `clipnav.load_run`; None if it walks in continuous
+            space only.
         waypoints: Function of an agent, a world and settings that returns an environment of
             waypoints in continuous space and a function that lets the agent walk there, as
             `clipnav.agents.waypoints.evaluation.follower_among_waypoints`; None if it cannot.
+        continuous: Function of a run's folder and a device (None: that of the run) that returns the
+            `SplitTask` and the `Walker` of a run that was trained in continuous space; None if it
+            is not.
         abilities: What the agent can do that not all agents can.
     """
 
@@ -39,8 +43,9 @@ class AgentSpec(Spec):
     settings: str
     defaults: str
     learner: str
-    load: str
+    load: str | None
     waypoints: str | None = None
+    continuous: str | None = None
     abilities: frozenset[Ability] = frozenset()
 
 
@@ -83,6 +88,15 @@ _TABLE = SpecTable(
             defaults="clipnav.agents.hamt.settings:history_defaults",
             learner="clipnav.agents.hamt.learner:HistoryLearner",
             load="clipnav.agents.hamt.agent:load_history_agent",
+        ),
+        AgentSpec(
+            name="etpnav",
+            label="ETPNav",
+            settings="clipnav.agents.etpnav.settings:EtpNavTrainConfig",
+            defaults="clipnav.agents.etpnav.settings:etpnav_defaults",
+            learner="clipnav.agents.etpnav.learner:EtpNavLearner",
+            load=None,
+            continuous="clipnav.agents.etpnav.task:load_etpnav",
         ),
     ),
 )

@@ -4,11 +4,10 @@ import torch
 
 from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
 from clipnav.agents.continuous.settings import EvaluateContinuousConfig
-from clipnav.agents.continuous.tasks import ContinuousTask, load_continuous_run
+from clipnav.agents.continuous.tasks import SplitTask, load_continuous_run
 from clipnav.agents.continuous.walking import (
     ExpertWalker,
     ForwardWalker,
-    NetworkWalker,
     RandomWalker,
     spread,
     walk_all,
@@ -41,7 +40,7 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
 
 
 def _evaluate(
-    config: EvaluateContinuousConfig, task: ContinuousTask, agent: NetworkWalker, split: str
+    config: EvaluateContinuousConfig, task: SplitTask, agent: Walker, split: str
 ) -> dict[str, Summary]:
     size, episodes = config.batch_size, config.episodes
     measured, traces = _walk_split(task, agent, split, size, episodes)
@@ -57,15 +56,15 @@ def _evaluate(
 
 
 def evaluate_split(
-    task: ContinuousTask, agent: NetworkWalker, split: str, episodes: int | None
+    task: SplitTask, agent: Walker, split: str, episodes: int | None
 ) -> dict[str, Summary]:
-    """Return the mean measures of an agent, under the kind of its network, and of the baselines."""
+    """Return the mean measures of an agent, under its name, and of the baselines."""
     size = task.config.evaluation_batch_size
     measured, _ = _walk_split(task, agent, split, size, episodes)
     return measured | _walk_baselines(task, split, size, episodes)
 
 
-def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
+def baseline_walkers(task: SplitTask) -> dict[str, Walker]:
     """Return VLN-CE's "random" and "forward" agents and the "expert" of a task."""
     seed, circle = task.config.seed, task.settings.turns_per_circle
     return {
@@ -76,19 +75,19 @@ def baseline_walkers(task: ContinuousTask) -> dict[str, Walker]:
 
 
 def _walk_split(
-    task: ContinuousTask, agent: NetworkWalker, split: str, size: int, episodes: int | None
+    task: SplitTask, agent: Walker, split: str, size: int, episodes: int | None
 ) -> tuple[dict[str, Summary], dict[str, PoseTrace]]:
     """Return the measures of the trained agent under its name, and its traces by `episode_id`.
 
     Where the goals are secret there are no measures.
     """
-    name = task.config.network.kind
+    name = task.name
     summary, traces = _walk(task.env(split, size), agent, episodes, f"{split} {name}")
     return {name: summary}, traces
 
 
 def _walk_baselines(
-    task: ContinuousTask, split: str, size: int, episodes: int | None
+    task: SplitTask, split: str, size: int, episodes: int | None
 ) -> dict[str, Summary]:
     return {
         name: _walk(task.env(split, size, draws=False), walker, episodes, f"{split} {name}")[0]

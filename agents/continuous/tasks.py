@@ -3,44 +3,76 @@
 Training and evaluation build the same.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.walking import FrozenFeatures, NetworkWalker
+from clipnav.agents.settings.reading import agent_of
+from clipnav.agents.specs import agent_spec
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
+from clipnav.envs.worlds import World
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.settings import read_config
 
 
-class ContinuousTask:
-    """Encoder, splits and environments of a continuous agent."""
-
-    def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
-        self.config = config
-        encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
-        self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
-        self.settings = self._settings()
-        self._simulator = HouseSimulator(self.settings)
-        self._splits: dict[str, ContinuousSplit] = {}
-        if run is None:
-            self._splits["train"] = self._load("train", None)
-            self.tokenizer = self._splits["train"].tokenizer
-        else:
-            self.tokenizer = load_run_tokenizer(run / VOCABULARY)
+class TaskConfig(Protocol):
+    """Settings of runs of all continuous agents."""
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of the weights."""
-        return {**self.features.metadata, "task": f"{self.config.dataset}-ce"}
+    def dataset(self) -> str:
+        """Dataset."""
+        ...
+
+    @property
+    def world(self) -> World:
+        """Set of houses."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Random seed."""
+        ...
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Number of episodes in an evaluation batch."""
+        ...
+
+
+class SplitTask(ABC):
+    """Splits and environments of a continuous agent.
+
+    Attributes:
+        config: Settings of the run.
+        settings: The task.
+        tokenizer: Tokenizer of the run.
+    """
+
+    config: TaskConfig
+    settings: ContinuousSettings
+    tokenizer: Tokenizer
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._splits: dict[str, ContinuousSplit] = {}
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the agent in tables."""
 
     def split(self, name: str) -> ContinuousSplit:
         """Return a split, which is loaded once."""
@@ -52,8 +84,39 @@ class ContinuousTask:
         """Build an environment of `size` agents without autoreset."""
         settings = self.settings if draws else replace(self.settings, observe=())
         return ContinuousVectorEnv(
-            self.split(split), self._simulator, size, settings, AutoresetMode.DISABLED
+            self.split(split), self.simulator, size, settings, AutoresetMode.DISABLED
         )
+
+    @abstractmethod
+    def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit: ...
+
+
+class ContinuousTask(SplitTask):
+    """Encoder, splits and environments of Seq2Seq and CMA."""
+
+    config: ContinuousTrainConfig
+
+    def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
+        self.config = config
+        encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
+        self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
+        self.settings = self._settings()
+        super().__init__(HouseSimulator(self.settings))
+        if run is None:
+            self._splits["train"] = self._load("train", None)
+            self.tokenizer = self._splits["train"].tokenizer
+        else:
+            self.tokenizer = load_run_tokenizer(run / VOCABULARY)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Metadata of the weights."""
+        return {**self.features.metadata, "task": f"{self.config.dataset}-ce"}
+
+    @property
+    def name(self) -> str:
+        """Name of the agent in tables: the kind of its network."""
+        return self.config.network.kind
 
     def make_network(self) -> ContinuousNetwork:
         """Build the untrained network on the device of the run."""
@@ -84,10 +147,22 @@ class ContinuousTask:
         )
 
 
-def load_continuous_run(
-    run: Path, device: str | None = None
-) -> tuple[ContinuousTask, NetworkWalker]:
-    """Load the best weights of a run of clipnav train-continuous-agent."""
+def read_continuous_config(run: Path) -> TaskConfig:
+    """Read the settings of a run whose agent walks in continuous environments."""
+    spec = agent_spec(agent_of(run))
+    kind = ContinuousTrainConfig if spec.continuous is None else spec.part("settings")
+    return read_config(run, kind)
+
+
+def load_continuous_run(run: Path, device: str | None = None) -> tuple[SplitTask, Walker]:
+    """Load the best weights of a run whose agent walks in continuous environments.
+
+    It is a run of clipnav train-continuous-agent, or of clipnav train-agent with an agent whose row
+    has `continuous`.
+    """
+    spec = agent_spec(agent_of(run))
+    if spec.continuous is not None:
+        return spec.part("continuous")(run, device)
     config = read_config(run, ContinuousTrainConfig)
     task = ContinuousTask(replace(config, device=device or config.device), run)
     network = task.make_network()

@@ -194,6 +194,27 @@ def never() -> None:
     """Never give up."""
 
 
+def walk_batch(
+    env: ContinuousVectorEnv,
+    walker: Walker,
+    episodes: Sequence[int],
+    check: Callable[[], None] = never,
+) -> None:
+    """Let an agent walk up to `num_envs` episodes of an environment."""
+    ids = [env.episodes[number].instr_id for number in episodes]
+    open_buildings(env, episodes, check)
+    observation, info, active = start_episodes(env, ids)
+    walker.start(observation, info)
+    while active.size:
+        check()
+        actions = walker.act(observation, info, active)
+        standing = np.ones(env.num_envs, bool)
+        standing[active] = False
+        actions = np.where(standing, STOP, actions)
+        observation, _, terminated, truncated, info = env.step(actions)
+        active = active[~(terminated | truncated)[active]]
+
+
 def walk_all(
     env: ContinuousVectorEnv,
     walker: Walker,
@@ -208,21 +229,9 @@ def walk_all(
             those of the first agents of `env.traces()`.
     """
     results: list[dict[str, float]] = []
-    size = env.num_envs
-    for start in range(0, len(episodes), size):
-        part = list(episodes[start : start + size])
-        ids = [env.episodes[number].instr_id for number in part]
-        open_buildings(env, part, check)
-        observation, info, active = start_episodes(env, ids)
-        walker.start(observation, info)
-        while active.size:
-            check()
-            actions = walker.act(observation, info, active)
-            standing = np.ones(size, bool)
-            standing[active] = False
-            actions = np.where(standing, STOP, actions)
-            observation, _, terminated, truncated, info = env.step(actions)
-            active = active[~(terminated | truncated)[active]]
+    for start in range(0, len(episodes), env.num_envs):
+        part = list(episodes[start : start + env.num_envs])
+        walk_batch(env, walker, part, check)
         results += env.metrics()[: len(part)]
         if finished is not None:
             finished(part)

@@ -6,10 +6,23 @@ read without running code that they contain.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from clipnav.agents.transformer.released import Renaming, renamed
+from clipnav.agents.etpnav.network import EtpNavNetwork
+from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
+from clipnav.agents.etpnav.task import EtpNavTask
+from clipnav.agents.transformer.released import (
+    Checkpoint,
+    Features,
+    Renaming,
+    read_released,
+    renamed,
+    write_run,
+)
+from clipnav.agents.transformer.text import PretrainedTextEncoder
 
 _PARTS: tuple[Renaming, ...] = (
     (r"^lang_encoder\.layer\.", "text.layers."),
@@ -49,3 +62,31 @@ def convert_etpnav(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     inner = {n.rpartition(_AGENT)[2]: w for n, w in weights.items() if _AGENT in n}
     converted = renamed(inner or weights, _PARTS, "panorama.type_embedding")
     return {name: one for name, one in converted.items() if not name.startswith(_UNUSED)}
+
+
+def convert_etpnav_run(
+    weights: Path, output: Path, config: EtpNavTrainConfig, bert: str, heads: int
+) -> None:
+    """Write a checkpoint of ETPNav as a run; its settings name encoder and predictor."""
+    checkpoint = Checkpoint(
+        path=weights,
+        model="ETPNav for R2R-CE",
+        weights=read_released(weights, convert_etpnav, "ETPNav"),
+        features="panorama.features.weight",
+        second_type="panorama.type_embedding",
+        steps="global_branch.steps.weight",
+        panorama_layers="panorama.layers",
+        cross_layers="global_branch.layers",
+    )
+    no_tokenizer: Any = None  # pictures require none
+    task = EtpNavTask(config, no_tokenizer)
+
+    def features(_: EtpNavTrainConfig) -> Features:
+        return Features(task.surroundings.colour_size, f"--encoder {config.encoder}", task.metadata)
+
+    def build(
+        network: EtpNavNetworkConfig, words: int, width: int, text: PretrainedTextEncoder
+    ) -> EtpNavNetwork:
+        return EtpNavNetwork(network, words, width, task.surroundings.depth_size, text)
+
+    write_run(checkpoint, output, config, bert, heads, build, features)

@@ -3,12 +3,31 @@
 Views are numbered clockwise from the heading of the agent, every 30 degrees.
 """
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from clipnav.agents.etpnav.network import CANDIDATE_VIEW, OTHER_VIEW
-from clipnav.agents.waypoints.predictor import VIEWS
+from clipnav.agents.etpnav.settings import EtpNavTrainConfig
+from clipnav.agents.waypoints.env import FloorPlaces, camera_settings
+from clipnav.agents.waypoints.heat_maps import find_peaks, polar, resample
+from clipnav.agents.waypoints.predictor import (
+    VIEWS,
+    WaypointPredictor,
+    draw_panoramas,
+    load_predictor,
+)
+from clipnav.encoders.clip import ClipEncoder
+from clipnav.encoders.named_encoder import NamedEncoder
+from clipnav.envs.continuous.house_simulator import HouseSimulator
+from clipnav.envs.continuous.settings import R2R_CE
+from clipnav.envs.continuous.simulator import Simulator
+from clipnav.training.checkpoints import MODEL
 
 _VIEW_ANGLE = 2 * np.pi / VIEWS
 _ROUNDING = 1e-9  # of angles that lie between two views
@@ -44,3 +63,107 @@ def view_tokens(angles: np.ndarray) -> ViewTokens:
     types = np.full(len(all_angles), OTHER_VIEW)
     types[: len(angles)] = CANDIDATE_VIEW
     return ViewTokens(np.concatenate([facing, unused]), directions, types)
+
+
+class Sight(NamedTuple):
+    """What an agent sees.
+
+    Attributes:
+        features: (12, D + C) features of colour and of depth of the views.
+        angles: (K,) angles of the waypoints, clockwise from the heading, ascending.
+        distances: (K,) metres.
+    """
+
+    features: Tensor
+    angles: np.ndarray
+    distances: np.ndarray
+
+
+class Surroundings:
+    """Pictures around agents, their features, and the waypoints there.
+
+    Attributes:
+        colour_size, depth_size: Widths of the features of colour and of depth.
+    """
+
+    def __init__(self, config: EtpNavTrainConfig, simulator: Simulator) -> None:
+        self._config = config
+        self._floor = FloorPlaces(simulator)
+        self._encoder: ClipEncoder | None = None
+        self._predictor: WaypointPredictor | None = None
+        self.colour_size = self.depth_size = 0
+        self.metadata = {"encoder": "none", "waypoints": config.waypoints}
+        if config.vision:
+            self._encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
+            self.colour_size = self._encoder.embed_dim
+            size = self._encoder.image_size
+            cameras = replace(R2R_CE, rgb_size=size)
+            if config.cameras == "graph":
+                cameras = camera_settings(R2R_CE, size)
+            self._colours, self._cameras = HouseSimulator(cameras), cameras
+            self.metadata["encoder"] = self._encoder.name
+            self.metadata["encoder_weights"] = self._encoder.weights_sha256
+        if config.predictor is not None:
+            self._predictor = load_predictor(config.predictor)
+            self._depths = HouseSimulator(self._predictor.cameras)
+            if config.vision:
+                self.depth_size = self._predictor.view_size
+            weights = (config.predictor / MODEL).read_bytes()
+            self.metadata["predictor"] = hashlib.sha256(weights).hexdigest()
+
+    @torch.no_grad()
+    def look(
+        self,
+        scans: Sequence[str],
+        positions: np.ndarray,
+        headings: np.ndarray,
+        rngs: Sequence[np.random.Generator] | None = None,
+    ) -> list[Sight]:
+        """Return what M agents see.
+
+        Args:
+            positions: (M, 3) points under their feet.
+            headings: (M,) radians clockwise from +y.
+            rngs: Random numbers of each agent, to resample predicted waypoints.
+        """
+        features = [torch.zeros(len(scans), VIEWS, 0)]
+        poses = scans, positions, headings
+        if self._encoder is not None:
+            drawn = draw_panoramas(self._colours, self._cameras, *poses, ("rgb",))["rgb"]
+            encoded = self._encoder.pooled(drawn.reshape(-1, *drawn.shape[2:]))
+            features.append(torch.from_numpy(encoded).float().unflatten(0, (len(scans), VIEWS)))
+        if self._predictor is None:
+            around = self._floor(*poses)
+            waypoints = [
+                (places.headings - heading, places.distances)
+                for places, heading in zip(around, headings, strict=True)
+            ]
+        else:
+            heat_maps, depth = self._predictor.look(self._depths, *poses)
+            waypoints = [
+                self._waypoints(one, None if rngs is None else rngs[row])
+                for row, one in enumerate(heat_maps)
+            ]
+            if self.depth_size:
+                features.append(depth)
+        return [
+            Sight(one, *_ascending(*own))
+            for one, own in zip(torch.cat(features, 2), waypoints, strict=True)
+        ]
+
+    def _waypoints(
+        self, logits: np.ndarray, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return angles and distances of the peaks of a heat map; in training, of samples."""
+        assert self._predictor is not None
+        peaks = find_peaks(logits, self._predictor.config.suppression)
+        rule = self._config.resampling
+        if rng is not None and rule != "none":
+            peaks = resample(logits, peaks, rng, rule)
+        return polar(peaks)
+
+
+def _ascending(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    angles = angles % (2 * np.pi)
+    order = np.argsort(angles, kind="stable")
+    return angles[order], distances[order]

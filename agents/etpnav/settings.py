@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipnav.agents.settings.networks import ExpertKind
-from clipnav.agents.settings.runs import RunConfig
 from clipnav.agents.transformer.settings import TransformerAgentConfig, TransformerConfig
 from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
@@ -51,8 +50,11 @@ class EtpNavTrainConfig(TransformerAgentConfig):
     falls during the training, or sampled; the labels are always the teacher's.
     """
 
-    COMMON: ClassVar = (*TransformerAgentConfig.COMMON, "waypoints", "predictor", "encoder")
-    MAY_CHANGE: ClassVar = RunConfig.MAY_CHANGE | {"results_episodes"}
+    COMMON: ClassVar = (
+        *("agent", "dataset", "world", "preset", "waypoints", "predictor", "encoder", "start_from"),
+        *("iterations", "minutes", "batch_size", "optimiser.learning_rate", "seed", "output"),
+        *("resume", "device"),
+    )
 
     agent: str = "etpnav"
     """Agent to train: ETPNav, which walks in continuous space."""
@@ -124,11 +126,6 @@ class EtpNavTrainConfig(TransformerAgentConfig):
                 f"--waypoints {self.waypoints}: give --predictor with --waypoints predicted, and "
                 "only then"
             )
-        for name in ("visual_representation", "features"):
-            if getattr(self, name) is not None:
-                raise UserError(
-                    f"--{name.replace('_', '-')}: ETPNav encodes pictures by --encoder; omit it"
-                )
         if self.network.standardise:
             raise UserError("--network.standardise: ETPNav reads no stored features; omit it")
 
@@ -146,7 +143,9 @@ class EtpNavTrainConfig(TransformerAgentConfig):
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         unused = super().unused_options()
         names = ("teacher", "angle_feature_size", "visual_representation", "features")
-        unused |= dict.fromkeys(names, "with --agent etpnav, which walks in continuous space")
+        unused |= dict.fromkeys(
+            names, "with --agent etpnav, which encodes its pictures by --encoder"
+        )
         if self.waypoints == "floor":
             unused["resampling"] = "with --waypoints floor"
         if self.expert == "spl":

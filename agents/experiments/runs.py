@@ -366,7 +366,13 @@ def load_run(
     """
     run = Path(run)
     settings = settings or read_agent_config(run)
-    env, agent = agent_spec(settings.agent).part("load")(run, split, settings)
+    spec = agent_spec(settings.agent)
+    if spec.load is None:
+        raise UserError(
+            f"{run}: {spec.label} walks in continuous space; use clipnav evaluate-continuous-agent "
+            "or clipnav visualise --environment continuous"
+        )
+    env, agent = spec.part("load")(run, split, settings)
     agent.loaded_for = env
     return env, agent
 

@@ -147,9 +147,9 @@ class AgentConfig(RunConfig):
 
     agent: str = "follower"
     """Agent to train: follower, the recurrent agent; frontier, the same network that chooses among
-    all viewpoints it has seen; map, the map agent (DUET); hamt; an agent of an installed package;
-    or package.module:SPEC, a row of the table of agents. --agent NAME --help lists the flags of an
-    agent."""
+    all viewpoints it has seen; map, the map agent (DUET); hamt; etpnav, in continuous space; an
+    agent of an installed package; or package.module:SPEC, a row of the table of agents. --agent
+    NAME --help lists the flags of an agent."""
     instruction_ablation: InstructionAblation = "none"
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""

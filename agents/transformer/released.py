@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -216,6 +216,20 @@ class Checkpoint:
         return len({match[1] for match in names if match})
 
 
+class Features(NamedTuple):
+    """Visual features that an agent reads: their width, where they are from, and metadata."""
+
+    width: int
+    source: str
+    metadata: Mapping[str, str]
+
+
+def stored_features(config: TransformerAgentConfig) -> Features:
+    """Return the features of the store of a run."""
+    store = feature_store(config)
+    return Features(store.width, "the store", feature_metadata(config))
+
+
 def write_run(
     checkpoint: Checkpoint,
     output: Path,
@@ -223,6 +237,7 @@ def write_run(
     bert: str,
     heads: int,
     build: Build,
+    read_features: Callable[[Any], Features] = stored_features,
 ) -> None:
     """Write a published checkpoint as a run.
 
@@ -231,6 +246,7 @@ def write_run(
     Args:
         config: Settings of an agent on the data of the checkpoint; the sizes of its network are
             replaced.
+        read_features: Function of the settings that returns the features of the run.
     """
     check_new(output)
     sizes = checkpoint.sizes(heads)
@@ -241,12 +257,12 @@ def write_run(
         text=TextConfig(tokens="pretrained", model=bert, tune=True),
         network=replace(config.network, **sizes, **bert_layers),
     )
-    tokenizer, store = make_tokenizer(config), feature_store(config)
+    tokenizer, features = make_tokenizer(config), read_features(config)
     width = checkpoint.weight(checkpoint.features).shape[1]
-    if store.width != width:
+    if features.width != width:
         raise UserError(
-            f"{checkpoint.path} reads features of width {width}, but the store has width "
-            f"{store.width}; extract the features with the encoder of the checkpoint"
+            f"{checkpoint.path} reads features of width {width}, but {features.source} has width "
+            f"{features.width}; extract the features with the encoder of the checkpoint"
         )
     model = build(config.network, len(tokenizer), width, pretrained_text_encoder(config.network))
     own = model.state_dict()
@@ -254,6 +270,6 @@ def write_run(
     load_strictly(model, pooler | checkpoint.with_bert(), str(checkpoint.path))
     output.mkdir(parents=True, exist_ok=True)
     tokenizer.save(output / VOCABULARY)
-    metadata = {**feature_metadata(config), "converted from": checkpoint.path.name}
+    metadata = {**features.metadata, "converted from": checkpoint.path.name}
     save_model(output, model, metadata)
     write_text(output / CONFIG, to_json(config))

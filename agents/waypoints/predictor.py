@@ -198,6 +198,11 @@ class WaypointPredictor(nn.Module):
         """Return features (B, 12, D) of depth pictures (B, 12, P, P) in 0..1."""
         return self.depth_network(depth).flatten(2)
 
+    @property
+    def view_size(self) -> int:
+        """Width of the depth features of a view that `look` returns."""
+        return self.heat_map.depth.in_features // DEPTH_CELLS
+
     def forward(self, depth: Tensor, rgb: Tensor | None = None) -> Tensor:
         """Return logits (B, 120, 12).
 
@@ -205,11 +210,42 @@ class WaypointPredictor(nn.Module):
             depth: (B, 12, P, P) depth pictures in 0..1.
             rgb: (B, 12, 224, 224, 3) uint8 colour pictures, for a predictor that reads colour.
         """
+        return self._logits(self.depth_features(depth), rgb)
+
+    @torch.no_grad()
+    def look(
+        self,
+        simulator: Simulator,
+        scans: Sequence[str],
+        positions: np.ndarray,
+        headings: np.ndarray,
+    ) -> tuple[np.ndarray, Tensor]:
+        """Predict the heat maps of M agents from the pictures around them.
+
+        Args:
+            simulator: Simulator with the cameras of the predictor.
+            positions: (M, 3) points under their feet.
+            headings: (M,) radians clockwise from +y.
+
+        Returns:
+            (M, 120, 12) logits, and the depth features (M, 12, C) of the views, the means of their
+            cells.
+        """
+        sensors = ["depth", *(["rgb"] if self.colour_network is not None else [])]
+        drawn = draw_panoramas(simulator, self.cameras, scans, positions, headings, sensors)
+        depth = self.depth_features(torch.from_numpy(drawn["depth"]))
+        rgb = torch.from_numpy(drawn["rgb"]) if "rgb" in drawn else None
+        # DD-PPO's features have the cells last, those of the small network first.
+        is_small = self.config.depth_weights is None
+        cells = depth.unflatten(2, (DEPTH_CELLS, -1) if is_small else (-1, DEPTH_CELLS))
+        return self._logits(depth, rgb).numpy(), cells.mean(2 if is_small else 3)
+
+    def _logits(self, depth: Tensor, rgb: Tensor | None) -> Tensor:
         colours = None
         if self.colour_network is not None:
             assert rgb is not None
             colours = self.colour_network(rgb)
-        return self.heat_map(self.depth_features(depth), colours)
+        return self.heat_map(depth, colours)
 
 
 def draw_panoramas(
@@ -249,19 +285,12 @@ class PredictedPlaces:
         self._predictor = predictor
         self._simulator = simulator or HouseSimulator(predictor.cameras)
 
-    @torch.no_grad()
     def __call__(
         self, scans: Sequence[str], positions: np.ndarray, headings: np.ndarray
     ) -> list[Places]:
         """Return the places around each of M agents, clockwise from its heading."""
-        predictor, sensors = self._predictor, ["depth"]
-        if predictor.colour_network is not None:
-            sensors.append("rgb")
-        drawn = draw_panoramas(
-            self._simulator, predictor.cameras, scans, positions, headings, sensors
-        )
-        pictures = [torch.from_numpy(drawn[name]) for name in sensors]
-        maps = predictor(*pictures).numpy()
+        predictor = self._predictor
+        maps, _ = predictor.look(self._simulator, scans, positions, headings)
         found = [candidates(one, predictor.config.suppression) for one in maps]
         return [
             Places((heading + angles) % (2 * np.pi), distances)

@@ -133,6 +133,7 @@ def load_continuous_split(
     language: str | None = None,
     tokenizer: Tokenizer | str | Path | None = None,
     max_instruction_length: int | None = None,
+    exchanged_words: int | None = None,
 ) -> ContinuousSplit:
     """Load a split of R2R or RxR in a world and turn viewpoints into positions on the floor.
 
@@ -144,6 +145,7 @@ def load_continuous_split(
         language: Only language to load, such as "en"; None for all.
         tokenizer: Tokenizer, or file of its vocabulary; None to build it from the training split.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).
+        exchanged_words: Seed of an ablation that exchanges instructions between paths.
 
     Raises:
         FileNotFoundError: A file of the world is missing.
@@ -159,6 +161,7 @@ def load_continuous_split(
         language=language,
         tokenizer=tokenizer,
         max_instruction_length=max_instruction_length,
+        exchanged_words=exchanged_words,
     )
     episodes = continuous_episodes(dataset, loaded.episodes, loaded.files.connectivity_dir)
     return ContinuousSplit(dataset, episodes, loaded.tokenizer, loaded.max_instruction_length)

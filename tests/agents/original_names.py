@@ -1,4 +1,4 @@
-"""Names of the weights of DUET and HAMT in the published code, by our names."""
+"""Names of the weights of DUET, HAMT and ETPNav in the published code, by our names."""
 
 import re
 
@@ -44,6 +44,15 @@ DUET = (
     (r"\.net\.inner", ".net.0"),
     (r"\.net\.norm", ".net.2"),
     (r"\.net\.outer", ".net.3"),
+)
+# `vlnce_baselines/models/etp/vilmodel_cmt.py`
+ETPNAV = (
+    (r"^head\.inner", "global_sap_head.net.0"),
+    (r"^head\.norm", "global_sap_head.net.2"),
+    (r"^head\.outer", "global_sap_head.net.4"),
+    (r"^panorama\.depth_norm", "img_embeddings.dep_layer_norm"),
+    (r"^panorama\.depth", "img_embeddings.dep_linear"),
+    *DUET,
 )
 # `finetune_src/models/vilmodel_cmt.py`
 HAMT = (

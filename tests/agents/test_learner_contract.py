@@ -40,6 +40,7 @@ from clipnav.training.settings import CONFIG, to_json
 from tests.agents.continuous.conftest import box_world, tiny_config, tiny_network
 from tests.agents.duet.conftest import map_config
 from tests.agents.duet.conftest import short_config as short_map_config
+from tests.agents.etpnav.conftest import ghost_config, ghost_world
 from tests.agents.frontier.conftest import frontier_config
 from tests.agents.frontier.conftest import short_config as short_frontier_config
 from tests.agents.hamt.conftest import history_config
@@ -53,6 +54,8 @@ __all__ = [  # fixtures
     "box_world",
     "finetuning",
     "frontier_config",
+    "ghost_config",
+    "ghost_world",
     "history_config",
     "llava",
     "map_config",
@@ -88,6 +91,7 @@ LEARNERS: dict[str, Any] = {
     "map_pretraining": partial(make_agent_trainer, PretrainingLearner),
     "grounding_pretraining": partial(make_agent_trainer, PretrainingLearner),
     "hamt": agent_trainer,
+    "etpnav": agent_trainer,
     "continuous": continuous_trainer,
     "language": make_representation_trainer,
     "visual": make_representation_trainer,
@@ -191,6 +195,11 @@ def grounding_pretraining(map_pretraining, vases):
 @pytest.fixture
 def hamt(short_history_config):
     return short_history_config
+
+
+@pytest.fixture
+def etpnav(ghost_config, ghost_world):
+    return ghost_config
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from clipnav.agents.clear.settings import RepresentationTrainConfig
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
+from clipnav.agents.etpnav.settings import EtpNavTrainConfig
 from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.settings import RunConfig
@@ -159,6 +160,7 @@ def test_help_lists_the_flags_that_may_change(name, may_change, run_command, cap
         "train-agent --agent frontier": FrontierTrainConfig,
         "train-agent --agent map": MapTrainConfig,
         "train-agent --agent hamt": HistoryTrainConfig,
+        "train-agent --agent etpnav": EtpNavTrainConfig,
         "pretrain-agent": MapPretrainConfig,
         "train-speaker": SpeakerTrainConfig,
         "train-continuous-agent": ContinuousTrainConfig,

@@ -242,10 +242,9 @@ def _resolved(folder: Path | None) -> Path | None:
 
 def _as_trained_continuously(config: VisualiseConfig, runs: Sequence[Path]) -> VisualiseConfig:
     """Return settings with dataset and world of the runs."""
-    from clipnav.agents.continuous.settings import ContinuousTrainConfig
-    from clipnav.training.settings import read_config
+    from clipnav.agents.continuous.tasks import read_continuous_config
 
-    saved = {run: read_config(run, ContinuousTrainConfig) for run in runs}
+    saved = {run: read_continuous_config(run) for run in runs}
     first = saved[runs[0]]
     for run, other in saved.items():
         if (other.dataset, other.world) != (first.dataset, first.world):
@@ -360,7 +359,7 @@ class ContinuousContent:
 
         config, ids = self.config, self._ids()
         task, agent = load_continuous_run(run, config.device)
-        walkers: dict[str, Walker] = {task.config.network.kind: agent}
+        walkers: dict[str, Walker] = {task.name: agent}
         walkers |= baseline_walkers(task) if config.baselines else {}
         count = counted(len(ids), "episode")
         print(f"{run}: {', '.join(walkers)}: {count} of {config.split} ...", flush=True)

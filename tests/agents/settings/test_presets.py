@@ -18,6 +18,7 @@ from clipnav.agents.clear.settings import language_defaults, visual_defaults
 from clipnav.agents.continuous.settings import continuous_defaults
 from clipnav.agents.duet.settings import map_preset, pretraining_preset
 from clipnav.agents.envdrop.settings import preset, speaker_preset
+from clipnav.agents.etpnav.settings import etpnav_preset
 from clipnav.agents.frontier.settings import frontier_preset
 from clipnav.agents.hamt.settings import history_preset
 from clipnav.envs.datasets import dataset_spec
@@ -39,6 +40,7 @@ MAKERS: dict[str, tuple[Any, list[dict[str, bool]]]] = {
     "map": (map_preset, [{}]),
     "pretraining": (pretraining_preset, [{}]),
     "hamt": (history_preset, [{}]),
+    "etpnav": (etpnav_preset, [{}]),
     "continuous": (continuous_defaults, [{}]),
     "language": (lambda _, *given: language_defaults(*given), [{}]),
     "visual": (lambda _, *given: visual_defaults(*given), [{}]),
@@ -53,7 +55,7 @@ def names_of_presets(kind: Any) -> tuple[str | None, ...]:
 def made(training: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the settings of each combination, world excepted."""
     make, options = MAKERS[training]
-    is_continuous = training == "continuous"
+    is_continuous = training in ("etpnav", "continuous")
     datasets, worlds = (DATASETS[:2], WORLDS[:2]) if is_continuous else (DATASETS, WORLDS)
     names = names_of_presets(type(make("r2r", "houses")))
     for dataset, world, name, option in product(datasets, worlds, names, options):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from clipnav.agents.waypoints.predictor import (
     DdppoDepthNetwork,
     HeatMapNetwork,
     PredictedPlaces,
+    WaypointPredictor,
     draw_panoramas,
     load_predictor,
     neighbour_bias,
@@ -27,7 +27,7 @@ from clipnav.agents.waypoints.predictor_training import (
     read_viewpoints,
     train_predictor,
 )
-from clipnav.agents.waypoints.settings import PredictorNetworkConfig
+from clipnav.agents.waypoints.settings import PredictorConfig, PredictorNetworkConfig
 from clipnav.envs.continuous.settings import R2R_CE
 from clipnav.training.checkpoints import RESULTS
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -146,17 +146,14 @@ def test_a_run_is_compared_and_its_predictor_is_loaded(predictor_config, waypoin
 
 
 def test_places_are_clockwise_from_the_agents_heading():
-    def network(depth):
+    def heat_map(depth, colours):
         maps = torch.full((len(depth), ANGLES, DISTANCES), -200.0)
         maps[:, 10, 7] = 0.0  # 30 degrees to the right, 2 m
         return maps
 
-    class Predictor:
-        cameras = dataclasses.replace(R2R_CE, depth_size=(2, 2))
-        colour_network, config = None, SimpleNamespace(suppression="circular")
-        __call__ = staticmethod(network)
-
-    propose = PredictedPlaces(Predictor(), BoxSimulator(Predictor.cameras))  # type: ignore[arg-type]
+    predictor = WaypointPredictor(PredictorConfig(depth_pixels=16))
+    predictor.heat_map.forward = heat_map
+    propose = PredictedPlaces(predictor, BoxSimulator(predictor.cameras))
     places = propose(["hall"] * 2, np.array([[5.0, 1, 0]] * 2), np.radians([0.0, 350]))
     for (headings, distances), expected in zip(places, (30, 20), strict=True):
         np.testing.assert_allclose(np.degrees(headings), [expected])

@@ -1,0 +1,265 @@
+"""GhostWalker: an agent that decides among the ghosts of its map and walks there.
+
+ETPNav 8dec13a `vlnce_baselines/ss_trainer_ETP.py: RLTrainer.rollout`.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from clipnav.agents.duet.model import EncodedText, PanoramaInputs
+from clipnav.agents.etpnav.control import Pose, Walk, walk_along
+from clipnav.agents.etpnav.ghost_map import GhostMap
+from clipnav.agents.etpnav.network import EtpNavNetwork, node_inputs
+from clipnav.agents.etpnav.panoramas import Sight, Surroundings, view_tokens
+from clipnav.agents.etpnav.settings import EtpNavTrainConfig
+from clipnav.agents.etpnav.teacher import GhostTeacher
+from clipnav.agents.layers.encoders import cropped, readable
+from clipnav.agents.learning.agent_learner import mixed_precision
+from clipnav.agents.maps.experts import STOP_TOKEN
+from clipnav.envs.base.vector_env import Observation
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings
+from clipnav.envs.continuous.simulator import Floor, Simulator
+from clipnav.training.streams import Stream
+
+
+class GhostDecisions(NamedTuple):
+    """Decisions of R agents at the same time.
+
+    Attributes:
+        scores: (R, N) scores of the map tokens.
+        labels: (R,) map tokens of the teacher.
+    """
+
+    scores: Tensor
+    labels: np.ndarray
+
+
+@dataclass
+class Episode:
+    """State of one episode.
+
+    Attributes:
+        ghosts: Its map.
+        rng: Random numbers of its decisions and walks.
+        panoramas: (V, d) encoded panorama tokens of each node.
+        stop_probabilities: Probability of [stop] at each node.
+        previous: Node from which the agent has come.
+        walk: Walk to the place of the last decision; None before the first.
+        is_walking: Whether the walk has begun.
+        is_over: Whether the episode ends with this walk.
+        teacher: Teacher, in training.
+    """
+
+    ghosts: GhostMap
+    rng: np.random.Generator
+    panoramas: list[Tensor]
+    stop_probabilities: list[float]
+    previous: int | None = None
+    walk: Walk | None = None
+    is_walking: bool = False
+    is_over: bool = False
+    teacher: GhostTeacher | None = None
+
+
+# Chooses the map token of an agent, given its scores (N,), the teacher's token, and random numbers.
+Policy = Callable[[np.ndarray, int, np.random.Generator], int]
+
+
+def greedy(scores: np.ndarray, label: int, rng: np.random.Generator) -> int:
+    """Choose the map token with the highest score."""
+    return int(scores.argmax())
+
+
+class GhostWalker:
+    """ETPNav in a `ContinuousVectorEnv`.
+
+    Agents decide when they have reached their place, each in its own time. At the end of an episode
+    an agent walks back to the node whose probability of [stop] was the highest when it was there.
+
+    Attributes:
+        decisions: Decisions so far, in training.
+    """
+
+    def __init__(
+        self,
+        network: EtpNavNetwork,
+        surroundings: Surroundings,
+        simulator: Simulator,
+        settings: ContinuousSettings,
+        config: EtpNavTrainConfig,
+        policy: Policy = greedy,
+        teachers: Sequence[Callable[[np.random.Generator], GhostTeacher]] = (),
+        iteration: tuple[int, ...] = (),
+    ) -> None:
+        """Prepare an agent.
+
+        Args:
+            teachers: Makes the teacher of each agent, in training.
+            iteration: Numbers of the iteration and of the rank, in training.
+        """
+        self.decisions: list[GhostDecisions] = []
+        self._network, self._surroundings = network, surroundings
+        self._simulator, self._settings, self._config = simulator, settings, config
+        self._policy, self._teachers, self._iteration = policy, teachers, iteration
+        self._tries_out = not settings.sliding if config.tryout is None else config.tryout
+        self._device = network.head.outer.weight.device
+        self._text: EncodedText
+        self._episodes: list[Episode] = []
+
+    def start(self, observation: Observation, info: Any) -> None:
+        """Read the instructions and start empty maps."""
+        ids = readable(observation["instruction"], self._config.reads_instructions)
+        with self._grad(), mixed_precision(self._network, self._config):
+            self._text = self._network.read(cropped(ids).to(self._device))
+        self._episodes = []
+        for row, name in enumerate(info["instr_id"]):
+            key = self._iteration or (zlib.crc32(name.encode()),)
+            rng = Stream.GHOST_DECISIONS.rng(self._config.seed, *key, row)
+            if not self._iteration:  # does not depend on the other episodes of the batch
+                rng = Stream.GHOST_WALKS.rng(self._config.seed, *key)
+            episode = Episode(GhostMap(self._config.map), rng, [], [])
+            if self._teachers:
+                episode.teacher = self._teachers[row](rng)
+            self._episodes.append(episode)
+
+    def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
+        """Return the next low-level actions (B,) on the walks to the chosen places."""
+        del observation
+        actions = np.full(len(self._episodes), STOP)
+        poses = {
+            row: Pose(info["position"][row], float(info["heading"][row]), bool(collided))
+            for row, collided in zip(active.tolist(), info["collided"][active], strict=True)
+        }
+        waiting = active.tolist()
+        while waiting:
+            due = [row for row in waiting if not self._continue(row, poses[row], actions)]
+            if due:
+                self._decide(due, [info["scan"][row] for row in due], [poses[row] for row in due])
+            waiting = due
+        return actions
+
+    def _grad(self) -> torch.set_grad_enabled:
+        return torch.set_grad_enabled(bool(self._teachers))
+
+    def _continue(self, row: int, pose: Pose, actions: np.ndarray) -> bool:
+        """Take the next action of the walk of an agent; return False if it must decide."""
+        episode = self._episodes[row]
+        if episode.walk is None:
+            return False
+        try:
+            actions[row] = episode.walk.send(pose) if episode.is_walking else next(episode.walk)
+        except StopIteration:
+            actions[row] = STOP
+            return episode.is_over
+        episode.is_walking = True
+        return True
+
+    def _decide(self, rows: list[int], scans: list[str], poses: list[Pose]) -> None:
+        """Add the places of R agents to their maps, and begin the walks to the next places."""
+        positions = np.array([pose.position for pose in poses])
+        headings = np.array([pose.heading for pose in poses])
+        rngs = [self._episodes[row].rng for row in rows] if self._teachers else None
+        sights = self._surroundings.look(scans, positions, headings, rngs)
+        with self._grad(), mixed_precision(self._network, self._config):
+            encoded = self._encode(sights)
+            for row, scan, pose, sight, tokens in zip(
+                rows, scans, poses, sights, encoded, strict=True
+            ):
+                self._visit(self._episodes[row], self._simulator.floor(scan), pose, sight, tokens)
+            episodes = [self._episodes[row] for row in rows]
+            elevation = self._network.config.elevation
+            maps = [
+                episode.ghosts.tokens(pose.heading, elevation)
+                for episode, pose in zip(episodes, poses, strict=True)
+            ]
+            nodes = node_inputs(maps, [torch.cat(episode.panoramas) for episode in episodes])
+            text = self._text.rows(torch.tensor(rows, device=self._device))
+            scores = self._network.score(text, nodes)
+        labels = np.array(
+            [e.teacher.target(e.ghosts) if e.teacher else STOP_TOKEN for e in episodes]
+        )
+        if self._teachers:
+            self.decisions.append(GhostDecisions(scores, labels))
+        known = scores.detach().float()
+        stops = known.softmax(1)[:, STOP_TOKEN].tolist()
+        for episode, pose, own, stop, label in zip(
+            episodes, poses, known.cpu().numpy(), stops, labels.tolist(), strict=True
+        ):
+            episode.stop_probabilities.append(stop)
+            self._begin_walk(episode, pose, self._policy(own, label, episode.rng))
+
+    def _encode(self, sights: Sequence[Sight]) -> list[Tensor]:
+        """Return the encoded panorama tokens (V, d) of places."""
+        tokens = [view_tokens(sight.angles) for sight in sights]
+        features = [
+            sight.features[torch.from_numpy(own.views)]
+            for sight, own in zip(sights, tokens, strict=True)
+        ]
+        sizes = torch.tensor([len(own.views) for own in tokens])
+        inputs = PanoramaInputs(
+            pad_sequence(features, True).to(self._device),
+            pad_sequence([torch.from_numpy(t.directions) for t in tokens], True).to(self._device),
+            pad_sequence([torch.from_numpy(t.types) for t in tokens], True).to(self._device),
+            (torch.arange(int(sizes.max())) < sizes[:, None]).to(self._device),
+        )
+        encoded, _ = self._network.panorama(inputs)
+        return [one[:size] for one, size in zip(encoded, sizes.tolist(), strict=True)]
+
+    def _visit(
+        self, episode: Episode, floor: Floor, pose: Pose, sight: Sight, tokens: Tensor
+    ) -> None:
+        """Add a place, and the waypoints around it, to the map of an agent."""
+        headings = pose.heading + sight.angles
+        ways = np.stack([np.sin(headings), np.cos(headings), np.zeros(len(headings))], axis=1)
+        candidates = pose.position + sight.distances[:, None] * ways
+        ends = candidates
+        if episode.teacher is not None:
+            ends = walk_ends(floor, pose.position, headings, sight.distances, self._settings)
+        episode.ghosts.visit(pose.position, episode.previous, candidates, ends, len(tokens))
+        episode.panoramas.append(tokens)
+
+    def _begin_walk(self, episode: Episode, pose: Pose, chosen: int) -> None:
+        ghosts = episode.ghosts
+        is_last = len(ghosts.nodes) == self._config.max_decisions or not ghosts.ghosts
+        if chosen == STOP_TOKEN or is_last:
+            path = ghosts.path(int(np.argmax(episode.stop_probabilities)))
+            places = [ghosts.nodes[node] for node in path]
+            episode.is_over = True
+        else:
+            number = list(ghosts.ghosts)[chosen - 1 - len(ghosts.nodes)]
+            path, ghost = ghosts.choose(number)
+            places = [*(ghosts.nodes[node] for node in path), ghost.position]
+            episode.previous = path[-1] if path else len(ghosts.nodes) - 1
+        rng = episode.rng if self._tries_out else None
+        episode.walk, episode.is_walking = walk_along(pose, places, self._settings, rng), False
+
+
+def walk_ends(
+    floor: Floor,
+    position: np.ndarray,
+    headings: np.ndarray,
+    distances: np.ndarray,
+    settings: ContinuousSettings,
+) -> np.ndarray:
+    """Return where straight walks of whole steps end (K, 3), obstacles included.
+
+    Args:
+        position: (3,) start.
+        headings: (K,) radians.
+        distances: (K,) metres.
+    """
+    ends = np.repeat(position[None], len(headings), axis=0)
+    steps = (distances / settings.step_size + 1e-9).astype(int)
+    for step in range(int(steps.max(initial=0))):
+        walking = steps > step
+        ends[walking], _ = floor.step(
+            ends[walking], headings[walking], settings.step_size, settings.sliding
+        )
+    return ends

@@ -1,0 +1,154 @@
+"""Training, evaluation and conversion of ETPNav in a world of two little buildings."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from clipnav.agents.continuous.evaluation import evaluate_continuous_run
+from clipnav.agents.continuous.settings import EvaluateContinuousConfig
+from clipnav.agents.continuous.tasks import load_continuous_run
+from clipnav.agents.continuous.walking import walk_all
+from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs
+from clipnav.agents.duet.settings import MapTransformerConfig
+from clipnav.agents.etpnav.learner import EtpNavLearner, scheduled
+from clipnav.agents.etpnav.network import EtpNavNetwork
+from clipnav.agents.etpnav.settings import EtpNavNetworkConfig
+from clipnav.agents.etpnav.starting import convert_map_agent, start_from
+from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.experiments.training import train
+from clipnav.agents.learning.agent_learner import make_agent_trainer
+from clipnav.agents.maps.experts import NO_TARGET
+from clipnav.storage.hugging_face import load_hugging_face_tokenizer
+from tests.agents.original_names import ETPNAV, original_name
+
+pytestmark = pytest.mark.usefixtures("ghost_world")
+SIZES = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
+LIKE_BERT = {"hidden_size": 24, "feed_forward_size": 32, "max_text_length": 90, "max_steps": 20}
+
+
+@pytest.mark.long
+def test_an_agent_learns_four_walks(ghost_config):
+    config = replace(ghost_config, batch_size=4, expert_iterations=100, max_decisions=5)
+    trainer, _ = make_agent_trainer(EtpNavLearner, config)
+    losses = [trainer.step()["loss"] for _ in range(16)]
+    trainer.close()
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+
+@pytest.mark.parametrize("changes", [{}, {"expert": "ndtw", "tryout": True}, {"vision": False}])
+def test_a_run_is_evaluated_and_submitted_as_trained(ghost_config, changes, tmp_path):
+    config = replace(ghost_config, iterations=2, **changes)
+    results = train(config)
+    submission = tmp_path / "predictions.json"
+    evaluated = evaluate_continuous_run(
+        EvaluateContinuousConfig(
+            config.output, ("val_seen",), submission=submission, baselines=False
+        )
+    )
+    name = "ETPNav" if config.vision else "ETPNav (no vision)"
+    assert evaluated["val_seen"] == {name: results["val_seen"][name]}
+    walks = json.loads(submission.read_text())
+    assert len(walks) == 4
+    assert all(walk[-1]["stop"] for walk in walks.values())
+    with pytest.raises(ValueError, match="ETPNav walks in continuous space; use"):
+        load_run(config.output, "val_seen")
+
+
+def test_walks_do_not_depend_on_the_batch(ghost_config):
+    train(replace(ghost_config, iterations=1, tryout=True))
+    task, walker = load_continuous_run(ghost_config.output)
+    together, alone = task.env("val_seen", 4), task.env("val_seen", 1)
+    walk_all(together, walker, [0, 1, 2, 3])
+    for number, trace in enumerate(together.traces()):
+        walk_all(alone, walker, [number])
+        np.testing.assert_array_equal(alone.traces()[0].positions, trace.positions)
+
+
+def test_decisions_are_scheduled(ghost_config):
+    config = replace(ghost_config, expert_probability=0.75, expert_iterations=3_000)
+    chances = [config.teacher_probability(k) for k in (0, 2_999, 3_000, 14_999)]
+    np.testing.assert_allclose(chances, [0.75, 0.75, 0.75**2, 0.75**5])
+    rng, scores = np.random.default_rng(0), np.array([0.0, -np.inf, np.log(3)])
+    drawn = [scheduled(0.5, scores, 0, rng) for _ in range(4_000)]
+    np.testing.assert_allclose(np.bincount(drawn) / 4_000, [0.625, 0, 0.375], atol=0.03)
+    assert {scheduled(1.0, scores, NO_TARGET, rng) for _ in range(50)} == {0, 2}
+
+
+def test_weights_of_a_map_agent_compute_the_same(ghost_config):
+    torch.manual_seed(0)
+    sizes = {name: getattr(ghost_config.network, name) for name in SIZES}
+    sizes |= {"cross_layers": 1, "max_text_length": 16, "max_steps": 10}
+    graph = MapTransformer(MapTransformerConfig(**sizes, standardise=True), 20, 3)
+    for weight in graph.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    graph.panorama.fit(torch.tensor([0.3, -1.0, 2.0]), torch.tensor([0.5, 2.0, 1.5]))
+    network = EtpNavNetwork(EtpNavNetworkConfig(**sizes), 20, 3, 0).eval()
+    network.load_state_dict(convert_map_agent(graph.eval().state_dict()))
+    features, mask = torch.randn(2, 5, 3), torch.tensor([[True] * 5, [True] * 4 + [False]])
+    angles, ones = torch.randn(2, 5), torch.ones(2, 5)
+    directions = torch.stack([angles.sin(), angles.cos(), 0 * ones, ones], 2)
+    of_graph = torch.cat([directions, torch.ones(2, 5, 3)], 2)
+    types = torch.randint(0, 2, (2, 5))
+    ours, _ = network.panorama(PanoramaInputs(features, directions, types, mask))
+    theirs, _ = graph.panorama(PanoramaInputs(features, of_graph, types, mask))
+    torch.testing.assert_close(ours[mask], theirs[mask], atol=1e-5, rtol=0)
+    nodes = NodeInputs(
+        torch.randn(2, 4, sizes["hidden_size"]),
+        torch.randint(0, 3, (2, 4)),
+        torch.randn(2, 4, 7),
+        60 * torch.rand(2, 4, 4),
+        torch.ones(2, 4, dtype=torch.bool),
+        torch.zeros(2, 4, dtype=torch.bool),
+    )
+    words = torch.randint(1, 20, (2, 6))
+    coarse = graph.global_branch(nodes, graph.read(words))
+    scores = network.score(network.read(words), nodes._replace(distances=nodes.distances / 30))
+    torch.testing.assert_close(scores, graph.global_head(coarse)[..., 0], atol=1e-5, rtol=0)
+
+
+def test_a_run_starts_from_another(ghost_config, tmp_path):
+    train(replace(ghost_config, iterations=1))
+    start = replace(ghost_config, start_from=ghost_config.output, output=tmp_path / "other")
+    learner = EtpNavLearner(start)
+    first = EtpNavLearner(ghost_config)
+    first.load_model(ghost_config.output)
+    for name, weight in learner.saved.state_dict().items():
+        assert torch.equal(weight, first.saved.state_dict()[name]), name
+    narrow = replace(start, network=replace(start.network, feed_forward_size=24))
+    with pytest.raises(ValueError, match="weights do not fit --network, the first: "):
+        EtpNavLearner(narrow)
+    learner.task.metadata["encoder_weights"] = "1" * 64
+    with pytest.raises(ValueError, match="features of another encoder"):
+        start_from(ghost_config.output, learner.task, learner.saved)
+
+
+def test_a_published_checkpoint_becomes_a_run(ghost_config, run_command, tiny_bert, tmp_path):
+    torch.manual_seed(1)
+    words = len(load_hugging_face_tokenizer(str(tiny_bert)))
+    network = EtpNavNetwork(replace(ghost_config.network, **LIKE_BERT), words, 3, 0)
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    prefix = "net.module.vln_bert."
+    weights = {
+        original_name(name, ETPNAV).replace("module.vln_bert.", prefix): weight.clone()
+        for name, weight in network.state_dict().items()
+    }
+    types = [weights.pop(f"{prefix}{part}.type_embedding") for part in ("text", "panorama")]
+    weights[f"{prefix}embeddings.token_type_embeddings.weight"] = torch.stack(types)
+    weights["net.module.rgb_encoder.model.scale"] = torch.ones(())
+    torch.save({"state_dict": weights, "iteration": 12}, tmp_path / "ckpt.pth")
+    run = tmp_path / "converted"
+    run_command(
+        *("convert-agent", "--model", "etpnav", "--weights", tmp_path / "ckpt.pth"),
+        *("--bert", tiny_bert, "--heads", 2, "--encoder", "house_clip", "--output", run),
+    )
+    output = run_command("evaluate-continuous-agent", run, "--splits", "val_seen", "--no-baselines")
+    assert "val_seen  ETPNav" in output
+    task, walker = load_continuous_run(run)
+    for name, weight in walker._network.state_dict().items():
+        if not name.startswith("text."):
+            assert torch.equal(weight, network.state_dict()[name]), name
+    assert task.config.network.elevation == "published"
