@@ -23,7 +23,7 @@ class EvaluateContinuousConfig:
     """Run, splits and outputs."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of a run of clipnav train-continuous-agent."""
+    """Folder of a run of clipnav train-continuous-agent, or of train-agent --agent etpnav."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None

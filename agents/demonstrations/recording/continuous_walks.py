@@ -197,7 +197,7 @@ def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> N
 
 def load_continuous_policy(
     run: Path, settings: ContinuousSettings, device: str
-) -> tuple[ContinuousSettings, Tokenizer, NetworkWalker]:
+) -> tuple[ContinuousSettings, Tokenizer, Walker]:
     """Return settings with the cameras of a run, its tokenizer and its agent."""
     task, walker = load_continuous_run(run, device)
     names = ("observe", "rgb_size", "depth_size", "hfov")
