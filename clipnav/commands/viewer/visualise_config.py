@@ -19,8 +19,8 @@ class VisualiseConfig:
 
     sources: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Runs of clipnav train-agent (with --environment continuous, of clipnav
-    train-continuous-agent, or of --agent etpnav), folders or files of traces, or submission files; none to walk by
-    hand."""
+    train-continuous-agent, or of --agent etpnav), folders or files of traces, or submission files;
+    none to walk by hand."""
     environment: Literal["graph", "continuous"] = "graph"
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
     sources, continuous shows the expert's walks; the arrow keys control manual walks."""
