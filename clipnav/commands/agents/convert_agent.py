@@ -32,8 +32,8 @@ class ConvertAgentConfig:
     output: Path
     """Folder to write: a run for clipnav evaluate-agent, and for train-agent --start-from."""
     dataset: Literal["r2r", "r4r", "reverie", "soon", "cvdn"] = "r2r"
-    """Dataset of the checkpoint: r2r, r4r, reverie or soon of DUET; r2r, r4r or cvdn of HAMT; r2r of
-    ETPNav."""
+    """Dataset of the checkpoint: r2r, r4r, reverie or soon of DUET; r2r, r4r or cvdn of HAMT; r2r
+    of ETPNav."""
     world: World | None = None
     """Set of buildings; by default matterport, and houses for etpnav."""
     data_dir: Path | None = None
