@@ -109,9 +109,10 @@ def parse_arguments(
 ) -> Config:
     """Return the settings of a command line.
 
-    --help shows the settings in `kind.COMMON` if there are any, --help-all shows all of them.
+    --help shows the settings in `kind.COMMON`, each with the first sentence of its description, if
+    there are any; --help-all shows all of them.
     """
-    args, shown = list(arguments), kind
+    args = list(arguments)
     if {"-h", "--help", "--help-all"}.isdisjoint(args):
         with _joined_lines():
             return _parse(kind, args, prog, description, default)
@@ -119,8 +120,10 @@ def parse_arguments(
     with _joined_lines(), _wrapped_paragraphs():
         if "--help-all" not in args and getattr(kind, "COMMON", ()):
             description = f"{description}\n\nThese are common options; --help-all shows all."
-            shown, default = _common(kind, default), None
-        _parse(shown, ["--help"], prog, description, default)
+            shown = _common(kind, default)
+        else:
+            shown = _with_hints(kind, default)
+        _parse(shown, ["--help"], prog, description, None)
     raise SystemExit(0)
 
 
@@ -131,25 +134,68 @@ def _parse(kind: Any, args: list[str], prog: Any, description: Any, default: Any
 
 
 def _common(kind: Any, default: Any) -> type:
-    """Return a dataclass of the common settings of a class alone, with their help texts."""
+    """Return a dataclass of the common settings of a class alone, with short help texts."""
     fields = []
     for name in kind.COMMON:
         *groups, last = name.split(".")
-        owner, value = kind, default
+        owner, value, flag = kind, default, ""
         for group in groups:
-            owner, value = get_type_hints(owner)[group], getattr(value, group)
-        texts = (
-            param.description
-            for base in owner.__mro__[:-1]
-            for param in docstring_parser.parse_from_object(base).params
-            if param.arg_name == last
-        )
-        option = tyro.conf.arg(name=name.replace("_", "-"), help=next(texts))
-        hint = Annotated[get_type_hints(owner)[last], option]
-        fields.append(
-            (name.replace(".", "_"), hint, dataclasses.field(default=getattr(value, last)))
-        )
-    return dataclasses.make_dataclass(kind.__name__, fields)
+            hint = get_type_hints(owner, include_extras=True)[group]
+            if tyro.conf.OmitArgPrefixes not in getattr(hint, "__metadata__", ()):
+                flag += f"{group}."
+            owner, value = get_type_hints(owner)[group], _value(owner, value, group)
+        sentence = re.split(r"(?<=\.)\s", _description(owner, last), maxsplit=1)[0]
+        fields.append(_field(owner, last, _value(owner, value, last), flag + last, sentence))
+    return dataclasses.make_dataclass(kind.__name__, fields, kw_only=True)
+
+
+def _with_hints(kind: Any, default: Any) -> type:
+    """Return a dataclass like another one whose help omits the defaults that are empty."""
+    fields, hints = [], get_type_hints(kind, include_extras=True)
+    for item in dataclasses.fields(kind):
+        value, hint = _value(kind, default, item.name), hints[item.name]
+        group, marks = getattr(hint, "__origin__", hint), getattr(hint, "__metadata__", ())
+        if dataclasses.is_dataclass(group):
+            nested = tyro.conf.arg(help=_description(kind, item.name, group.__doc__ or ""))
+            fields.append((item.name, Annotated[_with_hints(group, value), nested, *marks]))
+        else:
+            fields.append(_field(kind, item.name, value, item.name, _description(kind, item.name)))
+    shown = dataclasses.make_dataclass(kind.__name__, fields, kw_only=True)
+    shown.__doc__ = kind.__doc__
+    return shown
+
+
+def _value(owner: Any, settings: Any, name: str) -> Any:
+    """Return a setting, or without settings its default; MISSING if it has none."""
+    if settings not in (None, dataclasses.MISSING):
+        return getattr(settings, name)
+    item = owner.__dataclass_fields__[name]
+    factory = item.default_factory
+    return item.default if factory is dataclasses.MISSING else factory()
+
+
+def _description(owner: Any, name: str, other: str = "") -> str:
+    """Return the docstring of a field."""
+    texts = (
+        param.description
+        for base in owner.__mro__[:-1]
+        for param in docstring_parser.parse_from_object(base).params
+        if param.arg_name == name
+    )
+    return next(texts, None) or other
+
+
+def _field(owner: Any, name: str, value: Any, flag: str, text: str) -> Any:
+    """Return a field for `make_dataclass`; a default that is None or empty is not shown."""
+    is_empty = value is None or value == ()
+    option = tyro.conf.arg(
+        name=flag.replace("_", "-"), help=text, help_behavior_hint="" if is_empty else None
+    )
+    own: Any = get_type_hints(owner, include_extras=True)[name]
+    hint: Any = Annotated[own, option]
+    if value is None and bool not in get_args(own):  # which would become two flags
+        hint = tyro.conf.DisallowNone[hint]
+    return (flag.replace(".", "_"), hint, dataclasses.field(default=value))
 
 
 def parse_resumed(

@@ -33,6 +33,10 @@ class RepresentationTrainConfig(EvaluatedTrainingConfig):
     MAY_CHANGE: ClassVar = frozenset(
         "resume iterations minutes evaluate_every data_dir features threads device track".split()
     )
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "world preset data_dir iterations minutes batch_size temperature optimiser.learning_rate "
+        "seed output resume device".split()
+    )
 
     world: World = "houses"
     """Set of buildings."""
@@ -50,7 +54,7 @@ class RepresentationTrainConfig(EvaluatedTrainingConfig):
     """Weight of the contrastive loss."""
     evaluate_every: int = 250
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    """Folder of a run to resume, with its settings. Only --iterations, --minutes, --evaluate-every,
     --data-dir, --track, --threads and --device may change."""
 
     def __post_init__(self) -> None:
@@ -117,6 +121,13 @@ class LanguageConfig(RepresentationTrainConfig):
     """Settings of the training of a language representation."""
 
     COMMAND: ClassVar = "clipnav train-language-representation"
+    COMMON: ClassVar[tuple[str, ...]] = (
+        "dataset",
+        "languages",
+        "partner",
+        *RepresentationTrainConfig.COMMON,
+        "encoder.model",
+    )
 
     dataset: str = "rxr"
     """Dataset of instructions."""
@@ -162,6 +173,12 @@ class VisualConfig(RepresentationTrainConfig):
     """Settings of the training of a visual representation."""
 
     COMMAND: ClassVar = "clipnav train-visual-representation"
+    COMMON: ClassVar[tuple[str, ...]] = (
+        "pairs",
+        "features",
+        "object_constraint",
+        *RepresentationTrainConfig.COMMON,
+    )
 
     pairs: Path | None = None
     """Folder with rxr_<split>_guide_multi.jsonl and objects_27.json, such as the output of clipnav
@@ -181,7 +198,7 @@ class VisualConfig(RepresentationTrainConfig):
     select_metric: Literal["MRR", "R@1", "R@5"] = "MRR"
     """Metric that selects the best weights: mean reciprocal rank, or recall at 1 or 5."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    """Folder of a run to resume, with its settings. Only --iterations, --minutes, --evaluate-every,
     --data-dir, --features, --track, --threads and --device may change."""
 
     def __post_init__(self) -> None:

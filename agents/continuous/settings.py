@@ -167,7 +167,7 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
     """Number of episodes in an evaluation batch."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --minutes, --evaluate-every,
+    """Folder of a run to resume, with its settings. Only --minutes, --evaluate-every,
     --demonstrations, --results-episodes, --track, --threads and --device may change."""
     network: ContinuousNetworkConfig = field(default_factory=ContinuousNetworkConfig)
     optimiser: OptimiserConfig = field(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 import tyro
@@ -181,6 +181,12 @@ class BudgetConfig:
 @dataclass(frozen=True)
 class EvaluateVlmConfig:
     """Model, episodes and outputs of an evaluation."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "url model local_model dataset split world data_dir environment episodes prompt.strategy "
+        "prompt.pictures concurrency runs output budget.max_requests server.api_key_file "
+        "dry_run".split()
+    )
 
     url: str | None = None
     """Base address of a server with OpenAI's interface, such as http://localhost:8000/v1."""

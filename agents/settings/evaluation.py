@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tyro
 
@@ -95,6 +95,11 @@ def check_submitted_splits(config: Any) -> None:
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Run, splits and outputs of an evaluation; flags override the settings of the run."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "run splits instruction_ablation search.method baselines submission traces json data_dir "
+        "features device".split()
+    )
 
     run: tyro.conf.Positional[Path]
     """Folder of a run of clipnav train-agent."""

@@ -64,7 +64,7 @@ class RunConfig(EvaluatedTrainingConfig):
     """Number of batches among which instructions are sorted by length, which reduces padding; 1
     turns sorting off."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    """Folder of a run to resume, with its settings. Only --iterations, --minutes, --evaluate-every,
     --evaluation-batch-size, --data-dir, --features, --track, --threads and --device may change."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     """Argument of torch.set_float32_matmul_precision."""
@@ -146,10 +146,9 @@ class AgentConfig(RunConfig):
     COMMON: ClassVar = ("agent", *RunConfig.COMMON)
 
     agent: str = "follower"
-    """Agent to train: follower, the recurrent agent; frontier, the same network that chooses among
-    all viewpoints it has seen; map, the map agent (DUET); hamt; etpnav, in continuous space; an
-    agent of an installed package; or package.module:SPEC, a row of the table of agents. --agent
-    NAME --help lists the flags of an agent."""
+    """Agent to train: follower, frontier, map (DUET), hamt, etpnav (in continuous space), one of an
+    installed package, or package.module:SPEC, a row of the table of agents. --agent NAME --help
+    lists the flags of an agent."""
     instruction_ablation: InstructionAblation = "none"
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""

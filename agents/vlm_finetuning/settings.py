@@ -29,6 +29,10 @@ class FinetuneVlmConfig(TrainingConfig):
     MAY_CHANGE: ClassVar = frozenset(
         "resume iterations minutes evaluate_every threads device track".split()
     )
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "data model validation lora_rank iterations minutes batch_size optimiser.learning_rate "
+        "precision seed output resume device".split()
+    )
 
     data: Path | None = None
     """Export of clipnav export-demonstrations --format messages."""
@@ -52,7 +56,7 @@ class FinetuneVlmConfig(TrainingConfig):
     iterations: int = 1000
     evaluate_every: int = 200
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --iterations, --minutes, --evaluate-every,
+    """Folder of a run to resume, with its settings. Only --iterations, --minutes, --evaluate-every,
     --track, --threads and --device may change."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the frozen weights; bf16 halves the memory. Adapters are fp32."""

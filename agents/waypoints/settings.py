@@ -116,7 +116,7 @@ class PredictorConfig(TrainingConfig):
     iterations: int = 6_000
     evaluate_every: int = 1_000
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --minutes, --evaluate-every, --track,
+    """Folder of a run to resume, with its settings. Only --minutes, --evaluate-every, --track,
     --threads and --device may change."""
     rgb: tyro.conf.Fixed[tyro.conf.Suppress[bool]] = False
     """Whether a converted predictor also reads colour; training uses depth only."""

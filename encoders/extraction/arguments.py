@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_effects
@@ -16,6 +16,11 @@ HOUSE_LABELS = "house_labels"  # name of the encoder with perfect recognition
 @dataclass(frozen=True)
 class ExtractArguments:
     """Encode viewpoints into one safetensors file per encoder."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "output world data_dir encoder pretrained precision views scans panorama_width workers "
+        "shard merge".split()
+    )
 
     output: Path | None = None
     """Feature store to write. The default exists for houses-standard only: the file that its

@@ -36,6 +36,10 @@ class PretrainConfig:
     """Pre-train a CLIP on views of houses."""
 
     COMMAND: ClassVar[str] = "clipnav pretrain-house-clip"
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "set objective iterations minutes batch_size houses image_size visual_layers precision "
+        "optimiser.learning_rate seed output resume export workers threads".split()
+    )
 
     set: Literal["gallery", "mini", "standard"] = "gallery"
     """House set of the views: houses that are used for pre-training only (gallery), or the training
@@ -75,7 +79,7 @@ class PretrainConfig:
     """Settings file, such as the config.json of a run; its values are the defaults of all other
     flags."""
     resume: Path | None = None
-    """Folder of a run to resume, with its settings; only --export, --iterations, --minutes,
+    """Folder of a run to resume, with its settings. Only --export, --iterations, --minutes,
     --save-every, --workers, --track and --threads may change."""
     export: Path | None = None
     """Folder of open_clip_config.json and open_clip_model.safetensors; by default a folder in the

@@ -1,9 +1,12 @@
+import dataclasses
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
+import tyro
 
 from clipnav.agents.clear.settings import RepresentationTrainConfig
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
@@ -20,6 +23,7 @@ from clipnav.encoders.pretraining.command_line import _MAY_CHANGE
 from clipnav.envs.datasets import dataset_spec
 from clipnav.parsing import parse
 from clipnav.training.resuming import parse_settings
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 from tests.conftest import ROOT
 
 GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
@@ -39,6 +43,8 @@ def test_help_begins_with_the_purpose_and_shows_examples_line_by_line(name, run_
     assert all(line.startswith(f"$ clipnav {name}") for line in examples)
     assert examples or name == "demo"
     assert any("--help" in line for line in shown)
+    assert len(shown) <= 60
+    assert "default: None" not in " ".join(line.strip(" │") for line in shown)
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def test_split_takes_one_split_and_splits_takes_several(name, run_command, capsy
         run_command(name, "--help-all")
     values = dict(re.findall(r"(--splits?) (\S+)", capsys.readouterr().out))
     assert values.get("--split", "STR") in ("STR", "{None}|STR")
-    assert values.get("--splits", "[STR") in ("[STR", "{None}|{[STR")
+    assert values.get("--splits", "[STR") in ("[STR", "{[STR", "{None}|{[STR")
 
 
 def test_help_fits_one_screen_and_help_all_lists_every_command_with_its_purpose(capsys):
@@ -147,7 +153,7 @@ def test_help_lists_the_flags_that_may_change(name, may_change, run_command, cap
     with pytest.raises(SystemExit):
         run_command(name, "--help-all")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    (listed,) = re.findall(r"with its settings; only (.*?) may change", shown)
+    (listed,) = re.findall(r"with its settings. Only (.*?) may change", shown)
     options = set(re.findall(r"--([a-z-]+)", shown.replace(listed, "")))
     flags = {name.replace("_", "-") for name in may_change - {"resume"}} & options
     assert set(re.findall(r"--([a-z-]+)", listed)) == flags
@@ -164,6 +170,7 @@ def test_help_lists_the_flags_that_may_change(name, may_change, run_command, cap
         "pretrain-agent": MapPretrainConfig,
         "train-speaker": SpeakerTrainConfig,
         "train-continuous-agent": ContinuousTrainConfig,
+        "finetune-vqa": VqaConfig,
     }.items(),
 )
 def test_help_shows_the_common_options_and_help_all_the_others(
@@ -178,7 +185,39 @@ def test_help_shows_the_common_options_and_help_all_the_others(
     assert common == [name.replace("_", "-") for name in kind.COMMON]
     assert "--help-all shows all" in texts[0]
     assert set(common) < set(every)
+    assert len(texts[0].splitlines()) <= 60
     assert len(common) <= 18 < 50 < len(every)
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Settings with a group."""
+
+    COMMON: ClassVar = ("group.field", "first")
+
+    first: int | None = None
+    """First sentence. Second sentence."""
+    limit: int | None = 5
+    """Largest number; None for any."""
+    is_odd: bool | None = None
+    """As before by default."""
+    group: tyro.conf.OmitArgPrefixes[TwoLines] = dataclasses.field(default_factory=TwoLines)
+    """Text of the group."""
+
+
+def test_help_has_short_descriptions_and_no_default_where_there_is_none(capsys):
+    texts = []
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit):
+            parse(Nested, "commands.any", "Purpose.", [flag])
+        texts.append(" ".join(capsys.readouterr().out.replace("│", " ").split()))
+    assert (
+        "--field INT First line, second line. (default: 3) --first INT First sentence." in texts[0]
+    )
+    assert "Second" not in texts[0]
+    assert "--first INT First sentence. Second sentence. --limit {None}|INT" in texts[1]
+    assert "--is-odd {None,True,False} As before by default." in texts[1]
+    assert "Text of the group." in texts[1]
 
 
 def test_help_shows_the_values_that_none_stands_for(run_command, capsys):

@@ -56,6 +56,12 @@ class CaptionConfig(FrozenEncoderConfig):
     OF_START: ClassVar[frozenset[str]] = frozenset(
         "preset vision standardise captioner min_count grids".split()
     )
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *FrozenEncoderConfig.COMMON,
+        "phase",
+        "start_from",
+        "beams",
+    )
 
     phase: Literal["xe", "scst"] = "xe"
     """Training objective: xe (cross-entropy) or scst (self-critical sequence training)."""

@@ -31,6 +31,13 @@ class PretrainConfig(RunConfig):
     )
     MAY_CHANGE: ClassVar[frozenset[str]] = RunConfig.MAY_CHANGE | {"evaluation_pairs", "workers"}
     OF_START: ClassVar[frozenset[str]] = frozenset("text model faithful trunk".split())
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *RunConfig.COMMON,
+        "model",
+        "start_from",
+        "trunk.encoder",
+        "text.bert",
+    )
 
     model: FineTunedModel = "clip-vil-p"
     """Network: clip-vil-p, or multilingual, whose visual tokens join the BERT before its first

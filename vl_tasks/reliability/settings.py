@@ -61,6 +61,10 @@ class SelectorConfig(TrainingConfig):
         "resume iterations epochs minutes evaluate_every evaluation_batch_size threads device "
         "track".split()
     )
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "run method split parts loss iterations epochs minutes batch_size optimiser.learning_rate "
+        "seed output resume device".split()
+    )
 
     run: tyro.conf.Positional[Path | None] = None
     """Run of clipnav finetune-vqa, whose model stays frozen."""

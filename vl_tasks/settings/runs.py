@@ -43,6 +43,10 @@ class RunConfig(TrainingConfig):
     )
     OF_START: ClassVar[frozenset[str]] = frozenset()
     """Settings that must be equal to those of the run --start-from."""
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "preset data images iterations minutes batch_size optimiser.learning_rate seed output "
+        "resume device".split()
+    )
 
     preset: str = "houses"
     """Preset that sets the defaults."""
@@ -109,6 +113,7 @@ class FrozenEncoderConfig(RunConfig):
     """Settings of trainings that can use the features of a frozen image encoder."""
 
     MAY_CHANGE: ClassVar[frozenset[str]] = RunConfig.MAY_CHANGE | {"regions", "submit"}
+    COMMON: ClassVar[tuple[str, ...]] = (*RunConfig.COMMON, "vision", "submit", "grids.encoder")
 
     vision: bool = True
     """Image input; --no-vision trains a language-only baseline."""
@@ -140,6 +145,7 @@ class FineTunableConfig(FrozenEncoderConfig):
 
     ANSWERS: ClassVar[bool] = False
     """Whether classes are answers, which keep their output weights from the pre-training."""
+    COMMON: ClassVar[tuple[str, ...]] = (*FrozenEncoderConfig.COMMON, "model", "start_from")
 
     model: str = "mcan"
     """Architecture of the model."""

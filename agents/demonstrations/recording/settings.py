@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -24,6 +24,11 @@ CONVERSATIONS: tuple[Format, ...] = ("llava", "messages")
 @dataclass(frozen=True)
 class DemonstrationConfig:
     """Episodes, walks, pictures and format of an export of demonstrations."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "output format environment dataset split world data_dir episodes policy image_width media "
+        "prompt.strategy prompt.pictures workers seed".split()
+    )
 
     output: Path = Path("data/demonstrations")
     """Folder of the export; it must not exist, be empty, or contain an export with the same

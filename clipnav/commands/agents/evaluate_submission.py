@@ -16,6 +16,7 @@ file formats.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tyro
 
@@ -28,6 +29,10 @@ from clipnav.storage.outputs import check_outputs
 @dataclass(frozen=True)
 class EvaluateSubmissionConfig:
     """Arguments of the command: files to score, and the rules of the scores."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "files rules.dataset rules.splits rules.world rules.data_dir json".split()
+    )
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """Submission files, before the other arguments."""

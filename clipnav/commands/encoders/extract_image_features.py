@@ -12,7 +12,7 @@ images. Run the same command again to resume an interrupted run.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError, counted
@@ -22,6 +22,11 @@ from clipnav.vl_tasks.settings.networks import GridConfig
 @dataclass(frozen=True)
 class ExtractImagesArguments:
     """Encode a folder of images."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "images grids.encoder grids.pretrained kind grids.fit grids.image_size grids.precision "
+        "output shard skip_damaged device".split()
+    )
 
     images: Path
     """Folder of .jpg, .jpeg and .png files, searched recursively."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -16,6 +16,11 @@ from clipnav.training.settings import check_counts
 @dataclass(frozen=True)
 class VisualiseConfig:
     """Show episodes on a page, or write a page, a film or a rerun log of one episode."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(
+        "sources environment dataset split world data_dir baselines frontier episodes port browser "
+        "episode agent export video".split()
+    )
 
     sources: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Runs of clipnav train-agent (with --environment continuous, of clipnav
