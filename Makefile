@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the package needs to run, and what its development needs beside that.
 INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
 
 LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
@@ -10,7 +12,7 @@ FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
 .PHONY: install names demo results test test-long run-tests test-lowest docs lint style types format clean
 
-install: $(INSTALLED) names
+install: $(DEVELOPED) names
 
 # Links in the places where the packages are installed, for tools that read sources: the type checker,
 # editors and the documentation site.
@@ -24,10 +26,14 @@ $(INSTALLED): pyproject.toml
 	  || { echo "clipnav needs Python >= 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOPED): $(INSTALLED)
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
-demo: install
+demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
 
 # The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which

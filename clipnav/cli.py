@@ -9,6 +9,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from clipnav.arguments import expanded
+from clipnav.completion import script
 from clipnav.errors import friendly_errors
 from clipnav.storage.errors import UserError
 
@@ -75,6 +77,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "convert-easy-vqa",
         "habitat-server",
     ),
+    "sharing": ("push", "pull"),
+    "installation": ("doctor",),
     "results": ("reproduce", "bench", "rank-systems"),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
@@ -91,7 +95,10 @@ _FIRST = (
     "evaluate-vlm",
     "finetune-vqa",
     "answer",
+    "doctor",
 )
+# Commands whose addresses of runs stand for themselves.
+_ADDRESSES = ("push", "pull")
 # Commands that continue where they were stopped; trainings and others have messages of their own.
 _CONTINUED = frozenset(
     {"build-houses", "demo", "download-data", "evaluate-vlm", "export-demonstrations"}
@@ -111,6 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with friendly_errors():
             print(all_commands())
         return 0
+    if name == "--completion":
+        with friendly_errors():
+            print(script([*_GROUPS, "--help", "--help-all", "--version", "--completion"]))
+        return 0
     if name == "--version":
         with friendly_errors():
             print(f"clipnav {version('clipnav')}")
@@ -124,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
     with friendly_errors(_CONTINUE if name in _CONTINUED else ""):
-        return command.main(rest) or 0
+        return command.main(rest if name in _ADDRESSES else expanded(rest)) or 0
 
 
 def _shorten_spinning() -> None:

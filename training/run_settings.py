@@ -77,8 +77,8 @@ class TrainingConfig:
     """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
     trackio; each requires the extra of its name."""
     config: Path | None = None
-    """Settings file, such as the config.json of a run; its values are the defaults of all other
-    flags."""
+    """Settings file: the config.json of a run, whose values are the defaults of all other flags, or
+    a .toml file with some flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings."""
     threads: int | None = None

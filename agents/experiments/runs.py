@@ -60,6 +60,7 @@ from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.progress import progress_bar
+from clipnav.storage.shared_runs import SCHEME, local_run
 from clipnav.training.allocation import keep_freed_memory
 from clipnav.training.settings import read_config
 
@@ -350,7 +351,8 @@ def load_run(
     The agent acts in this environment, or in another one with the same viewpoints.
 
     Args:
-        run: Folder of a run of clipnav train-agent.
+        run: Folder of a run of clipnav train-agent, or its address on Hugging Face,
+            "hf:OWNER/NAME" or "hf:OWNER/NAME@REVISION", from which it is downloaded.
         split: "train", "val_seen", ...
         settings: Settings; those of the run by default.
 
@@ -362,9 +364,12 @@ def load_run(
         FileNotFoundError: The folder does not contain a run, or data is missing.
         UserError: Files are damaged, the weights do not match the settings or the data, or torch
             cannot compute on the device.
+        ConnectionError: The repository does not exist, or cannot be reached and was not downloaded
+            before.
         OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
-    run = Path(run)
+    is_address = isinstance(run, str) and run.startswith(SCHEME)
+    run = local_run(str(run)) if is_address else Path(run)
     settings = settings or read_agent_config(run)
     spec = agent_spec(settings.agent)
     if spec.load is None:

@@ -1,0 +1,1 @@
+"""Commands: sharing of runs."""

@@ -1,0 +1,50 @@
+"""Download a run of clipnav push into a folder.
+
+$ clipnav pull owner/r2r-follower
+$ clipnav pull owner/r2r-follower@v1 --output runs/theirs
+$ clipnav pull file:/media/stick/follower
+
+Commands that read runs take hf:OWNER/NAME as well, such as clipnav evaluate-agent hf:owner/name;
+the run is then in the cache of Hugging Face only. Only safetensors, JSON and the model card are
+downloaded; nothing in a repository is executed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from clipnav.parsing import parse
+from clipnav.storage.outputs import check_new
+from clipnav.storage.shared_runs import CARD, FOLDER_SCHEME, copy_run, local_run, run_name
+
+
+@dataclass(frozen=True)
+class PullConfig:
+    """Source and folder of a download."""
+
+    name: tyro.conf.Positional[str]
+    """Repository of Hugging Face, OWNER/NAME, or OWNER/NAME@REVISION with a branch, tag or commit;
+    or file:FOLDER for a folder."""
+    output: Path | None = None
+    """New folder of the run; by default runs/NAME."""
+
+
+def pull(config: PullConfig) -> None:
+    """Copy a run from a repository or a folder."""
+    output = config.output or Path("runs") / run_name(config.name)
+    check_new(output)
+    if config.name.startswith(FOLDER_SCHEME):
+        source = Path(config.name.removeprefix(FOLDER_SCHEME))
+    else:
+        source = local_run(config.name)
+    copy_run(source, output)
+    print(f"Run: {output}")
+    if (output / CARD).is_file():
+        print(f"Model card: {output / CARD}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    pull(parse(PullConfig, __name__, __doc__, arguments))

@@ -1,0 +1,174 @@
+"""Model cards of published runs: settings, scores with intervals, licence and use."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from clipnav.envs.houses.building.house import GENERATOR_VERSION
+from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals
+from clipnav.envs.worlds import is_built_in
+from clipnav.storage import file_sha256
+from clipnav.storage.json_files import read_json_object
+from clipnav.storage.shared_runs import FOLDER_SCHEME, MODEL, SCHEME, run_name
+from clipnav.training.checkpoints import RESULTS, model_metadata
+from clipnav.training.settings import CONFIG
+
+_ROOT = Path(__file__).resolve().parents[1]
+_AGENTS = "clipnav train-agent"
+_METRICS = ("SR", "SPL", "nDTW", "sDTW", "NE", "TL")
+
+Rows = dict[str, dict[str, dict[str, Interval]]]
+"""Intervals by split, agent and metric; the ends are NaN if they are not known."""
+
+
+def model_card(source: Path, run: Path, name: str, licence: str, evaluate: bool) -> str:
+    """Return the model card of a run in Markdown, with metadata for Hugging Face.
+
+    Args:
+        source: Folder of the run, whose settings name the folders of the data on this machine.
+        run: Folder with the files that are published.
+        name: Address of the repository or folder.
+        licence: Identifier of a licence on Hugging Face.
+        evaluate: Walk the evaluation splits again, for intervals.
+    """
+    settings = read_json_object(run / CONFIG, "name the folder of a run")
+    results = _results(run)
+    if evaluate and settings.get("command") == _AGENTS:
+        for split, scores in _evaluated(source, run).items():
+            results.setdefault(split, {}).update(scores)
+    sections = (
+        _metadata(settings, licence),
+        f"# {run_name(name)}",
+        f"A run of `{settings.get('command', 'clipnav')}`, published with `clipnav push`.",
+        _facts(run, settings, licence),
+        _table(results),
+        _use(settings, name),
+    )
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _results(run: Path) -> Rows:
+    """Return the means of results.json, without intervals; empty if there are no tables in it."""
+    if not (run / RESULTS).is_file():
+        return {}
+    nan = float("nan")
+    found = read_json_object(run / RESULTS, "train the run again").get("results", {})
+    return {
+        split: {
+            agent: {
+                metric: Interval(scores[metric], nan, nan)
+                for metric in _METRICS
+                if metric in scores
+            }
+            for agent, scores in agents.items()
+            if isinstance(scores, dict)
+        }
+        for split, agents in found.items()
+        if isinstance(agents, dict)
+    }
+
+
+def _evaluated(source: Path, run: Path) -> Rows:
+    """Return the intervals of the published agent on its evaluation splits, over buildings."""
+    from clipnav.agents.acting.evaluation import agent_name, evaluate
+    from clipnav.agents.experiments.runs import load_run
+    from clipnav.agents.settings import read_agent_config
+
+    settings = read_agent_config(source)
+    rows: Rows = {}
+    for split in settings.evaluation_splits:
+        env, agent = load_run(run, split, settings)
+        scores = evaluate(env, agent, split).scores
+        if not scores:  # goals that are not published
+            continue
+        scans = {episode.instr_id: episode.scan for episode in env.episodes}
+        columns = {
+            name: [score[SUMMARY_METRICS[name].column] for score in scores.values()]
+            for name in _METRICS
+        }
+        intervals = bootstrap_intervals(columns, clusters=[scans[one] for one in scores])  # pyright: ignore[reportArgumentType]
+        rows[split] = {agent_name(settings): intervals}
+    return rows
+
+
+def _metadata(settings: Mapping[str, Any], licence: str) -> str:
+    tags = ["clipnav", "vision-and-language-navigation"]
+    tags += [str(settings[name]) for name in ("agent", "dataset") if settings.get(name)]
+    lines = [
+        f"license: {json.dumps(licence)}",
+        "library_name: clipnav",
+        f"tags: {json.dumps(tags)}",
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _facts(run: Path, settings: Mapping[str, Any], licence: str) -> str:
+    world, metadata = settings.get("world"), model_metadata(run)
+    built_in = world is not None and is_built_in(world)
+    facts = {
+        "Agent": settings.get("agent"),
+        "Dataset": settings.get("dataset") or settings.get("data"),
+        "World": f"{world}, version {GENERATOR_VERSION}" if built_in else world,
+        "Preset": settings.get("preset"),
+        "Encoder": metadata.get("encoder"),
+        "Iterations": metadata.get("iteration", settings.get("iterations")),
+        "Seed": settings.get("seed"),
+        "Weights": f"SHA-256 {file_sha256(run / MODEL)}",
+        "Code": f"clipnav {version('clipnav')}{_commit()}",
+        "Licence": licence,
+    }
+    rows = [f"| {name} | {value} |" for name, value in facts.items() if value is not None]
+    return "\n".join(["| Fact | Value |", "| --- | --- |", *rows])
+
+
+def _commit() -> str:
+    """Return the commit of the checkout in which this file is; nothing for an installed package."""
+    if not (_ROOT / ".git").exists():
+        return ""
+    words = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        described = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f", commit {described.strip()} (when published)"
+
+
+def _table(results: Rows) -> str:
+    names = [
+        name
+        for name in _METRICS
+        if any(name in scores for agents in results.values() for scores in agents.values())
+    ]
+    if not names:
+        return ""
+    heads = [f"{name} [{SUMMARY_METRICS[name].unit}]" for name in names]
+    lines = [f"| split | agent | {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * len(names)]
+    for split, agents in results.items():
+        for agent, scores in agents.items():
+            cells = [_cell(name, scores[name]) if name in scores else "" for name in names]
+            lines.append(f"| {split} | {agent} | {' | '.join(cells)} |")
+    note = (
+        "Means over the episodes, with 95 % bootstrap intervals over buildings where the agent was "
+        "evaluated for this card."
+    )
+    return "## Scores\n\n" + "\n".join(lines) + f"\n\n{note}"
+
+
+def _cell(name: str, interval: Interval) -> str:
+    metric = SUMMARY_METRICS[name]
+    digits = 1 if metric.factor == 100 else 2
+    mean, low, high = (f"{metric.factor * value:.{digits}f}" for value in interval)
+    return mean if low == "nan" else f"{mean} ({low} to {high})"
+
+
+def _use(settings: Mapping[str, Any], name: str) -> str:
+    source = "FOLDER" if name.startswith(FOLDER_SCHEME) else SCHEME + name.removeprefix(SCHEME)
+    lines = [f"clipnav pull {name.removeprefix(SCHEME)}"]
+    if settings.get("command") == _AGENTS:
+        lines = [f"clipnav visualise {source}", f"clipnav evaluate-agent {source}", *lines]
+    code = "\n".join(lines)
+    return f"## Use\n\n```sh\n{code}\n```"

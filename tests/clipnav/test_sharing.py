@@ -1,0 +1,197 @@
+"""Runs on a fake of Hugging Face's server, with the real client."""
+
+import base64
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from clipnav import load_run
+from clipnav.envs.metrics.bootstrap import Interval
+from clipnav.model_cards import _table
+from clipnav.storage.errors import UserError
+
+NAME = "owner/follower"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Requests of huggingface_hub for one repository; all files travel in the commit."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted.append(self.path)
+        if self.path == "/api/repos/create":
+            self.answer({"url": f"{self.server.url}/{NAME}", "name": NAME})
+        elif self.path.startswith(f"/api/models/{NAME}/preupload/"):
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            modes = [
+                {"path": path, "uploadMode": "regular", "shouldIgnore": False, "oid": None}
+                for path in paths
+            ]
+            self.answer({"files": modes})
+        elif self.path.startswith(f"/api/models/{NAME}/commit/"):
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    content = base64.b64decode(line["value"]["content"])
+                    self.server.files[line["value"]["path"]] = content
+            url = f"{self.server.url}/{NAME}/commit/{self.server.revision}"
+            self.answer({"commitUrl": url, "commitOid": self.server.revision, "success": True})
+        else:
+            self.answer({})
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        revision, path = self.server.revision, self.path.partition("?")[0]
+        tree, resolved = f"/api/models/{NAME}/tree/{revision}", f"/{NAME}/resolve/{revision}/"
+        if path in (f"/api/models/{NAME}", f"/api/models/{NAME}/revision/main"):
+            self.answer({"id": NAME, "modelId": NAME, "sha": revision, "siblings": []})
+        elif path == tree:
+            self.answer(
+                [
+                    {"type": "file", "path": name, "size": len(content), "oid": digest(content)}
+                    for name, content in self.server.files.items()
+                ]
+            )
+        elif path.startswith(resolved):
+            name = path.removeprefix(resolved)
+            self.server.sent.add(name)
+            self.send(self.server.files[name], digest(self.server.files[name]))
+        else:
+            self.send(b'{"error": "Repository not found"}', "none", 404)
+
+    def answer(self, document):
+        self.send(json.dumps(document).encode(), "none")
+
+    def send(self, content, etag, status=200):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Repo-Commit", self.server.revision)
+        if status == 404:
+            self.send_header("X-Error-Code", "RepoNotFound")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def digest(content):
+    return hashlib.sha1(content).hexdigest()
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        server.files, server.posted, server.sent = {}, [], set()
+        server.revision = "0123456789abcdef0123456789abcdef01234567"
+        constants = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+        }
+        for name, value in constants.items():
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        monkeypatch.setenv("HF_TOKEN", "hf_none")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def run(command, tiny_world, tmp_path):
+    """A run of a moment, with the scores of val_unseen."""
+    flags = [
+        *("--world", "matterport", "--data-dir", tiny_world),
+        *("--features", tiny_world / "features.safetensors", "--batch-size", "4", "--threads", "1"),
+        *("--evaluation-splits", "val_unseen", "--select-by", "val_unseen", "--iterations", "1"),
+        *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
+    ]
+    done = command("train-agent", *flags, "--output", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "run"
+
+
+def test_a_run_travels_without_code_and_acts_as_before(hub, run, command, tmp_path, tiny_world):
+    done = command("push", run, NAME)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(f"{hub.url}/{NAME}/commit/{hub.revision}")
+    kept = {"config.json", "model.safetensors", "vocabulary.json", "metrics.jsonl", "results.json"}
+    assert set(hub.files) == {*kept, "README.md"}
+    # No folders of this machine, but the data that the run needs.
+    assert str(tmp_path) not in "".join(
+        content.decode() for name, content in hub.files.items() if "safetensors" not in name
+    )
+    assert json.loads(hub.files["config.json"])["features"] == "features.safetensors"
+    for name in ("code.py", "model.pkl", "trainer.pt"):
+        hub.files[name] = b"import os"
+    output = tmp_path / "pulled"
+    assert command("pull", f"hf:{NAME}", "--output", output).returncode == 0
+    assert {path.name for path in output.iterdir()} == {*kept, "README.md"} == hub.sent
+    assert (output / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+    scores = {}
+    data = ("--data-dir", tiny_world, "--features", tiny_world / "features.safetensors")
+    for source in (run, f"hf:{NAME}"):
+        file = tmp_path / "scores.json"
+        done = command("evaluate-agent", source, "--no-baselines", "--json", file, *data)
+        assert done.returncode == 0, done.stderr
+        scores[source] = file.read_text()
+    assert scores[run] == scores[f"hf:{NAME}"]
+
+    card = hub.files["README.md"].decode()
+    assert card.startswith('---\nlicense: "mit"\nlibrary_name: clipnav\n')
+    means = json.loads(scores[run])["results"]["val_unseen"]["follower"]
+    # One building has no interval.
+    assert f"| val_unseen | follower | {100 * means['SR']:.1f} | {100 * means['SPL']:.1f} |" in card
+    assert f"clipnav evaluate-agent hf:{NAME}" in card
+
+
+def test_a_card_has_the_intervals_of_the_scores():
+    rows = {"val_unseen": {"follower": {"SR": Interval(0.5, 0.4, 0.625), "NE": Interval(3, 2, 4)}}}
+    assert "| split | agent | SR [%] | NE [m] |" in _table(rows)
+    assert "| val_unseen | follower | 50.0 (40.0 to 62.5) | 3.00 (2.00 to 4.00) |" in _table(rows)
+
+
+def test_a_run_on_the_hub_is_loaded_by_its_address(hub, run, command, tiny_world, monkeypatch):
+    assert command("push", run, NAME, "--no-evaluate").returncode == 0
+    settings = json.loads(hub.files["config.json"])
+    settings["data_dir"] = str(tiny_world)
+    settings["features"] = str(tiny_world / "features.safetensors")
+    hub.files["config.json"] = json.dumps(settings).encode()
+    env, agent = load_run(f"hf:{NAME}", "val_unseen")
+    assert agent.loaded_for is env
+    hub.shutdown()
+    hub.server_close()
+    load_run(f"hf:{NAME}", "val_unseen")  # from the cache
+
+
+def test_a_run_travels_by_a_folder(run, command, tmp_path):
+    assert command("push", run, f"file:{tmp_path / 'shared'}", "--no-evaluate").returncode == 0
+    card = (tmp_path / "shared" / "README.md").read_text()
+    assert "| val_unseen | follower | " in card
+    done = command("pull", f"file:{tmp_path / 'shared'}", "--output", tmp_path / "back")
+    assert done.returncode == 0, done.stderr
+    weights = (tmp_path / "back" / "model.safetensors").read_bytes()
+    assert weights == (run / "model.safetensors").read_bytes()
+    done = command("pull", f"file:{tmp_path / 'shared'}", "--output", tmp_path / "back")
+    assert "already exists" in done.stderr
+
+
+def test_what_is_no_run_or_not_there_is_refused_in_one_line(hub, command, tmp_path):
+    done = command("push", tmp_path, NAME)
+    assert f"{tmp_path / 'config.json'}: missing; name the folder of a run" in done.stderr
+    done = command("push", tmp_path, "follower")
+    assert "follower: not a repository; write OWNER/NAME" in done.stderr
+    done = command("evaluate-agent", "hf:owner/absent")
+    assert "hf:owner/absent: " in done.stderr
+    assert "check the name" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    with pytest.raises(UserError, match="not a repository"):
+        load_run("hf:../secret", "val_unseen")
