@@ -10,7 +10,7 @@ LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
 FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
-.PHONY: install names demo results test test-long run-tests test-lowest docs lint style types format clean
+.PHONY: install names demo sample results test test-long run-tests test-lowest docs lint style types format clean
 
 install: $(DEVELOPED) names
 
@@ -35,6 +35,13 @@ $(DEVELOPED): $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
+
+# The trained run that `clipnav visualise --sample` shows: the demo, in float16, with its model card.
+SAMPLE := agents/sample_run
+sample: install
+	$(BIN)/clipnav demo --output runs/sample
+	rm -rf $(SAMPLE)
+	$(BIN)/clipnav push runs/sample file:$(SAMPLE) --half
 
 # The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which
 # `clipnav reproduce --list` lists with their budgets.

@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.json_files import read_json_object
 from clipnav.storage.outputs import CONFIG, RUN_FILES, folder_name
+from clipnav.storage.tensor_files import write_tensors
 
 SCHEME, FOLDER_SCHEME = "hf:", "file:"
 CARD, MODEL = "README.md", "model.safetensors"
@@ -50,6 +55,21 @@ def copy_run(run: Path, folder: Path) -> None:
             shutil.copyfile(run / name, folder / name)
     settings |= {name: None for name in _LOCAL if name in settings}
     write_text(folder / CONFIG, json.dumps(_without_folders(settings), indent=2) + "\n")
+
+
+def halve_weights(run: Path) -> None:
+    """Round the weights of a copied run to float16, which halves their file."""
+    path = run / MODEL
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    for name, weight in weights.items():
+        if weight.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                weights[name] = weight.astype(np.float16)
+            if np.isfinite(weight).all() and not np.isfinite(weights[name]).all():
+                raise UserError(f"{path}: {name} is too large for float16; keep float32")
+    write_tensors(path, save(weights, metadata))
 
 
 def _without_folders(value: Any) -> Any:

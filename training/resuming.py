@@ -144,7 +144,8 @@ def _common(kind: Any, default: Any) -> type:
             if tyro.conf.OmitArgPrefixes not in getattr(hint, "__metadata__", ()):
                 flag += f"{group}."
             owner, value = get_type_hints(owner)[group], _value(owner, value, group)
-        sentence = re.split(r"(?<=\.)\s", _description(owner, last), maxsplit=1)[0]
+        text = _description(owner, last) or ""
+        sentence = re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
         fields.append(_field(owner, last, _value(owner, value, last), flag + last, sentence))
     return dataclasses.make_dataclass(kind.__name__, fields, kw_only=True)
 
@@ -156,7 +157,8 @@ def _with_hints(kind: Any, default: Any) -> type:
         value, hint = _value(kind, default, item.name), hints[item.name]
         group, marks = getattr(hint, "__origin__", hint), getattr(hint, "__metadata__", ())
         if dataclasses.is_dataclass(group):
-            nested = tyro.conf.arg(help=_description(kind, item.name, group.__doc__ or ""))
+            # Without a description of the field, that of its class is shown.
+            nested = tyro.conf.arg(help=_description(kind, item.name))
             fields.append((item.name, Annotated[_with_hints(group, value), nested, *marks]))
         else:
             fields.append(_field(kind, item.name, value, item.name, _description(kind, item.name)))
@@ -174,7 +176,7 @@ def _value(owner: Any, settings: Any, name: str) -> Any:
     return item.default if factory is dataclasses.MISSING else factory()
 
 
-def _description(owner: Any, name: str, other: str = "") -> str:
+def _description(owner: Any, name: str) -> str | None:
     """Return the docstring of a field."""
     texts = (
         param.description
@@ -182,10 +184,10 @@ def _description(owner: Any, name: str, other: str = "") -> str:
         for param in docstring_parser.parse_from_object(base).params
         if param.arg_name == name
     )
-    return next(texts, None) or other
+    return next(texts, None)
 
 
-def _field(owner: Any, name: str, value: Any, flag: str, text: str) -> Any:
+def _field(owner: Any, name: str, value: Any, flag: str, text: str | None) -> Any:
     """Return a field for `make_dataclass`; a default that is None or empty is not shown."""
     is_empty = value is None or value == ()
     option = tyro.conf.arg(

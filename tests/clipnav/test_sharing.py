@@ -6,12 +6,17 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
 
 from clipnav import load_run
+from clipnav.agents.settings import read_agent_config
 from clipnav.envs.metrics.bootstrap import Interval
 from clipnav.model_cards import _table
 from clipnav.storage.errors import UserError
+from clipnav.storage.shared_runs import MODEL
 
 NAME = "owner/follower"
 
@@ -182,6 +187,20 @@ def test_a_run_travels_by_a_folder(run, command, tmp_path):
     assert weights == (run / "model.safetensors").read_bytes()
     done = command("pull", f"file:{tmp_path / 'shared'}", "--output", tmp_path / "back")
     assert "already exists" in done.stderr
+
+
+def test_weights_are_halved_on_request(run, command, tmp_path):
+    flags = ("--half", "--no-evaluate")
+    assert command("push", run, f"file:{tmp_path / 'half'}", *flags).returncode == 0
+    with safe_open(run / MODEL, framework="np") as whole:
+        with safe_open(tmp_path / "half" / MODEL, framework="np") as half:
+            assert half.metadata() == whole.metadata()
+            for name in whole.keys():
+                assert half.get_tensor(name).dtype == np.float16
+                assert (half.get_tensor(name) == whole.get_tensor(name).astype(np.float16)).all()
+    settings = read_agent_config(run)
+    _, agent = load_run(tmp_path / "half", "val_unseen", settings)
+    assert {weight.dtype for weight in agent.follower.parameters()} == {torch.float32}
 
 
 def test_what_is_no_run_or_not_there_is_refused_in_one_line(hub, command, tmp_path):

@@ -25,6 +25,7 @@ from clipnav.storage.shared_runs import (
     FOLDER_SCHEME,
     check_repository,
     copy_run,
+    halve_weights,
     push_folder,
 )
 
@@ -43,6 +44,9 @@ class PushConfig:
     own."""
     private: bool = False
     """Create the repository as a private one."""
+    half: bool = False
+    """Round the weights to float16, which halves the file; the card has the scores of the rounded
+    weights."""
     evaluate: bool = True
     """Evaluate the agent again, for confidence intervals; without it the card has the means of
     results.json."""
@@ -62,6 +66,8 @@ def push(config: PushConfig) -> None:
     with TemporaryDirectory() as temporary:
         staged = Path(temporary) / "run"
         copy_run(config.run, staged)
+        if config.half:
+            halve_weights(staged)
         card = model_card(config.run, staged, config.name, config.licence, config.evaluate)
         write_text(staged / CARD, card)
         if folder is not None:

@@ -18,14 +18,17 @@ class VisualiseConfig:
     """Show episodes on a page, or write a page, a film or a rerun log of one episode."""
 
     COMMON: ClassVar[tuple[str, ...]] = tuple(
-        "sources environment dataset split world data_dir baselines frontier episodes port browser "
-        "episode agent export video".split()
+        "sources sample environment dataset split world data_dir baselines episodes browser "
+        "episode export video".split()
     )
 
     sources: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Runs of clipnav train-agent (with --environment continuous, of clipnav
     train-continuous-agent, or of --agent etpnav), folders or files of traces, or submission files;
     none to walk by hand."""
+    sample: bool = False
+    """Show the trained follower that is shipped with clipnav, without a training; on the first 24
+    episodes of the split if there is no --episodes."""
     environment: Literal["graph", "continuous"] = "graph"
     """Environment: walks between viewpoints, or continuous walks in the built-in houses. Without
     sources, continuous shows the expert's walks; the arrow keys control manual walks."""
@@ -90,6 +93,8 @@ class VisualiseConfig:
             raise UserError(
                 "--agent applies to --video and --rerun; on a page, choose the agents there"
             )
+        if self.sample and self.environment == "continuous":
+            raise UserError("--sample is a run on graphs; omit --environment continuous")
         if len(self.agent) > 2:
             raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
