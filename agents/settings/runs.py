@@ -32,7 +32,7 @@ class RunConfig(EvaluatedTrainingConfig):
     )
     COMMON: ClassVar = (
         *("dataset", "world", "preset", "data_dir", "features", "iterations", "minutes"),
-        *("batch_size", "optimiser.learning_rate", "seed", "output", "resume", "device"),
+        *("optimiser.learning_rate", "seed", "output", "resume", "device"),
     )
 
     preset: str | None = None

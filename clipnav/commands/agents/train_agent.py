@@ -1,7 +1,6 @@
 """Train an agent on instructions, then compare it with the baselines.
 
 $ clipnav train-agent --dataset rxr --minutes 5
-$ clipnav train-agent --agent frontier
 $ clipnav train-agent --agent map
 $ clipnav train-agent --agent hamt
 $ clipnav train-agent --agent etpnav --dataset rxr
