@@ -11,6 +11,7 @@ import pytest
 
 import clipnav
 from clipnav.agents.acting.baselines import TeacherAgent
+from clipnav.agents.specs import agent_names
 from clipnav.cli import COMMANDS
 from clipnav.envs.houses.building.sets import MINI
 from clipnav.envs.houses.instructions.annotation_files import guide_path, read_annotations
@@ -77,9 +78,12 @@ def test_every_command_is_on_a_page():
 
 @pytest.mark.parametrize("name", sorted(USED_FLAGS))
 def test_flags_on_the_pages_exist(name, run_command, capsys):
-    with pytest.raises(SystemExit):
-        run_command(name, "--help-all")
-    known = {"--help-all", *re.findall(r"--[\w.-]+", capsys.readouterr().out)}
+    agents = agent_names() if name == "train-agent" else []
+    known = {"--help-all"}
+    for words in [[], *(["--agent", agent] for agent in agents)]:
+        with pytest.raises(SystemExit):
+            run_command(name, *words, "--help-all")
+        known |= set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
     assert USED_FLAGS[name] - known == set()
 
 

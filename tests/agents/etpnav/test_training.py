@@ -1,6 +1,7 @@
 """Training, evaluation and conversion of ETPNav in a world of two little buildings."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import walk_all
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs
 from clipnav.agents.duet.settings import MapTransformerConfig
+from clipnav.agents.etpnav import panoramas
 from clipnav.agents.etpnav.learner import EtpNavLearner, scheduled
 from clipnav.agents.etpnav.network import EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig
@@ -21,8 +23,13 @@ from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.maps.experts import NO_TARGET
+from clipnav.agents.waypoints.predictor_training import train_predictor
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
+from clipnav.training.checkpoints import MODEL
 from tests.agents.original_names import ETPNAV, original_name
+from tests.agents.waypoints.conftest import predictor_config, waypoint_world
+
+__all__ = ["predictor_config", "waypoint_world"]  # fixtures
 
 pytestmark = pytest.mark.usefixtures("ghost_world")
 SIZES = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
@@ -55,6 +62,37 @@ def test_a_run_is_evaluated_and_submitted_as_trained(ghost_config, changes, tmp_
     assert all(walk[-1]["stop"] for walk in walks.values())
     with pytest.raises(ValueError, match="ETPNav walks in continuous space; use"):
         load_run(config.output, "val_seen")
+
+
+@pytest.mark.parametrize("resampling", ["intended", "none"])
+def test_an_agent_walks_among_predicted_waypoints(
+    ghost_config, predictor_config, waypoint_world, resampling, monkeypatch
+):
+    train_predictor(predictor_config)
+    resampled = []
+    monkeypatch.setattr(panoramas, "resample", lambda *given: resampled.append(1) or given[1])
+    config = replace(
+        ghost_config,
+        iterations=1,
+        evaluate_every=1,
+        waypoints="predicted",
+        predictor=predictor_config.output,
+        resampling=resampling,
+        output=ghost_config.output.with_name("predicted"),
+    )
+    train(config)
+    assert bool(resampled) == (resampling == "intended")
+    task, walker = load_continuous_run(config.output)
+    channels = predictor_config.network.depth_channels
+    assert walker._network.panorama.depth_size == channels
+    resampled.clear()
+    walk_all(task.env("val_seen", 1), walker, [0])
+    assert not resampled, "evaluation takes the peaks themselves"
+    other = replace(predictor_config, seed=1, output=config.output.with_name("other"))
+    train_predictor(other)
+    shutil.copy(other.output / MODEL, config.predictor / MODEL)
+    with pytest.raises(ValueError, match="trained with predictor"):
+        load_continuous_run(config.output)
 
 
 def test_walks_do_not_depend_on_the_batch(ghost_config):
