@@ -102,8 +102,8 @@ class EtpNavTrainConfig(TransformerAgentConfig):
     map: GhostMapConfig = field(default_factory=GhostMapConfig)
     network: EtpNavNetworkConfig = field(default_factory=EtpNavNetworkConfig)
     start_from: Path | None = None
-    """Run whose network provides the initial weights: of this agent, or of a map agent or its
-    pre-training (clipnav pretrain-agent) with the same encoder; without its local branch."""
+    """Run whose network provides the initial weights. It is one of this agent, or of a map agent or
+    its pre-training (clipnav pretrain-agent) with the same encoder; without its local branch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
