@@ -4,7 +4,7 @@ Colours are JPEG files, distances are 16-bit PNG files in millimetres.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -55,6 +55,10 @@ class Pictures(PanoramaSource, Protocol):
         """Return a panorama of a viewpoint with north in its centre column."""
         ...
 
+    def finest(self, scan: str, viewpoint: str, widths: Sequence[int]) -> int:
+        """Return the largest of ascending widths that needs no rendering, or the first one."""
+        ...
+
 
 class NoPictures:
     """Source without panoramas, for worlds whose images the user does not have."""
@@ -65,6 +69,10 @@ class NoPictures:
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
         """Raise `NoPictureError`."""
         raise NoPictureError(self.note)
+
+    def finest(self, scan: str, viewpoint: str, widths: Sequence[int]) -> int:
+        """Return the first width."""
+        return widths[0]
 
     def rgb(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
         """Raise `NoPictureError`."""
@@ -102,6 +110,15 @@ class DrawnPictures:
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
         """Return a panorama; see `Pictures`."""
         return self._jpeg(scan, viewpoint, width)
+
+    def finest(self, scan: str, viewpoint: str, widths: Sequence[int]) -> int:
+        """Return the largest of ascending widths that is on disk, or the first one."""
+        try:
+            folder = self._folder(scan)
+        except (KeyError, FileNotFoundError, ValueError):
+            return widths[0]
+        drawn = [width for width in widths if (folder / f"{viewpoint}_{width}.jpg").is_file()]
+        return max(drawn, default=widths[0])
 
     def rgb(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
         """Return decoded colours; see `PanoramaSource`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from clipnav.viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresP
 from clipnav.viewer.films.timeline import FilmState, Phase, Walk, phases, times
 from clipnav.viewer.films.view_panel import ViewPanel
 from clipnav.viewer.films.words_panel import ThoughtPanel, WordsPanel
-from clipnav.viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
+from clipnav.viewer.films.writing import DEFAULT_SIZES, Animation, Gif, Mp4, Writer, check_kind
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import Trace
 
@@ -85,10 +85,10 @@ def _size(box: Box) -> tuple[int, int]:
 
 
 _RATE = 25  # frames per second of an mp4
-# The size of a GIF depends on the number of frames in which the camera moves: the rate is chosen
-# for about 50 of them, within limits (frames per second).
-_MOVING, _SLOWEST, _FASTEST = 50, 2.5, 8.0
-_SAMPLES = 10  # number of frames that the palette of a GIF is computed from
+# The size of other films depends on the number of frames in which the camera moves: the rate is
+# chosen for about so many of them, within limits (frames per second).
+_MOVING = {".webp": 90, ".apng": 50, ".gif": 50}
+_SLOWEST, _FASTEST = 2.5, 12.5
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,13 @@ class FilmSettings:
 
     Attributes:
         size: Width and height in pixels, even numbers; by default 1280 x 720 for mp4 and
-            960 x 540 for GIF.
+            960 x 540 for other films.
+        seconds: Length of the film; by default long enough to read it.
         progress: Whether to show a progress bar.
     """
 
     size: tuple[int, int] | None = None
+    seconds: float | None = None
     progress: bool = False
 
 
@@ -120,18 +122,22 @@ def film_walks(
     building = scene(graph, library.files.world)
     frames = Frames(walks, layout, Panoramas(pictures, graph), building)
     parts = list(phases(walks))
-    moving = sum(part.seconds for part in parts if part.kind in ("turn", "go"))
-    gif_rate = min(max(_MOVING / max(moving, 1.0), _SLOWEST), _FASTEST)
-    rate = _RATE if kind == ".mp4" else gif_rate
+    if settings.seconds:
+        faster = settings.seconds / sum(part.seconds for part in parts)
+        parts = [replace(part, seconds=faster * part.seconds) for part in parts]
+    rate: float = _RATE
+    if kind != ".mp4":
+        moving = sum(part.seconds for part in parts if part.kind in ("turn", "go"))
+        rate = min(max(_MOVING[kind] / max(moving, 1.0), _SLOWEST), _FASTEST)
     states = list(times(parts, rate))
     with atomic_write(path) as beside:
         writer: Writer
         if kind == ".mp4":
             writer = Mp4(beside, layout.size, _RATE)
+        elif kind == ".gif":
+            writer = Gif(beside, rate)
         else:
-            chosen = np.linspace(0, len(states) - 1, _SAMPLES).round().astype(int)
-            samples = [frames.draw(*states[number]) for number in chosen]
-            writer = Gif(beside, samples, rate)
+            writer = Animation(beside, kind, rate)
         shown = progress_bar(states, desc="film", unit="frames", disable=not settings.progress)
         with closing(writer):
             for frame in frames.stream(iter(shown)):

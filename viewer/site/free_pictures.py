@@ -1,6 +1,6 @@
 """Panoramas at any position of a built-in house, besides those of its viewpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from threading import Lock
 
@@ -32,6 +32,12 @@ class FreePictures:
         if position_of(viewpoint) is None:
             return self._pictures.jpeg(scan, viewpoint, width)
         return self._jpeg(scan, viewpoint, min(width, _WIDEST))
+
+    def finest(self, scan: str, viewpoint: str, widths: Sequence[int]) -> int:
+        """Return the largest width that needs no rendering, or the first one; see `Pictures`."""
+        if position_of(viewpoint) is None:
+            return self._pictures.finest(scan, viewpoint, widths)
+        return widths[0]
 
     def rgb(self, scan: str, viewpoint: str, width: int) -> np.ndarray:
         """Return the colours around a viewpoint; see `PanoramaSource`."""

@@ -149,16 +149,22 @@ class Routes:
         scan = self._known_scan(_text(query, "scan"))
         viewpoint = _text(query, "viewpoint")
         width = query.get("width", str(WIDTHS[0]))
-        if width not in map(str, WIDTHS):
-            raise RequestError(400, f"width {width!r} is not one of {', '.join(map(str, WIDTHS))}")
+        most = query.get("most", width)
+        for value in (width, most):
+            if value not in map(str, WIDTHS):
+                known = ", ".join(map(str, WIDTHS))
+                raise RequestError(400, f"width {value!r} is not one of {known}")
         # Viewpoints become file names, so only those of the graph and positions are accepted.
         if viewpoint not in self.library.graph(scan) and position_of(viewpoint) is None:
             raise RequestError(404, f"scan {scan!r} has no viewpoint {viewpoint!r}")
         try:
-            picture = self.pictures.jpeg(scan, viewpoint, int(width))
+            wanted = [one for one in WIDTHS if int(width) <= one <= int(most)] or [int(width)]
+            finest = self.pictures.finest(scan, viewpoint, wanted)
+            picture = self.pictures.jpeg(scan, viewpoint, finest)
         except NoPictureError as error:
             raise RequestError(404, str(error)) from error
-        return Answer(picture, "image/jpeg", keep=3600)
+        # A finer picture may be on disk at the next request.
+        return Answer(picture, "image/jpeg", keep=3600 if finest == wanted[-1] else 0)
 
     def _start_walk(self, body: Json) -> Answer:
         key = _text(body, "episode")

@@ -10,6 +10,7 @@ import { ManualWalk } from "viewer/manual_walk.js";
 import { setPictureWidths } from "viewer/pictures.js";
 import { Player } from "viewer/player.js";
 import { isFree } from "viewer/positions.js";
+import { Presentation, fitPhones } from "viewer/presentation.js";
 import { latest, showNotice } from "viewer/requests.js";
 import { Stage } from "viewer/stage.js";
 import { themeButton } from "viewer/theme.js";
@@ -30,6 +31,7 @@ const stage = new Stage(!note);
 const player = new Player((step) => showStep(step));
 const buttons = { stop, next: walkNextEpisode, leave };
 const manualWalk = new ManualWalk(showManualWalk, buttons, site.continuous);
+const presentation = new Presentation(() => showStep(shown.step));
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => openEpisode(key));
 setPictureWidths(site.widths);
 
@@ -248,14 +250,15 @@ function chooseByNumber(number) {
 }
 
 const shortcuts = {
-  Escape: closeList,
+  Escape: () => (presentation.active ? presentation.toggle() : closeList()),
   "[": () => player.go(-1),
   "]": () => player.go(1),
   p: () => player.toggle(),
   "<": () => player.changeSpeed(-1),
   ">": () => player.changeSpeed(1),
   l: () => player.toggleLoop(),
-  e: () => (get("open-list").hidden ? false : openList()),
+  e: () => (get("open-list").hidden || presentation.active ? false : openList()),
+  f: () => (shown.traces.length ? presentation.toggle() : false),
   a: () => get("overlay").hidden || get("view-attention").click(),
   d: () => get("theme").click(),
   n: () => (manualWalk.active && manualWalk.over ? walkNextEpisode() : false),
@@ -280,6 +283,8 @@ function addListeners() {
     get(id).addEventListener("change", () => showStep(shown.step));
   }
   get("help").addEventListener("click", shortcuts["?"]);
+  get("present").addEventListener("click", shortcuts.f);
+  fitPhones();
   get("walk").addEventListener("click", firstClick(takeOver));
   get("browse").addEventListener("click", openList);
   addShortcuts(shortcuts);

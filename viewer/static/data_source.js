@@ -29,8 +29,9 @@ class ServerSource {
   act = (body) => post("/api/act", body);
   follow = (body) => post("/api/follow", body);
 
-  async picture(scan, viewpoint, width) {
-    const answer = await this.#get("/api/picture", { scan, viewpoint, width });
+  // Returns a picture of `width` columns, or the finest one up to `most` that needs no rendering.
+  async picture(scan, viewpoint, width, most = width) {
+    const answer = await this.#get("/api/picture", { scan, viewpoint, width, most });
     return createImageBitmap(await answer.blob());
   }
 }

@@ -89,6 +89,9 @@ export function marker(step, number, choose) {
       },
     },
     svg("title", {}, label),
+    // Shown at the focus: two rings, of which one contrasts with any picture.
+    svg("circle", { class: "ring outer", r: RADIUS + 7 }),
+    svg("circle", { class: "ring inner", r: RADIUS + 4 }),
     svg("circle", { class: known ? "disc" : "disc plain", r: RADIUS }),
     known
       ? svg("circle", {

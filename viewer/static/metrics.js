@@ -12,7 +12,6 @@ const NAMES = {
   sDTW: ["success weighted by normalized dynamic time warping", fraction],
   CLS: ["coverage weighted by length score: coverage of the reference path", fraction],
 };
-const WORDS = { NE: "error", TL: "length", SR: "success", OSR: "oracle" };
 
 function yesOrNo(value) {
   return value ? "yes" : "no";
@@ -61,8 +60,7 @@ function headings(walks) {
 }
 
 function title(name) {
-  const word = WORDS[name] ? ` ${WORDS[name]}` : "";
-  return html("abbr", { title: NAMES[name][0] }, `${name}${word}`);
+  return html("abbr", { title: NAMES[name][0] }, name);
 }
 
 function value(name, values) {

@@ -35,30 +35,42 @@ export function picture(scan, viewpoint, width) {
   return entry.bitmap;
 }
 
-function request(key, scan, viewpoint, width) {
-  const bitmap = source.picture(scan, viewpoint, width);
+function request(key, scan, viewpoint, width, most) {
+  const bitmap = source.picture(scan, viewpoint, width, most);
   const entry = { bitmap, bytes: 2 * width * width, loaded: false };
   bitmap.then(
-    () => (entry.loaded = true),
+    (loaded) => {
+      entry.loaded = true;
+      if (!most) return;
+      // From now on the picture has the key of its width.
+      cache.delete(key);
+      entry.bytes = 2 * loaded.width ** 2;
+      cache.set(cacheKey(scan, viewpoint, loaded.width), entry);
+    },
     () => cache.delete(key), // so that the next request tries again
   );
   return entry;
 }
 
-// Returns the largest of the given widths that has been loaded, or the first width. Finer pictures
-// that are still being rendered would take seconds.
-export function initialWidth(scan, viewpoint, options) {
+// Returns the finest picture, among the widths in ascending order, that needs no rendering; if all do,
+// the coarsest, because finer ones take seconds.
+export function firstPicture(scan, viewpoint, options) {
   const loaded = (width) => cache.get(cacheKey(scan, viewpoint, width))?.loaded;
-  return options.findLast(loaded) ?? options[0];
+  const width = options.findLast(loaded);
+  if (width) return picture(scan, viewpoint, width);
+  const key = cacheKey(scan, viewpoint, "first");
+  const entry = cache.get(key) ?? request(key, scan, viewpoint, options[0], options.at(-1));
+  if (!entry.loaded) cache.set(key, entry);
+  return entry.bitmap;
 }
 
 // Loads pictures that are likely to be shown next. A later call replaces the queue and
 // resolves at once.
-export async function prefetch(scan, viewpoints) {
-  queue = viewpoints.map((viewpoint) => [scan, viewpoint, widths[0]]);
+export async function prefetch(scan, viewpoints, columns) {
+  queue = viewpoints.map((viewpoint) => [scan, viewpoint, widthsFor(columns)]);
   if (prefetching) return;
   prefetching = true;
-  while (queue.length) await picture(...queue.shift()).catch(() => {});
+  while (queue.length) await firstPicture(...queue.shift()).catch(() => {});
   prefetching = false;
 }
 

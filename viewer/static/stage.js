@@ -135,7 +135,8 @@ export class Stage {
     const { trace, step } = this.#walks[0];
     const next = trace.steps.slice(step + 1, step + 4);
     const likely = trace.ending === "under way" ? trace.steps[step].candidates : next;
-    return prefetch(trace.scan, likely.map(({ viewpoint }) => viewpoint));
+    const viewpoints = likely.map(({ viewpoint }) => viewpoint);
+    return prefetch(trace.scan, viewpoints, this.#views[0].columns);
   }
 
   #drawInstructions() {

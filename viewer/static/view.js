@@ -8,7 +8,7 @@ import { Markers } from "viewer/markers.js";
 import { animate, motion, pause, turnBetween } from "viewer/motion.js";
 import { Panorama } from "viewer/panorama.js";
 import { headingAt, moveBetween } from "viewer/moves.js";
-import { initialWidth, picture, widthsFor } from "viewer/pictures.js";
+import { firstPicture, picture, widthsFor } from "viewer/pictures.js";
 import { isFree, placeName } from "viewer/positions.js";
 import { html, svg } from "viewer/elements.js";
 
@@ -68,6 +68,11 @@ export class View {
       heading: this.#panorama.camera.heading,
       across: this.#panorama.horizontalField,
     };
+  }
+
+  // Picture columns that the view resolves.
+  get columns() {
+    return this.#panorama.columns;
   }
 
   face(heading) {
@@ -166,17 +171,16 @@ export class View {
 
   // Returns the first picture of a viewpoint to show, or null if there is none.
   async #load(scan, viewpoint, signal) {
-    const width = initialWidth(scan, viewpoint, widthsFor(this.#panorama.columns));
     const slow = setTimeout(() => {
       if (signal.aborted) return;
       this.#status.textContent =
         "Rendering the panorama … (a house is built on its first visit, which takes several seconds)";
     }, SLOW);
     try {
-      const bitmap = await picture(scan, viewpoint, width);
+      const bitmap = await firstPicture(scan, viewpoint, widthsFor(this.columns));
       if (signal.aborted) return null;
       this.#status.textContent = "";
-      this.#setWidth(width);
+      this.#setWidth(bitmap.width);
       return bitmap;
     } catch (error) {
       if (!signal.aborted) this.#status.textContent = `No picture: ${error.message}`;

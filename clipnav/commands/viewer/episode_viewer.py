@@ -473,7 +473,7 @@ def write(config: VisualiseConfig, content: Content) -> None:
         from clipnav.viewer.films import FilmSettings, film_walks, parse_size
 
         size = parse_size(config.size) if config.size else None
-        settings = FilmSettings(size, progress=True)
+        settings = FilmSettings(size, config.seconds, progress=True)
         film_walks(config.video, walks, library, pictures, settings)
         print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:

@@ -43,7 +43,8 @@ class VisualiseConfig:
     data_dir: Path | None = None
     """Data folder of world matterport."""
     features: Path | None = None
-    """Feature store of the runs, if it has moved."""
+    """Feature store to use instead of the one that the runs were trained with, such as after it
+    was moved."""
     scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
     baselines: bool = True
@@ -72,10 +73,12 @@ class VisualiseConfig:
     export: Path | None = None
     """HTML file to write instead of serving the page; it needs no server."""
     video: Path | None = None
-    """Film to write, .gif or .mp4 (.mp4 needs the extra "video")."""
+    """Film to write: .webp, .apng, .gif, or .mp4 (needs the extra "video")."""
     size: str | None = None
-    """Width and height of the film in pixels; by default 1280x720 for .mp4 and 960x540 for .gif.
-    1080x1080 and 720x1280 have layouts for phones."""
+    """Width and height of the film in pixels; by default 1280x720 for .mp4 and 960x540 for
+    others. 1080x1080 and 720x1280 have layouts for phones."""
+    seconds: float | None = None
+    """Length of the film in seconds; by default long enough to read it."""
     rerun: Path | None = None
     """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
 
@@ -99,9 +102,15 @@ class VisualiseConfig:
             raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
         if self.size and not self.video:
             raise UserError("--size applies to films: add --video FILE")
+        if self.seconds is not None and not (self.video and self.seconds > 0):
+            raise UserError("--seconds: must be positive, and applies to films: add --video FILE")
         if self.environment == "continuous":
             self._check_continuous()
-        files = {"export": (".html",), "video": (".gif", ".mp4"), "rerun": (".rrd",)}
+        files = {
+            "export": (".html",),
+            "video": (".webp", ".apng", ".gif", ".mp4"),
+            "rerun": (".rrd",),
+        }
         check_outputs(self, files)
 
     def _check_continuous(self) -> None:

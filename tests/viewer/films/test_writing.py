@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipnav.viewer.films.writing import Gif, Mp4, check_kind
+from clipnav.viewer.films.writing import Animation, Gif, Mp4, check_kind
 
 RNG = np.random.default_rng(0)
 
@@ -17,7 +17,7 @@ def test_gifs_hold_what_was_added_for_as_long(tmp_path):
     shades = [(250, 5), (130, 1), (30, 3)]
     frames = [picture(shade) for shade, _ in shades]
     path = tmp_path / "film.gif"
-    writer = Gif(path, frames, 8.0)
+    writer = Gif(path, 8.0)
     for frame, (_, count) in zip(frames, shades, strict=True):
         for _ in range(count):
             writer.add(frame)
@@ -35,13 +35,31 @@ def test_gifs_hold_what_was_added_for_as_long(tmp_path):
     assert durations == [620, 130, 370]
 
 
+@pytest.mark.parametrize(("kind", "error"), [(".apng", 0), (".webp", 12)])
+def test_animations_have_true_colours_and_durations(tmp_path, kind, error):
+    ramp = np.arange(480, dtype=np.uint8)[None, :, None] // 2 + np.zeros((360, 1, 3), np.uint8)
+    frames = [ramp, np.ascontiguousarray(ramp[:, ::-1])]
+    writer = Animation(tmp_path / f"film{kind}", kind, 8.0)
+    for frame in (frames[0], frames[0], frames[0], frames[1]):
+        writer.add(frame)
+    writer.close()
+    with Image.open(tmp_path / f"film{kind}") as film:
+        assert film.n_frames == 2
+        assert film.info["loop"] == 0
+        for number, (frame, duration) in enumerate(zip(frames, (375, 125), strict=True)):
+            film.seek(number)
+            film.load()
+            assert film.info["duration"] == duration
+            assert abs(np.asarray(film.convert("RGB")).astype(int) - frame).max() <= error
+
+
 def test_only_what_has_changed_is_written(tmp_path):
     noise = RNG.integers(0, 255, (360, 480, 3), np.uint8)
     changed = noise.copy()
     changed[:20, :20] = 0
     sizes = []
     for frames in ([noise], [noise, changed]):
-        writer = Gif(tmp_path / "film.gif", [noise], 8.0)
+        writer = Gif(tmp_path / "film.gif", 8.0)
         for frame in frames:
             writer.add(frame)
             writer.add(frame)
@@ -59,7 +77,7 @@ def test_noise_below_the_error_bound_costs_nothing(tmp_path):
     sizes = []
     for frames in (noisy[:1], noisy):
         path = tmp_path / "film.gif"
-        writer = Gif(path, [picture(250)], 8.0)
+        writer = Gif(path, 8.0)
         for frame in frames:
             writer.add(frame)
         writer.close()
