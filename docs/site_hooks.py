@@ -2,10 +2,12 @@
 
 import contextlib
 import html
+import inspect
 import io
 import os
 import re
 from collections.abc import Sequence
+from pkgutil import resolve_name
 from unittest import mock
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -49,6 +51,16 @@ def command_groups() -> list[tuple[str, Sequence[str], str]]:
 def page_of(name: str) -> str:
     """Return the source path of the page of a command."""
     return f"reference/commands/{name}.md"
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Replace `<!-- docstring: NAME -->` by the docstring of a class, whose headings it keeps."""
+
+    def described(match: re.Match[str]) -> str:
+        text = inspect.getdoc(resolve_name(match[1])) or ""
+        return text[text.index("## ") :]
+
+    return re.sub(r"<!-- docstring: ([\w.]+) -->", described, markdown)
 
 
 def on_page_content(content: str, **_: object) -> str:

@@ -60,15 +60,29 @@ def test_files_and_links_of_a_page_exist(page):
 def test_the_contents_list_every_guide_and_tutorial(contents):
     links = re.findall(r"\]\(([^)#]+)", contents.read_text("utf-8"))
     linked = {(contents.parent / link).resolve() for link in links if "://" not in link}
-    pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("own_*.md")}
+    pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*_*.md")}
     assert pages - linked - {ROOT / "docs" / "index.md"} == set()
 
 
-def test_the_readme_lists_every_extra():
+def test_the_installation_lists_every_extra():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`.*?`) \|", (ROOT / "docs" / "installation.md").read_text("utf-8"), re.M
+    )
     listed = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
     assert set(project["optional-dependencies"]) - {"dev"} - listed == set()
+
+
+def test_the_readme_is_short_and_its_figures_are_those_of_the_results():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 120
+    results = "".join(page.read_text("utf-8") for page in PAGES if page.name != "README.md")
+    rows = re.findall(r"^\| .*? \|.*?\| ([\d.]+) / ([\d.]+) \|", text, re.MULTILINE)
+    assert len(rows) == 6
+    for success, weighted in rows:
+        # SR and SPL are neighbours in a row of a table.
+        pattern = rf"\| {success}( ± [\d.]+)? \| {weighted}( ± [\d.]+)? \|"
+        assert re.search(pattern, results), (success, weighted)
 
 
 def test_every_command_is_on_a_page():

@@ -36,6 +36,18 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (self.key or self.name).partition("#")[0]
 
 
+class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Chart of a table.
+
+    Attributes:
+        title: Title, which names data set and split.
+        columns: Names of the columns to draw.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+
+
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An experiment that makes one table.
 
@@ -49,6 +61,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rows: Rows of the table, as `clipnav.experiments.records.read_rows` reads them.
         budget: Time and hardware that the steps need, without those of other experiments.
         seeds: Random seeds.
+        chart: Chart below the table, docs/results/EXPERIMENT.svg.
     """
 
     page: str
@@ -57,6 +70,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[tuple[str, ...], ...]
     budget: str
     seeds: tuple[int, ...] = (0,)
+    chart: Chart | None = None
 
     def column_list(self) -> list[Column]:
         """Return all columns as `Column`."""

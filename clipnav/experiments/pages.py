@@ -15,12 +15,13 @@ from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 
 _BLOCK = re.compile(r"^<!-- table: (\S+) -->$\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+README = "README.md"
 _DECIMALS = {"m": ".2f", "%": ".1f"}
 
 
 def pages_of(docs: Path) -> list[Path]:
     """Return the pages that can contain tables: README.md beside the folder, and its pages."""
-    readme = docs.parent / "README.md"
+    readme = docs.parent / README
     return [*([readme] if readme.is_file() else []), *sorted(docs.glob("*.md"))]
 
 
@@ -74,6 +75,10 @@ def render(
                     f"{command} has not rerun it"
                 )
             body = f"{render_table(record, experiment)}\n\n*{facts}. {origin}.*"
+            if experiment.chart:
+                folder_name = "docs/results" if Path(source).name == README else "results"
+                picture = f"{folder_name}/{name}.svg"
+                body = f"{body}\n\n![{experiment.chart.title}]({picture})"
         return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
 
     return _BLOCK.sub(block, text)

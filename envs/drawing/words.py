@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clipnav.envs.drawing.canvas import ATTENTION, INK, Canvas, Point, text_width
+from clipnav.envs.drawing.fonts import MissingFontError
 
 _SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # font sizes; the first at which all words fit
 _SMALLEST = 12  # pixels
@@ -140,3 +141,12 @@ def path_progress(walked: np.ndarray, path: np.ndarray) -> np.ndarray:
         reached += int(far.argmin())
         shares.append(along[reached] / ends[-1])
     return np.array(shares)
+
+
+def drawable(word: str) -> str:
+    """Return a word in which "?" replaces characters that no font on this machine has."""
+    try:
+        text_width(word, _SMALLEST)
+    except MissingFontError:
+        return word.encode("ascii", "replace").decode()
+    return word

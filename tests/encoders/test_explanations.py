@@ -155,8 +155,13 @@ def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Pa
     printed = run_command("explain-image", tmp_path / "room.png", "a coat", *output, *size)
     assert "grid of 4 x 8" in printed
     pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
-    assert pixels.shape == (240, 2 * 320, 3)
+    legend = pixels[240:]
+    assert pixels.shape[1:] == (2 * 320, 3)
+    assert 20 < len(legend) < 60
+    pixels = pixels[:240]
     np.testing.assert_array_equal(pixels[:, :320], np.asarray(room))
     changed = np.abs(pixels[:, 320:] - pixels[:, :320]).sum(-1)
+    # The scale ends in the colour of the most support.
+    assert (legend[..., 0] - legend[..., 2]).max() > 80
     assert changed.max() > 100  # hot somewhere
     assert (changed < 10).mean() > 0.1  # and cold elsewhere

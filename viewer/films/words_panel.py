@@ -13,8 +13,13 @@ from clipnav.envs.drawing.canvas import (
     shortened,
     text_width,
 )
-from clipnav.envs.drawing.fonts import MissingFontError
-from clipnav.envs.drawing.words import TextBox, path_progress, progress_shades, set_words
+from clipnav.envs.drawing.words import (
+    TextBox,
+    drawable,
+    path_progress,
+    progress_shades,
+    set_words,
+)
 from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
 from clipnav.viewer.trace.format import ModelDecision
 
@@ -156,12 +161,3 @@ def thought(model: ModelDecision | None) -> str:
     if model is None:
         return ""
     return model.thought or (model.answers[-1].text if model.answers else "")
-
-
-def drawable(word: str) -> str:
-    """Return a word in which "?" replaces characters that no font on this machine has."""
-    try:
-        text_width(word, _THOUGHT_SMALLEST)
-    except MissingFontError:
-        return word.encode("ascii", "replace").decode()
-    return word

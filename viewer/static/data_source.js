@@ -30,8 +30,9 @@ class ServerSource {
   follow = (body) => post("/api/follow", body);
 
   // Returns a picture of `width` columns, or the finest one up to `most` that needs no rendering.
-  async picture(scan, viewpoint, width, most = width) {
-    const answer = await this.#get("/api/picture", { scan, viewpoint, width, most });
+  async picture(scan, viewpoint, width, most) {
+    const finest = most > width ? { most } : {};
+    const answer = await this.#get("/api/picture", { scan, viewpoint, ...finest, width });
     return createImageBitmap(await answer.blob());
   }
 }

@@ -18,6 +18,7 @@ from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_effects
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from clipnav.encoders.explanations import Explanation
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExplainArguments:
-    """Write the image, and beside it a copy in which supporting regions are red."""
+    """Write the image, and beside it a copy in which supporting regions are red, with a legend."""
 
     image: tyro.conf.Positional[Path]
     """Image file."""
@@ -82,14 +83,62 @@ def run(arguments: ExplainArguments) -> None:
         answer = (arguments.run, arguments.image, arguments.question, arguments.text)
         fit, (found, value, explanation) = "", explain_answer(*answer)
         score = f"{found} {value:.1%}"
-    # With these fits the heat map covers the whole image, so the original is shown.
-    shown = np.asarray(image) if fit in ("stretch", "native") else explanation.image
+    # With these fits the heat map covers the whole photo, or its middle, which is shown in its own
+    # resolution.
+    shown = np.asarray(explanation.image)
+    if fit in ("stretch", "native"):
+        shown = np.asarray(image)
+    elif fit == "center_crop":
+        shown = middle(np.asarray(image), shown.shape[1] / shown.shape[0])
     pair = np.concatenate([shown, overlay(shown, explanation.heat)], axis=1)
+    picture = Image.fromarray(np.concatenate([pair, legend(pair.shape[1], arguments.text, score)]))
     with atomic_write(arguments.output) as temporary:
-        Image.fromarray(pair).save(temporary)
+        picture.save(temporary, "PNG")
     rows, columns = explanation.heat.shape
     support = "" if explanation.heat.any() else "; no region supports the text"
     print(f"{arguments.output}: {score}, grid of {rows} x {columns}{support}")
+
+
+def middle(photo: "np.ndarray", aspect: float) -> "np.ndarray":
+    """Return the largest central part (H, W, 3) of a photo with an aspect ratio W / H."""
+    height, width = photo.shape[:2]
+    rows, columns = min(height, round(width / aspect)), min(width, round(height * aspect))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return photo[top : top + rows, left : left + columns]
+
+
+def legend(width: int, text: str, score: str) -> "np.ndarray":
+    """Return a strip (H, width, 3) uint8 with the text, its score and the colours' meaning."""
+    import numpy as np
+    from PIL import Image
+
+    from clipnav.encoders.explanations import overlay
+    from clipnav.envs.drawing.canvas import CARD, INK, MUTED, Canvas, shortened, text_width
+    from clipnav.envs.drawing.words import drawable
+
+    letters = min(16.0, max(9.0, width / 60))
+    height = round(2.4 * letters)
+    canvas = Canvas((width, height), CARD)
+    gap, middle = 0.8 * letters, height / 2
+    scale = round(7 * letters)
+    none, most = "no support", "most"
+    right = 2 * gap + scale + text_width(none + most, 0.8 * letters) + 2 * gap
+    shown = right < width / 2
+    room = width - 3 * gap - text_width(score, letters) - (right if shown else 0)
+    words = shortened(" ".join(map(drawable, text.split())), letters, room, bold=True)
+    canvas.text((gap, middle), words, letters, INK, "lm", bold=True)
+    left = 2 * gap + text_width(words, letters, bold=True)
+    canvas.text((left, middle), score, letters, MUTED, "lm")
+    if not shown:
+        return np.asarray(canvas.finished())
+    canvas.text((width - right, middle), none, 0.8 * letters, MUTED, "lm")
+    canvas.text((width - gap, middle), most, 0.8 * letters, MUTED, "rm")
+    strip = canvas.finished()
+    grey = np.full((round(letters), scale, 3), 200, np.uint8)
+    ramp = overlay(grey, np.linspace(0, 1, scale, dtype=np.float32)[None])
+    start = round(width - right + gap / 2 + text_width(none, 0.8 * letters))
+    strip.paste(Image.fromarray(ramp), (start, (height - len(ramp)) // 2))
+    return np.asarray(strip)
 
 
 def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:

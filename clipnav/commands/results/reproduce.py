@@ -52,6 +52,7 @@ class ReproduceArguments:
 
 def run(arguments: ReproduceArguments) -> None:
     """Run the command."""
+    from clipnav.experiments.charts import write_charts
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import render_pages
 
@@ -62,13 +63,14 @@ def run(arguments: ReproduceArguments) -> None:
     if arguments.list:
         print(_listing(experiments))
     elif arguments.render:
-        for page in render_pages(DOCS, experiments):
-            print(f"{page}: rendered")
+        for path in (*render_pages(DOCS, experiments), *write_charts(DOCS, experiments)):
+            print(f"{path}: rendered")
     else:
         _measure(arguments, experiments)
 
 
 def _measure(arguments: ReproduceArguments, experiments: "Mapping[str, Experiment]") -> None:
+    from clipnav.experiments.charts import write_charts
     from clipnav.experiments.pages import pages_of, render_pages
     from clipnav.experiments.records import write_record
     from clipnav.experiments.running import record_of, run_experiments
@@ -77,8 +79,9 @@ def _measure(arguments: ReproduceArguments, experiments: "Mapping[str, Experimen
     for name in run_experiments(arguments.names, experiments, arguments.workers):
         try:
             print(write_record(DOCS / "results", record_of(name, experiments)))
-            for page in render_pages(DOCS, experiments, (name,)):
-                print(f"{page}: rendered")
+            pages = render_pages(DOCS, experiments, (name,))
+            for path in (*pages, *write_charts(DOCS, experiments, (name,))):
+                print(f"{path}: rendered")
         except (OSError, UserError) as error:  # reported after the other experiments
             failures.append(str(error))
     if failures:

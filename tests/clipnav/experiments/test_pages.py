@@ -41,6 +41,48 @@ def test_every_page_equals_its_rendering():
         assert render(text, DOCS / "results", EXPERIMENTS, str(page)) == text
 
 
+def test_every_chart_equals_its_drawing(tmp_path):
+    drawn = {name for name, experiment in EXPERIMENTS.items() if experiment.chart}
+    assert drawn == {path.stem for path in (DOCS / "results").glob("*.svg")}
+    assert len(drawn) > 5
+    for name in drawn:
+        record = read_record(DOCS / "results", name)
+        text = (DOCS / "results" / f"{name}.svg").read_text("utf-8")
+        assert text == draw_chart(record, EXPERIMENTS[name])
+
+
+def test_a_chart_shows_values_and_intervals_at_their_places():
+    experiment = Experiment(
+        page="page.md",
+        columns=("split", "agent", "SR", "SPL less that of a"),
+        steps=(),
+        rows=(),
+        budget="",
+        chart=Chart("R2R, val_unseen", ("SR", "SPL less that of a")),
+    )
+    rows = (("seen", "a", (40.0, 10.0), None), ("seen", "b <c>", 80.0, (-2.0, -4.0, 1.0)))
+    record = msgspec.structs.replace(RECORD, columns=experiment.columns, rows=rows)
+    drawing = ElementTree.fromstring(draw_chart(record, experiment))
+    space = "{http://www.w3.org/2000/svg}"
+    texts = [text.text for text in drawing.iter(f"{space}text")]
+    assert {"R2R, val_unseen", "seen", "a", "b <c>", "40.0 ± 10.0"} <= set(texts)
+
+    def places(kind, tag, name):
+        marks = [one for one in drawing.iter(f"{space}{tag}") if one.get("class") == kind]
+        return [float(one.get(name)) for one in marks]
+
+    first, second = places("mean", "circle", "cx")
+    (start,), (end,) = places("bar", "line", "x1"), places("bar", "line", "x2")
+    # 10 per cent are a quarter of the distance from 40 to 80.
+    assert first - start == pytest.approx((second - first) / 4, abs=0.2)
+    assert end - first == pytest.approx(first - start, abs=0.2)
+    (zero,) = places("zero", "line", "x1")
+    (difference,) = places("difference", "circle", "cx")
+    (low,), (high,) = places("apart", "line", "x1"), places("apart", "line", "x2")
+    assert (zero - difference) / (zero - low) == pytest.approx(0.5, abs=0.01)
+    assert (high - zero) / (zero - low) == pytest.approx(0.25, abs=0.01)
+
+
 @pytest.mark.parametrize("name", ["results.md", "benchmarks.md"])
 def test_a_page_contains_its_experiments_and_no_other_table(name):
     text = (DOCS / name).read_text("utf-8")

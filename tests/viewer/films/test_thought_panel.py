@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from clipnav.envs.drawing import fonts
+from clipnav.envs.drawing.words import drawable
 from clipnav.viewer.films.timeline import phases
-from clipnav.viewer.films.words_panel import drawable
 from clipnav.viewer.trace.format import ModelAnswer, ModelDecision
 
 

@@ -130,6 +130,37 @@ def test_long_words_and_the_list_fit_a_phone(page, traces, serve_traces):
         assert page.locator("#sort").bounding_box()["width"] > 150
 
 
+def test_phones_show_view_and_instruction_without_scrolling(page, url, opened):
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, url)
+    (bar,), (view,) = boxes(page, ".bar"), boxes(page, ".view")
+    (card,), (player,) = boxes(page, "#instruction-card"), boxes(page, ".player")
+    assert bar["height"] <= 110
+    assert view["y"] + view["height"] <= card["y"] + 1
+    assert card["y"] + card["height"] <= min(844, player["y"] + 1)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator(".side > .part > :first-child").first.get_attribute("id") == (
+        "instruction-card"
+    )
+
+
+def test_a_presentation_shows_view_instruction_and_map_alone(page, url, opened):
+    opened(page, url)
+    for key in ("f", "Escape"):
+        page.keyboard.press("f")
+        page.locator(".presenting #presented .instruction").wait_for()
+        (view,) = boxes(page, ".view")
+        assert view["width"] == 1280
+        assert page.locator("#presented svg.map").is_visible()
+        assert not any(page.locator(part).is_visible() for part in (".bar", ".side", ".charts"))
+        words = page.locator("#presented .word").first.bounding_box()
+        assert view["y"] < words["y"] < view["y"] + view["height"]
+        page.keyboard.press(key)
+        page.locator(".side #instructions .instruction").wait_for()
+        assert page.locator(".side #map svg.map").is_visible()
+        assert page.locator("#presented").inner_html() == ""
+
+
 def focused(page):
     return page.evaluate("document.activeElement.getAttribute('aria-label')")
 
@@ -174,7 +205,7 @@ def test_the_keyboard_reaches_all_controls(page, url, traces, opened):
     page.keyboard.press("?")
     assert page.locator("#help-dialog").is_visible()
     listed = set(page.locator("#help-dialog kbd").all_inner_texts())
-    assert set("[]p<>lade?sn") | {"1", "9", "Esc", "0", "+"} <= listed
+    assert set("[]p<>ladef?sn") | {"1", "9", "Esc", "0", "+"} <= listed
     page.keyboard.press("Escape")
     page.locator("#help-dialog").wait_for(state="hidden")
     assert page.locator("#list").is_visible()
@@ -274,6 +305,12 @@ def test_focus_and_attention_can_be_seen(page, url, opened):
         for what in ("fill", "stroke")
     )
     assert contrast(disc, ring) >= 3
+    rings = [
+        numbers(page.evaluate(style, [f".marker.chosen:focus-visible .{name}", "stroke"]))
+        for name in ("outer", "inner")
+    ]
+    # One of the two rings contrasts with any picture.
+    assert contrast(*rings) >= 9
     # Forced colours show attention by lines below the words.
     page.emulate_media(forced_colors="active")
     opened(page, url, step=1)

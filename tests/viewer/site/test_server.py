@@ -1,4 +1,5 @@
 import http.client
+import io
 import json
 import logging
 import threading
@@ -6,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
+from PIL import Image
 
 from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
 from clipnav.envs.worlds import world_files
@@ -204,6 +206,19 @@ def test_hands_out_traces_scenes_and_pictures(server, traces):
     assert status == 200
     assert picture[:2] == b"\xff\xd8"
     assert answer.getheader("Content-Type") == "image/jpeg"
+
+
+def test_the_finest_picture_on_disk_is_sent_at_once(server):
+    path = "/api/picture?scan=attic&viewpoint=a0&width=1024&most="
+    widths = []
+    for most in (4096, 2048, 4096, 1024):
+        status, picture, answer = ask(server, "GET", f"{path}{most}")
+        assert status == 200
+        with Image.open(io.BytesIO(picture)) as image:
+            widths.append((image.width, answer.getheader("Cache-Control")))
+        ask(server, "GET", "/api/picture?scan=attic&viewpoint=a0&width=2048")
+    assert [width for width, _ in widths] == [1024, 2048, 2048, 1024]
+    assert ["max-age" in kept for _, kept in widths] == [False, True, False, True]
 
 
 def test_worlds_without_pictures_say_why(server, site):

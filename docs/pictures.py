@@ -1,0 +1,342 @@
+"""Make the pictures of the documentation.
+
+$ python docs/pictures.py                     # all, with the expert's walks
+$ python docs/pictures.py --run runs/demo     # with the walks of a trained agent
+$ python docs/pictures.py --names walk phone
+
+Screenshots need Chromium and playwright. Without --run, the expert walks.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from clipnav.envs.pictures.view_pictures import ViewPose
+
+DOCS = Path(__file__).resolve().parent
+WORK = DOCS.parent / "runs" / "pictures"
+# Episodes of val_unseen; the first one that the agent solves is shown.
+EPISODES = ("27028_1", "27014_0", "27007_0", "26036_0", "27006_1", "26006_0")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
+
+PICTURES: dict[str, Callable[["Walks"], None]] = {}
+
+
+def picture(make: Callable[["Walks"], None]) -> Callable[["Walks"], None]:
+    """Register a function that makes the picture of its name."""
+    PICTURES[make.__name__] = make
+    return make
+
+
+def command(*words: object) -> None:
+    """Run a command of clipnav."""
+    subprocess.run([sys.executable, "-m", "clipnav", *map(str, words)], check=True, cwd=DOCS.parent)
+
+
+class Walks:
+    """Traces of the agent that the pictures show, and of a second one on the same episodes."""
+
+    def __init__(self, run: Path | None) -> None:
+        """Record the walks."""
+        import torch
+
+        import clipnav
+        from clipnav.agents.acting.baselines import ForwardAgent, TeacherAgent
+        from clipnav.envs.navigation.vln_env import make_vln_vector_env
+        from clipnav.viewer.trace import outcome, record
+
+        self.folder = WORK / (run.name if run else "expert")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if run:
+            env, agent = clipnav.load_run(run, "val_unseen")
+        else:
+            env = make_vln_vector_env(4, "Disabled", split="val_unseen", observe="indices")
+            agent = TeacherAgent()
+        self.agent = run.name if run else "expert"
+        with torch.inference_mode():
+            traces = record(env, agent, EPISODES, self.folder / "one", name=self.agent)
+            forward = ForwardAgent(env.nav_world)
+            record(env, forward, EPISODES, self.folder / "two", name="forward")
+        solved = [trace.instr_id for trace in traces if outcome(trace) == "success"]
+        self.episode = solved[0] if solved else EPISODES[0]
+        print(f"{self.agent}: episode {self.episode}")
+
+    @contextmanager
+    def page(self, second: bool = False) -> Iterator[str]:
+        """Serve the walks; yield the address."""
+        from clipnav.envs.episodes import load_episodes
+        from clipnav.envs.pictures.world_pictures import world_pictures
+        from clipnav.envs.worlds import world_files
+        from clipnav.viewer.site.library import Library
+        from clipnav.viewer.site.manual_walks import ManualWalks
+        from clipnav.viewer.site.routes import Routes
+        from clipnav.viewer.site.server import ViewerServer
+        from clipnav.viewer.trace import read_traces
+
+        files = world_files("houses")
+        library = Library(files, "r2r")
+        library.add_episodes(
+            [one for one in load_episodes("r2r", "val_unseen", files) if one.instr_id in EPISODES],
+            "val_unseen",
+        )
+        library.add(read_traces(self.folder / "one"))
+        library.add(read_traces(self.folder / "two"))
+        pictures = world_pictures(files)
+        trace = next(t for t in read_traces(self.folder / "one") if t.instr_id == self.episode)
+        for step in trace.steps:
+            pictures.jpeg(trace.scan, step.viewpoint, 4096)
+        site = Routes(library, pictures, ManualWalks(library, self.folder, None))
+        with ViewerServer(site) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            other = "&b=forward" if second else ""
+            yield f"{server.url}#episode=val_unseen/{self.episode}&a={self.agent}{other}"
+            server.shutdown()
+
+
+def shoot(url: str, path: Path, size: tuple[int, int], **options: Any) -> None:
+    """Write a screenshot of the viewer.
+
+    Args:
+        options: `step` to show, `keys` to press, `theme`, `scale` (device pixels), `touch`.
+    """
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=options.get("theme", "light"),
+            device_scale_factor=options.get("scale", 1),
+            reduced_motion="reduce",
+        )
+        page.set_default_timeout(180_000)
+        page.goto(f"{url}&step={options.get('step', 2)}")
+        page.wait_for_selector("[data-state=still] canvas[data-picture]")
+        for key in options.get("keys", ""):
+            page.keyboard.press(key)
+        page.wait_for_function(
+            "[...document.querySelectorAll('.view canvas')].every((c) => c.dataset.columns >= 2048)"
+        )
+        page.wait_for_timeout(1500)
+        shot = path.with_suffix(".shot.png")
+        page.screenshot(path=shot)
+        browser.close()
+    with Image.open(shot) as image:
+        save(np.asarray(image.convert("RGB")), path)
+    shot.unlink()
+
+
+def save(pixels: np.ndarray, path: Path) -> None:
+    """Write a picture as JPEG or WebP."""
+    from PIL import Image
+
+    Image.fromarray(pixels).save(path, quality=86)
+    print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+@picture
+def walk(walks: Walks) -> None:
+    """The film at the head of README and site."""
+    source = walks.folder / "one"
+    film = DOCS / "walk.webp"
+    words = "--episode", walks.episode, "--agent", walks.agent, "--size", "960x540"
+    command("visualise", source, *words, "--seconds", 7.5, "--video", film)
+    print(f"{film.name}: {film.stat().st_size / 1e6:.2f} MB")
+
+
+@picture
+def viewer_episode(walks: Walks) -> None:
+    """An episode in the viewer."""
+    with walks.page() as url:
+        shoot(url, DOCS / "viewer_episode.webp", (1600, 950))
+
+
+@picture
+def viewer_two_agents(walks: Walks) -> None:
+    """Two agents in the viewer, in the dark theme."""
+    with walks.page(second=True) as url:
+        shoot(url, DOCS / "viewer_two_agents.webp", (1600, 950), theme="dark")
+
+
+@picture
+def viewer_present(walks: Walks) -> None:
+    """The presentation."""
+    with walks.page() as url:
+        shoot(url, DOCS / "viewer_present.webp", (1600, 900), keys="f")
+
+
+@picture
+def viewer_phone(walks: Walks) -> None:
+    """The viewer on a phone."""
+    with walks.page() as url:
+        shoot(url, DOCS / "viewer_phone.webp", (390, 844), scale=2)
+
+
+@picture
+def viewer_wide(walks: Walks) -> None:
+    """The viewer on a wide screen; kept beside the other work, not in the documentation."""
+    with walks.page() as url:
+        shoot(url, WORK / "viewer_wide.webp", (2560, 1440))
+
+
+@picture
+def viewer_film(walks: Walks) -> None:
+    """A frame of a film of two agents."""
+    from PIL import Image
+
+    film = WORK / "two.apng"
+    words = "--episode", walks.episode, "--agent", walks.agent, "forward", "--size", "1280x720"
+    sources = walks.folder / "one", walks.folder / "two"
+    command("visualise", *sources, *words, "--seconds", 4, "--video", film)
+    with Image.open(film) as frames:
+        frames.seek(frames.n_frames // 2)
+        save(np.asarray(frames.convert("RGB")), DOCS / "viewer_film.webp")
+
+
+def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
+    """Write the frames of an environment in which the teacher acts."""
+    import gymnasium as gym
+    from PIL import Image
+
+    import clipnav  # noqa: F401  (registers the ids)
+
+    options = arguments.pop("options", None)
+    env = gym.make(env_id, split="val_unseen", render_mode="rgb_array", **arguments)
+    _, info = env.reset(seed=0, options=options)
+    frames, ended = [env.render()], False
+    while not ended:
+        _, _, terminated, truncated, info = env.step(info["teacher_action"])
+        ended = terminated or truncated
+        if ended or info.get("steps", 0) % every == 0:
+            frames.append(env.render())
+    first, *others = [Image.fromarray(frame).resize((960, 540)) for frame in frames]
+    beat = 900 if every == 1 else 350
+    durations = [1.5 * beat, *[beat] * (len(others) - 1), 2500]
+    first.save(
+        path, save_all=True, append_images=others, duration=[int(one) for one in durations],
+        loop=0, quality=78, method=4,
+    )  # fmt: skip
+    print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+@picture
+def environment_r2r(walks: Walks) -> None:
+    """Frames of R2R-CLIP-v0."""
+    options = {"episode_id": walks.episode}
+    path = DOCS / "environments" / "r2r.webp"
+    animate("R2R-CLIP-v0", path, 1, observe="indices", options=options)
+
+
+@picture
+def environment_rxr(walks: Walks) -> None:
+    """Frames of RxR-CLIP-v0."""
+    path = DOCS / "environments" / "rxr.webp"
+    animate("RxR-CLIP-v0", path, 1, observe="indices", language="hi", shuffle=False)
+
+
+@picture
+def environment_r2r_ce(walks: Walks) -> None:
+    """Frames of R2R-CE-CLIP-v0."""
+    options = {"episode_id": walks.episode}
+    animate("R2R-CE-CLIP-v0", DOCS / "environments" / "r2r_ce.webp", 3, observe=(), options=options)
+
+
+@picture
+def continuous_episode(walks: Walks) -> None:
+    """An episode of R2R-CE."""
+    command("draw-continuous-episode", "--output", DOCS / "continuous_episode.jpg")
+
+
+@picture
+def environment_r4r(walks: Walks) -> None:
+    """Frames of R4R-CLIP-v0."""
+    path = DOCS / "environments" / "r4r.webp"
+    animate("R4R-CLIP-v0", path, 1, observe="indices", shuffle=False, teacher="reference")
+
+
+@picture
+def environment_rxr_ce(walks: Walks) -> None:
+    """Frames of RxR-CE-CLIP-v0."""
+    path = DOCS / "environments" / "rxr_ce.webp"
+    animate("RxR-CE-CLIP-v0", path, 3, observe=(), shuffle=False, language="te")
+
+
+@picture
+def explained(walks: Walks) -> None:
+    """Regions of a picture of a room that support a text."""
+    from PIL import Image
+
+    from clipnav.envs.pictures.view_pictures import ViewPictures
+    from clipnav.envs.pictures.world_pictures import house_pictures
+
+    photo, picture = WORK / "room.png", WORK / "explained.png"
+    views = ViewPictures(house_pictures(), (480, 640), np.radians(60))
+    pose, text = facing("house_27", "armchair")
+    Image.fromarray(views.rgb([pose])[0]).save(photo)
+    command("explain-image", photo, text, "--output", picture)
+    with Image.open(picture) as image:
+        save(np.asarray(image.convert("RGB")), DOCS / "explained.webp")
+
+
+def facing(scan: str, category: str) -> tuple["ViewPose", str]:
+    """Return a pose in front of an object of a house, and its name with its colour."""
+    from clipnav.envs.graphs.nav_graph import NavGraph
+    from clipnav.envs.houses.building.house import house_cache_dir
+    from clipnav.envs.pictures.view_pictures import ViewPose
+    from clipnav.envs.worlds import world_files
+
+    graph = NavGraph.load(scan, world_files("houses").connectivity_dir)
+    house = json.loads((house_cache_dir() / f"{scan}.json").read_text("utf-8"))
+    best = None
+    for one in house["objects"]:
+        if one["category"] != category:
+            continue
+        middle = (np.array(one["lower"]) + one["upper"]) / 2
+        offsets = middle - graph.positions
+        far = np.linalg.norm(offsets[:, :2], axis=1)
+        level = np.abs(offsets[:, 2]) < 1.6
+        for node in np.flatnonzero(level & (far > 1.7) & (far < 2.6)):
+            rank = abs(far[node] - 2.1)
+            if best is None or rank < best[0]:
+                east, north, up = offsets[node]
+                heading = float(np.arctan2(east, north))
+                elevation = float(np.arctan2(up, far[node])) / 2
+                pose = ViewPose(scan, graph.viewpoint_ids[node], heading, elevation)
+                best = rank, pose, f"a {one['colour']} {category}"
+    assert best is not None
+    return best[1:]
+
+
+@picture
+def standard_houses(walks: Walks) -> None:
+    """Houses of the standard set."""
+    sheet = DOCS / "standard_houses.jpg"
+    command("build-houses", "--set", "standard", "--contact-sheet", sheet, "--sheet-houses", 4)
+
+
+def main() -> None:
+    """Make the pictures that are named, or all."""
+    shape = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
+    parser.add_argument("--names", nargs="+", choices=PICTURES, default=list(PICTURES))
+    parser.add_argument("--run", type=Path, help="run of clipnav train-agent; the expert without")
+    arguments = parser.parse_args()
+    WORK.mkdir(parents=True, exist_ok=True)
+    walks = Walks(arguments.run)
+    for name in arguments.names:
+        PICTURES[name](walks)
+
+
+if __name__ == "__main__":
+    main()
