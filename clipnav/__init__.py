@@ -1,4 +1,4 @@
-"""clipnav: vision-and-language navigation through CLIP.
+"""clipnav: vision-and-language navigation on features of CLIP.
 
 Importing this package registers `R2R-CLIP-v0`, `RxR-CLIP-v0`, `R4R-CLIP-v0`, `R2R-CE-CLIP-v0` and
 `RxR-CE-CLIP-v0` with Gymnasium. `__init__.pyi` lists the public names; each of them is imported on

@@ -125,9 +125,13 @@ def shoot(url: str, path: Path, size: tuple[int, int], **options: Any) -> None:
         page.wait_for_selector("[data-state=still] canvas[data-picture]")
         for key in options.get("keys", ""):
             page.keyboard.press(key)
-        page.wait_for_function(
-            "[...document.querySelectorAll('.view canvas')].every((c) => c.dataset.columns >= 2048)"
-        )
+        # The page allows no evaluation of texts, which wait_for_function needs.
+        canvases = page.locator(".view canvas")
+        for _ in range(60):
+            page.wait_for_timeout(1000)
+            shown = [canvas.get_attribute("data-columns") for canvas in canvases.all()]
+            if all(int(columns or 0) >= 2048 for columns in shown):
+                break
         page.wait_for_timeout(1500)
         shot = path.with_suffix(".shot.png")
         page.screenshot(path=shot)
@@ -193,15 +197,26 @@ def viewer_wide(walks: Walks) -> None:
 @picture
 def viewer_film(walks: Walks) -> None:
     """A frame of a film of two agents."""
-    from PIL import Image
+    from clipnav.envs.drawing.scenes import scene
+    from clipnav.envs.graphs.nav_graph import NavGraph
+    from clipnav.envs.pictures.world_pictures import house_pictures
+    from clipnav.envs.worlds import world_files
+    from clipnav.viewer.films.filming import Frames
+    from clipnav.viewer.films.layout import arranged
+    from clipnav.viewer.films.panoramas import Panoramas
+    from clipnav.viewer.films.timeline import Walk, phases
+    from clipnav.viewer.trace import read_traces
 
-    film = WORK / "two.apng"
-    words = "--episode", walks.episode, "--agent", walks.agent, "forward", "--size", "1280x720"
-    sources = walks.folder / "one", walks.folder / "two"
-    command("visualise", *sources, *words, "--seconds", 4, "--video", film)
-    with Image.open(film) as frames:
-        frames.seek(frames.n_frames // 2)
-        save(np.asarray(frames.convert("RGB")), DOCS / "viewer_film.webp")
+    traces = [
+        next(t for t in read_traces(walks.folder / part) if t.instr_id == walks.episode)
+        for part in ("one", "two")
+    ]
+    graph = NavGraph.load(traces[0].scan, world_files("houses").connectivity_dir)
+    both = [Walk(trace, graph) for trace in traces]
+    panoramas = Panoramas(house_pictures(), graph)
+    frames = Frames(both, arranged((1280, 720), 2), panoramas, scene(graph, "houses"))
+    look = next(phase for phase in phases(both) if phase.kind == "look" and phase.step == 2)
+    save(frames.draw(look, 1.0), DOCS / "viewer_film.webp")
 
 
 def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
@@ -305,8 +320,11 @@ def facing(scan: str, category: str) -> tuple["ViewPose", str]:
         middle = (np.array(one["lower"]) + one["upper"]) / 2
         offsets = middle - graph.positions
         far = np.linalg.norm(offsets[:, :2], axis=1)
-        level = np.abs(offsets[:, 2]) < 1.6
-        for node in np.flatnonzero(level & (far > 1.7) & (far < 2.6)):
+        room = house["plan"]["rooms"][one["room"]]
+        x, y, _ = graph.positions.T
+        inside = (x > room["x0"]) & (x < room["x1"]) & (y > room["y0"]) & (y < room["y1"])
+        inside &= np.abs(offsets[:, 2]) < 1.6
+        for node in np.flatnonzero(inside & (far > 1.7) & (far < 2.8)):
             rank = abs(far[node] - 2.1)
             if best is None or rank < best[0]:
                 east, north, up = offsets[node]

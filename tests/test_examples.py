@@ -15,7 +15,7 @@ SCRIPTS = {
     "own_agent": (("2",), "96 unseen episodes: SR"),
     "own_encoder": ((), "looks most like"),
     "own_prompt": ((), "Instruction: "),
-    "stable_baselines3": (("64",), "after 64 steps"),
+    "train_ppo": (("64",), "after 64 steps"),
 }
 
 
@@ -29,7 +29,7 @@ def test_all_scripts_are_tested_and_named_on_a_page():
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_an_example_runs(name, tmp_path):
     arguments, printed = SCRIPTS[name]
-    if name == "stable_baselines3":
+    if name == "train_ppo":
         pytest.importorskip("sb3_contrib")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

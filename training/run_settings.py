@@ -64,7 +64,7 @@ class TrainingConfig:
     iterations: int = 80_000
     """Number of weight updates."""
     minutes: float | None = None
-    """Training time in minutes, evaluation excluded; replaces --iterations."""
+    """Training time in minutes, without that of evaluations; replaces --iterations."""
     batch_size: int = 64
     """Number of episodes in a minibatch. Each process of torchrun has its own minibatches."""
     evaluate_every: int = 500

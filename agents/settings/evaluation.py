@@ -120,9 +120,10 @@ class EvaluateConfig:
     json: Path | None = None
     """File for the scores of the table: {"results": {SPLIT: {AGENT: {METRIC: MEAN}}}}."""
     data_dir: Path | None = None
-    """Folder of the data, if it has moved since training."""
+    """Folder of the data to read instead of the one of the training."""
     features: Path | None = None
-    """Feature store of the same encoder, if it has moved or covers other scans."""
+    """Feature store of the same encoder to read instead of the one of the training, such as one
+    that covers other scans."""
     stops_at_best: bool | None = None
     """Map agents: at the end of an episode, walk to the visited viewpoint whose probability of stop
     was the highest; as in the run by default."""

@@ -60,4 +60,6 @@ unseen = clipnav.make_vec(
 with torch.inference_mode():
     rollout(unseen, policy, teacher_forced=False)
 metrics = unseen.metrics()
-print(f"96 unseen episodes: SR {metrics['SR'].mean():.1%}, NE {metrics['NE'].mean():.1f} m")
+print(
+    f"96 unseen episodes: SR {metrics['success'].mean():.1%}, NE {metrics['nav_error'].mean():.1f} m"
+)

@@ -16,7 +16,7 @@ def encode(images: np.ndarray) -> np.ndarray:
 
 
 # One house, to try it; a training needs the features of all houses.
-views = clipnav.WorldViews("houses", image_size=(64, 64), scans=("house_31",))
+views = clipnav.WorldViews("houses", image_size=(64, 64), scans=("house_28",))
 store = views.write_features("own_features.safetensors", encode, encoder="mean colours")
 print(store)
 first, *others = views.viewpoints

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import base_language
 from clipnav.envs.metrics import Interval, bootstrap_interval
 from clipnav.storage import atomic_write
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = "osD^vP"
-HATCHES = ("", "//", "..", "\\\\", "xx", "++")
 LINES = ("-", "--", ":", "-.")
 
+_WIDTH, _HEIGHT = 7.6, 3.2  # inches of every figure
+_DIRECT, _SHORT = 5, 20  # most lines that are labelled at their ends, and letters of such a name
 _LINE = 0.175  # inches of a line of a legend
 _LETTER, _SIGN = 0.075, 0.6  # inches of a letter, and of a line or patch with its margins
 _FRAME = 0.6  # inches of a figure outside of its axes
@@ -46,7 +48,6 @@ class SeriesStyle:
     colour: str
     line: str
     marker: str
-    hatch: str
 
 
 def series_style(place: int) -> SeriesStyle:
@@ -54,7 +55,7 @@ def series_style(place: int) -> SeriesStyle:
     cycle, colour = divmod(place, len(COLOURS))
     shape = (place + cycle) % len(MARKERS)
     line = LINES[cycle % len(LINES)]
-    return SeriesStyle(cycle, COLOURS[colour], line, MARKERS[shape], HATCHES[shape])
+    return SeriesStyle(cycle, COLOURS[colour], line, MARKERS[shape])
 
 
 def shown_name(name: str, width: int = 44) -> str:
@@ -72,7 +73,7 @@ def panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
     # Figure directly, because pyplot keeps figures in global state.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * count, 3.1), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
@@ -82,7 +83,7 @@ def panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
 
 
 def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
-    """Add a legend to each of the axes: inside if it is small, otherwise below.
+    """Label few lines at their ends; otherwise add a legend: inside if it is small, else below.
 
     The figure grows by the legends below, so that the axes keep their size.
     """
@@ -90,7 +91,7 @@ def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
     added = 0.0
     for one in axes:
         names = one.get_legend_handles_labels()[1]
-        if not names:
+        if not names or (len(axes) < 2 and label_lines(one)):
             continue
         lines = sum(_lines(name) for name in names)
         inside = lines * _LINE <= _SHARE * (height - _FRAME)
@@ -102,6 +103,49 @@ def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
         one.legend(**place, ncols=columns, frameon=False, fontsize="small")
         added = max(added, rows * _LINE)
     figure.set_figheight(height + added)
+
+
+def label_lines(axes: "Axes") -> bool:
+    """Write the names of few lines at their ends, in their colours; return whether they fit."""
+    handles, names = axes.get_legend_handles_labels()
+    lines = [getattr(handle, "lines", [handle])[0] for handle in handles]
+    ends = [np.asarray(line.get_xydata(), float) for line in lines]
+    ends = [points[np.isfinite(points).all(1)] for points in ends]
+    few = len(names) <= _DIRECT and all(len(name.strip()) <= _SHORT for name in names)
+    if not few or not all(len(points) > 1 for points in ends):
+        return False
+    low, high = axes.get_ylim()
+    gap = 0.065 * (high - low)
+    order = sorted(range(len(names)), key=lambda number: ends[number][-1, 1])
+    below = -math.inf
+    for number in order:
+        x, y = ends[number][-1]
+        below = max(y, below + gap)
+        place = {"xytext": (8, 0), "textcoords": "offset points"}
+        colour = lines[number].get_color()
+        axes.annotate(names[number], (x, below), va="center", color=colour, **place)
+    return True
+
+
+def points(
+    axes: "Axes", places: Any, values: tuple[Any, Any, Any], style: SeriesStyle, name: str,
+    across: bool = False,
+) -> None:  # fmt: skip
+    """Draw points with whiskers.
+
+    Args:
+        places: Positions of the points on the other axis.
+        values: Values, and the low and high ends of their whiskers.
+        across: Whether values lie on the horizontal axis.
+    """
+    value, low, high = map(np.asarray, values)
+    bars = np.maximum(0, [value - low, high - value])
+    bars = np.where((bars > 0).any(0), bars, np.nan)
+    look = {"fmt": style.marker, "color": style.colour, "markersize": 6, "label": shown_name(name)}
+    if across:
+        axes.errorbar(value, places, xerr=bars, **look)
+    else:
+        axes.errorbar(places, value, yerr=bars, **look)
 
 
 def add_shared_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
@@ -228,7 +272,6 @@ def success_by_length(traces: ByAgent) -> "Figure":
             yerr=100 * np.maximum(0, [rates - low, high - rates]),
             color=series_style(place).colour,
             marker=series_style(place).marker,
-            capsize=2,
             label=shown_name(agent),
         )
     axes.set(xlabel="shortest path (m)", ylabel="success (%)", ylim=(0, 102))
@@ -245,7 +288,7 @@ def outcomes(traces: ByAgent) -> "Figure":
     figure.set_figheight(max(figure.get_figheight(), 1 + 0.2 * lines))
     left = np.zeros(len(agents))
     kinds = [kind for kind in get_args(Outcome) if kind != "unknown"]
-    for kind, hatch in zip(kinds, HATCHES, strict=False):
+    for kind in kinds:
         shares = [
             100 * np.mean([outcome(trace) == kind for trace in traces[agent]]) for agent in agents
         ]
@@ -253,18 +296,16 @@ def outcomes(traces: ByAgent) -> "Figure":
         axes.barh(
             range(len(agents)),
             shares,
+            0.6,
             left=left,
             color=colour,
-            hatch=hatch,
             edgecolor="white",
             label=kind,
         )
         for row, share in enumerate(shares):
             if share >= 6:
-                # On a patch of the colour, because hatches would cross the digits.
-                patch = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
                 place = left[row] + share / 2, row
-                axes.text(*place, f"{share:.0f}", ha="center", va="center", bbox=patch)
+                axes.text(*place, f"{share:.0f}", ha="center", va="center", color="black")
         left += shares
     axes.set_yticks(range(len(agents)), names)
     axes.invert_yaxis()
@@ -283,20 +324,14 @@ def languages(traces: ByAgent) -> "Figure":
             groups: dict[str, list[float]] = defaultdict(list)
             for trace in own:
                 groups[base_language(trace.language)].append(trace.steps[-1].metrics[metric])
-            heights = [100 * float(np.mean(groups[one])) if groups[one] else 0.0 for one in names]
             centres = np.arange(len(names)) + (place - (len(traces) - 1) / 2) * width
+            known = [one for one in names if groups[one]]
             for name, centre in zip(names, centres, strict=True):
                 if not groups[name]:
                     axes.text(centre, 1, "no walks", ha="center", va="bottom", rotation=90)
-            axes.bar(
-                centres,
-                heights,
-                width,
-                color=series_style(place).colour,
-                hatch=series_style(place).hatch,
-                edgecolor="white",
-                label=shown_name(agent),
-            )
+            values = [100 * float(np.mean(groups[one])) for one in known]
+            shown = [centre for name, centre in zip(names, centres, strict=True) if groups[name]]
+            points(axes, shown, (values, values, values), series_style(place), agent)
         axes.set_xticks(range(len(names)), names)
         axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
     add_shared_legend(figure, *both[0].get_legend_handles_labels())
@@ -304,7 +339,7 @@ def languages(traces: ByAgent) -> "Figure":
 
 
 def intervals(metrics: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
-    """Plot bars with intervals, one panel per metric."""
+    """Plot points with intervals, one panel per metric."""
     figure, axes = panels(len(metrics))
     by_split = next(iter(metrics.values()))
     splits, agents = list(by_split), list(next(iter(by_split.values())))
@@ -313,18 +348,8 @@ def intervals(metrics: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "F
     for panel, (metric, rows) in zip(axes, metrics.items(), strict=True):
         for place, split in enumerate(splits):
             values = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
-            mean, low, high = 100 * values.T
-            panel.barh(
-                np.arange(len(agents)) + (place - (len(splits) - 1) / 2) * width,
-                mean,
-                width,
-                xerr=np.array([mean - low, high - mean]),
-                capsize=2,
-                color=series_style(place).colour,
-                hatch=series_style(place).hatch,
-                edgecolor="white",
-                label=shown_name(split),
-            )
+            rows_of = np.arange(len(agents)) + (place - (len(splits) - 1) / 2) * width
+            points(panel, rows_of, tuple(100 * values.T), series_style(place), split, across=True)
         panel.set_yticks(range(len(agents)), [shown_name(agent, 28) for agent in agents])
         panel.invert_yaxis()
         panel.set(xlabel=f"{metric} (%)", xlim=(0, None))
@@ -342,7 +367,7 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
             "MODEL, METHOD" shares its colour with the other methods of MODEL.
     """
     figure, (axes,) = panels(1)
-    figure.set_size_inches(6.2, 4.2)
+    figure.set_figheight(4.2)
     colours: dict[str, str] = {}
     drawn: dict[str, int] = defaultdict(int)
     for name, (coverage, risk) in curves.items():
@@ -361,21 +386,15 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
 def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Plot the accuracy of answers per language, and the share of equal answers."""
     figure, (axes,) = panels(1)
-    figure.set_size_inches(6.2, 3.4)
     languages = list(dict.fromkeys(name for one in scores.values() for name in one["languages"]))
     width = 0.8 / len(scores)
     for place, (name, one) in enumerate(scores.items()):
         accuracies = {language: own["overall"] for language, own in one["languages"].items()}
-        heights = [accuracies.get(language, 0.0) for language in languages]
-        axes.bar(
-            np.arange(len(languages) + 1) + (place - (len(scores) - 1) / 2) * width,
-            [*heights, one["consistency"] or 0.0],
-            width,
-            color=series_style(place).colour,
-            hatch=series_style(place).hatch,
-            edgecolor="white",
-            label=shown_name(name),
-        )
+        heights = [*(accuracies.get(language) for language in languages), one["consistency"]]
+        known = [number for number, height in enumerate(heights) if height is not None]
+        values = [heights[number] for number in known]
+        centres = np.array(known) + (place - (len(scores) - 1) / 2) * width
+        points(axes, centres, (values, values, values), series_style(place), name)
     axes.set_xticks(range(len(languages) + 1), [*languages, "same\nanswer\nin all"])
     axes.set(ylabel="accuracy, consistency (%)", ylim=(0, 102))
     add_shared_legend(figure, *axes.get_legend_handles_labels())
@@ -401,8 +420,41 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     return dict(groups)
 
 
-def save(figure: "Figure", path: Path) -> None:
+def titled(figure: "Figure", traces: ByAgent) -> "Figure":
+    """Write data sets and splits of the walks above a figure; return the figure."""
+    shown = [trace for own in traces.values() for trace in own]
+    kinds = dict.fromkeys((trace.dataset, trace.split, trace.world) for trace in shown)
+    names = [f"{dataset_spec(one).label} {split}, {world}" for one, split, world in kinds]
+    figure.suptitle(", ".join(names), fontsize="medium", fontweight="bold")
+    return figure
+
+
+def darken(figure: "Figure") -> None:
+    """Change paper and ink of a figure for dark pages."""
+    paper, ink, line = "#1d232b", "#e4e9f0", "#343d49"
+    from matplotlib.text import Text
+
+    figure.set_facecolor(paper)
+    for axes in figure.axes:
+        axes.set_facecolor(paper)
+        axes.tick_params(colors=ink)
+        axes.grid(color=line)
+        for spine in axes.spines.values():
+            spine.set_color(ink)
+    for text in figure.findobj(Text):
+        if text.get_color() in ("black", "k") and text.get_horizontalalignment() != "center":
+            text.set_color(ink)
+    for axes in figure.axes:
+        for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+            text.set_color(ink)
+    if figure._suptitle is not None:  # type: ignore[attr-defined]
+        figure._suptitle.set_color(ink)  # type: ignore[attr-defined]
+
+
+def save(figure: "Figure", path: Path, dark: bool = False) -> None:
     """Write a figure in the format given by the file's suffix."""
+    if dark:
+        darken(figure)
     with atomic_write(path) as beside:
         figure.savefig(beside, dpi=200, bbox_inches="tight")
 

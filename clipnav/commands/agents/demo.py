@@ -1,4 +1,4 @@
-"""Train a follower on the built-in houses, compare it with the baselines, and draw two episodes.
+"""Train a follower on the built-in houses, compare it with baselines, and show two episodes.
 
 It learns by imitation first, then by rewards as well. The agent has never seen the houses of
 val_unseen, whose plans and furniture are new to it. There it walks greedily, and with the search

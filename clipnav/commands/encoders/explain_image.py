@@ -122,7 +122,8 @@ def legend(width: int, text: str, score: str) -> "np.ndarray":
     gap, middle = 0.8 * letters, height / 2
     scale = round(7 * letters)
     none, most = "no support", "most"
-    right = 2 * gap + scale + text_width(none + most, 0.8 * letters) + 2 * gap
+    widths = [text_width(end, 0.8 * letters) for end in (none, most)]
+    right = sum(widths) + scale + 2 * gap
     shown = right < width / 2
     room = width - 3 * gap - text_width(score, letters) - (right if shown else 0)
     words = shortened(" ".join(map(drawable, text.split())), letters, room, bold=True)
@@ -136,7 +137,7 @@ def legend(width: int, text: str, score: str) -> "np.ndarray":
     strip = canvas.finished()
     grey = np.full((round(letters), scale, 3), 200, np.uint8)
     ramp = overlay(grey, np.linspace(0, 1, scale, dtype=np.float32)[None])
-    start = round(width - right + gap / 2 + text_width(none, 0.8 * letters))
+    start = round(width - right + gap / 2 + widths[0])
     strip.paste(Image.fromarray(ramp), (start, (height - len(ramp)) // 2))
     return np.asarray(strip)
 

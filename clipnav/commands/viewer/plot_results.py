@@ -33,6 +33,8 @@ class PlotConfig:
     """Folder of the figures."""
     format: FigureFormat = "png"
     """File format of the figures."""
+    theme: Literal["light", "dark"] = "light"
+    """Colours of paper and ink."""
 
     def __post_init__(self) -> None:
         check_outputs(self, {"output": ()})
@@ -78,14 +80,14 @@ def draw(config: PlotConfig) -> list[Path]:
         figures["training"] = plots.training_curves(logs)
     if traces:
         groups = plots.by_agent(traces)
-        figures["success_by_length"] = plots.success_by_length(groups)
-        figures["outcomes"] = plots.outcomes(groups)
+        figures["success_by_length"] = plots.titled(plots.success_by_length(groups), groups)
+        figures["outcomes"] = plots.titled(plots.outcomes(groups), groups)
         if len({base_language(trace.language) for trace in traces}) > 1:
-            figures["languages"] = plots.languages(groups)
+            figures["languages"] = plots.titled(plots.languages(groups), groups)
     config.output.mkdir(parents=True, exist_ok=True)
     paths = [config.output / f"{name}.{config.format}" for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
-        plots.save(figure, path)
+        plots.save(figure, path, dark=config.theme == "dark")
     return paths
 
 

@@ -1,9 +1,12 @@
 import re
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
+from clipnav.experiments.charts import draw_chart
 from clipnav.experiments.declarations import (
+    Chart,
     Column,
     Experiment,
     command_lines,

@@ -3,7 +3,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from matplotlib.container import BarContainer
+from PIL import Image
 
 from clipnav.envs.metrics import Interval
 from clipnav.viewer.outputs import plots
@@ -62,14 +62,29 @@ def test_intervals_are_drawn_where_there_are_any():
     success, spl = plots.intervals(panels).axes
     assert [label.get_text() for label in success.get_yticklabels()] == ["follower", "forward"]
     assert (success.get_xlabel(), spl.get_xlabel()) == ("SR (%)", "SPL (%)")
-    bars = {part.get_label(): part for part in success.containers if isinstance(part, BarContainer)}
-    assert [bar.get_width() for bar in bars["val_seen"]] == pytest.approx([40, 20])
-    assert [bar.get_width() for bar in bars["val_unseen"]] == pytest.approx([20, 20])
-    errors = bars["val_seen"].errorbar
-    assert errors is not None
-    follower, *others = errors.lines[2][0].get_segments()
+    parts = {part.get_label(): part for part in success.containers}
+    points = {name: part.lines[0].get_xdata() for name, part in parts.items()}
+    assert list(points["val_seen"]) == pytest.approx([40, 20])
+    assert list(points["val_unseen"]) == pytest.approx([20, 20])
+    follower, *others = parts["val_seen"].lines[2][0].get_segments()
     np.testing.assert_allclose(follower[:, 0], [30, 45])
     assert not any(np.isfinite(one).any() for one in others)
+
+
+def test_figures_name_data_sets_and_splits_and_have_a_dark_theme(groups, tmp_path):
+    figure = plots.titled(plots.success_by_length(groups), groups)
+    assert figure.get_suptitle() == "R2R train, matterport"
+    # Few lines are labelled at their ends instead of in a legend.
+    (axes,) = figure.axes
+    assert axes.get_legend() is None
+    assert {text.get_text() for text in axes.texts} == set(groups)
+    shades = []
+    for dark in (False, True):
+        plots.save(figure, tmp_path / "figure.png", dark=dark)
+        with Image.open(tmp_path / "figure.png") as image:
+            shades.append(np.asarray(image.convert("L")).mean())
+    assert shades[0] > 200
+    assert shades[1] < 60
 
 
 def test_success_by_length_has_intervals_over_buildings(groups):

@@ -1,7 +1,7 @@
 """MaskablePPO of sb3-contrib on R2R: no adapter is needed.
 
 $ pip install stable-baselines3 sb3-contrib
-$ python scripts/examples/stable_baselines3.py
+$ python scripts/examples/train_ppo.py
 """
 
 import sys
