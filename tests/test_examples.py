@@ -14,7 +14,7 @@ SCRIPTS = {
     "first_steps": ((), "0.0 m to the goal"),
     "own_agent": (("2",), "96 unseen episodes: SR"),
     "own_encoder": ((), "looks most like"),
-    "own_prompt": ((), "Instruction: "),
+    "own_prompt": ((), "Results: runs/vlm-rule-val_unseen"),
     "train_ppo": (("64",), "after 64 steps"),
 }
 
