@@ -10,7 +10,7 @@ LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
 FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
-.PHONY: install names demo sample results test test-long run-tests test-lowest docs lint style types format clean
+.PHONY: install names demo sample results pictures test test-long run-tests test-lowest docs lint style types format clean
 
 install: $(DEVELOPED) names
 
@@ -48,6 +48,11 @@ sample: install
 EXPERIMENTS ?= first-iterations map-agent-speed captioning-speed page-server-speed
 results: install
 	$(BIN)/clipnav reproduce $(EXPERIMENTS)
+
+# The pictures of README and docs/; RUN="--run runs/demo" shows a trained agent instead of the expert,
+# PICTURES="--names walk" chooses some.
+pictures: install
+	$(BIN)/python docs/pictures.py $(RUN) $(PICTURES)
 
 # Types are checked beside the tests, which cannot use all cores all the time.
 test: style

@@ -3,11 +3,15 @@
 $ python scripts/examples/first_steps.py
 """
 
+from typing import Any
+
 from PIL import Image
 
 import clipnav
 
-env = clipnav.make("R2R-CLIP-v0", split="val_unseen", observe="indices", render_mode="rgb_array")
+env: Any = clipnav.make(
+    "R2R-CLIP-v0", split="val_unseen", observe="indices", render_mode="rgb_array"
+)
 observation, info = env.reset(seed=0, options={"episode_id": "27028_1"})
 print(info["instruction"])
 frames, ended = [env.render()], False

@@ -4,6 +4,7 @@ $ python scripts/examples/own_agent.py
 """
 
 import sys
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,7 +44,7 @@ def rollout(env, policy, teacher_forced) -> torch.Tensor:
 
 
 torch.manual_seed(0)
-train = clipnav.make_vec("R2R-CLIP-v0", num_envs=32, autoreset_mode="Disabled").unwrapped
+train: Any = clipnav.make_vec("R2R-CLIP-v0", num_envs=32, autoreset_mode="Disabled")
 train.reset(seed=0)
 policy = Policy(len(train.tokenizer), train.single_observation_space["candidates"].shape[1])
 optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
@@ -54,12 +55,11 @@ for update in range(UPDATES):
     optimizer.step()
     if update % 10 == 0:
         print(f"update {update}: loss {loss.item() / 7:.2f}")
-unseen = clipnav.make_vec(
+unseen: Any = clipnav.make_vec(
     "R2R-CLIP-v0", num_envs=96, split="val_unseen", autoreset_mode="Disabled", shuffle=False
-).unwrapped
+)
 with torch.inference_mode():
     rollout(unseen, policy, teacher_forced=False)
 metrics = unseen.metrics()
-print(
-    f"96 unseen episodes: SR {metrics['success'].mean():.1%}, NE {metrics['nav_error'].mean():.1f} m"
-)
+success, error = metrics["success"].mean(), metrics["nav_error"].mean()
+print(f"96 unseen episodes: SR {success:.1%}, NE {error:.1f} m")
