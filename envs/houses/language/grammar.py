@@ -12,12 +12,14 @@ verb of its own and continues a turn: "turn left" + "into the kitchen".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from clipnav.envs.houses.language.acts import Act, Mention
+from clipnav.envs.houses.language.misspellings import right_words
 from clipnav.envs.houses.survey.landmarks import PLURALS
 from clipnav.storage.errors import UserError
 
@@ -80,7 +82,7 @@ class Language:
         writes_capitals: Whether sentences begin with a capital letter.
         adjectives: Adjectives that add nothing to a noun or a kind of room; "" for any of them.
         fillers: Words that a reader skips.
-        misspellings: Misspellings of words, which a reader understands.
+        misspells: Whether texts have misspellings, which a reader understands.
     """
 
     tag: str
@@ -95,7 +97,7 @@ class Language:
     writes_capitals: bool = False
     adjectives: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fillers: frozenset[str] = frozenset()
-    misspellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    misspells: bool = False
     _tables: dict[str, tuple[dict[Tokens, Any], int]] = field(default_factory=dict, init=False)
     _patterns_for: dict[tuple[str, frozenset[str]], list[str]] = field(
         default_factory=dict, init=False
@@ -171,14 +173,28 @@ class Language:
 
     def read(self, text: str) -> list[str]:
         """Return the tokens of a text in their right spelling, without fillers."""
-        spelt = [self._spellings.get(token, token) for token in tokens_of(text)]
-        return [token for token in spelt if token not in self.fillers]
+        return self._without_fillers(
+            self.right_words.get(token, token) for token in tokens_of(text)
+        )
+
+    def _without_fillers(self, tokens: Iterable[str]) -> list[str]:
+        """Return tokens without fillers, and with one form of the indefinite article."""
+        return ["a" if token == "an" else token for token in tokens if token not in self.fillers]
 
     @cached_property
-    def _spellings(self) -> dict[str, str]:
-        """The right word for each misspelling, and "a" for "an"."""
-        wrong = {text: word for word, texts in self.misspellings.items() for text in texts}
-        return {"an": "a"} | wrong
+    def right_words(self) -> dict[str, str]:
+        """The right word for each misspelling."""
+        return right_words(self._vocabulary()) if self.misspells else {}
+
+    def _vocabulary(self) -> set[str]:
+        """Return all words that texts can have."""
+        words = {"an", *self.fillers}
+        words.update(*self.connective_tokens)
+        for pattern in chain.from_iterable(self.patterns.values()):
+            words.update(tokens_of(_SLOT.sub(" ", re.sub(r"[()|+]", " ", pattern))))
+            for slot in _SLOT.finditer(pattern):
+                words.update(*self.slot_table(".".join(slot.groups()))[0])
+        return words
 
     def slot_table(self, slot: str) -> tuple[dict[Tokens, Any], int]:
         """Return the value for each wording of a slot ("L.acc"), and the longest word count."""
@@ -195,7 +211,7 @@ class Language:
                     for text in self._wordings(letter, value, form.rstrip("*"))
                 ]
             for text, value in wordings:
-                entries.setdefault(tuple(self.read(text)), value)
+                entries.setdefault(tuple(self._without_fillers(tokens_of(text))), value)
             self._tables[slot] = entries, max((len(words) for words in entries), default=0)
         return self._tables[slot]
 
@@ -248,7 +264,7 @@ class Language:
                 letter, _, form = token[1:-1].partition(".")
                 stack[-1][-1].append(f"{{{letter.upper()}.{form}}}")
             else:
-                stack[-1][-1] += self.read(token)
+                stack[-1][-1] += self._without_fillers([token])
         return stack[0][0]
 
     @cached_property
@@ -262,7 +278,7 @@ class Language:
             *connectives.inner,
             *connectives.after_participle,
         ]
-        found = {tuple(self.read(text)) for text in texts} - {()}
+        found = {tuple(self._without_fillers(tokens_of(text))) for text in texts} - {()}
         return sorted(found, key=lambda joint: (-len(joint), joint))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from clipnav.envs.houses.language.acts import STATEMENTS, TURNS, Instruction, PlannedAct, Span
 from clipnav.envs.houses.language.annotators import Writer
 from clipnav.envs.houses.language.grammar import CONTINUES, Language
+from clipnav.envs.houses.language.misspellings import misspellings_of
 
 
 def realise_acts(language: Language, steps: Sequence[PlannedAct], writer: Writer) -> Instruction:
@@ -96,11 +97,11 @@ def _pattern(
 
 def _misspelt(language: Language, phrase: str, writer: Writer) -> str:
     """Return a phrase in which rarely a word is misspelt."""
-    if not language.misspellings:
+    if not language.misspells:
         return phrase
     words = phrase.split(" ")
     for place in (writer.rng.random(len(words)) < writer.habits.misspellings).nonzero()[0]:
-        wrong = language.misspellings.get(words[place], ())
+        wrong = [text for text in misspellings_of(words[place]) if text in language.right_words]
         if wrong:
             words[place] = wrong[int(writer.rng.integers(len(wrong)))]
     return " ".join(words)

@@ -42,7 +42,7 @@ def english(tag: str) -> Language:
         writes_capitals=True,
         adjectives=adjectives,
         fillers=frozenset(word for words in adjectives.values() for word in _words(words)),
-        misspellings=wording["misspellings"],
+        misspells=True,
     )
 
 

@@ -2,10 +2,11 @@ import re
 
 import pytest
 
-from clipnav.envs.houses.language.grammar import parse, pattern_fields, tokens_of
-from clipnav.envs.houses.language.grammars.english import english, noun_pairs, room_names
+from clipnav.envs.houses.language.grammar import parse, pattern_fields
+from clipnav.envs.houses.language.grammars.english import english, noun_pairs
 from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
+from clipnav.envs.houses.language.misspellings import misspellings_of, right_words
 from clipnav.envs.houses.language.wording_files import load_wording
 
 
@@ -29,32 +30,22 @@ def test_english_is_rich():
     assert len(english("en-US").fillers) > 100
 
 
-def test_misspellings_are_no_words():
+def test_readers_understand_all_misspellings():
     language = english("en-US")
-    words = {
-        word
-        for kind in load_lexicon("english")["nouns"]
-        for pair in noun_pairs("en-US", kind)
-        for name in pair
-        for word in tokens_of(name)
-    }
-    words |= {
-        word
-        for room in load_lexicon("english")["rooms"]
-        for name in room_names("en-US", room)
-        for word in tokens_of(name)
-    }
-    for patterns in language.patterns.values():
-        for pattern in patterns:
-            words.update(re.findall(r"[a-z']+", re.sub(r"\{[^}]*\}", " ", pattern)))
-    misspelt = [wrong for wrongs in language.misspellings.values() for wrong in wrongs]
-    assert len(set(misspelt)) == len(misspelt)
-    assert not set(misspelt) & words
+    for word in ("straight", "hallway", "turn", "the"):
+        wrong = [text for text in misspellings_of(word) if text in language.right_words]
+        assert len(wrong) > len(word)
+        for text in wrong:
+            assert language.read(text) == [word]
+            assert language.right_words.get(word) is None
+    # "pat" might be "past" or "path", and "fist" might be "first": none is a word of these texts.
+    assert right_words(["past", "path"]).keys() & {"pat", "paast"} == {"paast"}
+    assert "stop" not in right_words(["shop", "stop", "stoop"])
 
 
 def test_readers_skip_adjectives_and_understand_misspellings():
     language = english("en-US")
     plain = parse(language, "Walk past the sofa and turn left. Stop in the kitchen.")
     assert plain
-    adorned = "walk past the comfy lovely soffa then trun lefft; stop in the spacious kitchin"
+    adorned = "walk past the comfy lovely soffa then tunr lefft; stop in the spacious kithcen"
     assert parse(language, adorned) == plain
