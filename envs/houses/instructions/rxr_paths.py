@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from clipnav.envs.houses.survey.routes import Routes
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.survey.routes import STAIRS_GOAL, Routes
 from clipnav.envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 8, 14
@@ -82,7 +83,8 @@ def choose_paths(
 
 
 def _usage(survey: Survey, path: Path, uses: dict[tuple[str, int], float]) -> float:
-    return sum(uses.get(key, 0.0) for key, _ in _features(survey, path))
+    usage = sum(uses.get(key, 0.0) for key, _ in _features(survey, path))
+    return usage + STAIRS_GOAL * (survey.room_kind(path[-1]) == STAIRWELL)
 
 
 def _features(survey: Survey, path: Path) -> list[tuple[tuple[str, int], float]]:

@@ -16,7 +16,7 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
 MEASURED = ("straight", "through", "along")  # acts that can mention their length
-SIDE = 0.09  # factor on the side of a landmark that is passed
+SIDE = 0.05  # factor on the side of a landmark that is passed
 # Weight of each kind of act among those that fit a segment.
 WEIGHTS = {
     "straight": 0.4,

@@ -30,6 +30,7 @@ SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
 MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
 DRAWS = 16  # segments that are drawn until one is accepted
 FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
+SLIGHT_TURN = 0.4  # factor on a slight turn, which people mention less often than others
 REPEATED = 0.3  # factor on an act that mentions a noun again
 AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
 
@@ -263,6 +264,7 @@ def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> fl
     factor = 1.0
     if len(segment) > 1:
         factor = habits.turns if step.first else FIRST_TURN
+        factor *= SLIGHT_TURN if segment[0].act.kind == "slight" else 1.0
     if is_short:
         factor *= habits.brevity ** (step.last - step.first - 1)
     if act.kind == "door":

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from clipnav.envs.graphs import wrap_angle
+from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.visibility import Survey
 
 SHORTEST_PATH = 5.0  # metres, as in R2R
@@ -24,8 +25,9 @@ LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choic
 TURN_WEIGHT = 0.5  # of each sharp turn of a path
 SHARP_TURN = np.radians(60)
 CANDIDATE_WEIGHT = 0.15  # of each candidate along a path, as R2R's paths rarely lead through hubs
-STAIRS_BONUS = 6.0  # of a path with stairs
+STAIRS_BONUS = 5.0  # of a path with stairs
 STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
+STAIRS_GOAL = 20.0  # of a path that ends on stairs; people rarely send anybody there
 CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
 GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
@@ -87,7 +89,11 @@ def choose_episodes(
     uses = _UsageCounts(survey)
     start_uses = np.array(
         [
-            -STAIRS_START_BONUS * any(_climbs(survey, path) for path in _suitable(routes, start))
+            -STAIRS_START_BONUS
+            * any(
+                _climbs(survey, path) and not _ends_on_stairs(survey, path)
+                for path in _suitable(routes, start)
+            )
             for start in range(len(survey.viewpoints))
         ]
     )
@@ -144,11 +150,16 @@ def _shape_cost(survey: Survey, path: tuple[int, ...]) -> float:
     turns = np.abs(wrap_angle(np.diff(headings))) > SHARP_TURN
     candidates = float(survey.edges[list(path[:-1])].sum())
     cost = TURN_WEIGHT * float(turns.sum()) + CANDIDATE_WEIGHT * candidates
+    cost += STAIRS_GOAL * _ends_on_stairs(survey, path)
     return cost - STAIRS_BONUS * _climbs(survey, path)
 
 
 def _climbs(survey: Survey, path: tuple[int, ...]) -> bool:
     return survey.heights is not None and bool(np.ptp(survey.heights[list(path)]) > CLIMB)
+
+
+def _ends_on_stairs(survey: Survey, path: tuple[int, ...]) -> bool:
+    return survey.room_kind(path[-1]) == STAIRWELL
 
 
 def _suitable(routes: Routes, start: int) -> list[tuple[int, ...]]:

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.routes import choose_episodes
 
 
@@ -32,3 +35,16 @@ def test_a_house_with_few_paths_returns_fewer_episodes(survey, routes):
     paths = choose_episodes(survey, routes, 1000, 4, set(), lambda path: path, rng)
     assert len(paths) <= sum(routes.fits_r2r(path) for s in starts for path in routes.from_start(s))
     assert choose_episodes(survey, routes, 5, 4, set(), lambda path: None, rng) == []
+
+
+def test_goals_are_rarely_on_stairs(survey, routes):
+    def goal_rooms(kinds):
+        house = replace(survey, room_kinds=tuple(kinds))
+        rng = np.random.default_rng(0)
+        paths = choose_episodes(house, routes, 12, 4, set(), lambda path: path, rng)
+        return [int(survey.rooms[path[-1]]) for path in paths]
+
+    kinds = list(survey.room_kinds)
+    room = max(set(goal_rooms(kinds)), key=goal_rooms(kinds).count)
+    kinds[room] = STAIRWELL
+    assert goal_rooms(kinds).count(room) <= 1 < goal_rooms(survey.room_kinds).count(room)
