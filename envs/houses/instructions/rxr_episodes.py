@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.houses.instructions.rxr_paths import choose_paths
+from clipnav.envs.houses.instructions.rxr_paths import candidate_paths, choose_paths
 from clipnav.envs.houses.instructions.writing import TextWriter, WrittenText
 from clipnav.envs.houses.language.acts import Act
 from clipnav.envs.houses.language.speech import time_words
@@ -40,10 +40,11 @@ def rxr_records(
     character + 1, first position in the path, last position, mentioned objects ...].
     """
     writer = _Writer(survey, routes, rng)
+    candidates = candidate_paths(routes)
     taken: set[tuple[int, int]] = set()
     records: dict[str, list[Json]] = {}
     for split_number, (split, count) in enumerate(counts.items()):
-        episodes = choose_paths(survey, routes, count, taken, writer.write, rng)
+        episodes = choose_paths(survey, candidates, count, taken, writer.write, rng)
         first_id = FIRST_PATH_ID + 1000 * house_number + 500 * split_number
         records[split] = [
             _record(split, first_id + number, group, text_fields)

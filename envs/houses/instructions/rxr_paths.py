@@ -55,14 +55,18 @@ def _fits(routes: Routes, path: Path) -> bool:
 
 def choose_paths(
     survey: Survey,
-    routes: Routes,
+    candidates: tuple[list[Path], list[Path]],
     count: int,
     taken: set[tuple[int, int]],
     make: Callable[[Path], Episode | None],
     rng: np.random.Generator,
 ) -> list[Episode]:
-    """Choose paths with varied starts, goals, rooms and lengths, and build episodes from them."""
-    pools = candidate_paths(routes)
+    """Choose paths with varied starts, goals, rooms and lengths, and build episodes from them.
+
+    Args:
+        candidates: Result of `candidate_paths`.
+    """
+    pools = [list(paths) for paths in candidates]
     episodes: list[Episode] = []
     uses: dict[tuple[str, int], float] = {}
     while len(episodes) < count and any(pools):

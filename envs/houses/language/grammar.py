@@ -99,6 +99,7 @@ class Language:
     fillers: frozenset[str] = frozenset()
     misspells: bool = False
     _tables: dict[str, tuple[dict[Tokens, Any], int]] = field(default_factory=dict, init=False)
+    _first_words: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _patterns_for: dict[tuple[str, frozenset[str]], list[str]] = field(
         default_factory=dict, init=False
     )
@@ -214,6 +215,13 @@ class Language:
                 entries.setdefault(tuple(self._without_fillers(tokens_of(text))), value)
             self._tables[slot] = entries, max((len(words) for words in entries), default=0)
         return self._tables[slot]
+
+    def begins(self, slot: str, word: str) -> bool:
+        """Return whether a wording of a slot begins with a word."""
+        if slot not in self._first_words:
+            table, _ = self.slot_table(slot)
+            self._first_words[slot] = frozenset(words[0] for words in table if words)
+        return word in self._first_words[slot]
 
     def _wordings(self, letter: str, value: Any, form: str) -> Sequence[str]:
         """Return the wordings of a value in a form; none if the value has no such form."""
@@ -406,10 +414,12 @@ def _clauses(language: Language, tokens: list[str], position: int) -> Iterator[t
         words, slots, kinds = language.automaton.transitions(state)
         for kind in kinds:
             yield Act(kind, **dict(values)), here
-        found = []
-        if here < len(tokens):
-            found = [(after, here + 1, values) for after in words.get(tokens[here], ())]
+        if here == len(tokens):
+            continue
+        found = [(after, here + 1, values) for after in words.get(tokens[here], ())]
         for slot, after in slots:
+            if not language.begins(slot, tokens[here]):
+                continue
             table, longest = language.slot_table(slot)
             for end in range(here + 1, min(here + longest, len(tokens)) + 1):
                 key = tuple(tokens[here:end])

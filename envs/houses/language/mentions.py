@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.language.grammar import Language
@@ -16,8 +16,8 @@ LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
 
 def mention_options(
     sight: Sight, language: Language, here: int, facing: float, thing: int
-) -> Iterator[tuple[Mention, float]]:
-    """Yield mentions that refer to one noticed object unambiguously, with weights.
+) -> Sequence[tuple[Mention, float]]:
+    """Return mentions that refer to one noticed object unambiguously, with weights.
 
     A bare noun suffices if the object is the only one of its kind. Otherwise a colour, a material
     or an ordinal must distinguish it from the others, or a plural refers to all of them. A colour
@@ -26,6 +26,15 @@ def mention_options(
     Args:
         facing: Heading in radians that ordinals refer to.
     """
+    key = (language.tag, here, facing, thing)
+    if key not in sight.mention_options:  # paths visit the same viewpoints many times
+        sight.mention_options[key] = list(_clear_mentions(sight, language, here, facing, thing))
+    return sight.mention_options[key]
+
+
+def _clear_mentions(
+    sight: Sight, language: Language, here: int, facing: float, thing: int
+) -> Iterator[tuple[Mention, float]]:
     info = sight.survey.objects[thing]
     noun, salience = SPOKEN_NOUNS.get(info.category, ("", 0.0))
     if salience == 0:

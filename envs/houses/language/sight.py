@@ -83,6 +83,9 @@ class Sight:
         self._fits: dict[Mention, np.ndarray] = {}
         self._noticed_fits: dict[tuple[Mention, int], list[int]] = {}
         self._passing: dict[tuple[int, int, int], tuple[float, float]] = {}
+        self._in_front: dict[tuple[Mention, int, int, float], list[int]] = {}
+        # Result of `mention_options` by tag of the language, viewpoint, heading and object.
+        self.mention_options: dict[tuple[str, int, float, int], list[tuple[Mention, float]]] = {}
         self.rooms: list[int] = survey.rooms.tolist()
         self.doorways = self._find_doorways()
         self._room_doorways: dict[int, set[int]] = {room: set() for room in self.rooms}
@@ -135,6 +138,18 @@ class Sight:
             in_front = [thing for thing in things if abs(self.angle(here, facing, thing)) <= 90]
             return in_front[mention.ordinal - 1 : mention.ordinal]
         return [] if mention.plural and len(things) < 2 else things
+
+    def in_front(self, mention: Mention, here: int, there: int, within: float) -> list[int]:
+        """Return the referents that are at most `within` degrees beside an edge, nearest first."""
+        key = (mention, here, there, within)
+        if key not in self._in_front:
+            ahead = self.heading(here, there)
+            self._in_front[key] = [
+                thing
+                for thing in self.referents(mention, here, ahead)
+                if abs(self.angle(here, ahead, thing)) <= within
+            ]
+        return self._in_front[key]
 
     def is_on_side(self, side: str, here: int, facing: float, thing: int) -> bool:
         """Return whether an object is ahead, behind, left or right, for a heading in radians."""

@@ -126,14 +126,7 @@ def _takes_door(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
 
 def things_in_front(sight: Sight, act: Act, walk: Walk, within: float) -> list[int]:
     """Return possible landmarks of a walk: noticed at its start, in front of its first edge."""
-    if act.mention is None:
-        return []
-    ahead = sight.heading(walk[0], walk[1])
-    return [
-        thing
-        for thing in sight.referents(act.mention, walk[0], ahead)
-        if abs(sight.angle(walk[0], ahead, thing)) <= within
-    ]
+    return sight.in_front(act.mention, walk[0], walk[1], within) if act.mention else []
 
 
 def _passes(sight: Sight, act: Act, walk: Walk, _: float) -> bool:

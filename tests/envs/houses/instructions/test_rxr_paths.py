@@ -37,7 +37,7 @@ def test_detours_exist_in_graphs_with_cycles(survey, routes):
 
 def test_chosen_paths_have_unique_pairs_and_varied_goals(survey, routes, pools):
     taken = {(7, 16)}
-    paths = choose_paths(survey, routes, 8, taken, lambda path: path, np.random.default_rng(0))
+    paths = choose_paths(survey, pools, 8, taken, lambda path: path, np.random.default_rng(0))
     pairs = [(path[0], path[-1]) for path in paths]
     assert len(set(pairs)) == len(pairs) == 8
     assert (7, 16) not in pairs
@@ -47,6 +47,6 @@ def test_chosen_paths_have_unique_pairs_and_varied_goals(survey, routes, pools):
 
 def test_the_choice_skips_failed_paths_and_ends(survey, routes, pools):
     rng = np.random.default_rng(0)
-    assert choose_paths(survey, routes, 5, set(), lambda path: None, rng) == []
-    everything = choose_paths(survey, routes, 1000, set(), lambda path: path, rng)
+    assert choose_paths(survey, pools, 5, set(), lambda path: None, rng) == []
+    everything = choose_paths(survey, pools, 1000, set(), lambda path: path, rng)
     assert len(everything) == len({(path[0], path[-1]) for path in pools[0]})
