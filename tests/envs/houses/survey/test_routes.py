@@ -37,14 +37,19 @@ def test_a_house_with_few_paths_returns_fewer_episodes(survey, routes):
     assert choose_episodes(survey, routes, 5, 4, set(), lambda path: None, rng) == []
 
 
-def test_goals_are_rarely_on_stairs(survey, routes):
-    def goal_rooms(kinds):
-        house = replace(survey, room_kinds=tuple(kinds))
-        rng = np.random.default_rng(0)
-        paths = choose_episodes(house, routes, 12, 4, set(), lambda path: path, rng)
-        return [int(survey.rooms[path[-1]]) for path in paths]
-
+def test_a_path_ends_on_stairs_only_if_its_start_has_no_other(survey, routes):
     kinds = list(survey.room_kinds)
-    room = max(set(goal_rooms(kinds)), key=goal_rooms(kinds).count)
-    kinds[room] = STAIRWELL
-    assert goal_rooms(kinds).count(room) <= 1 < goal_rooms(survey.room_kinds).count(room)
+    kinds[0] = STAIRWELL  # otherwise the room of several goals
+    house = replace(survey, room_kinds=tuple(kinds))
+
+    def ends_on_stairs(path):
+        return house.room_kind(path[-1]) == STAIRWELL
+
+    # Each start once.
+    rng = np.random.default_rng(0)
+    paths = choose_episodes(house, routes, 10, 1, set(), lambda path: path, rng)
+    assert len({path[0] for path in paths}) == 10
+    for path in paths:
+        others = filter(routes.fits_r2r, routes.from_start(path[0]))
+        assert not ends_on_stairs(path) or all(map(ends_on_stairs, others))
+    assert not all(map(ends_on_stairs, paths))
