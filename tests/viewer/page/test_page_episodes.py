@@ -232,27 +232,36 @@ def test_long_lists_continue_and_the_map_shows_visits_in_turn(page, traces, serv
         assert focused == rows.nth(150).get_attribute("data-key")
 
 
-def test_large_and_enlarged_views_get_finer_pictures(new_page, url, opened):
-    page = new_page(900, 560, reduced_motion="reduce")
-    widths, held = [], []
-    page.on("request", lambda request: widths.extend(WIDTH.findall(request.url)))
-    page.route("**/api/picture?*width=2048", lambda route: held.append(route))
-    with page.expect_request("**/api/picture?*width=2048"):
+def test_large_and_enlarged_views_get_finer_pictures(new_page, serve_traces, opened):
+    # A server of its own: no picture is on disk yet.
+    with serve_traces(has_pictures=True) as url:
+        page = new_page(900, 560, reduced_motion="reduce")
+        widths, held = [], []
+        page.on("request", lambda request: widths.extend(WIDTH.findall(request.url)))
+        page.route("**/api/picture?*width=2048", lambda route: held.append(route))
+        with page.expect_request("**/api/picture?*width=2048"):
+            opened(page, url)
+        # A step does not wait for a finer picture.
+        page.keyboard.press("]")
+        page.wait_for_selector("[data-state=still]")
+        page.keyboard.press("[")
+        page.wait_for_selector("[data-state=still]")
+        assert page.locator("canvas").get_attribute("data-columns") == "1024"
+        for route in held:
+            route.continue_()
+        page.wait_for_selector("canvas[data-columns='2048']")
+        assert "4096" not in widths
+        page.locator("canvas").focus()
+        for _ in range(9):
+            page.keyboard.press("+")
+        page.wait_for_selector("canvas[data-columns='4096']")
+        page = new_page(device_scale_factor=2, reduced_motion="reduce")
         opened(page, url)
-    # A step does not wait for a finer picture.
-    page.keyboard.press("]")
-    page.wait_for_selector("[data-state=still]")
-    page.keyboard.press("[")
-    page.wait_for_selector("[data-state=still]")
-    assert page.locator("canvas").get_attribute("data-columns") == "1024"
-    for route in held:
-        route.continue_()
-    page.wait_for_selector("canvas[data-columns='2048']")
-    assert "4096" not in widths
-    page.locator("canvas").focus()
-    for _ in range(9):
-        page.keyboard.press("+")
-    page.wait_for_selector("canvas[data-columns='4096']")
-    page = new_page(device_scale_factor=2, reduced_motion="reduce")
-    opened(page, url)
-    page.wait_for_selector("canvas[data-columns='4096']")
+        page.wait_for_selector("canvas[data-columns='4096']")
+        # By now the finest picture is on disk, and comes first.
+        widths.clear()
+        page = new_page(device_scale_factor=2, reduced_motion="reduce")
+        page.on("request", lambda request: widths.extend(WIDTH.findall(request.url)))
+        opened(page, url)
+        assert page.locator("canvas").get_attribute("data-columns") == "4096"
+        assert set(widths) == {"1024"}
