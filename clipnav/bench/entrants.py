@@ -125,7 +125,8 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
         return Entrant(text, "run", digest, run=Path(run), row=agent_spec(name))
     if not callable(found):
         raise UserError(f"--agent {text}: is neither an AgentSpec nor a function of task and seed")
-    return Entrant(text, "package", package, make=cast(MakeAgent, found))
+    digest = digest_of([package, name])  # one package may have several agents
+    return Entrant(text, "package", digest, make=cast(MakeAgent, found))
 
 
 def run_digest(run: Path) -> str:

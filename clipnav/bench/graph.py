@@ -49,6 +49,11 @@ class GraphTask:
         """Ids of the episodes, in the order of results."""
         return [episode.instr_id for episode in self.episodes]
 
+    @property
+    def moves(self) -> dict[str, int]:
+        """Number of moves of the reference path of each episode, by which curves are drawn."""
+        return {episode.instr_id: len(episode.path) - 1 for episode in self.episodes}
+
     def clusters(self, kind: str) -> list[str]:
         """Return the building or the path of each episode."""
         if kind == "building":

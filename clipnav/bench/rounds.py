@@ -139,6 +139,9 @@ def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
             )
         if any(name == one.name for one in current.registered):
             raise UserError(f"{folder}: {name!r} is registered already; choose another --name")
+        same = [one.name for one in current.registered if one.sha256 == digests]
+        if same:
+            raise UserError(f"{folder}: the same files are registered already, as {same[0]!r}")
         entry = Registration(name, digests, _now(), current.head())
         current = msgspec.structs.replace(current, registered=(*current.registered, entry))
         _write(folder, current)

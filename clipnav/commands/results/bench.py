@@ -8,6 +8,7 @@ $ clipnav bench seal --round rounds/spring --secret spring.secret
 $ clipnav bench register --round rounds/spring --agent runs/r2r-houses
 $ clipnav bench open --round rounds/spring --secret spring.secret
 $ clipnav bench run --round rounds/spring --agent runs/r2r-houses --output results/spring.json
+$ clipnav bench board results --output site
 
 An agent is the folder of a run (several folders are several seeds of it), package.module:NAME, a
 function of a task and a seed that returns an agent, package.module:SPEC@RUN, or vlm:URL with
@@ -143,6 +144,25 @@ class OpenArguments:
     """File of the secret seed."""
 
 
+@dataclass(frozen=True)
+class BoardArguments:
+    """Write a static page from a folder of result files, which are verified."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the result files, with subfolders."""
+    output: Path
+    """Folder of the page."""
+    rounds: tuple[Path, ...] = ()
+    """Folders of the rounds of results."""
+    walks: int = 0
+    """Number of walks of each agent and part to export as pages of the viewer, which takes a minute
+    each."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("walks",), least=0)
+        check_outputs(self, {"output": ()})
+
+
 def list_suites(arguments: SuitesArguments) -> None:
     """Print all suites."""
     from clipnav.bench.suites import load_suite, suite_digest, suite_names
@@ -253,6 +273,27 @@ def open_round(arguments: OpenArguments) -> None:
     print(f"{arguments.round}: opened on {current.opened.date}; the seed is {current.opened.seed}")
 
 
+def board(arguments: BoardArguments) -> int:
+    """Write the board; return 1 if results were left out."""
+    from clipnav.bench.board import write_board
+    from clipnav.bench.suites import Part
+    from clipnav.commands.viewer.visualise import main as visualise
+
+    def export(walks: Path, part: Part, item: str, page: Path) -> None:
+        flags = ["--dataset", part.dataset, "--split", part.split, "--episode", item]
+        visualise([str(walks), *flags, "--export", str(page)])
+
+    problems = write_board(
+        *(arguments.folder, arguments.output, arguments.rounds),
+        export=export if arguments.walks else None,
+        walks=arguments.walks,
+    )
+    for problem in problems:
+        print(f"left out: {problem}")
+    print(f"Page: {arguments.output / 'index.html'}")
+    return 1 if problems else 0
+
+
 # Settings and function of each action.
 ACTIONS: dict[str, tuple[type, Callable[[Any], int | None]]] = {
     "suites": (SuitesArguments, list_suites),
@@ -261,6 +302,7 @@ ACTIONS: dict[str, tuple[type, Callable[[Any], int | None]]] = {
     "seal": (SealArguments, seal),
     "register": (RegisterArguments, register),
     "open": (OpenArguments, open_round),
+    "board": (BoardArguments, board),
 }
 
 
