@@ -12,7 +12,8 @@ from clipnav.storage.spec_table import Spec, SpecTable
 
 # "search": searches before it walks and while it walks. "single-steps": in a recorded walk, the
 # teacher can replace single steps. "follower-weights": its run contains a follower's network.
-Ability = Literal["search", "single-steps", "follower-weights"]
+# "grounds-objects": where it stops, it points out an object.
+Ability = Literal["search", "single-steps", "follower-weights", "grounds-objects"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ _TABLE = SpecTable(
             learner="clipnav.agents.envdrop.learner:FollowerLearner",
             load="clipnav.agents.envdrop.follower_network:load_follower",
             waypoints="clipnav.agents.waypoints.evaluation:follower_among_waypoints",
-            abilities=frozenset({"search", "single-steps", "follower-weights"}),
+            abilities=frozenset({"search", "single-steps", "follower-weights", "grounds-objects"}),
         ),
         AgentSpec(
             name="frontier",
@@ -70,7 +71,7 @@ _TABLE = SpecTable(
             defaults="clipnav.agents.frontier.settings:frontier_defaults",
             learner="clipnav.agents.frontier.learner:FrontierLearner",
             load="clipnav.agents.frontier.learner:load_frontier_agent",
-            abilities=frozenset({"follower-weights"}),
+            abilities=frozenset({"follower-weights", "grounds-objects"}),
         ),
         AgentSpec(
             name="map",
@@ -80,6 +81,7 @@ _TABLE = SpecTable(
             learner="clipnav.agents.duet.learner:MapLearner",
             load="clipnav.agents.duet.agent:load_map_agent",
             waypoints="clipnav.agents.waypoints.evaluation:map_agent_among_waypoints",
+            abilities=frozenset({"grounds-objects"}),
         ),
         AgentSpec(
             name="hamt",

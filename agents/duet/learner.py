@@ -18,9 +18,10 @@ from clipnav.agents.duet.agent import (
 )
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, Scores, ViewInputs
-from clipnav.agents.duet.objects import ObjectTargets
+from clipnav.agents.duet.objects import target_tokens
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state, stack_states
+from clipnav.agents.learning.object_targets import ObjectTargets
 from clipnav.agents.learning.objectives import SampledChoices, walk_loss
 from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, guided_choices, path_targets
 from clipnav.agents.maps.geometry import MapGeometry
@@ -431,8 +432,7 @@ class Grounding:
         if self._targets is None:
             return
         assert scores.objects is not None
-        tokens = self._targets.tokens(self._geometry, episodes, nodes)
-        tokens[episodes < 0] = NO_TARGET
+        tokens = target_tokens(self._targets, self._geometry, episodes, nodes)
         # Without its objects, a row of minus infinity would make the gradient NaN.
         rows = np.flatnonzero(tokens != NO_TARGET)
         logits = scores.objects.index_select(0, torch.from_numpy(rows).to(scores.objects.device))
@@ -484,7 +484,7 @@ def object_targets(features: WorldFeatures, env: VlnVectorEnv) -> ObjectTargets 
     """Return the target objects of the episodes of an environment; None without objects."""
     if features.objects is None:
         return None
-    return ObjectTargets(env.nav_world, features.objects, env.episodes)
+    return ObjectTargets(env.nav_world, env.episodes, features.objects.ids_of)
 
 
 class MapLearner(MinibatchesLearner):

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clipnav.agents.learning.object_targets import ObjectTargets
 from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.envs.episodes import Episode
-from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.objects import WorldObjects
 
 OBJECT = 2  # type of a panorama token
@@ -62,10 +61,10 @@ class NodeObjects:
             return self
         return replace(self, counts=np.minimum(self.counts, most))
 
-    def rows(self, node: int) -> range:
-        """Return the rows of the objects of a viewpoint."""
+    def ids_of(self, node: int) -> Sequence[str]:
+        """Return the ids of the objects of a viewpoint."""
         start = int(self.starts[node])
-        return range(start, start + int(self.counts[node]))
+        return self.ids[start : start + int(self.counts[node])]
 
 
 class PanoramaLayout(NamedTuple):
@@ -104,42 +103,17 @@ def panorama_layout(
     )
 
 
-class ObjectTargets:
-    """Rows of the target objects of E episodes at the viewpoints of their goals.
+def target_tokens(
+    targets: ObjectTargets, geometry: MapGeometry, episodes: np.ndarray, nodes: np.ndarray
+) -> np.ndarray:
+    """Return the (R,) panorama tokens of the target objects; `NO_TARGET` where there is none.
 
     Args:
-        objects: Objects that can be chosen; a target among others has no label.
+        episodes: (R,) episodes; -1 has no target.
+        nodes: (R,) viewpoints.
     """
-
-    def __init__(self, world: NavWorld, objects: NodeObjects, episodes: Sequence[Episode]) -> None:
-        found = []
-        for episode in episodes:
-            ends = {}
-            for viewpoint in episode.goal.viewpoints:
-                target = episode.goal.object_at(viewpoint)
-                node = world.node(episode.scan, viewpoint)
-                rows = objects.rows(node)
-                names = [objects.ids[row] for row in rows]
-                if target in names:
-                    ends[node] = names.index(target)
-            found.append(ends)
-        most = max(1, *map(len, found))
-        self._nodes = np.full((len(found), most), -1)
-        self._ranks = np.full((len(found), most), NO_TARGET)
-        for episode, ends in enumerate(found):
-            self._nodes[episode, : len(ends)] = list(ends)
-            self._ranks[episode, : len(ends)] = list(ends.values())
-
-    def tokens(self, geometry: MapGeometry, episodes: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Return the (R,) panorama tokens of the target objects; `NO_TARGET` where unseen.
-
-        Args:
-            episodes: (R,) episodes.
-            nodes: (R,) viewpoints.
-        """
-        here = self._nodes[episodes] == nodes[:, None]
-        ranks = np.where(here, self._ranks[episodes], NO_TARGET).max(1)
-        return np.where(ranks < 0, NO_TARGET, geometry.candidate_counts[nodes] + ranks)
+    ranks = targets.ranks(episodes, nodes)
+    return np.where(ranks < 0, NO_TARGET, geometry.candidate_counts[nodes] + ranks)
 
 
 def best_objects(scores: Tensor, candidates: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from clipnav.agents.duet.model import (
     Scores,
     ViewInputs,
 )
-from clipnav.agents.duet.objects import ObjectTargets
+from clipnav.agents.duet.objects import target_tokens
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.envdrop.augmentation import sample_paths
 from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
@@ -39,6 +39,7 @@ from clipnav.agents.learning.agent_learner import (
     mixed_precision,
     train_and_evaluate,
 )
+from clipnav.agents.learning.object_targets import ObjectTargets
 from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.building import fit_features, start_from
 from clipnav.agents.transformer.layers import (
@@ -512,7 +513,9 @@ class PretrainingLoss(nn.Module):
         device = nodes.features.device
         text = network.read(cropped(examples.tokens).to(device))
         owners = examples.episodes[paths.episodes[last]]
-        tokens = torch.from_numpy(targets.tokens(geometry, owners, paths.places[last])).to(device)
+        tokens = torch.from_numpy(target_tokens(targets, geometry, owners, paths.places[last])).to(
+            device
+        )
         loss = _mean(self.model.object_losses(text, views, tokens))
         return loss, {"objects": loss.item()}
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clipnav.agents.envdrop.grounding import ObjectHead
 from clipnav.agents.layers.accumulated import LSTMCell, RecurrentLinear
 from clipnav.agents.layers.attention import (
     AttendedState,
@@ -154,7 +155,9 @@ class Follower(nn.Module):
         angle: int,
         config: FollowerConfig,
         view_encoder: ViewEncoder | None = None,
+        object_size: int | None = None,
     ) -> None:
+        """Build an untrained follower; `object_size` is the width of objects, None without."""
         super().__init__()
         self.config = config
         self.visual, self.angle = visual, angle
@@ -163,6 +166,8 @@ class Follower(nn.Module):
         self.view_encoder = view_encoder
         scaled = config.standardise and visual > 0 and view_encoder is None
         self.scale = FeatureScale(visual, angle) if scaled else None
+        size = config.hidden_size
+        self.objects = None if object_size is None else ObjectHead(size, object_size)
 
     @property
     def architecture(self) -> dict[str, str]:
@@ -171,6 +176,7 @@ class Follower(nn.Module):
             **self.encoder.architecture,
             **({} if self.view_encoder is None else self.view_encoder.architecture),
             "visual width": str(self.visual),
+            **({} if self.objects is None else {"object width": str(self.objects.width)}),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
             "candidate MLP": "yes" if self.config.candidate_mlp else "no",

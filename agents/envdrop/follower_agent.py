@@ -11,6 +11,7 @@ from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisi
 from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
 from clipnav.agents.envdrop.action_scores import add_visits
 from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.grounding import ReadPlaces
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import PanoramaView, VisualNoise
@@ -31,6 +32,7 @@ class FollowerAgent:
         critic: Critic for `explain`; None by default.
         loaded_for: Environment of a loaded agent, see `check_loaded_for`.
         record: Decisions in training; None without an action source.
+        places: What was read where in training, by a follower that points out objects.
     """
 
     loaded_for: VlnVectorEnv | None = None
@@ -57,6 +59,7 @@ class FollowerAgent:
         self._paired: Context | None = None
         self._state: State
         self.record = None if action_source is None else DecisionRecord(action_source)
+        self.places: list[ReadPlaces] = []
         self._last: Decision | None = None
         self.critic: Critic | None = None
 
@@ -82,7 +85,10 @@ class FollowerAgent:
             self._histories = np.column_stack([self._histories, observation["viewpoint"][live]])
         if self.record is None:
             self._last = decision
-            return decision.scores.argmax(1).cpu().numpy()
+            return self._pointing(decision, observation, live)
+        if self.follower.objects is not None:
+            nodes, views = observation["viewpoint"][live], observation["view"][live]
+            self.places.append(ReadPlaces(live, nodes, views, decision.state.attended))
         teacher = np.asarray(info["teacher_action"])[live]
         scores, hidden, contrast = decision.scores, decision.hidden, decision.contrast
         return self.record.choose(live, scores, hidden, teacher, contrast)
@@ -125,6 +131,23 @@ class FollowerAgent:
             view = add_visits(view, histories, self.features.targets)
         state, noise = self._state, self._noise
         return self.follower.decide(view, self._context, state, noise, self._paired)
+
+    def _pointing(
+        self, decision: Decision, observation: Observation, live: np.ndarray
+    ) -> np.ndarray:
+        """Return the best actions (N,), of which stops point out the best object."""
+        actions = decision.scores.argmax(1).cpu().numpy()
+        head, stops = self.follower.objects, np.flatnonzero(actions == STOP)
+        if head is None or not stops.size:
+            return actions
+        objects = self.features.objects
+        assert objects is not None
+        attended = decision.state.attended[self._tensor(stops)]
+        nodes, views = (observation[name][live[stops]] for name in ("viewpoint", "view"))
+        chosen = head.best(attended, objects, nodes, views)
+        first = observation["action_mask"].shape[1]  # action that points out object 0
+        actions[stops] = np.where(chosen < 0, STOP, first + chosen)
+        return actions
 
     def _keep_rows(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):

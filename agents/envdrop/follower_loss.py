@@ -94,6 +94,8 @@ class FollowerLoss(FollowerNetwork):
         loss = imitation_loss(scores, teacher, int(imitated.sum()))
         figures = {"imitation": loss.item(), "agreement": agreement(scores, teacher)}
         loss = imitation_weight * loss
+        objects, more = self.grounding(env, batch.instr_ids, agent.places)
+        loss, figures = loss + config.object_weight * objects, figures | more
         if decisions.contrast is not None:
             contrastive = contrastive_loss(decisions, imitated, config.clear.temperature)
             figures["contrastive"] = contrastive.item()

@@ -4,11 +4,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clipnav.agents.acting.environments import reserve_text_states
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.grounding import ObjectLoss, ReadPlaces
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig, TrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import InstructionEncoder
@@ -24,10 +25,21 @@ _STATISTICS = 1_000  # instructions for the scale of hidden states
 class FollowerNetwork(nn.Module):
     """A follower and, with reinforcement, its critic."""
 
+    # Loss of the objects, for a follower that points them out; the learner sets it.
+    object_loss: ObjectLoss | None = None
+
     def __init__(self, follower: Follower, critic: Critic | None = None) -> None:
         super().__init__()
         self.follower = follower
         self.critic = critic
+
+    def grounding(
+        self, env: VlnVectorEnv, instr_ids: list[str], places: list[ReadPlaces]
+    ) -> tuple[Tensor | float, dict[str, float]]:
+        """Return the loss of the objects of a batch, see `ObjectLoss`; 0 without objects."""
+        if self.object_loss is None or self.follower.objects is None:
+            return 0.0, {}
+        return self.object_loss(self.follower.objects, env, instr_ids, places)
 
     @property
     def architecture(self) -> dict[str, str]:
@@ -95,7 +107,8 @@ def make_follower(
         encoder = transformer(model, config.follower, config.text.tune)
     else:
         encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
-    return Follower(encoder, visual, angle, config.follower, views).to(config.device)
+    objects = None if env.objects is None or not visual else env.objects.width
+    return Follower(encoder, visual, angle, config.follower, views, objects).to(config.device)
 
 
 def fit_states(encoder: nn.Module, env: VlnVectorEnv) -> None:

@@ -21,6 +21,7 @@ from clipnav.agents.envdrop.follower_network import (
     fit_states,
     make_follower_network,
 )
+from clipnav.agents.envdrop.grounding import ObjectLoss
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig, TrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.agent_learner import EpisodeLearner
@@ -60,6 +61,8 @@ class RecurrentLearner(EpisodeLearner):
         config, self.follower = self.config, network.follower
         self.network = network
         reserve_text_states(self.follower.encoder, [self.env, *self.evaluation_envs.values()])
+        if self.follower.objects is not None:
+            network.object_loss = ObjectLoss(self.env, self.features.objects)
         if config.resume is None:  # otherwise the trainer restores all of it
             fit_states(self.follower.encoder, self.env)
             fit_scale(self.follower.scale, self.env)
@@ -70,7 +73,12 @@ class RecurrentLearner(EpisodeLearner):
     @property
     def clipped(self) -> list[nn.Module]:
         """Modules whose gradients are clipped separately."""
-        return [self.follower.encoder, self.follower.decoder]
+        objects = self.follower.objects
+        return [
+            self.follower.encoder,
+            self.follower.decoder,
+            *([] if objects is None else [objects]),
+        ]
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Return the optimiser, with a rate of its own for a tuned text model."""

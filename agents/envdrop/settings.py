@@ -43,6 +43,9 @@ class RecurrentAgentConfig(AgentConfig):
     2011)."""
     imitation_weight: float = 1.0
     """Weight of the imitation loss."""
+    object_weight: float = 1.0
+    """Weight of the loss of the chosen objects at the viewpoints of a goal, for datasets with
+    objects."""
     reward: Literal["distance", "ndtw"] = "distance"
     """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
     the reference path."""
@@ -57,7 +60,7 @@ class RecurrentAgentConfig(AgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("sampled_steps",), most=1)
-        check_numbers(self, ("imitation_weight",))
+        check_numbers(self, ("imitation_weight", "object_weight"))
         if not self.has_loss:
             raise UserError(
                 "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
@@ -92,6 +95,8 @@ class RecurrentAgentConfig(AgentConfig):
             unused["follower.standardise"] = "with --visual-representation, which has its own"
         if not self.reinforcement.weight:
             unused["reward"] = "with --reinforcement.weight 0"
+        if not dataset_spec(self.dataset).objects:
+            unused["object_weight"] = f"with --dataset {self.dataset}, which has no objects"
         return unused
 
 

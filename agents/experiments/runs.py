@@ -316,6 +316,9 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
             answers=submitted.answers,
         )
         print(f"{counted(len(submitted.trajectories), 'instruction')}: {config.submission}")
+        spec = agent_spec(settings.agent)
+        if env.objects is not None and "grounds-objects" not in spec.abilities:
+            print(f"The file has no answers, as {spec.label} points out no objects")
     if config.baselines and (submitted.scores or record_batch is not None):
         evaluations |= evaluate_all(env, baselines(env, settings.seed), split, record_batch)
     if not submitted.scores:

@@ -18,6 +18,7 @@ from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Decision
 from clipnav.agents.envdrop.follower_agent import scan_indices
+from clipnav.agents.envdrop.grounding import ReadPlaces
 from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import VisualNoise
 from clipnav.agents.maps.experts import Expert, first_best
@@ -87,6 +88,10 @@ class FrontierAgent(RouteWalker):
     The score of a node is that of the best way to it from the start, over visited nodes and
     including stop at a visited one, less the cost of the walk from here. The follower's state at a
     node is that after its best way, whatever the agent has walked since.
+
+    Attributes:
+        options: The nodes of the last choice.
+        place: Where the follower has read its instructions for that choice.
     """
 
     def __init__(
@@ -114,8 +119,10 @@ class FrontierAgent(RouteWalker):
         # and the view that an agent on this way faces; -1 for no way.
         self._numbers = self._previous = np.zeros((0, 0), np.int64)
         self._origins = self._views = np.zeros((0, 0), np.int64)
+        self._objects = np.zeros((0, 0), np.int64)  # (B, S) best object by slot, -1 for none
         self._decision: Decision
         self.options: Options
+        self.place: ReadPlaces
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
@@ -131,6 +138,7 @@ class FrontierAgent(RouteWalker):
         self._origins, self._views = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self._numbers[:, START] = self._origins[:, START] = np.arange(len(live))
         self._views[:, START] = observation["view"][live]
+        self._objects = np.full(shape, -1)
 
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
         """Read the viewpoints that R agents have reached, and choose their next nodes.
@@ -157,7 +165,8 @@ class FrontierAgent(RouteWalker):
             self.options = self.options._replace(costs=expert_costs, labels=labels)
         targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
-        return Choice(targets, visited[np.arange(len(rows)), targets])
+        objects = None if self.follower.objects is None else self._objects[rows, targets]
+        return Choice(targets, visited[np.arange(len(rows)), targets], objects)
 
     def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
         """Describe the last choice: also `word_attention` and `view_attention` of the follower.
@@ -189,6 +198,12 @@ class FrontierAgent(RouteWalker):
             context, noise = context.rows(index), None if noise is None else noise.rows(index)
         ways = [self._way(row, slot) for row, slot in zip(rows, here, strict=True)]
         self._decision = self._scorer.decide(nodes, views, ways, context, states, noise)
+        attended, head = self._decision.state.attended, self.follower.objects
+        self.place = ReadPlaces(rows, nodes, views, attended)
+        if head is not None:
+            objects = self._scorer.features.objects
+            assert objects is not None
+            self._objects[rows, here] = head.best(attended, objects, nodes, views)
         gains = self._scoring.gains(self._decision.scores)
         before = self._ways[self._sent(self._numbers[rows, here])]
         first, first_state = len(self._ways), len(self._states.cell)

@@ -78,7 +78,7 @@ class FrontierLoss(FollowerNetwork):
             ),
             config.reads_instructions,
         )
-        losses, walk, agreed, count = [], [], 0, 0
+        losses, walk, places, agreed, count = [], [], [], 0, 0
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
             for stretch in islice(agent.stretches(env, names), config.max_decisions):
@@ -88,6 +88,7 @@ class FrontierLoss(FollowerNetwork):
                 losses.append(soft_cross_entropy(scores, shares.to(scores.device)))
                 agreed += int((scores.argmax(1).cpu().numpy() == labels).sum())
                 count += len(labels)
+                places.append(agent.place)
                 if reinforced:
                     walk.append(_sampled_choices(stretch, agent.options))
         imitation = torch.stack(losses).sum() / len(names)
@@ -97,6 +98,8 @@ class FrontierLoss(FollowerNetwork):
             "agreement": agreed / count,
             "decisions": count / len(names),
         }
+        objects, more = self.grounding(env, names, places)
+        loss, figures = loss + config.object_weight * objects, figures | more
         if self.critic is not None:
             reinforcement, more = walk_loss(walk, self.critic, config.reinforcement)
             loss = loss + config.reinforcement.weight * reinforcement

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.objects import DeviceObjects
 from clipnav.envs.navigation.observations import (
     panorama_angles,
     read_only_tensor,
@@ -46,12 +47,14 @@ class DeviceFeatures:
     Attributes:
         width: Size D + A of the feature of a view.
         targets: (V, K) node that each candidate leads to; the node itself for stop and padding.
+        objects: Objects of the viewpoints; None without objects.
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
         """Copy features and tables to a device."""
         world, size = env.nav_world, env.angle_feature_size
         self.targets = world.targets
+        self.objects = None if env.objects is None else DeviceObjects(env.objects, device)
         self._repeats = size // 4
         self._device = torch.device(device)
         store, mapped = env.feature_store, None

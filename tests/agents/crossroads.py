@@ -44,6 +44,7 @@ class Chooser(torch.nn.Module):
     """Stub of a follower with the probabilities above."""
 
     visit_features = False
+    objects = None
 
     def __init__(self, world):
         super().__init__()

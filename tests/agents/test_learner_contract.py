@@ -84,7 +84,9 @@ LEARNERS: dict[str, Any] = {
     "model_follower": agent_trainer,
     "represented_follower": agent_trainer,
     "speaker": partial(make_agent_trainer, SpeakerLearner),
+    "grounding_follower": agent_trainer,
     "frontier": agent_trainer,
+    "grounding_frontier": agent_trainer,
     "map_agent": agent_trainer,
     "represented_map_agent": agent_trainer,
     "grounding_map_agent": agent_trainer,
@@ -98,7 +100,10 @@ LEARNERS: dict[str, Any] = {
     "vlm": vlm_trainer,
     "waypoints": predictor_trainer,
 }
-AGENTS = ("follower", "frontier", "map_agent", "grounding_map_agent", "hamt")
+AGENTS = (
+    *("follower", "grounding_follower", "frontier", "grounding_frontier"),
+    *("map_agent", "grounding_map_agent", "hamt"),
+)
 
 
 @pytest.fixture
@@ -177,6 +182,16 @@ def map_pretraining(short_map_config, doors_run, speaker_run):
         speaker=speaker_run,
         paths=20,
     )
+
+
+@pytest.fixture
+def grounding_follower(follower, vases):
+    return dataclasses.replace(follower, dataset="reverie")
+
+
+@pytest.fixture
+def grounding_frontier(frontier, vases):
+    return dataclasses.replace(frontier, dataset="reverie")
 
 
 @pytest.fixture
@@ -310,7 +325,9 @@ def without_dropout(settings):
     [
         ("translated_follower", "train_agent", 2),
         ("speaker", "train_speaker", 2),
+        ("grounding_follower", "train_agent", 2),
         ("frontier", "train_agent", 2),
+        ("grounding_frontier", "train_agent", 2),
         ("map_agent", "train_agent", 2),
         ("grounding_map_agent", "train_agent", 2),
         ("map_pretraining", "pretrain_agent", 2),

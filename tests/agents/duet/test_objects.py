@@ -10,8 +10,9 @@ from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.learner import Grounding, decision_loss, known_paths
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.objects import NodeObjects, ObjectTargets
+from clipnav.agents.duet.objects import NodeObjects, target_tokens
 from clipnav.agents.duet.settings import MapTransformerConfig
+from clipnav.agents.learning.object_targets import ObjectTargets
 from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.envs.episodes import Episode
@@ -78,7 +79,7 @@ class ObjectRollout(Rollout):
         assert set(self.scans) == {scan}
         objects = golden_objects(self.geometry, scan, self.json, self.tensors, most)
         self.features = WorldFeatures(self.geometry, self.features._features, objects=objects)
-        self.targets_of = ObjectTargets(self.geometry.world, objects, episodes_of(self.json))
+        self.targets_of = ObjectTargets(self.geometry.world, episodes_of(self.json), objects.ids_of)
 
     def order(self, state):
         """Return the places of the original's panorama tokens among ours, for each row."""
@@ -192,7 +193,7 @@ def test_object_labels_are_those_of_the_original(rollout, model):
     labelled = 0
     with torch.no_grad():
         for step, rows, state, _, _ in rollout.steps_of(model):
-            tokens = rollout.targets_of.tokens(rollout.geometry, rows, state.viewpoints)
+            tokens = target_tokens(rollout.targets_of, rollout.geometry, rows, state.viewpoints)
             ranks = tokens - rollout.geometry.candidate_counts[state.viewpoints]
             ours = np.where(tokens == NO_TARGET, NO_TARGET, ranks)
             theirs = [rollout.json["steps"][step]["object_target_row"][row] for row in rows]
@@ -266,7 +267,7 @@ def test_greedy_walks_and_answers_equal_the_original(rollout, model):
         end = world.node(rollout.scans[row], recording.env.paths()[row][-1])
         slot = agent._maps.slots_of(np.array([row]), np.array([end]))
         rank = int(agent.answers(np.array([row]), slot)[0])
-        chosen = objects.rows(end)[rank] if rank >= 0 else None
+        chosen = objects.starts[end] + rank if rank >= 0 else None
         if "pred_objid" in trajectory:
             answer = None if chosen is None else objects.ids[chosen]
             assert answer == trajectory["pred_objid"]
