@@ -1,5 +1,8 @@
 """Walks between decisions, and the places where they end."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,14 +12,9 @@ from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE
 
 
-class Sides:
-    """Random numbers that choose one side."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def random(self):
-        return self.number
+def sides(number) -> Any:
+    """Return random numbers that choose one side."""
+    return SimpleNamespace(random=lambda: number)
 
 
 def perform(walk, pose, settings, floor):
@@ -77,7 +75,7 @@ def test_an_agent_that_no_step_moves_tries_six_directions(settings, number, sign
     # The six directions of ETPNav, in degrees from the first one.
     expected = [90, 60, 30, -30, -60, -90]
     pose = Pose(np.array([1.0, 1.0, 0.0]), 0.0, False)
-    walk = walk_to(pose, np.array([1.0, 3.0, 0.0]), settings, Sides(number))
+    walk = walk_to(pose, np.array([1.0, 3.0, 0.0]), settings, sides(number))
     tried, heading = [], 0.0
     try:
         action = next(walk)
@@ -96,7 +94,7 @@ def test_an_agent_passes_an_obstacle_and_takes_the_remaining_steps():
     boxes = [(0.0, 0.0, 10.0, 5.0), (0.0, 5.0, 4.9, 5.4), (5.1, 5.0, 10.0, 5.4), (0, 5.4, 10, 9)]
     floor = ContinuousFloor.of_boxes(boxes)
     pose = Pose(np.array([4.95, 4.6, 0.0]), 0.0, False)
-    walk = walk_to(pose, np.array([4.95, 6.6, 0.0]), RXR_CE, Sides(0.0))
+    walk = walk_to(pose, np.array([4.95, 6.6, 0.0]), RXR_CE, sides(0.0))
     actions, poses = perform(walk, pose, RXR_CE, floor)
     first = next(k for k, pose in enumerate(poses) if pose.collided)
     assert actions[first : first + 3] == [RIGHT] * 3

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,11 @@ __all__ = ["predictor_config", "waypoint_world"]  # fixtures
 pytestmark = pytest.mark.usefixtures("ghost_world")
 SIZES = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
 LIKE_BERT = {"hidden_size": 24, "feed_forward_size": 32, "max_text_length": 90, "max_steps": 20}
+
+
+def loaded(run) -> Any:
+    """Return the task and the agent of a run."""
+    return load_continuous_run(run)
 
 
 @pytest.mark.long
@@ -82,7 +88,7 @@ def test_an_agent_walks_among_predicted_waypoints(
     )
     train(config)
     assert bool(resampled) == (resampling == "intended")
-    task, walker = load_continuous_run(config.output)
+    task, walker = loaded(config.output)
     channels = predictor_config.network.depth_channels
     assert walker._network.panorama.depth_size == channels
     resampled.clear()
@@ -97,7 +103,7 @@ def test_an_agent_walks_among_predicted_waypoints(
 
 def test_walks_do_not_depend_on_the_batch(ghost_config):
     train(replace(ghost_config, iterations=1, tryout=True))
-    task, walker = load_continuous_run(ghost_config.output)
+    task, walker = loaded(ghost_config.output)
     together, alone = task.env("val_seen", 4), task.env("val_seen", 1)
     walk_all(together, walker, [0, 1, 2, 3])
     for number, trace in enumerate(together.traces()):
@@ -185,7 +191,7 @@ def test_a_published_checkpoint_becomes_a_run(ghost_config, run_command, tiny_be
     )
     output = run_command("evaluate-continuous-agent", run, "--splits", "val_seen", "--no-baselines")
     assert "val_seen  ETPNav" in output
-    task, walker = load_continuous_run(run)
+    task, walker = loaded(run)
     for name, weight in walker._network.state_dict().items():
         if not name.startswith("text."):
             assert torch.equal(weight, network.state_dict()[name]), name
