@@ -180,6 +180,7 @@ class ContinuousLearner(SavedNetwork):
             "dataset": self.config.dataset,
             "world": self.config.world,
             "settings": str(self.task.settings),
+            "floor": "navigation mesh",
         }
         if not self.config.vision:
             key["vision"] = "no"

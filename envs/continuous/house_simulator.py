@@ -9,7 +9,7 @@ import numpy as np
 from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.sensors import camera_rays
 from clipnav.envs.continuous.settings import ContinuousSettings, Size
-from clipnav.envs.houses.building.house import House
+from clipnav.envs.houses.building.house import House, house_cache_dir
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.cameras import camera_turn
 from clipnav.envs.panoramas.ray_tracer import RayTracer
@@ -39,8 +39,8 @@ class HouseSimulator:
         return HouseSimulator(replace(self.settings, rgb_size=size, depth_size=size))
 
     def floor(self, scan: str) -> ContinuousFloor:
-        """Return the floor of a house for the radius of the agent."""
-        return _floor(scan, self.settings.agent_radius)
+        """Return the floor of a house for the body of the agent."""
+        return _floor(scan, self.settings.agent_radius, self.settings.agent_height)
 
     def draw(
         self,
@@ -108,8 +108,8 @@ def _tracer(scan: str) -> RayTracer:
 
 
 @lru_cache(maxsize=HOUSES_KEPT)
-def _floor(scan: str, radius: float) -> ContinuousFloor:
-    return ContinuousFloor.of_house(_house(scan), radius)
+def _floor(scan: str, radius: float, height: float) -> ContinuousFloor:
+    return ContinuousFloor.of_house(_house(scan), radius, height, house_cache_dir())
 
 
 def _rays(eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float) -> tuple[np.ndarray, ...]:

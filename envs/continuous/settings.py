@@ -55,7 +55,7 @@ class ContinuousSettings:
         max_depth: Metres; farther surfaces have this depth.
         normalize_depth: Whether depth is scaled from `min_depth`..`max_depth` to 0..1.
         agent_radius: Metres between the centre of the agent and the nearest obstacle.
-        agent_height: Metres; only the backend habitat uses it, because houses have no low passage.
+        agent_height: Metres; the floor excludes lower passages.
         sliding: Whether an agent slides along an obstacle that it walks into.
         success_distance: Metres; a stop at a smaller distance to the goal is a success, for the
             measures and for all rewards.

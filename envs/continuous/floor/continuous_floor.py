@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,159 +15,33 @@ from scipy.sparse.csgraph import connected_components
 
 from clipnav.envs.continuous.floor.geodesics import CellGraph, Geodesics, cell_graph, reach
 from clipnav.envs.continuous.floor.grid import (
-    CELL,
     SAMPLES_PER_CELL,
     SPACING,
     TOLERANCE,
     FloorGrid,
     Ramp,
-    grid_of_masks,
+    grid_of_mesh,
 )
-from clipnav.envs.houses.graph.clearance import clearance_map
-from clipnav.envs.panoramas.ray_tracer import RayTracer
+from clipnav.envs.continuous.floor.navmesh import (
+    Box,
+    NavMesh,
+    mesh_of_boxes,
+    mesh_of_triangles,
+)
+from clipnav.envs.continuous.floor.polygons import MOST_CORNERS
+from clipnav.envs.continuous.floor.voxels import MeshSettings
+from clipnav.envs.houses.plan.elements import STOREY_HEIGHT
+from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from clipnav.envs.houses.building.house import House
 
-SAMPLE_SPACING = 0.0125  # metres between the tested points of a movement
-_CORRECTIONS = 6  # at most, towards the border, of an end that is not on the floor
-_MIDDLE_DEPTH = 0.02  # metres that the middle of a slide may lie outside the border
+_SAMPLE_SPACING = 0.0125  # metres between the tested points of a movement
+_SURE = 0.02  # metres of a sampled distance to the border that leave no doubt
+_NO_ROOM = "the floor has no room for the agent; choose a smaller agent_radius"
+_MESH_VERSION = 1  # of the files in the cache
 _COLLISION_SLACK = 1e-5  # square metres; as in habitat's `collided`
-
-
-def move(
-    grid: FloorGrid, positions: np.ndarray, wanted: np.ndarray, sliding: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Move agents towards places in a straight line, as far as the floor permits.
-
-    An agent whose way is blocked stops at the border. With sliding it moves to the point of the
-    floor that is nearest to the place, as habitat's navigation mesh does.
-
-    Args:
-        positions: (N, 3) positions on the floor.
-        wanted: (N, 2) places on the plan.
-
-    Returns:
-        Positions (N, 3) on the floor, and whether each agent moved less than it should (N,) bool:
-        moved^2 + 1e-5 < wanted^2.
-    """
-    start, layers = positions[:, :2], grid.layers(positions[:, 2])
-    length = np.linalg.norm(wanted - start, axis=1)
-    # The rounding errors of the lengths must not matter: all agents of a batch share the number.
-    count = max(int(length.max(initial=0.0) / SAMPLE_SPACING + 1e-6) + 1, 2)
-    share = np.arange(1, count + 1) / count
-    ways = start[:, None] + share[:, None] * (wanted - start)[:, None]  # (N, K, 2)
-    values = grid.at(ways, layers[:, None])
-    blocked = values < -TOLERANCE
-    is_blocked = blocked.any(axis=1)
-    end = wanted.copy()
-    rows = np.flatnonzero(is_blocked)
-    if len(rows):
-        first = blocked[rows].argmax(axis=1)
-        stop = _border(grid, start[rows], ways[rows], values[rows], layers[rows], first)
-        if sliding:
-            stop = _slide(grid, start[rows], wanted[rows], stop, layers[rows])
-        end[rows] = stop
-    result = np.concatenate([end, grid.height(end, layers)[:, None]], axis=1)
-    moved = ((result - positions) ** 2).sum(axis=1)
-    return result, is_blocked & (moved + _COLLISION_SLACK < length**2)
-
-
-def _border(
-    grid: FloorGrid,
-    start: np.ndarray,
-    ways: np.ndarray,
-    values: np.ndarray,
-    layers: np.ndarray,
-    first: np.ndarray,
-) -> np.ndarray:
-    """Return the points (N, 2) where ways (N, K, 2) leave the floor before sample `first` (N,)."""
-    rows = np.arange(len(first))
-    is_start = first == 0
-    before = np.maximum(first - 1, 0)
-    inner = np.where(is_start[:, None], start, ways[rows, before])
-    inner_value = np.where(is_start, grid.at(start, layers), values[rows, before])
-    inner_value = np.maximum(inner_value, 0.0)
-    outer, outer_value = ways[rows, first], values[rows, first]
-    share = inner_value / (inner_value - outer_value)
-    point = inner + share[:, None] * (outer - inner)
-    return np.where((grid.at(point, layers) >= -TOLERANCE)[:, None], point, inner)
-
-
-def nearest_border(
-    grid: FloorGrid, points: np.ndarray, layers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Move points (N, 2) outside the floor down the signed distance to the border.
-
-    Returns:
-        The points (N, 2), and which of them reached the floor (N,) bool.
-    """
-    end = points.copy()
-    for _ in range(_CORRECTIONS):
-        value, gradient = grid.at_with_gradient(end, layers)
-        norm = np.linalg.norm(gradient, axis=1)
-        outside = (value < 0) & (norm > 1e-3)
-        if not outside.any():
-            break
-        step = np.where(outside, -value, 0.0) / np.maximum(norm, 1e-3)
-        end += step[:, None] * gradient
-    return end, grid.at(end, layers) >= -TOLERANCE
-
-
-def _slide(
-    grid: FloorGrid, start: np.ndarray, wanted: np.ndarray, stop: np.ndarray, layers: np.ndarray
-) -> np.ndarray:
-    """Return the points (N, 2) of the border nearest to `wanted`, or `stop` behind an obstacle."""
-    end, on_floor = nearest_border(grid, wanted, layers)
-    reached = on_floor & (grid.at((start + end) / 2, layers) > -_MIDDLE_DEPTH)
-    return np.where(reached[:, None], end, stop)
-
-
-Box = tuple[float, float, float, float]
-
-
-def grid_of_house(house: House, radius: float) -> FloorGrid:
-    """Build the floor of a house from its clearance maps and stairs."""
-    tracer = RayTracer(house.scene)
-    plan, ramps = house.plan, tuple(map(Ramp, house.plan.stairs))
-    if len(ramps) > 1:
-        raise UserError(f"{house.spec.scan}: a floor has at most two storeys")
-    masks, heights = [], []
-    for storey in range(plan.storeys):
-        clearance = clearance_map(house, tracer, storey)
-        mask = clearance.clearance > 0
-        for ramp in ramps:
-            if ramp.joins(storey):
-                mask = ramp.free(clearance.centres(), mask, storey)
-        masks.append(mask)
-        heights.append(clearance.floor)
-    return grid_of_masks(masks, np.zeros(2), heights, radius, ramps)
-
-
-def grid_of_boxes(
-    rooms: Sequence[Box], holes: Sequence[Box], height: float, radius: float
-) -> FloorGrid:
-    """Build a floor of one storey that consists of rectangles without some others.
-
-    Args:
-        rooms: Rectangles (x0, y0, x1, y1) in metres, best at multiples of `CELL`.
-        height: Height of the floor in metres.
-        radius: Radius of the agent in metres.
-    """
-    corners = np.asarray(rooms, float)
-    lower = CELL * np.floor(corners[:, :2].min(axis=0) / CELL + 1e-6)
-    shape = np.ceil((corners[:, 2:].max(axis=0) - lower) / CELL - 1e-6).astype(int)
-    indices = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-    centres = lower + CELL * (indices + 0.5)
-    free = np.zeros(tuple(shape), bool)
-    for boxes, value in ((rooms, True), (holes, False)):
-        for x0, y0, x1, y1 in boxes:
-            inside = (centres >= (x0, y0)) & (centres <= (x1, y1))
-            free[inside.all(axis=-1)] = value
-    return grid_of_masks([free], lower, [height], radius)
 
 
 def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGraph]:
@@ -173,7 +50,7 @@ def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGra
     Gaps between obstacles that are too narrow for a cell are blocked, too.
     """
     if not len(graph.positions):
-        raise UserError("the floor has no room for the agent; choose a smaller agent_radius")
+        raise UserError(_NO_ROOM)
     _, labels = connected_components(graph.lengths, directed=False)
     kept = labels == np.bincount(labels).argmax()
     near = [ndimage.binary_dilation(layer, np.ones((3, 3))) for layer in graph.kept_cells(kept)]
@@ -183,7 +60,7 @@ def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGra
     return grid, graph if kept.all() else cell_graph(grid)
 
 
-RADIUS = 0.1  # metres, of habitat's default agent
+RADIUS, HEIGHT = 0.1, 1.5  # metres, of habitat's default agent
 
 
 class ContinuousFloor:
@@ -193,19 +70,41 @@ class ContinuousFloor:
     under an agent's feet. Headings are radians clockwise from +y.
     """
 
-    def __init__(self, grid: FloorGrid, graph: CellGraph):
-        self.grid, self.graph = grid, graph
+    def __init__(
+        self, mesh: NavMesh, grid: FloorGrid, graph: CellGraph, others: NavMesh | None = None
+    ):
+        """Join the forms of a floor.
+
+        Args:
+            mesh: Floor that agents can reach; they move on it.
+            grid: Samples of the mesh, for distances.
+            graph: Cells of the grid.
+            others: Floor that is not joined to it. An agent that walks towards it stays.
+        """
+        self.mesh, self.grid, self.graph = mesh, grid, graph
+        self._others = others or NavMesh(mesh.corners, [])
         self._geodesics = Geodesics(grid, graph)
 
     @classmethod
-    def of_house(cls, house: House, radius: float = RADIUS) -> ContinuousFloor:
-        """Build the floor of a house: of its separate pieces, only the largest one counts.
+    def of_house(
+        cls, house: House, radius: float = RADIUS, height: float = HEIGHT, cache: Path | None = None
+    ) -> ContinuousFloor:
+        """Build the floor of a house: of its separate pieces, agents reach only the largest one.
 
         Args:
             radius: Radius of the agent in metres.
+            height: Height of the agent in metres.
+            cache: Folder that keeps the navigation mesh, which takes about 6 CPU seconds.
         """
-        grid = grid_of_house(house, radius)
-        return cls(*largest_piece(grid, cell_graph(grid)))
+        plan, ramps = house.plan, tuple(map(Ramp, house.plan.stairs))
+        if len(ramps) > 1:
+            raise UserError(f"{house.spec.scan}: a floor has at most two storeys")
+        mesh = _mesh_of_house(house, MeshSettings(radius=radius, height=height), cache)
+        if not len(mesh.polygons):
+            raise UserError(_NO_ROOM)
+        mesh, others = mesh.parts()
+        grid = grid_of_mesh(mesh, [k * STOREY_HEIGHT for k in range(plan.storeys)], ramps)
+        return cls(mesh, *largest_piece(grid, cell_graph(grid)), others)
 
     @classmethod
     def of_boxes(
@@ -216,19 +115,29 @@ class ContinuousFloor:
         radius: float = 0.0,
     ) -> ContinuousFloor:
         """Build the floor of rooms (x0, y0, x1, y1) without holes; all pieces count."""
-        grid = grid_of_boxes(rooms, holes, height, radius)
-        return cls(grid, cell_graph(grid))
+        mesh = mesh_of_boxes(rooms, holes, height, radius)
+        grid = grid_of_mesh(mesh, [height])
+        return cls(mesh, grid, cell_graph(grid))
 
     def contains(self, positions: np.ndarray) -> np.ndarray:
         """Return which positions (N, 3) are on the floor; their heights only choose a storey."""
-        return self._signed(positions) >= -TOLERANCE
+        positions = np.asarray(positions, float)
+        layers, points = self.grid.layers(positions[:, 2]), positions[:, :2]
+        value = self.grid.at(points, layers)
+        result = value > _SURE
+        doubtful = np.flatnonzero(np.abs(value) <= _SURE)
+        result[doubtful] = self._polygons(points[doubtful], layers[doubtful])[1] <= TOLERANCE
+        return result
 
     def clearance(self, positions: np.ndarray) -> np.ndarray:
         """Return the distance (N,) in metres of positions (N, 3) to the border of the floor.
 
         The border is where an agent touches an obstacle. Positions beyond it have clearance 0.
+        Distances are sampled, so that they are off by up to a centimetre.
         """
-        return np.maximum(self._signed(positions), 0.0)
+        positions = np.asarray(positions, float)
+        value = self.grid.at(positions[:, :2], self.grid.layers(positions[:, 2]))
+        return np.maximum(value, 0.0)
 
     def project(self, positions: np.ndarray) -> np.ndarray:
         """Return the points (N, 3) of the floor near positions (N, 3), with the floor's height.
@@ -237,35 +146,48 @@ class ContinuousFloor:
         """
         positions = np.asarray(positions, float)
         layers, points = self.grid.layers(positions[:, 2]), positions[:, :2].copy()
-        off = np.flatnonzero(self.grid.at(points, layers) < -TOLERANCE)
-        if len(off):
-            border, reached = nearest_border(self.grid, points[off], layers[off])
-            i, j = self.grid.cells(points[off])
-            inside = self.graph.positions[self.graph.nearest[layers[off], i, j], :2]
-            fallback = self._border(points[off], inside, layers[off])
-            points[off] = np.where(reached[:, None], border, fallback)
+        for k in np.flatnonzero(~self.contains(positions)).tolist():
+            points[k] = self._nearest_wall(points[k], int(layers[k]))
         return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
 
     def step(
         self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Move agents forward.
+        """Move agents forward as habitat-sim does on its navigation mesh.
 
         Args:
             positions: (N, 3) positions; those that are not on the floor are projected first.
             headings: (N,) headings in radians.
             distance: Length of the step in metres.
+            sliding: Whether an agent slides along walls; otherwise it stops at the first one.
 
         Returns:
-            New positions (N, 3), and which agents collided (N,) bool: they moved less than
-            `distance`.
+            New positions (N, 3), and which agents collided (N,) bool: moved^2 + 1e-5 < distance^2.
         """
         positions = np.asarray(positions, float)
         headings = np.asarray(headings, float)
-        if not self.contains(positions).all():
-            positions = self.project(positions)
+        is_on = self.contains(positions)
+        if not is_on.all():
+            positions = np.where(is_on[:, None], positions, self.project(positions))
+        start, layers = positions[:, :2], self.grid.layers(positions[:, 2])
         way = distance * np.stack([np.sin(headings), np.cos(headings)], axis=1)
-        return move(self.grid, positions, positions[:, :2] + way, sliding)
+        end = start + way
+        share = np.linspace(0, 1, max(int(distance / _SAMPLE_SPACING + 1e-6) + 2, 2))
+        samples = self.grid.at(start[:, None] + share[:, None] * way[:, None], layers[:, None])
+        rows = np.flatnonzero((samples <= _SURE).any(axis=1))
+        polygons, _ = self._polygons(start[rows], layers[rows])
+        outside = np.maximum(-samples[rows, -1], 0.0)
+        there = np.concatenate([end[rows], positions[rows, 2:]], axis=1)
+        stays = self._others.attracts(there, outside)
+        move = self.mesh.slide if sliding else self.mesh.go
+        for k, (row, polygon) in enumerate(zip(rows.tolist(), polygons.tolist(), strict=True)):
+            (x, y), (u, v) = start[row].tolist(), end[row].tolist()
+            end[row] = (x, y) if stays[k] else move(polygon, (x, y), (u, v))
+        result = np.concatenate([end, self.grid.height(end, layers)[:, None]], axis=1)
+        moved = ((result - positions) ** 2).sum(axis=1)
+        collided = np.zeros(len(positions), bool)
+        collided[rows] = moved[rows] + _COLLISION_SLACK < distance**2
+        return result, collided
 
     def straight_walks(self, position: np.ndarray, headings: np.ndarray) -> np.ndarray:
         """Return how far (N,) in metres an agent can walk straight from a position (3,).
@@ -298,16 +220,62 @@ class ContinuousFloor:
         ends = self.project(np.array([start, goal], float))
         return self._geodesics.path(ends[0], ends[1])
 
-    def _signed(self, positions: np.ndarray) -> np.ndarray:
-        positions = np.asarray(positions, float)
-        return self.grid.at(positions[:, :2], self.grid.layers(positions[:, 2]))
+    def _polygons(self, points: np.ndarray, layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the polygons (N,) of points (N, 2) of layers (N,), and the distances to them."""
+        guesses = self.grid.owners(points, layers).tolist()
+        found = [
+            self.mesh.polygon_at(guess, (x, y), TOLERANCE)
+            for guess, (x, y) in zip(guesses, points.tolist(), strict=True)
+        ]
+        polygons, distances = zip(*found, strict=True) if found else ((), ())
+        return np.array(polygons, int), np.array(distances, float)
 
-    def _border(self, outside: np.ndarray, inside: np.ndarray, layers: np.ndarray) -> np.ndarray:
-        """Return points (N, 2) of the floor between points (N, 2) outside and inside it."""
-        low, high = np.zeros(len(outside)), np.ones(len(outside))
-        for _ in range(30):
-            middle = (low + high) / 2
-            points = outside + middle[:, None] * (inside - outside)
-            free = self.grid.at(points, layers) >= 0
-            low, high = np.where(free, low, middle), np.where(free, middle, high)
-        return outside + high[:, None] * (inside - outside)
+    def _nearest_wall(self, point: np.ndarray, layer: int) -> np.ndarray:
+        """Return the point (2,) nearest to a point on the walls of a storey."""
+        starts, ends = self._walls[layer]
+        ways = ends - starts
+        share = ((point - starts) * ways).sum(axis=1) / (ways**2).sum(axis=1)
+        nearest = starts + np.clip(share, 0, 1)[:, None] * ways
+        return nearest[((nearest - point) ** 2).sum(axis=1).argmin()]
+
+    @cached_property
+    def _walls(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ends (E, 2) and (E, 2) of the walls of each layer."""
+        walls = np.array(
+            [
+                (*edge[:4], self.mesh.corners[list(self.mesh.polygons[k]), 2].mean())
+                for k, edges in enumerate(self.mesh.edges)
+                for edge in edges
+                if edge[4] < 0
+            ]
+        )
+        layers = []
+        for layer in range(len(self.grid.heights)):
+            middle = (walls[:, :2] + walls[:, 2:4]) / 2
+            floor = self.grid.height(middle, np.full(len(walls), layer))
+            kept = walls[np.abs(walls[:, 4] - floor) < 1.0]
+            layers.append((kept[:, :2], kept[:, 2:4]))
+        return layers
+
+
+def _mesh_of_house(house: House, settings: MeshSettings, cache: Path | None) -> NavMesh:
+    """Build the mesh of a house, or read it from a folder."""
+    scene, plan = house.scene, house.plan
+    inner = np.array([[0.0, 0.0], [plan.width, plan.depth]])
+    if cache is None:
+        return mesh_of_triangles(scene.positions, scene.faces, inner, settings)
+    contents = (_MESH_VERSION, settings, scene.positions.tobytes(), scene.faces.tobytes())
+    digest = hashlib.sha256(repr(contents[:2]).encode() + contents[2] + contents[3]).hexdigest()
+    path = cache / f"{house.spec.scan}-{digest[:16]}.mesh.npz"
+    if path.is_file():
+        with np.load(path) as arrays:
+            polygons = [[k for k in row if k >= 0] for row in arrays["polygons"].tolist()]
+            return NavMesh(arrays["corners"], polygons)
+    mesh = mesh_of_triangles(scene.positions, scene.faces, inner, settings)
+    padded = np.full((len(mesh.polygons), MOST_CORNERS), -1)
+    for row, polygon in zip(padded, mesh.polygons, strict=True):
+        row[: len(polygon)] = polygon
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        np.savez(file, corners=mesh.corners, polygons=padded)
+    return mesh

@@ -9,14 +9,14 @@ so that a movement of an agent stays within one layer, and its height follows fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from clipnav.envs.continuous.floor.navmesh import NavMesh
 from clipnav.envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Stairs
-
-RAIL_HALF_WIDTH = 0.04  # metres of the post at the end of the rail between the flights
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,18 @@ class Ramp:
         floor = self.stairs.storey * STOREY_HEIGHT
         return floor + np.where(is_first, rise, STOREY_HEIGHT - rise)
 
-    def free(self, points: np.ndarray, free: np.ndarray, storey: int) -> np.ndarray:
-        """Return the free cells of a storey's layer with its part of the stairs.
-
-        Args:
-            points: (X, Y, 2) centres of the cells in metres.
-            free: (X, Y) bool free cells of the storey; those in the stairwell are ignored.
-        """
-        stairs, (across, along) = self.stairs, self.frame(points)
-        inner = stairs.width / 2 - WALL_HALF_THICKNESS
-        steps = (np.abs(across) <= inner) & (along <= stairs.depth - WALL_HALF_THICKNESS)
-        steps &= (np.abs(across) > RAIL_HALF_WIDTH) | (
-            along > stairs.landing_start + RAIL_HALF_WIDTH
-        )
-        # The front wall is open only as far as the floor in front of it.
-        side = stairs.first_side * (1 if storey == stairs.storey else -1)
-        before = free & (along <= 0) & (along > -WALL_HALF_THICKNESS)
-        gaps = across[before & (across * side > 0)]
-        low, high = (gaps.min(), gaps.max()) if len(gaps) else (np.inf, -np.inf)
-        is_open = (across >= low - 1e-6) & (across <= high + 1e-6)
-        steps &= (along > WALL_HALF_THICKNESS) | is_open
-        return np.where(self.contains(points), steps, free)
+    def closed(self, points: np.ndarray, storey: int) -> np.ndarray:
+        """Return which points (..., 2) of a storey's layer bar the flight that leads elsewhere."""
+        across, along = self.frame(points)
+        side = self.stairs.first_side * (1 if storey == self.stairs.storey else -1)
+        return (along > 0) & (along <= WALL_HALF_THICKNESS) & (across * side <= 0)
 
 
 CELL = 0.05  # metres
-SAMPLES_PER_CELL = 3  # signed distances along each side of a cell, so that corners are sharp
+SAMPLES_PER_CELL = 3  # signed distances along each side of a cell
 SPACING = CELL / SAMPLES_PER_CELL  # metres between signed distances
 MARGIN = 8  # blocked cells around a layer, more than a step of an agent
+_SAME_FLOOR = 1.0  # metres between a polygon and the floor or the stairs that it belongs to
 TOLERANCE = 1e-6  # metres by which a point may lie outside the border and count as on the floor
 
 
@@ -101,11 +86,13 @@ class FloorGrid:
         distance: (S, X, Y) metres to the border, negative where an agent cannot stand, at points
             `SPACING` metres apart.
         origin: (2,) position in metres of the grid's corner, half a `SPACING` from its first point.
+        owner: (S, X, Y) int polygon of the mesh at each point, or the one nearest to it.
         heights: (S,) height in metres of each storey's floor, ascending.
         ramps: Stairs between storeys.
     """
 
     distance: np.ndarray
+    owner: np.ndarray
     origin: np.ndarray
     heights: np.ndarray
     ramps: tuple[Ramp, ...] = ()
@@ -148,6 +135,12 @@ class FloorGrid:
         """Return the centres (..., 2) in metres of the cells of indices i and j."""
         return self.origin + CELL * (np.stack([i, j], axis=-1) + 0.5)
 
+    def owners(self, points: np.ndarray, layers: np.ndarray) -> np.ndarray:
+        """Return the polygons (N,) of the mesh at or near points (N, 2) of layers (N,)."""
+        indices = np.floor((points - self.origin) / SPACING).astype(int)
+        i, j = np.clip(indices, 0, np.array(self.owner.shape[1:]) - 1).T
+        return self.owner[layers, i, j]
+
     def at(self, points: np.ndarray, layers: np.ndarray) -> np.ndarray:
         """Return the signed distance (...) in metres at points (..., 2) of layers (...)."""
         flat, corner, u, v = self._corners(points, layers)
@@ -155,19 +148,6 @@ class FloorGrid:
         low = flat[corner] * (1 - v) + flat[corner + 1] * v
         high = flat[corner + depth] * (1 - v) + flat[corner + depth + 1] * v
         return low * (1 - u) + high * u
-
-    def at_with_gradient(
-        self, points: np.ndarray, layers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the signed distance (...) and its gradient (..., 2) at points (..., 2)."""
-        flat, corner, u, v = self._corners(points, layers)
-        depth = self.distance.shape[2]
-        a, b = flat[corner], flat[corner + 1]
-        c, d = flat[corner + depth], flat[corner + depth + 1]
-        value = (a * (1 - v) + b * v) * (1 - u) + (c * (1 - v) + d * v) * u
-        along_x = (c - a) * (1 - v) + (d - b) * v
-        along_y = (b - a) * (1 - u) + (d - c) * u
-        return value, np.stack([along_x, along_y], axis=-1) / SPACING
 
     def _corners(
         self, points: np.ndarray, layers: np.ndarray
@@ -180,26 +160,53 @@ class FloorGrid:
         return self.distance.reshape(-1), (layers * width + i) * depth + j, x - i, y - j
 
 
-def signed_distance(free: np.ndarray, radius: float) -> np.ndarray:
-    """Return the signed distance in metres, every `SPACING`, to the border of free cells (X, Y).
+def grid_of_mesh(
+    mesh: NavMesh, heights: Sequence[float], ramps: tuple[Ramp, ...] = ()
+) -> FloorGrid:
+    """Sample a mesh, whose polygons belong to the storey or the stairs at their height.
 
     Args:
-        radius: Radius in metres of the agent, which is subtracted.
+        heights: Height of each storey's floor in metres, ascending.
     """
-    free = free.repeat(SAMPLES_PER_CELL, axis=0).repeat(SAMPLES_PER_CELL, axis=1)
+    lower = CELL * np.floor(mesh.corners[:, :2].min(axis=0) / CELL + 1e-6) - MARGIN * CELL
+    extent = (mesh.corners[:, :2].max(axis=0) - lower) / CELL
+    size = SAMPLES_PER_CELL * (np.ceil(extent - 1e-6).astype(int) + MARGIN)
+    shape = (len(heights), *size.tolist())
+    owner = np.full(shape, -1, np.int32)
+    empty = FloorGrid(np.zeros(shape), owner, lower, np.asarray(heights, float), ramps)
+    for number, polygon in enumerate(mesh.polygons):
+        corners = mesh.corners[list(polygon)]
+        first = np.floor((corners[:, :2].min(axis=0) - lower) / SPACING).astype(int)
+        last = np.ceil((corners[:, :2].max(axis=0) - lower) / SPACING).astype(int)
+        axes = (np.arange(a, b) for a, b in zip(first, last, strict=True))
+        i, j = (index.ravel() for index in np.meshgrid(*axes, indexing="ij"))
+        points = lower + SPACING * (np.stack([i, j], axis=1) + 0.5)
+        inside = _inside(corners[:, :2], points)
+        i, j, points = i[inside], j[inside], points[inside]
+        z = mesh.height(number, points)
+        for storey in range(len(heights)):
+            layers = np.full(len(points), storey)
+            kept = np.abs(z - empty.height(points, layers)) < _SAME_FLOOR
+            for ramp in ramps:
+                kept &= ~(ramp.contains(points) & ramp.closed(points, storey))
+            owner[storey, i[kept], j[kept]] = number
+    layers = [_sampled(layer) for layer in owner]
+    distance, nearest = (np.stack(values) for values in zip(*layers, strict=True))
+    return replace(empty, distance=distance, owner=nearest)
+
+
+def _inside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return which points (N, 2) lie in a convex polygon (M, 2), counter-clockwise."""
+    edges = np.roll(corners, -1, axis=0) - corners
+    offsets = points[:, None] - corners
+    left = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
+    return np.all(left >= -1e-9, axis=1)
+
+
+def _sampled(owner: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return signed distances (X, Y) in metres to the border, and the nearest polygons (X, Y)."""
+    free = owner >= 0
     inside = SPACING * (np.asarray(ndimage.distance_transform_edt(free)) - 0.5)
     outside = SPACING * (np.asarray(ndimage.distance_transform_edt(~free)) - 0.5)
-    return np.where(free, inside, -outside) - radius
-
-
-def grid_of_masks(
-    free: Sequence[np.ndarray],
-    origin: np.ndarray,
-    heights: Sequence[float],
-    radius: float,
-    ramps: tuple[Ramp, ...] = (),
-) -> FloorGrid:
-    """Build the grid of storeys whose free cells (X, Y) bool begin at `origin` (2,) in metres."""
-    layers = [signed_distance(np.pad(mask, MARGIN), radius) for mask in free]
-    corner = np.asarray(origin, float) - MARGIN * CELL
-    return FloorGrid(np.stack(layers), corner, np.asarray(heights, float), ramps)
+    cells = ndimage.distance_transform_edt(~free, return_distances=False, return_indices=True)
+    return np.where(free, inside, -outside), owner[tuple(np.asarray(cells))]

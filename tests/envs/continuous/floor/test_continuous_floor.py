@@ -5,8 +5,10 @@ import pytest
 
 from clipnav.envs.continuous.coordinates import from_habitat
 from clipnav.envs.continuous.floor import ContinuousFloor
-from clipnav.envs.continuous.floor.continuous_floor import grid_of_boxes, largest_piece
+from clipnav.envs.continuous.floor.continuous_floor import largest_piece
 from clipnav.envs.continuous.floor.geodesics import cell_graph
+from clipnav.envs.continuous.floor.grid import grid_of_mesh
+from clipnav.envs.continuous.floor.navmesh import mesh_of_boxes
 from clipnav.envs.houses.plan.elements import STAIRWELL
 
 
@@ -20,16 +22,17 @@ def test_projection(room):
 
 def test_only_the_largest_piece_counts():
     boxes = [(0.0, 0.0, 4.0, 3.0), (4.5, 0.0, 5.5, 1.0), (6.0, 0.0, 6.02, 3.0)]
-    grid = grid_of_boxes(boxes, [], 0.0, 0.0)
-    floor = ContinuousFloor(*largest_piece(grid, cell_graph(grid)))
+    mesh, others = mesh_of_boxes(boxes, [], 0.0, 0.0).parts()
+    grid = grid_of_mesh(mesh, [0.0])
+    floor = ContinuousFloor(mesh, grid, cell_graph(grid), others)
     inside, apart = np.array([[1.0, 1.0, 0.0]]), np.array([[5.0, 0.5, 0.0], [6.01, 1.0, 0.0]])
     assert floor.contains(inside)[0]
     assert not floor.contains(apart).any()
-    assert floor.project(apart)[:, 0].max() <= 4.0 + 1e-6
+    np.testing.assert_allclose(floor.project(apart), [[4.0, 0.5, 0.0], [4.0, 1.0, 0.0]])
 
 
 def test_a_floor_without_room_for_the_agent_is_refused():
-    grid = grid_of_boxes([(0.0, 0.0, 4.0, 3.0)], [], 0.0, radius=2.0)
+    grid = grid_of_mesh(mesh_of_boxes([(0.0, 0.0, 0.02, 0.02)], [], 0.0, 0.0), [0.0])
     with pytest.raises(ValueError, match="no room for the agent; choose a smaller agent_radius"):
         largest_piece(grid, cell_graph(grid))
 
