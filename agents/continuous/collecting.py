@@ -229,8 +229,14 @@ class Collector:
                 bar.update(len(episodes))
                 lengths = store.lengths(name).tolist()
                 for row, episode in enumerate(store.episodes(name).tolist()):
+                    if lengths[row] > (self._config.max_walk_length or lengths[row]):
+                        continue
                     serves = self._instructions(episode) if number == 0 else [episode]
                     entries += [_Entry(store, name, row, lengths[row], other) for other in serves]
+        if number == 0 and not entries:
+            raise UserError(
+                f"--max-walk-length {self._config.max_walk_length}: all walks are longer"
+            )
         return entries
 
     def _fill(

@@ -117,6 +117,9 @@ class ActionHead(nn.Module):
         nn.init.orthogonal_(self.actions.weight, gain=0.01)
         nn.init.zeros_(self.actions.bias)
         self.progress = nn.Linear(size, 1) if progress else None
+        if self.progress is not None:
+            nn.init.kaiming_normal_(self.progress.weight, nonlinearity="tanh")
+            nn.init.zeros_(self.progress.bias)
 
     def forward(self, states: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return logits (B, T, A) and progress (B, T) of states (B, T, H)."""

@@ -143,6 +143,8 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
     episodes_per_round: int | None = 400
     """Number of episodes that a round collects; in the first round a number of paths. All of the
     split if None, as with the presets of teacher forcing."""
+    max_walk_length: int | None = None
+    """Longest walk in actions that training uses, stop included; all walks if None."""
     expert_probability: float = 0.75
     """Probability at a step of round r (from 0) that the expert acts is this value to the power of
     r; otherwise an action is sampled from the policy. The labels are always the expert's."""
@@ -165,6 +167,8 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
     """Number of episodes of a split for the final results, spread over the split; all if None."""
     evaluation_batch_size: int = 32
     """Number of episodes in an evaluation batch."""
+    evaluation_actions: Literal["argmax", "sample"] = "argmax"
+    """Actions of the agent in evaluations: the most probable ones, or samples."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
     resume: Path | None = None
     """Folder of a run to resume, with its settings. Only --minutes, --evaluate-every,
@@ -182,7 +186,7 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
         continuous_version(self.dataset)
         super().__post_init__()
         counts = "rounds episodes_per_round collect_batch_size evaluation_batch_size".split()
-        check_counts(self, (*counts, "evaluation_episodes", "results_episodes"))
+        check_counts(self, (*counts, "evaluation_episodes", "results_episodes", "max_walk_length"))
         check_numbers(self, ("expert_probability",), most=1)
         check_numbers(self, ("inflection_weight",))
         check_positive(self, ("inflection_weight",))  # a walk needs a step with weight

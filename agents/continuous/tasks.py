@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
@@ -26,6 +27,7 @@ from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.envs.worlds import World
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.settings import read_config
+from clipnav.training.streams import Stream, iteration_seed
 
 
 class TaskConfig(Protocol):
@@ -129,8 +131,12 @@ class ContinuousTask(SplitTask):
         return network.to(self.config.device)
 
     def walker(self, network: ContinuousNetwork) -> NetworkWalker:
-        """Return the agent that takes the most probable actions of a network."""
-        return NetworkWalker(network, self.features, self.config.reads_instructions)
+        """Return the agent that takes the most probable actions of a network, or samples."""
+        generator = None
+        if self.config.evaluation_actions == "sample":
+            seed = iteration_seed(self.config.seed, Stream.CONTINUOUS_BASELINES, 2)
+            generator = torch.Generator().manual_seed(seed)
+        return NetworkWalker(network, self.features, self.config.reads_instructions, generator)
 
     def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit:
         config = self.config

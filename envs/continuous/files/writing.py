@@ -65,7 +65,8 @@ def export_split(
 
     An episode is kept if the greedy expert passes every node of its reference path within 0.5 m,
     as in the making of R2R-CE. The test splits have no goals, so all their episodes are kept, and
-    they get no ground truth.
+    they get no ground truth. RxR's annotations of the houses are all guides'; the files of
+    followers, which VLN-CE's nDTW opens too, are written without episodes.
 
     Args:
         rounded_headings: Round initial headings to 30 degrees, as R2R_VLNCE v1-3 does.
@@ -86,7 +87,10 @@ def export_split(
     if form == "rxr-ce":
         base = folder / f"{label}_VLNCE_v0" / split
         files: dict[Path, Json] = {base / f"{split}_guide.json.gz": {"episodes": records}}
+        files[base / f"{split}_follower.json.gz"] = {"episodes": []}
         truth_path = base / f"{split}_guide_gt.json.gz"
+        if truths:
+            files[base / f"{split}_follower_gt.json.gz"] = {}
     else:
         words = instruction_words(e.instruction for e in _episodes(dataset, "train", world))
         base = folder / f"{label}_VLNCE_v1-3_preprocessed" / split

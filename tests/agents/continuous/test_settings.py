@@ -36,3 +36,12 @@ def test_the_command_line_overrides_a_preset():
     assert (config.rounds, config.iterations, config.seed) == (10, 10, 3)
     assert config.network.kind == "cma"
     assert config.run_name == "r2r-ce-houses-cma-dagger"
+
+
+def test_rxr_ce_has_the_values_of_its_files():
+    cma, seq2seq = (continuous_defaults("rxr", recipe=recipe) for recipe in ("cma", "seq2seq"))
+    for config in (cma, seq2seq):
+        assert (config.batch_size, config.max_walk_length, config.inflection_weight) == (3, 250, 1.9)
+        assert config.iterations * config.batch_size == 15 * 1_560
+    assert (cma.evaluation_actions, seq2seq.evaluation_actions) == ("sample", "argmax")
+    assert continuous_defaults(recipe="cma").evaluation_actions == "argmax"

@@ -112,7 +112,7 @@ def test_fields_have_the_order_of_vlnce(exported, read_packed):
 
 
 def test_data_set_classes_of_rxr_ce_accept_the_files(exported, read_packed):
-    guide, truth = exported("rxr").files
+    guide, follower, follower_truth, truth = exported("rxr").files
     assert guide.parts[-3:] == ("RxR_VLNCE_v0", "val_unseen", "val_unseen_guide.json.gz")
     assert truth.name == "val_unseen_guide_gt.json.gz"
     document = read_packed(guide)
@@ -124,6 +124,11 @@ def test_data_set_classes_of_rxr_ce_accept_the_files(exported, read_packed):
         assert episode.instruction.instruction_id == episode.episode_id
         assert set(episode.instruction.timed_instruction[0]) == {"word", "start_time", "end_time"}
     assert set(read_packed(truth)) == {episode.episode_id for episode in episodes}
+    # The nDTW of VLN-CE opens the ground truth of both roles.
+    assert follower.name == "val_unseen_follower.json.gz"
+    assert follower_truth.name == "val_unseen_follower_gt.json.gz"
+    assert load_as_vlnce(read_packed(follower), ExtendedInstructionData) == []
+    assert read_packed(follower_truth) == {}
 
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr"])
