@@ -15,7 +15,11 @@ from clipnav.agents.continuous.walking import (
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.files.submissions import write_ce_submission
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from clipnav.envs.continuous.measures import (
+    CONTINUOUS_METRICS,
+    PHYSICAL_METRICS,
+    summarise_walks,
+)
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.storage.errors import counted
 from clipnav.storage.progress import progress_bar
@@ -29,13 +33,13 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
     keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
-    task, agent = load_continuous_run(config.run, config.device)
+    task, agent = load_continuous_run(config.run, config.device, config.changes())
     for split in config.splits:  # missing ones are reported before the first walk
         task.split(split)
     results = evaluate_splits(
         config.splits, lambda split: {split: _evaluate(config, task, agent, split)}, config.json
     )
-    print(table(results, CONTINUOUS_METRICS))
+    print(table(results, CONTINUOUS_METRICS | PHYSICAL_METRICS))
     return results
 
 

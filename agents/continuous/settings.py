@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import tyro
 
 from clipnav.agents.settings.command_line import parse_training
 from clipnav.agents.settings.evaluation import SUBMISSIONS, check_submitted_splits
+from clipnav.envs.continuous.robots import noise_names, robot_settings
 from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
@@ -28,6 +29,13 @@ class EvaluateContinuousConfig:
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None
     """Number of episodes of a split, spread over it; all if not given."""
+    robot: str | None = None
+    """Robot of the evaluation, instead of the task's agent: habitat, locobot, locobot-2020 or
+    stretch. Its body, the height and field of view of its camera, and its noise are used; the sizes
+    of the pictures and the range of depth stay those of the training."""
+    actuation_noise: str = "none"
+    """Noise of steps and turns: locobot-ilqr, locobot-proportional, locobot-movebase, or the same
+    of locobot-lite; none, or that of --robot, if not given."""
     baselines: bool = True
     """Evaluate the expert and the non-learning agents, too."""
     submission: Path | None = None
@@ -44,6 +52,7 @@ class EvaluateContinuousConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("episodes", "batch_size", "threads"))
         check_submitted_splits(self)
+        self.changes()  # refuses unknown names
         if self.submission is not None and self.episodes is not None:
             raise UserError(
                 f"--episodes {self.episodes}: a submission contains all episodes of a split; "
@@ -51,7 +60,21 @@ class EvaluateContinuousConfig:
             )
         check_outputs(self, {"submission": SUBMISSIONS, "json": (".json",)})
 
+    def changes(self) -> dict[str, Any]:
+        """Return the settings of the task that the robot and its noise change."""
+        changes = {} if self.robot is None else robot_settings(self.robot)
+        changes = {name: value for name, value in changes.items() if name not in _OF_TRAINING}
+        if self.actuation_noise != "none":
+            if self.actuation_noise not in noise_names():
+                raise UserError(
+                    f"--actuation-noise {self.actuation_noise}: choose from "
+                    f"{', '.join(noise_names())}"
+                )
+            changes |= {"actuation_noise": self.actuation_noise, "actuation_noise_scale": 1.0}
+        return changes
 
+
+_OF_TRAINING = ("rgb_size", "depth_size", "min_depth", "max_depth")
 ContinuousRecipe = Literal[
     "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
 ]

@@ -4,9 +4,10 @@ Training and evaluation build the same.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from gymnasium.vector import AutoresetMode
@@ -25,6 +26,7 @@ from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
 from clipnav.envs.worlds import World
+from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.settings import read_config
 from clipnav.training.streams import Stream, iteration_seed
@@ -98,8 +100,19 @@ class ContinuousTask(SplitTask):
 
     config: ContinuousTrainConfig
 
-    def __init__(self, config: ContinuousTrainConfig, run: Path | None = None) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: ContinuousTrainConfig,
+        run: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Load what the settings name.
+
+        Args:
+            run: Folder of the run, whose vocabulary is used.
+            changes: Settings of the environments that differ from those of the training.
+        """
+        self.config, self._changes = config, changes or {}
         encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
         self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
         self.settings = self._settings()
@@ -150,6 +163,7 @@ class ContinuousTask(SplitTask):
             rgb_size=size,
             depth_size=size,
             teacher=self.config.teacher,
+            **self._changes,
         )
 
 
@@ -160,17 +174,26 @@ def read_continuous_config(run: Path) -> TaskConfig:
     return read_config(run, kind)
 
 
-def load_continuous_run(run: Path, device: str | None = None) -> tuple[SplitTask, Walker]:
+def load_continuous_run(
+    run: Path, device: str | None = None, changes: Mapping[str, Any] | None = None
+) -> tuple[SplitTask, Walker]:
     """Load the best weights of a run whose agent walks in continuous environments.
 
     It is a run of clipnav train-continuous-agent, or of clipnav train-agent with an agent whose row
-    has `continuous`.
+    has `continuous`, which walks with the settings of its training only.
+
+    Args:
+        changes: Settings of the environments that differ from those of the training.
     """
     spec = agent_spec(agent_of(run))
     if spec.continuous is not None:
+        if changes:
+            raise UserError(
+                f"{run}: --robot and --actuation-noise are for runs of train-continuous-agent"
+            )
         return spec.part("continuous")(run, device)
     config = read_config(run, ContinuousTrainConfig)
-    task = ContinuousTask(replace(config, device=device or config.device), run)
+    task = ContinuousTask(replace(config, device=device or config.device), run, changes)
     network = task.make_network()
     load_model(run, network, task.metadata)
     network.eval()

@@ -63,12 +63,16 @@ class HabitatFloor:
         return self._ask("clearance", positions, ())
 
     def step(
-        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+        self,
+        positions: np.ndarray,
+        headings: np.ndarray,
+        distance: float | np.ndarray,
+        sliding: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions (N, 3) after a step forward, and (N,) bool, who collided."""
         positions, headings = np.asarray(positions, float), np.asarray(headings, float)
-        level = np.zeros(len(headings))
-        way = distance * np.stack([np.sin(headings), np.cos(headings), level], axis=-1)
+        level, distance = np.zeros(len(headings)), np.asarray(distance, float)
+        way = distance[..., None] * np.stack([np.sin(headings), np.cos(headings), level], axis=-1)
         ends = to_habitat(positions + way).tolist()
         moved = from_habitat(self._ask("step", positions, (3,), ends=ends, sliding=sliding))
         walked = ((moved - positions) ** 2).sum(axis=1)

@@ -31,6 +31,13 @@ CONTINUOUS_METRICS = {
     "sDTW": Metric("sdtw", 100, "%"),
     "steps": Metric("steps_taken", 1, ""),
 }
+# Of walks whose collisions are known, which files of walks do not contain.
+PHYSICAL_METRICS = {
+    "CR": Metric("collision_rate", 100, "%"),
+    "stuck": Metric("stuck_rate", 100, "%"),
+    "falls": Metric("falls", 1, ""),
+}
+_FALL = 0.2  # metres downwards in one action, which no agent climbs in habitat
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +50,16 @@ class Walk:
             walk reaches the goal.
         stopped: Whether the last action was stop.
         collisions: Number of collisions, or None if it is unknown.
+        forwards: Number of steps forward.
+        stuck: Number of steps forward that moved the agent less than a centimetre.
     """
 
     positions: np.ndarray
     distances: np.ndarray
     stopped: bool
     collisions: int | None = None
+    forwards: int | None = None
+    stuck: int | None = None
 
 
 def measure_walk(
@@ -77,7 +88,11 @@ def measure_walk(
         `distance_to_goal`, `oracle_navigation_error`, `path_length` and `dtw` in metres;
         `success`, `oracle_success`, `spl`, `oracle_spl`, `ndtw`, `sdtw` and `soft_spl` in 0..1;
         `steps_taken`, the number of actions; `collisions` if known, with `etpnav` divided by the
-        number of positions that differ from the one before, so that it may exceed 1.
+        number of positions that differ from the one before, so that it may exceed 1;
+        `collisions_per_position`, this division, with either definition. If the steps forward are
+        known, `collision_rate` and `stuck_rate`, the shares of them that collide and that move
+        the agent less than a centimetre, and `falls`, the number of actions after which it is more
+        than 0.2 m lower; heights are z, as in the environments.
 
     Raises:
         UserError: The walk or the reference is empty, or a choice or the threshold is invalid.
@@ -112,6 +127,11 @@ def measure_walk(
     }
     if walk.collisions is not None:
         measures["collisions"] = walk.collisions / (len(moved) if definition == "etpnav" else 1)
+        measures["collisions_per_position"] = walk.collisions / len(moved)
+    if walk.collisions is not None and walk.forwards is not None and walk.stuck is not None:
+        measures["collision_rate"] = walk.collisions / max(walk.forwards, 1)
+        measures["stuck_rate"] = walk.stuck / max(walk.forwards, 1)
+        measures["falls"] = float((np.diff(positions[:, 2]) < -_FALL).sum())
     return measures
 
 
@@ -128,6 +148,8 @@ def moved_positions(positions: np.ndarray) -> np.ndarray:
 
 def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each measure under its short name, see `CONTINUOUS_METRICS`.
+
+    `PHYSICAL_METRICS` and the collisions are added if all walks have them.
 
     Walks whose goal is unreachable count with a success of 0, are left out of the mean `NE` and
     counted in `unreachable`. `NE` is NaN if all goals are unreachable. `episodes` is the number of
@@ -147,8 +169,11 @@ def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]
     reached = np.isfinite(columns["NE"])
     columns["NE"] = columns["NE"][reached]
     means = {short: _mean(column) for short, column in columns.items()}
-    if all("collisions" in walk for walk in measures):
-        means["collisions"] = _mean(np.array([walk["collisions"] for walk in measures]))
+    extras = {short: metric.column for short, metric in PHYSICAL_METRICS.items()}
+    extras |= {name: name for name in ("collisions", "collisions_per_position")}
+    for short, column in extras.items():
+        if all(column in walk for walk in measures):
+            means[short] = _mean(np.array([walk[column] for walk in measures]))
     unreachable = len(measures) - int(reached.sum())
     return {**means, "unreachable": unreachable, "episodes": len(measures)}
 

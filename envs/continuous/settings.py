@@ -13,6 +13,7 @@ from clipnav.envs.arguments import (
     whole_number,
 )
 from clipnav.envs.continuous.measures import Definition, Dtw
+from clipnav.envs.continuous.robots import noise_names
 from clipnav.envs.datasets import continuous_version
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.storage.errors import UserError
@@ -31,6 +32,7 @@ PANORAMA_VIEWS = 12
 _NUMBERS = (
     *("turn_angle", "step_size", "tilt_angle", "hfov", "camera_height", "min_depth", "max_depth"),
     *("agent_radius", "agent_height", "success_distance", "success_reward", "slack_reward"),
+    *("actuation_noise_scale", "gps_noise", "heading_noise"),
 )
 _IDLE_TILT = "tilt_angle has no effect without tilt_actions=True; leave it out, or set both"
 
@@ -56,6 +58,11 @@ class ContinuousSettings:
         normalize_depth: Whether depth is scaled from `min_depth`..`max_depth` to 0..1.
         agent_radius: Metres between the centre of the agent and the nearest obstacle.
         agent_height: Metres; the floor excludes lower passages.
+        actuation_noise: "none", or noise of steps and turns that PyRobot measured on a robot, see
+            `clipnav.envs.continuous.robots.noise_names`. An episode has the same noise each time.
+        actuation_noise_scale: Factor of this noise.
+        gps_noise: Standard deviation in metres of the sensor "globalgps", along each axis.
+        heading_noise: Standard deviation in degrees of the sensor "heading".
         sliding: Whether an agent slides along an obstacle that it walks into.
         success_distance: Metres; a stop at a smaller distance to the goal is a success, for the
             measures and for all rewards.
@@ -98,6 +105,10 @@ class ContinuousSettings:
     normalize_depth: bool = True
     agent_radius: float = 0.1
     agent_height: float = 1.5
+    actuation_noise: str = "none"
+    actuation_noise_scale: float = 1.0
+    gps_noise: float = 0.0
+    heading_noise: float = 0.0
     sliding: bool = True
     success_distance: float = SUCCESS_THRESHOLD
     max_episode_steps: int = 500
@@ -133,6 +144,7 @@ class ContinuousSettings:
                 "0 <= min_depth < max_depth"
             )
         whole_number("max_episode_steps", self.max_episode_steps)
+        self._check_noise()
         self._check_choices()
 
     def _check_angles(self) -> None:
@@ -144,6 +156,19 @@ class ContinuousSettings:
             raise UserError(_IDLE_TILT)
         if not 0 < self.hfov < 180:
             raise UserError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
+
+    def _check_noise(self) -> None:
+        if self.actuation_noise not in ("none", *noise_names()):
+            names = ", ".join(("none", *noise_names()))
+            raise UserError(f"actuation_noise {self.actuation_noise!r}: choose from {names}")
+        for name in ("actuation_noise_scale", "gps_noise", "heading_noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} {getattr(self, name)}: must be at least 0")
+        if self.actuation_noise == "none" and self.actuation_noise_scale != 1.0:
+            raise UserError("actuation_noise_scale has no effect without actuation_noise")
+        for name, sensor in (("gps_noise", "globalgps"), ("heading_noise", "heading")):
+            if getattr(self, name) and sensor not in self.observe:
+                raise UserError(f"{name} has no effect without the sensor {sensor!r} in observe")
 
     def _check_choices(self) -> None:
         for sensor in self.observe:

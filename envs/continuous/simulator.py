@@ -35,9 +35,16 @@ class Floor(Protocol):
         ...
 
     def step(
-        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+        self,
+        positions: np.ndarray,
+        headings: np.ndarray,
+        distance: float | np.ndarray,
+        sliding: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions (N, 3) after a step forward, and (N,) bool, who collided."""
+        """Return the positions (N, 3) after a step forward, and (N,) bool, who collided.
+
+        `distance` is one length for all agents, or (N,) lengths if there is actuation noise.
+        """
         ...
 
     def distances(self, positions: np.ndarray, goal: np.ndarray) -> np.ndarray:

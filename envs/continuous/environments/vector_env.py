@@ -18,6 +18,7 @@ from clipnav.envs.continuous.measures import Walk
 from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator, check_simulator
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.metrics.path_scores import next_dtw_rows
 from clipnav.envs.navigation.settings import distance_rewards, ndtw_rewards
 
@@ -370,4 +371,11 @@ class ContinuousVectorEnv(BatchEnv):
         seen = self._sensors.observe(
             walks.scans.tolist(), walks.positions, walks.headings, walks.tilt_angles
         )
+        if self.settings.gps_noise or self.settings.heading_noise:
+            noise = walks.sensor_noise()
+            if "globalgps" in seen:
+                seen["globalgps"] += (self.settings.gps_noise * noise[:, :2]).astype(np.float32)
+            if "heading" in seen:
+                off = np.radians(self.settings.heading_noise) * noise[:, 2:]
+                seen["heading"] = wrap_angle(seen["heading"] + off).astype(np.float32)
         return {"instruction": words, **seen}

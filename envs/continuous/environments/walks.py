@@ -7,6 +7,7 @@ import numpy as np
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.episodes import ContinuousSplit
 from clipnav.envs.continuous.measures import Walk
+from clipnav.envs.continuous.robots import draw_noise
 from clipnav.envs.continuous.settings import (
     FORWARD,
     LEFT,
@@ -21,6 +22,7 @@ from clipnav.storage.errors import UserError
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
 _MOVED = 1e-4
+_STUCK = 0.01  # metres of a step forward, at most, that count as stuck
 # Metres between a start and the floor. The viewpoints of Matterport3D's graphs are mostly less than
 # half a metre off the navigation mesh, those of a model with another vertical axis anywhere.
 _OFF_FLOOR = 1.0
@@ -42,6 +44,9 @@ class ContinuousWalks:
         steps: (B,) number of actions.
         collided: (B,) bool, whether the last action was blocked.
         collisions: (B,) number of collisions.
+        forwards: (B,) number of steps forward.
+        stuck: (B,) number of steps forward that moved the agent less than a centimetre.
+        drifts: (B,) radians clockwise that noise has added to the headings.
         distances: (B,) distance to the goal in metres, NaN where the goal is secret.
         stopped: (B,) bool, whether the agent has stopped, which terminates the episode.
         truncated: (B,) bool, whether the episode was truncated.
@@ -68,7 +73,10 @@ class ContinuousWalks:
         self.episodes = np.zeros(num_agents, np.int64)
         self.positions = np.zeros((num_agents, 3))
         self._measured = np.zeros((num_agents, 3))  # positions of `distances`
-        self.turns, self.tilts, self.steps, self.collisions = np.zeros((4, num_agents), np.int64)
+        counts = np.zeros((6, num_agents), np.int64)
+        self.turns, self.tilts, self.steps, self.collisions, self.forwards, self.stuck = counts
+        self.drifts = np.zeros(num_agents)
+        self._noise = [np.random.default_rng(0) for _ in range(num_agents)]
         self.distances = np.zeros(num_agents)
         flags = np.zeros((4, num_agents), bool)
         self.collided, self.terminated, self.truncated, self.ended_now = flags
@@ -83,7 +91,7 @@ class ContinuousWalks:
     def headings(self) -> np.ndarray:
         """(B,) headings, radians clockwise from +y, in 0..2 pi."""
         turned = self.turns * np.radians(self._settings.turn_angle)
-        return (self._headings[self.episodes] + turned) % (2 * np.pi)
+        return (self._headings[self.episodes] + turned + self.drifts) % (2 * np.pi)
 
     @property
     def tilt_angles(self) -> np.ndarray:
@@ -113,8 +121,11 @@ class ContinuousWalks:
         self._serials[agents] = self._starts_so_far + np.arange(len(agents))
         self._starts_so_far += len(agents)
         self.positions[agents] = self._measured[agents] = self._starts[episodes]
-        for count in (self.turns, self.tilts, self.steps, self.collisions):
+        counts = self.turns, self.tilts, self.steps, self.collisions, self.forwards, self.stuck
+        for count in (*counts, self.drifts):
             count[agents] = 0
+        for agent, episode in zip(agents.tolist(), episodes.tolist(), strict=True):
+            self._noise[agent] = np.random.default_rng(episode)
         for flag in (self.collided, self.terminated, self.truncated, self._on_floor):
             flag[agents] = False
         self._measure(agents)
@@ -123,18 +134,28 @@ class ContinuousWalks:
     def step(self, actions: np.ndarray, max_steps: int) -> None:
         """Apply the actions (B,) of the agents whose episodes have not ended."""
         active = ~(self.terminated | self.truncated)
-        self.turns += active * ((actions == RIGHT).astype(int) - (actions == LEFT))
+        facing = self.headings
+        turned = (actions == RIGHT).astype(int) - (actions == LEFT)
+        self.turns += active * turned
         self.turns %= self._settings.turns_per_circle
         self.tilts += active * ((actions == LOOK_UP).astype(int) - (actions == LOOK_DOWN))
         self.collided &= ~active
+        before = self.positions.copy()
         forward = np.flatnonzero(active & (actions == FORWARD))
-        if forward.size:
-            self._move(forward, self._settings.step_size)
-        turning = active & ((actions == LEFT) | (actions == RIGHT))
-        first = np.flatnonzero(turning & ~self._on_floor)
-        if first.size:
-            self._move(first, 0.0)
-        self._on_floor[forward] = self._on_floor[first] = True
+        turning = np.flatnonzero(active & (turned != 0))
+        if self._settings.actuation_noise != "none":
+            self._move_noisily(np.concatenate([forward, turning]), turned, facing)
+            self.collided[turning] = False
+        else:
+            if forward.size:
+                self._move(forward, facing, np.array(self._settings.step_size))
+            first = turning[~self._on_floor[turning]]
+            if first.size:
+                self._move(first, facing, np.array(0.0))
+        self._on_floor[forward] = self._on_floor[turning] = True
+        self.forwards[forward] += 1
+        still = np.linalg.norm(self.positions[forward] - before[forward], axis=1) < _STUCK
+        self.stuck[forward[still]] += 1
         self.collisions += self.collided & active
         self.steps += active
         self.terminated |= active & (actions == STOP)
@@ -154,7 +175,13 @@ class ContinuousWalks:
             record[:, 4].copy(),
             bool(self.terminated[agent]),
             int(self.collisions[agent]),
+            int(self.forwards[agent]),
+            int(self.stuck[agent]),
         )
+
+    def sensor_noise(self) -> np.ndarray:
+        """Return standard normal numbers (B, 3), new ones at each call."""
+        return np.array([generator.standard_normal(3) for generator in self._noise])
 
     def traces(self) -> list[PoseTrace]:
         """Return copies of the poses of all agents so far."""
@@ -187,14 +214,39 @@ class ContinuousWalks:
             )
         self._checked.add(scan)
 
-    def _move(self, agents: np.ndarray, distance: float) -> None:
-        """Move agents (M,) forward on the floors of their buildings."""
-        sliding, headings = self._settings.sliding, self.headings
+    def _move(self, agents: np.ndarray, headings: np.ndarray, distances: np.ndarray) -> None:
+        """Move agents (M,) on the floors of their buildings.
+
+        Args:
+            headings: (B,) directions in radians.
+            distances: (B,) metres, or () for all.
+        """
         for scan, rows in grouped(self.scans[agents]):
             chosen = agents[rows]
+            length = distances[chosen] if distances.ndim else float(distances)
             self.positions[chosen], self.collided[chosen] = self._simulator.floor(scan).step(
-                self.positions[chosen], headings[chosen], distance, sliding
+                self.positions[chosen], headings[chosen], length, self._settings.sliding
             )
+
+    def _move_noisily(self, agents: np.ndarray, turned: np.ndarray, facing: np.ndarray) -> None:
+        """Move and turn agents (M,) with the noise of a robot, from headings (B,)."""
+        if not agents.size:
+            return
+        settings = self._settings
+        lefts = -turned[agents] * np.radians(settings.turn_angle)
+        forward = np.where(lefts == 0, settings.step_size, 0.0)
+        noise = draw_noise(
+            settings.actuation_noise,
+            settings.actuation_noise_scale,
+            [self._noise[agent] for agent in agents.tolist()],
+            forward,
+            lefts,
+        )
+        headings, distances = facing.copy(), np.zeros(len(facing))
+        headings[agents] += np.arctan2(noise.right, forward + noise.forward)
+        distances[agents] = np.hypot(noise.right, forward + noise.forward)
+        self._move(agents, headings, distances)
+        self.drifts[agents] -= noise.left_turn
 
     def _measure(self, agents: np.ndarray) -> None:
         """Compute the distances of agents (M,) to their goals."""

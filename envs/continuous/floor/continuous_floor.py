@@ -151,28 +151,33 @@ class ContinuousFloor:
         return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
 
     def step(
-        self, positions: np.ndarray, headings: np.ndarray, distance: float, sliding: bool
+        self,
+        positions: np.ndarray,
+        headings: np.ndarray,
+        distance: float | np.ndarray,
+        sliding: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Move agents forward as habitat-sim does on its navigation mesh.
 
         Args:
             positions: (N, 3) positions; those that are not on the floor are projected first.
             headings: (N,) headings in radians.
-            distance: Length of the step in metres.
+            distance: Length of the step in metres, or (N,) lengths.
             sliding: Whether an agent slides along walls; otherwise it stops at the first one.
 
         Returns:
             New positions (N, 3), and which agents collided (N,) bool: moved^2 + 1e-5 < distance^2.
         """
         positions = np.asarray(positions, float)
-        headings = np.asarray(headings, float)
+        headings, distance = np.asarray(headings, float), np.asarray(distance, float)
         is_on = self.contains(positions)
         if not is_on.all():
             positions = np.where(is_on[:, None], positions, self.project(positions))
         start, layers = positions[:, :2], self.grid.layers(positions[:, 2])
-        way = distance * np.stack([np.sin(headings), np.cos(headings)], axis=1)
+        way = distance[..., None] * np.stack([np.sin(headings), np.cos(headings)], axis=1)
         end = start + way
-        share = np.linspace(0, 1, max(int(distance / _SAMPLE_SPACING + 1e-6) + 2, 2))
+        longest = float(distance.max(initial=0.0))
+        share = np.linspace(0, 1, int(longest / _SAMPLE_SPACING + 1e-6) + 2)
         samples = self.grid.at(start[:, None] + share[:, None] * way[:, None], layers[:, None])
         rows = np.flatnonzero((samples <= _SURE).any(axis=1))
         polygons, _ = self._polygons(start[rows], layers[rows])
@@ -186,7 +191,7 @@ class ContinuousFloor:
         result = np.concatenate([end, self.grid.height(end, layers)[:, None]], axis=1)
         moved = ((result - positions) ** 2).sum(axis=1)
         collided = np.zeros(len(positions), bool)
-        collided[rows] = moved[rows] + _COLLISION_SLACK < distance**2
+        collided[rows] = (moved + _COLLISION_SLACK < distance**2)[rows]
         return result, collided
 
     def straight_walks(self, position: np.ndarray, headings: np.ndarray) -> np.ndarray:
