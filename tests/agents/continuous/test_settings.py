@@ -41,7 +41,8 @@ def test_the_command_line_overrides_a_preset():
 def test_rxr_ce_has_the_values_of_its_files():
     cma, seq2seq = (continuous_defaults("rxr", recipe=recipe) for recipe in ("cma", "seq2seq"))
     for config in (cma, seq2seq):
-        assert (config.batch_size, config.max_walk_length, config.inflection_weight) == (3, 250, 1.9)
+        assert (config.batch_size, config.max_walk_length) == (3, 250)
+        assert config.inflection_weight == 1.9
         assert config.iterations * config.batch_size == 15 * 1_560
     assert (cma.evaluation_actions, seq2seq.evaluation_actions) == ("sample", "argmax")
     assert continuous_defaults(recipe="cma").evaluation_actions == "argmax"
