@@ -8,7 +8,7 @@ from clipnav.agents.continuous.tasks import ContinuousTask
 from clipnav.envs.continuous.settings import STOP
 from clipnav.training.checkpoints import VOCABULARY, save_model
 from clipnav.training.settings import CONFIG, to_json
-from clipnav.viewer.scene import free_pictures
+from clipnav.viewer.site import free_pictures
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,15 @@ def test_a_continuous_run_is_evaluated_beside_the_baselines(blind_run, run_comma
     output = run_command("evaluate-continuous-agent", blind_run, "--episodes", 2)
     rows = [line.split()[1] for line in output.splitlines() if line.startswith("val_unseen")]
     assert rows == ["cma", "random", "forward", "expert"]
+    assert {"CR", "stuck", "falls"} <= set(output.split())
+
+
+def test_a_continuous_run_is_evaluated_as_a_noisy_robot(blind_run, run_command):
+    options = ("--episodes", 2, "--robot", "locobot", "--actuation-noise", "locobot-ilqr")
+    output = run_command("evaluate-continuous-agent", blind_run, *options)
+    assert output.count("val_unseen") >= 4
+    with pytest.raises(ValueError, match="robot 'atlas': unknown; choose from habitat"):
+        run_command("evaluate-continuous-agent", blind_run, "--robot", "atlas")
 
 
 @pytest.mark.parametrize("changes", [{"dataset": "rxr"}, {"world": "houses-standard"}])
