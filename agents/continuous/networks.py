@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from clipnav.agents.continuous.image_networks import DEPTH_CELLS, DdppoDepthNetwork
 from clipnav.agents.continuous.settings import ContinuousNetworkConfig
-
-DEPTH_CELLS = 16  # cells of the depth network's result, in 4 rows
 
 
 class Steps(NamedTuple):
@@ -106,6 +105,14 @@ class DepthNetwork(nn.Module):
         batch, steps = depth.shape[:2]
         cells = self.layers(depth.flatten(0, 1)[:, None])
         return cells.flatten(2).transpose(1, 2).unflatten(0, (batch, steps))
+
+
+class DdppoCells(DdppoDepthNetwork):
+    """The frozen depth network of VLN-CE, with a result of 4 by 4 cells."""
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """Return cells (B, T, 16, 128) of depth pictures (B, T, 256, 256)."""
+        return super().forward(depth).unflatten(-1, (-1, DEPTH_CELLS)).transpose(-1, -2)
 
 
 class ActionHead(nn.Module):
@@ -212,7 +219,8 @@ class ContinuousNetwork(nn.Module):
         self.config, self.vocabulary, self.grid, self.actions = config, vocabulary, grid, actions
         is_cma = config.kind == "cma"
         self.text = InstructionEncoder(vocabulary, config.word_size, config.text_size, is_cma)
-        self.depth = DepthNetwork(config.depth_channels)
+        released = config.depth_network == "ddppo"
+        self.depth = DdppoCells() if released else DepthNetwork(config.depth_channels)
         self.head = ActionHead(config.state_size, actions, config.progress_monitor)
 
     @property

@@ -75,6 +75,7 @@ class EvaluateContinuousConfig:
 
 
 _OF_TRAINING = ("rgb_size", "depth_size", "min_depth", "max_depth")
+RELEASED = "vlnce-resnet50"  # encoder of converted agents, whose weights lie in their run
 ContinuousRecipe = Literal[
     "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
 ]
@@ -96,6 +97,9 @@ class ContinuousNetworkConfig:
     """Width of colour features."""
     depth_size: int = 64
     """Width of depth features."""
+    depth_network: Literal["small", "ddppo"] = "small"
+    """Depth network: a small one that is trained with the agent, or the frozen ResNet-50 of DD-PPO,
+    which converted agents have."""
     depth_channels: int = 32
     """Channels of each of the 16 cells that the depth network returns."""
     state_size: int = 256
@@ -113,6 +117,8 @@ class ContinuousNetworkConfig:
         names = "word_size text_size rgb_size depth_size depth_channels state_size".split()
         check_counts(self, (*names, "position_size", "action_size"), "network.")
         check_numbers(self, ("progress_weight",), "network.")
+        if self.depth_network == "ddppo" and self.depth_channels != 128:
+            raise UserError("--network.depth-channels: 128 with --network.depth-network ddppo")
         if self.state_size % 2:
             raise UserError(
                 f"--network.state-size {self.state_size}: must be even, because attention uses half"
@@ -215,6 +221,11 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
         check_positive(self, ("inflection_weight",))  # a walk needs a step with weight
         if self.depth_pixels < 16 or self.depth_pixels % 16:
             raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
+        if (self.encoder == RELEASED) != (self.network.depth_network == "ddppo"):
+            raise UserError(
+                f"--encoder {RELEASED} and --network.depth-network ddppo: only together, in runs of "
+                "clipnav convert-agent"
+            )
         if self.rounds > 1 and self.minutes is not None:
             raise UserError(
                 "--minutes and --rounds: rounds divide --iterations; give --iterations instead"

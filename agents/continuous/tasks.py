@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import torch
 from gymnasium.vector import AutoresetMode
 
+from clipnav.agents.continuous.conversion import COLOURS, ReleasedColours
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
-from clipnav.agents.continuous.settings import ContinuousTrainConfig
-from clipnav.agents.continuous.walking import FrozenFeatures, NetworkWalker
+from clipnav.agents.continuous.settings import RELEASED, ContinuousTrainConfig
+from clipnav.agents.continuous.walking import FrozenFeatures, GridEncoder, NetworkWalker
 from clipnav.agents.settings.reading import agent_of
 from clipnav.agents.specs import agent_spec
 from clipnav.encoders.named_encoder import NamedEncoder
@@ -113,7 +114,13 @@ class ContinuousTask(SplitTask):
             changes: Settings of the environments that differ from those of the training.
         """
         self.config, self._changes = config, changes or {}
-        encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
+        encoder: GridEncoder
+        if config.encoder == RELEASED:
+            if run is None:
+                raise UserError(f"--encoder {RELEASED}: for runs of clipnav convert-agent only")
+            encoder = ReleasedColours.load(run / COLOURS, config.device)
+        else:
+            encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
         self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
         self.settings = self._settings()
         super().__init__(HouseSimulator(self.settings))
@@ -156,12 +163,12 @@ class ContinuousTask(SplitTask):
         return load_continuous_split(config.dataset, split, config.world, tokenizer=tokenizer)
 
     def _settings(self) -> ContinuousSettings:
-        size = self.features.picture_size
+        size, pixels = self.features.picture_size, self.config.depth_pixels
         return task_settings(
             self.config.dataset,
             observe=("rgb", "depth") if self.config.vision else (),
             rgb_size=size,
-            depth_size=size,
+            depth_size=(pixels, pixels) if self.config.encoder == RELEASED else size,
             teacher=self.config.teacher,
             **self._changes,
         )

@@ -1,7 +1,7 @@
 """Walks of agents in continuous environments, and their measures."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipnav.agents.continuous.networks import ContinuousNetwork, Steps, Words
-from clipnav.encoders.clip import ClipEncoder
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -29,10 +28,23 @@ class Seen(NamedTuple):
     depth: np.ndarray
 
 
+class GridEncoder(Protocol):
+    """What `FrozenFeatures` needs of an encoder of colour pictures."""
+
+    name: str
+    weights_sha256: str
+    precision: Any
+    image_size: tuple[int, int]
+
+    def grid(self, images: np.ndarray, /) -> np.ndarray:
+        """Return features (N, rows, columns, C) of pictures (N, H, W, 3) uint8."""
+        ...
+
+
 class FrozenFeatures:
     """Grid features of colour pictures, and small depth pictures."""
 
-    def __init__(self, encoder: ClipEncoder, depth_pixels: int, vision: bool = True) -> None:
+    def __init__(self, encoder: GridEncoder, depth_pixels: int, vision: bool = True) -> None:
         self._encoder, self._pixels, self._vision = encoder, depth_pixels, vision
         height, width = encoder.image_size
         blank = np.zeros((1, height, width, 3), np.uint8)

@@ -1,12 +1,15 @@
-r"""Convert a published checkpoint of DUET, HAMT or ETPNav to a run.
+r"""Convert a published checkpoint of DUET, HAMT, ETPNav or VLN-CE's CMA to a run.
 
 $ clipnav convert-agent --model duet --weights best_val_unseen --data-dir data \
     --features data/features/pth_vit_base_patch16_224_imagenet.hdf5 --output runs/duet
 $ clipnav convert-agent --model etpnav --weights ckpt.iter12000.pth --predictor runs/cwp \
     --output runs/etpnav
+$ clipnav convert-agent --model cma --weights CMA_PM_DA_Aug.pth --output runs/cma \
+    --episodes data/datasets/R2R_VLNCE_v1-3_preprocessed/val_unseen/val_unseen.json.gz
 
 No code from the file is run. Every weight must fit; the message names one that does not. clipnav
-evaluate-agent evaluates the run, and evaluate-continuous-agent that of ETPNav.
+evaluate-agent evaluates the run, and evaluate-continuous-agent those of ETPNav and
+CMA.
 """
 
 from collections.abc import Sequence
@@ -23,8 +26,8 @@ from clipnav.storage.errors import UserError
 class ConvertAgentConfig:
     """Checkpoint, and the data that it was trained on."""
 
-    model: Literal["duet", "hamt", "etpnav"]
-    """Model of the checkpoint: duet becomes a map agent, hamt a HAMT agent, etpnav an agent in
+    model: Literal["duet", "hamt", "etpnav", "cma"]
+    """Model of the checkpoint: duet becomes a map agent, hamt a HAMT agent, etpnav and cma agents in
     continuous space."""
     weights: Path
     """Checkpoint of the fine-tuning (best_val_unseen), or of DUET's pre-training
@@ -49,6 +52,9 @@ class ConvertAgentConfig:
     Face."""
     heads: int = 12
     """Number of attention heads, which the weights do not determine."""
+    episodes: Path | None = None
+    """Preprocessed episode file of R2R_VLNCE with the vocabulary; required by --model cma, of whose
+    other options only --weights and --output are used."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -66,6 +72,15 @@ def main(arguments: Sequence[str]) -> None:
     from clipnav.training.settings import check_counts
 
     check_counts(config, ("heads",))
+    if (config.model == "cma") != (config.episodes is not None):
+        raise UserError("--episodes: required by --model cma, and only by it")
+    if config.episodes is not None:
+        from clipnav.agents.continuous.conversion import convert_cma_run
+
+        convert_cma_run(config.weights, config.output, config.episodes)
+        command = f"clipnav evaluate-continuous-agent {config.output}"
+        print(f"{config.output}: written; evaluate it with {command}")
+        return
     of_graphs: dict[str, Any] = {"data_dir": config.data_dir, "features": config.features}
     of_pictures: dict[str, Any] = {"encoder": config.encoder, "predictor": config.predictor}
     of_pictures |= {} if config.predictor is None else {"waypoints": "predicted"}
