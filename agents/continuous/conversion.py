@@ -132,6 +132,14 @@ def reorder_words(table: Tensor, words: Sequence[str]) -> tuple[Tensor, WordToke
     return torch.cat([table[:2], none, table[2:], none]), tokenizer
 
 
+def without_marks(ids: np.ndarray, tokenizer: WordTokenizer) -> np.ndarray:
+    """Return token ids (B, L) without the marks of a sentence's ends, which VLN-CE lacks."""
+    marks = [tokenizer.words.index(EOS), tokenizer.words.index(BOS)]
+    is_word = ~np.isin(ids, marks)
+    order = np.argsort(~is_word, axis=1, kind="stable")
+    return np.take_along_axis(np.where(is_word, ids, 0), order, axis=1)
+
+
 def convert_cma_run(weights: Path, output: Path, episodes: Path) -> None:
     """Write a released CMA agent as a run.
 

@@ -223,8 +223,8 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
             raise UserError(f"--depth-pixels {self.depth_pixels}: must be a multiple of 16")
         if (self.encoder == RELEASED) != (self.network.depth_network == "ddppo"):
             raise UserError(
-                f"--encoder {RELEASED} and --network.depth-network ddppo: only together, in runs of "
-                "clipnav convert-agent"
+                f"--encoder {RELEASED} and --network.depth-network ddppo: only together, in runs "
+                "of clipnav convert-agent"
             )
         if self.rounds > 1 and self.minutes is not None:
             raise UserError(

@@ -6,13 +6,15 @@ Training and evaluation build the same.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
-from clipnav.agents.continuous.conversion import COLOURS, ReleasedColours
+from clipnav.agents.continuous.conversion import COLOURS, ReleasedColours, without_marks
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
 from clipnav.agents.continuous.settings import RELEASED, ContinuousTrainConfig
 from clipnav.agents.continuous.walking import FrozenFeatures, GridEncoder, NetworkWalker
@@ -25,7 +27,7 @@ from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.continuous.walkers import Walker
-from clipnav.envs.tokenizers import Tokenizer, load_run_tokenizer
+from clipnav.envs.tokenizers import Tokenizer, WordTokenizer, load_run_tokenizer
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import VOCABULARY, load_model
@@ -156,7 +158,12 @@ class ContinuousTask(SplitTask):
         if self.config.evaluation_actions == "sample":
             seed = iteration_seed(self.config.seed, Stream.CONTINUOUS_BASELINES, 2)
             generator = torch.Generator().manual_seed(seed)
-        return NetworkWalker(network, self.features, self.config.reads_instructions, generator)
+        words_of = np.asarray
+        if self.config.encoder == RELEASED:
+            assert isinstance(self.tokenizer, WordTokenizer)
+            words_of = partial(without_marks, tokenizer=self.tokenizer)
+        reads = self.config.reads_instructions
+        return NetworkWalker(network, self.features, reads, generator, words_of)
 
     def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit:
         config = self.config

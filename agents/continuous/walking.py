@@ -98,8 +98,16 @@ class NetworkWalker:
         features: FrozenFeatures,
         reads_instructions: bool = True,
         generator: torch.Generator | None = None,
+        words_of: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> None:
+        """Join a network with its features.
+
+        Args:
+            generator: Source of sampled actions; None for the most probable ones.
+            words_of: Turns the token ids (B, L) of instructions into those that the network reads.
+        """
         self._network, self._features, self._generator = network, features, generator
+        self._words_of = words_of
         self._reads = reads_instructions
         self._words: Words | None = None
         self._state = self._previous = torch.empty(0)
@@ -109,7 +117,7 @@ class NetworkWalker:
     def start(self, observation: Observation, info: Any) -> None:
         """Read the instructions."""
         del info
-        ids = torch.from_numpy(observation["instruction"]).long()
+        ids = torch.from_numpy(self._words_of(observation["instruction"])).long()
         device = self._network.head.actions.weight.device
         self._words = self._network.text((ids if self._reads else ids * 0).to(device))
         self._state = self._network.first_state(len(ids))

@@ -27,8 +27,8 @@ class ConvertAgentConfig:
     """Checkpoint, and the data that it was trained on."""
 
     model: Literal["duet", "hamt", "etpnav", "cma"]
-    """Model of the checkpoint: duet becomes a map agent, hamt a HAMT agent, etpnav and cma agents in
-    continuous space."""
+    """Model of the checkpoint: duet becomes a map agent, hamt a HAMT agent, etpnav and cma become
+    agents in continuous space."""
     weights: Path
     """Checkpoint of the fine-tuning (best_val_unseen), or of DUET's pre-training
     (model_step_N.pt)."""

@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.continuous.conversion import ReleasedColours, convert_cma_run
+from clipnav.agents.continuous.conversion import (
+    ReleasedColours,
+    convert_cma_run,
+    without_marks,
+)
 from clipnav.agents.continuous.image_networks import ColourNetwork, DdppoDepthNetwork
 from clipnav.agents.continuous.networks import DdppoCells, Steps
 from clipnav.agents.continuous.tasks import load_continuous_run
@@ -137,7 +141,8 @@ def test_a_converted_agent_computes_what_the_original_does(converted):
     rgb, depth = torch.rand(2048, 4, 4), torch.rand(256, 256)
     with torch.no_grad():
         cells = network.depth(depth[None, None])[0, 0].T.reshape(128, 4, 4)
-        ids = torch.tensor([task.tokenizer.encode("Walk left zebra", 10)]).long()
+        marked = np.array([task.tokenizer.encode("Walk left zebra", 10)])
+        ids = torch.from_numpy(without_marks(marked, task.tokenizer)).long()
         assert [task.tokenizer.words[k] for k in ids[0, :3]] == ["walk", "left", "zebra"]
         steps = Steps(rgb.flatten(1).T[None, None], depth[None, None], torch.tensor([[2]]))
         output = network(network.text(ids), steps, network.first_state(1))
