@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "encoders": (
         "extract-features",
         "extract-image-features",
+        "extract-object-features",
         "convert-features",
         "inspect-features",
         "convert-openai-clip",

@@ -59,6 +59,8 @@ class DatasetSpec(Spec):
         objects: File of the objects of the viewpoints below the data folder of the world
             matterport, of which agents point out one where they stop; "" if the dataset asks for
             none. The built-in houses have one file for all datasets.
+        house_objects: Function of the files of built-in houses that returns their objects if they
+            have no such file.
         version: Function of an annotation file that returns the name of its version, which reports
             print; "" if there is one version only.
         continuous: Version in continuous environments; None if there is none.
@@ -80,6 +82,7 @@ class DatasetSpec(Spec):
     scores: str = ""
     version: str = ""
     objects: str = ""
+    house_objects: str = "clipnav.envs.goals.boxes:house_objects"
     continuous: ContinuousVersion | None = None
     label: str = ""
 
@@ -138,6 +141,7 @@ _TABLE = SpecTable(
             name="reverie",
             label="REVERIE",
             annotations=("reverie/REVERIE_{}.json", "reverie/REVERIE_{}_enc.json"),
+            house_annotations=("reverie/REVERIE_{}.json.gz",),
             read="clipnav.envs.goals.reverie:read_reverie",
             max_episode_steps=15,
             max_instruction_length=100,
@@ -150,6 +154,7 @@ _TABLE = SpecTable(
             name="soon",
             label="SOON",
             annotations=("soon/{}_enc_pseudo_obj_label.jsonl", "soon/{}_enc.jsonl"),
+            house_annotations=("soon/{}_enc_pseudo_obj_label.jsonl.gz",),
             read="clipnav.envs.goals.soon:read_soon",
             max_episode_steps=20,
             max_instruction_length=100,
@@ -162,6 +167,7 @@ _TABLE = SpecTable(
             name="cvdn",
             label="CVDN",
             annotations=("cvdn/{}.json", "cvdn/{}_cleaned.json", "cvdn/{}_enc.json"),
+            house_annotations=("cvdn/{}.json.gz",),
             read="clipnav.envs.goals.cvdn:read_dialogs",
             max_episode_steps=30,
             max_instruction_length=200,
@@ -173,6 +179,7 @@ _TABLE = SpecTable(
             name="objectnav",
             label="ObjectNav",
             annotations=("objectnav/{}", "objectnav/{}.json"),
+            house_annotations=("objectnav/{}",),
             read="clipnav.envs.goals.objectnav:read_objects",
             max_episode_steps=30,
             max_instruction_length=40,

@@ -140,26 +140,22 @@ class WorldFiles:
         """Return the file of the objects of a dataset, or None if it is used without objects.
 
         Args:
-            objects: File; "none" for no objects; None for that of the built-in houses, or of the
-                data folder if it exists there, as agents that only walk need none.
-
-        Raises:
-            FileNotFoundError: The file of the built-in houses is missing.
+            objects: File; "none" for no objects; None for that of `own_objects` if it exists. The
+                built-in houses make one from their views otherwise; in real buildings agents that
+                only walk need none.
         """
-        name = dataset_spec(dataset).objects
-        if objects is not None or not name:
+        spec = dataset_spec(dataset)
+        if objects is not None or not spec.objects:
             return None if objects in (None, "none") else Path(objects)
-        if not self.is_built_in:
-            path = self.annotations_dir / name
-            return path if path.is_file() else None
-        path = self.annotations_dir / _HOUSE_OBJECTS
-        if not path.is_file():
-            build = "clipnav build-houses --set standard, then " * (self.world != "houses")
-            raise FileNotFoundError(
-                f"{path}: the objects of world '{self.world}' are missing; make them with {build}"
-                f"clipnav extract-object-features --world {self.world}"
-            )
-        return path
+        path = self.own_objects(dataset)
+        if path.is_file():
+            return path
+        return spec.part("house_objects")(self) if self.is_built_in else None
+
+    def own_objects(self, dataset: str) -> Path:
+        """Return the file of objects that environments read by default; it may not exist."""
+        name = dataset_spec(dataset).objects
+        return self.annotations_dir / (_HOUSE_OBJECTS if self.is_built_in else name)
 
     def _first(self, names: Sequence[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]
@@ -178,7 +174,9 @@ class WorldFiles:
         from clipnav.envs.real_data import group_of
 
         group = group_of(names, split)
-        own = group is None if not self.is_built_in else path.parent != self.annotations_dir
+        own = group is None if not self.is_built_in else self.annotations_dir not in path.parents
+        if self.is_built_in and not own and path.parent != self.annotations_dir:
+            return f"{self._remedy(group)} --episodes goals"
         return "put the file there" if own else self._remedy(group)
 
     def _splits(self, names: Sequence[str]) -> list[str]:
@@ -219,7 +217,7 @@ class WorldFiles:
         """Return the remedy for a wrong record of a file, which may be the user's own."""
         if not self.is_built_in:
             return f"correct the record, or {self.remedy}"
-        return self.remedy if path.parent == self.annotations_dir else "correct the record"
+        return self.remedy if self.annotations_dir in path.parents else "correct the record"
 
 
 def is_built_in(world: World) -> bool:

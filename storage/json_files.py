@@ -6,10 +6,12 @@ surrogate pairs, and nesting up to its recursion limit. Here all of these are er
 (arrays of records and JSON Lines) are read by `clipnav.storage.records`.
 """
 
+import gzip
 import json
 import math
 import os
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +21,7 @@ import msgspec
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
+from clipnav.storage.gzip_files import open_maybe_packed
 
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
@@ -86,6 +89,15 @@ def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> b
                 f"{path}: larger than {most_bytes:,} bytes, the limit for such a file; {remedy}"
             )
         return file.read()
+
+
+def read_packed(path: Path, remedy: str) -> bytes:
+    """Return the content of a file of at most `MOST_BYTES`, decompressed if it is gzip."""
+    try:
+        with open_maybe_packed(path, MOST_BYTES) as file:
+            return file.read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
 
 
 def parse_json(

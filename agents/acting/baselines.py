@@ -1,5 +1,6 @@
 """Non-learning baselines that put a follower's scores in context."""
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.storage.features.view_grid import STEP
 from clipnav.training.streams import Stream
 
@@ -28,6 +30,41 @@ class TeacherAgent:
         """Return the actions of the teacher."""
         actions = np.asarray(info["teacher_action"])[live]
         return pointing(actions, observation, info, live, lambda row, _: info["target_object"][row])
+
+
+class NameAgent(TeacherAgent):
+    """Agent that walks the shortest path and points out an object whose name the text contains.
+
+    It sees no picture: it shows what the names of objects alone say about the target. Among
+    several objects it takes the one with the longest name, then the first one.
+    """
+
+    def __init__(self, objects: WorldObjects) -> None:
+        self._names = objects.names
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Return the actions of the teacher; stops point out a named object, if there is one."""
+        actions = np.asarray(info["teacher_action"])[live]
+
+        def choose(row: int, ids: np.ndarray) -> int:
+            names = self._names[observation["viewpoint"][row]]
+            return named_object(str(info["instruction"][row]), names)
+
+        return pointing(actions, observation, info, live, choose)
+
+
+def named_object(text: str, names: np.ndarray) -> int:
+    """Return the index of the object with the longest name in a text; the first one of several.
+
+    Args:
+        names: (O,) names of the objects, "" where unknown.
+
+    Returns:
+        Index, or -1 if the text contains no name.
+    """
+    words = " ".join(["", *re.findall(r"[^\W_]+", text.lower()), ""])
+    lengths = [len(name) if name and f" {name.lower()} " in words else 0 for name in names]
+    return int(np.argmax(lengths)) if any(lengths) else -1
 
 
 def pointing(

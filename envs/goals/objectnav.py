@@ -22,7 +22,7 @@ from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import decode_part, read_bytes
+from clipnav.storage.json_files import decode_part, read_packed
 
 
 class _Observed(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +35,7 @@ class _Episode(msgspec.Struct, frozen=True, gc=False):
     goals_key: str
     path: ViewpointPath
     instruction: str = ""
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class ObjectRecord:
             item.path,
             0.0,
             item.instruction or f"Find {article} {category}.",
-            "en",
+            item.language,
             target=Goal(self.observed, category=category),
         )
 
@@ -90,10 +91,10 @@ def read_objects(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
     viewpoints that observe the category; then the episodes.
     """
     remedy = files.record_remedy(path)
-    sources = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    sources = sorted(path.glob("*.json*")) if path.is_dir() else [path]
     records: list[ObjectRecord] = []
     for source in sources:
-        raw = decode_part(read_bytes(source, remedy), list[msgspec.Raw], f"{source}", remedy)
+        raw = decode_part(read_packed(source, remedy), list[msgspec.Raw], f"{source}", remedy)
         if not raw:
             raise UserError(f"{source}: the file is empty; {remedy}")
         objects = decode_part(raw[0], dict[str, list[Any]], f"{source}: objects", remedy)

@@ -23,13 +23,13 @@ from clipnav.envs.metrics import Metric
 from clipnav.envs.metrics.path_scores import path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import decode_part, read_bytes
+from clipnav.storage.json_files import decode_part, read_bytes, read_packed
 from clipnav.storage.records import read_records
 
 Visible = Mapping[str, tuple[str, ...]]
 
 
-class _Box(msgspec.Struct, frozen=True, gc=False):
+class ViewBoxes(msgspec.Struct, frozen=True, gc=False):
     """Boxes of an object in the views 0..35 of a viewpoint; none where it is not visible."""
 
     visible_pos: tuple[Annotated[int, Meta(ge=0, le=35)], ...]
@@ -47,9 +47,11 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     id: int | str = ""
     path_id: Id | None = None
     objId: int | str | None = None
+    languages: tuple[str, ...] = ()  # of the instructions; the built-in houses have several
     # Fields that tell the versions apart.
     distance: Any = None
     instr_encodings: Any = None
+    world: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ class ReverieRecord:
         number = str(self._id).partition("_")[0]
         if not number.isdecimal():
             raise UserError(f"field 'id': {item.id!r} does not begin with a number")
+        languages = item.languages or ("en",) * len(item.instructions)
+        if len(languages) != len(item.instructions):
+            raise UserError("field 'languages' has another length than 'instructions'")
         for k, text in enumerate(item.instructions):
             if not text.strip():
                 raise UserError(f"field 'instructions': instruction {k} is blank")
@@ -103,7 +108,7 @@ class ReverieRecord:
                 item.path,
                 item.heading,
                 text,
-                "en",
+                languages[k],
                 target=goal,
             )
 
@@ -127,12 +132,18 @@ class ReverieRecord:
 def read_reverie(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[ReverieRecord]:
     """Read a file of REVERIE, version 1 or 2 or DUET's, and the boxes beside it."""
     items = read_records(path, _Item, files.record_remedy(path))
-    merged, folder = path.parent / "BBoxes.json", path.parent / "BBox"
-    boxes = merged if merged.exists() or not folder.is_dir() else folder
+    boxes = boxes_of(path.parent)
     visible: Mapping[str, Visible] = {}
     if any(item.objId is not None for item in items):
         visible = read_visible(boxes, {item.scan for item in items})
     return [ReverieRecord(item, visible.get(item.scan, {}), boxes) for item in items]
+
+
+def boxes_of(folder: Path) -> Path:
+    """Return the boxes in a folder of REVERIE: BBoxes.json, perhaps compressed, or folder BBox."""
+    merged = folder / "BBoxes.json"
+    others = [merged, merged.with_suffix(".json.gz"), folder / "BBox"]
+    return next((path for path in others if path.exists()), merged)
 
 
 def read_visible(boxes: Path, scans: set[str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -143,20 +154,33 @@ def read_visible(boxes: Path, scans: set[str]) -> dict[str, dict[str, tuple[str,
         scans: Buildings to read.
     """
     viewpoints: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
-        place = f"{source}: viewpoint {viewpoint}"
-        for number, box in decode_part(raw, dict[str, _Box], place, _REMEDY).items():
-            if len(box.visible_pos) != len(box.bbox2d):
-                raise UserError(
-                    f"{place}, object {number}: {len(box.visible_pos)} "
-                    f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
-                )
+    for scan, viewpoint, objects in read_boxes(boxes, scans):
+        for number, box in objects.items():
             # An object without views is not visible from here: a quarter of the pairs.
             viewpoints[scan][number] += [viewpoint] * bool(box.visible_pos)
     return {
         scan: {number: tuple(sorted(names)) for number, names in objects.items()}
         for scan, objects in viewpoints.items()
     }
+
+
+def read_boxes(boxes: Path, scans: set[str]) -> Iterator[tuple[str, str, dict[str, ViewBoxes]]]:
+    """Yield scan, viewpoint and the boxes of each object by its id, also those without views.
+
+    Args:
+        boxes: Folder BBox of a file per viewpoint, or BBoxes.json, which joins them.
+        scans: Buildings to read.
+    """
+    for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
+        place = f"{source}: viewpoint {viewpoint}"
+        objects = decode_part(raw, dict[str, ViewBoxes], place, _REMEDY)
+        for number, box in objects.items():
+            if len(box.visible_pos) != len(box.bbox2d):
+                raise UserError(
+                    f"{place}, object {number}: {len(box.visible_pos)} "
+                    f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
+                )
+        yield scan, viewpoint, objects
 
 
 _REMEDY = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
@@ -171,9 +195,8 @@ def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, st
             "DUET's BBoxes.json beside the annotations"
         )
     if boxes.is_file():
-        for key, objects in decode_part(
-            read_bytes(boxes, _REMEDY), raw, f"{boxes}", _REMEDY
-        ).items():
+        text = read_packed(boxes, _REMEDY)
+        for key, objects in decode_part(text, raw, f"{boxes}", _REMEDY).items():
             scan, _, viewpoint = key.rpartition("_")
             if scan in scans:
                 yield boxes, scan, viewpoint, objects
@@ -189,9 +212,13 @@ def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, st
 def version(path: Path) -> str:
     """Return the version of an annotation file: that of the evaluation until 2025, or the second.
 
+    The built-in houses are "houses".
+
     Figures of different versions are not comparable.
     """
     first = read_records(path, _Item, _REMEDY)[0]
+    if first.world:
+        return first.world
     number = "v2" if first.distance is None else "v1"
     return f"{number}, of DUET" if first.instr_encodings is not None else number
 

@@ -89,6 +89,7 @@ class _Box(msgspec.Struct, frozen=True, gc=False):
 
 class _Texts(msgspec.Struct, frozen=True, gc=False):
     full: str
+    language: str = "en"
 
 
 class SoonRecord(msgspec.Struct, frozen=True, gc=False):
@@ -134,7 +135,7 @@ class SoonRecord(msgspec.Struct, frozen=True, gc=False):
                 self.path,
                 _HEADING,
                 texts.full,
-                "en",
+                texts.language,
                 target=goal,
             )
 

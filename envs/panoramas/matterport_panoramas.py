@@ -81,6 +81,25 @@ class MatterportPanoramas:
             views[view] = draw(strip, axes @ camera_turn(*view_direction(view)), level)
         return views
 
+    def crops(self, scan: str, viewpoint: str, crops: np.ndarray, size: int) -> np.ndarray:
+        """Return square pictures of a viewpoint, (n, size, size, 3) uint8 RGB.
+
+        Args:
+            crops: (n, 3) heading, elevation and field of view of each picture in radians.
+        """
+        axes = self._viewpoint_axes(scan, viewpoint)
+        faces = read_skybox(self._dataset, scan, viewpoint, self._full)
+        strips: dict[int, np.ndarray] = {}
+        pictures = np.empty((len(crops), size, size, 3), np.uint8)
+        for number, (heading, elevation, field) in enumerate(crops.tolist()):
+            finer = faces.shape[0] * np.tan(field / 2) / size
+            factor = whole_reduction(faces.shape[0], finer)
+            if factor not in strips:
+                strips[factor] = cube_strip(faces, factor)
+            turned = axes @ camera_turn(heading, elevation)
+            pictures[number] = draw(strips[factor], turned, _level_rays((size, size), field))
+        return pictures
+
     def _depth(self, scan: str, viewpoint: str, directions: np.ndarray) -> np.ndarray:
         """Return the (H, W) float32 distances along the rays in metres."""
         if not depth_file(self._dataset, scan, viewpoint).is_file():

@@ -18,6 +18,7 @@ import numpy as np
 
 from clipnav.storage import atomic_write, cache_dir
 from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.extras import import_extra
 from clipnav.storage.features.isolated_files import IsolatedFile
 from clipnav.storage.features.store_file import feature_key
 from clipnav.storage.json_files import parse_json
@@ -175,7 +176,7 @@ def open_objects(path: str | Path) -> ObjectStore:
 def write_objects(
     path: str | Path, keys: Sequence[str], viewpoints: Iterable[Objects], metadata: dict[str, Any]
 ) -> None:
-    """Write a store; an existing file is replaced when the new one is complete.
+    """Write a store, or REVERIE's layout (.hdf5); an existing file is replaced at the end.
 
     Args:
         keys: `scan_viewpoint` of each viewpoint.
@@ -193,6 +194,9 @@ def write_objects(
         with np.errstate(over="ignore"):
             if not np.isfinite(part.features.astype("<f2")).all():
                 raise UserError(f"{path}: features of {key} are not all finite in float16")
+    if path.suffix in _HDF5:
+        _write_hdf5(path, keys, parts, metadata)
+        return
     widths = {part.features.shape[1] for part in parts if len(part.ids)}
     if len(widths) > 1:
         raise UserError(f"{path}: features have different widths {sorted(widths)}")
@@ -217,6 +221,20 @@ def write_objects(
         file.write(header_bytes(shapes, texts))
         for name, kind in _TENSORS.items():
             file.write(np.ascontiguousarray(arrays[name], kind).tobytes())
+
+
+def _write_hdf5(
+    path: Path, keys: Sequence[str], parts: Sequence[Objects], metadata: dict[str, Any]
+) -> None:
+    h5py = import_extra("h5py", "formats", f"{path}: writing HDF5")
+    with atomic_write(path) as beside, h5py.File(beside, "w") as file:
+        file.attrs["metadata"] = json.dumps(metadata)
+        for key, part in zip(keys, parts, strict=True):
+            if len(part.ids):  # REVERIE has no empty entries
+                data = file.create_dataset(key, data=np.asarray(part.features, np.float32))
+                data.attrs["directions"] = np.asarray(part.directions, np.float32)
+                data.attrs["sizes"] = np.asarray(part.sizes, np.float32) * np.array(_VIEW)
+                data.attrs["obj_ids"] = np.array(list(part.ids), dtype="S")
 
 
 def _read_hdf5(path: Path) -> tuple[list[str], list[Objects], dict[str, Any]]:

@@ -36,15 +36,20 @@ class PartialStore:
     """
 
     def __init__(
-        self, path: Path, keys: Sequence[str], width: int, metadata: Mapping[str, Any]
+        self,
+        path: Path,
+        keys: Sequence[str],
+        width: int,
+        metadata: Mapping[str, Any],
+        rows: int = NUM_VIEWS,
     ) -> None:
         check_store_name(path)
         self.path = partial_path(path)
         self._store = path
         self._keys = list(keys)
         self._metadata = dict(metadata)
-        self._shape = (NUM_VIEWS, width)
-        self._row_bytes = 2 * NUM_VIEWS * width
+        self._shape = (rows, width)
+        self._row_bytes = 2 * rows * width
         digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()
         run = {**metadata, "records": FORMAT, "viewpoints": len(keys), "keys_sha256": digest}
         self._header = json.dumps(run, sort_keys=True).encode() + b"\n"
@@ -62,6 +67,11 @@ class PartialStore:
             self._check(half)
         self._write(self._record(self._keys[self.done], half.tobytes()))
         self.done += 1
+
+    def finished_rows(self) -> Iterator[np.ndarray]:
+        """Yield all rows of a finished run; `remove` deletes the partial file."""
+        self._file.close()
+        return self._rows()
 
     def write_store(self) -> None:
         """Write the store; `remove` deletes the partial file."""

@@ -3,6 +3,7 @@
 import pytest
 
 from clipnav.envs.houses import house_set
+from clipnav.envs.houses.goals import files as goal_files
 from clipnav.envs.houses.rendering import contact_sheet
 from clipnav.storage.errors import UserError
 
@@ -12,7 +13,17 @@ def built(monkeypatch):
     """Arguments with which the command called the builder."""
     built = []
     monkeypatch.setattr(house_set, "build_set", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(goal_files, "build_goals", lambda *arguments: built.append(arguments))
     return built
+
+
+def test_routes_and_goals_are_built_alone(run_command, built):
+    for episodes, count in (("routes", 1), ("goals", 1), ("all", 2)):
+        built.clear()
+        run_command("build-houses", "--episodes", episodes)
+        assert len(built) == count
+    run_command("build-houses", "--set", "gallery")  # without episodes
+    assert len(built) == 3
 
 
 def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
@@ -22,6 +33,7 @@ def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
 
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     monkeypatch.setattr(house_set, "build_set", build)
+    monkeypatch.setattr(goal_files, "build_goals", lambda *arguments: None)
     part = ("build-houses", "--set", "standard", "--scans", "standard_00-standard_03")
     incomplete = "256 of 260 houses of standard are missing, so that its splits are incomplete"
     assert incomplete in run_command(*part)

@@ -4,6 +4,7 @@ $ clipnav build-houses                                  # the 32 shipped houses
 $ clipnav build-houses --set standard --workers 8       # 260 houses
 $ clipnav build-houses --set standard --contact-sheet houses.jpg
 $ clipnav build-houses --scans house_00-house_03 --rebuild houses
+$ clipnav build-houses --episodes goals                 # REVERIE, SOON, CVDN and object goals alone
 $ clipnav build-houses --statistics data/matterport/connectivity    # compare with real graphs
 
 To resume an interrupted run, give the same command again without --rebuild.
@@ -39,6 +40,9 @@ class BuildArguments:
     """Output folder of the navigation graphs. Default: the folder of the set."""
     data_dir: Path | None = None
     """Output folder of R2R_<split>.json and the RxR guides. Default: the folder of the set."""
+    episodes: Literal["all", "routes", "goals"] = "all"
+    """Episodes to write: routes (R2R and RxR, with the graphs), goals (REVERIE, SOON, CVDN and
+    object goals with the boxes of objects, for graphs that exist) or all."""
     contact_sheet: Path | None = None
     """Output picture (.png or .jpg) of the houses' plans, graphs and rooms."""
     sheet_houses: int = 20
@@ -50,8 +54,10 @@ class BuildArguments:
     def __post_init__(self) -> None:
         check_counts(self, ("workers", "sheet_houses"))
         if self.statistics:
-            names = ("scans", "workers", "rebuild", "contact_sheet", "sheet_houses")
+            names = ("scans", "workers", "rebuild", "episodes", "contact_sheet", "sheet_houses")
             check_effects(self, dict.fromkeys(names, "with --statistics, which builds nothing"))
+        if self.episodes == "goals":
+            check_effects(self, {"rebuild": "with --episodes goals, which builds no graphs"})
         if self.contact_sheet is None:
             check_effects(self, {"sheet_houses": "without --contact-sheet"})
         sheet = self.contact_sheet
@@ -65,6 +71,7 @@ def run(arguments: BuildArguments) -> None:
     """Run the command."""
     from clipnav.connectivity import read_scans
     from clipnav.envs.houses.building.sets import HOUSE_SETS
+    from clipnav.envs.houses.goals.files import build_goals
     from clipnav.envs.houses.house_set import build_set, expand_scans
 
     house_set = HOUSE_SETS[arguments.set]
@@ -86,7 +93,10 @@ def run(arguments: BuildArguments) -> None:
         check_height(arguments.contact_sheet, len(shown))
     for folder in filter(None, (arguments.connectivity_dir, arguments.data_dir)):
         folder.mkdir(parents=True, exist_ok=True)
-    build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
+    if arguments.episodes != "goals":
+        build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
+    if arguments.episodes != "routes" and house_set.splits:
+        build_goals(house_set, scans, arguments.workers, graphs, data_dir)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if house_set.splits and arguments.scans and graphs == house_set.connectivity_dir:
         # Agents would train and be scored on a part of the splits without a word.

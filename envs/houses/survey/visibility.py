@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -152,8 +153,18 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
     return areas
 
 
-def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]]) -> Survey:
-    """Look around at every included viewpoint of a house and measure what is visible."""
+def survey_house(
+    house: House,
+    tracer: RayTracer,
+    records: list[dict[str, Any]],
+    visit: Callable[[str, np.ndarray, np.ndarray], None] | None = None,
+) -> Survey:
+    """Look around at every included viewpoint of a house and measure what is visible.
+
+    Args:
+        visit: Function that is called with each viewpoint, its object ids (H, 2H), and the
+            distances (N,) to the visible parts of the objects.
+    """
     height, width = SURVEY_WIDTH // 2, SURVEY_WIDTH
     columns, rows = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
     rays = equirectangular_camera(width)(columns, rows).reshape(-1, 3)
@@ -167,6 +178,8 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
         depth, object_id = (v.reshape(height, width) for v in tracer.first_hits(eye, rays))
         areas[number] = view_areas(object_id, count)
         distances[number] = seen_distances(object_id, depth, count)
+        if visit is not None:
+            visit(records[included[number]]["image_id"], object_id, distances[number])
     edges = np.array([records[i]["unobstructed"] for i in included], bool)[:, included]
     return Survey(
         scan=house.spec.scan,

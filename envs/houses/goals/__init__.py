@@ -1,0 +1,1 @@
+"""Episodes with goals in the built-in houses: objects, descriptions, dialogs and categories."""
