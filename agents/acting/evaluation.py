@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from clipnav.agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
+from clipnav.agents.acting.baselines import ForwardAgent, NameAgent, RandomAgent, TeacherAgent
 from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.settings import AgentConfig, InstructionAblation
 from clipnav.agents.settings.evaluation import BASELINES
@@ -220,12 +220,13 @@ def as_results(split: str, evaluations: Mapping[str, Evaluation]) -> Results:
 def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
     """Return the non-learning baselines by name; the random one uses the seed."""
     world = env.nav_world
-    random, forward, shortest, reference = BASELINES
+    random, forward, shortest, reference, names = BASELINES
     teacher = {"shortest": shortest, "reference": reference}[env.teacher]
     return {
         random: RandomAgent(world, seed),
         forward: ForwardAgent(world),
         teacher: TeacherAgent(),
+        **({} if env.objects is None else {names: NameAgent(env.objects)}),
     }
 
 

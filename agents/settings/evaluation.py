@@ -79,7 +79,13 @@ class SearchConfig:
 Config = TypeVar("Config", bound=AgentConfig)
 
 SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
-BASELINES = ("random", "forward", "shortest path", "reference path")  # on graphs, in tables
+BASELINES = (
+    "random",
+    "forward",
+    "shortest path",
+    "reference path",
+    "object names",
+)  # on graphs, in tables
 
 
 def check_submitted_splits(config: Any) -> None:

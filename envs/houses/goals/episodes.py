@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.goals.boxes import Boxes, Looks, visible_boxes
 from clipnav.envs.houses.goals.descriptions import Description, Things
 from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
@@ -357,21 +358,29 @@ def largest_view(boxes: Boxes) -> int:
 
 
 def box_corners(boxes: Boxes) -> Json:
-    """Return centre and corners of the largest box of an object in radians, in the form of SOON."""
+    """Return centre and corners of the largest box of an object in radians, in the form of SOON.
+
+    The corners are those of the headings and elevations that the box covers. The sides of a box are
+    not straight in these angles, so that its own corners might leave out its centre.
+    """
     view = largest_view(boxes)
     left, top, width, height = boxes[view]
-    places = {
-        "center": (left + width / 2, top + height / 2),
-        "left_top": (left, top),
-        "right_top": (left + width, top),
-        "right_bottom": (left + width, top + height),
-        "left_bottom": (left, top + height),
-    }
-    camera = perspective_camera(MATTERSIM_SIZE, *view_direction(view), VFOV)
-    xs, ys = np.array(list(places.values()), float).T
-    x, y, z = camera(xs, ys).T
-    headings, elevations = np.arctan2(x, y) % (2 * np.pi), np.arcsin(np.clip(z, -1, 1))
+    across, down = (np.linspace(0, size, 9) for size in (width, height))
+    xs, ys = (part.ravel() for part in np.meshgrid(left + across, top + down))
+    rays = perspective_camera(MATTERSIM_SIZE, *view_direction(view), VFOV)(xs, ys)
+    headings = np.arctan2(rays[:, 0], rays[:, 1])
+    elevations = np.arcsin(np.clip(rays[:, 2], -1, 1))
+    middle = len(rays) // 2  # the middle of the grid is that of the box
+    turned = wrap_angle(headings - headings[middle])
+    sides = {"left": turned.min(), "right": turned.max()}
+    ends = {"top": elevations.max(), "bottom": elevations.min()}
+    places = {"center": (0.0, elevations[middle])}
+    for side, end in (("left", "top"), ("right", "top"), ("right", "bottom"), ("left", "bottom")):
+        places[f"{side}_{end}"] = sides[side], ends[end]
     return {
-        name: {"heading": round(float(h), 4), "elevation": round(float(e), 4)}
-        for name, h, e in zip(places, headings, elevations, strict=True)
+        name: {
+            "heading": round(float((headings[middle] + aside) % (2 * np.pi)), 4),
+            "elevation": round(float(elevation), 4),
+        }
+        for name, (aside, elevation) in places.items()
     }

@@ -9,6 +9,7 @@ from clipnav.agents.acting.baselines import (
     RandomAgent,
     TeacherAgent,
     candidate_directions,
+    named_object,
 )
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import evaluate
@@ -114,3 +115,16 @@ def test_forward_agent_turns_right_until_it_can_move(doors_env):
         assert len(walked) == 6
         assert [name.endswith("c") for name in walked] == [True, False, True, False, True, False]
         assert walked[1] != walked[3], "after a half turn the agent goes out on the other side"
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("Dust the coffee table.", 2),
+        ("Wipe the table, please", 1),
+        ("Two TABLES", -1),
+        ("", -1),
+    ],
+)
+def test_the_longest_name_in_a_text_is_pointed_out(text, chosen):
+    assert named_object(text, np.array(["lamp", "table", "coffee table", "table", ""])) == chosen
