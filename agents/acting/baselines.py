@@ -146,7 +146,7 @@ class ForwardAgent:
             observation,
             info,
             live,
-            lambda row, of: self.point(ids[row], np.count_nonzero(of)),
+            lambda row, of: self.point(ids[row], int(np.count_nonzero(of))),
         )
 
     def point(self, instr_id: str, count: int) -> int:
