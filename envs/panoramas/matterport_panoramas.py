@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from clipnav.envs.panoramas.skyboxes import (
 )
 from clipnav.storage.errors import UnknownNameError
 from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
+
+if TYPE_CHECKING:
+    import torch
 
 
 class MatterportPanoramas:
@@ -89,7 +93,7 @@ class MatterportPanoramas:
         """
         axes = self._viewpoint_axes(scan, viewpoint)
         faces = read_skybox(self._dataset, scan, viewpoint, self._full)
-        strips: dict[int, np.ndarray] = {}
+        strips: dict[int, torch.Tensor] = {}
         pictures = np.empty((len(crops), size, size, 3), np.uint8)
         for number, (heading, elevation, field) in enumerate(crops.tolist()):
             finer = faces.shape[0] * np.tan(field / 2) / size
