@@ -139,9 +139,7 @@ def test_phones_show_view_and_instruction_without_scrolling(page, url, opened):
     assert view["y"] + view["height"] <= card["y"] + 1
     assert card["y"] + card["height"] <= min(844, player["y"] + 1)
     page.set_viewport_size({"width": 1280, "height": 800})
-    assert page.locator(".side > .part > :first-child").first.get_attribute("id") == (
-        "instruction-card"
-    )
+    page.locator(".side > .part > #instruction-card:first-child").wait_for()
 
 
 def test_a_presentation_shows_view_instruction_and_map_alone(page, url, opened):
