@@ -26,12 +26,11 @@ from clipnav.storage.errors import UserError
 
 _WORDS = "text.words.weight"
 _TIED = "word_head.decoder.weight"
-_PARTS: tuple[Renaming, ...] = (
+# Names of the parts that ETPNav has, too.
+SHARED_PARTS: tuple[Renaming, ...] = (
     (r"^lang_encoder\.layer\.", "text.layers."),
     (r"^img_embeddings\.img_linear\.", "panorama.features."),
     (r"^img_embeddings\.img_layer_norm\.", "panorama.features_norm."),
-    (r"^img_embeddings\.obj_linear\.", "panorama.objects."),
-    (r"^img_embeddings\.obj_layer_norm\.", "panorama.objects_norm."),
     (r"^img_embeddings\.loc_linear\.", "panorama.directions."),
     (r"^img_embeddings\.loc_layer_norm\.", "panorama.directions_norm."),
     (r"^img_embeddings\.nav_type_embedding\.", "panorama.types."),
@@ -42,6 +41,11 @@ _PARTS: tuple[Renaming, ...] = (
     (r"^global_encoder\.gmap_pos_embeddings\.1\.", "global_branch.position_norm."),
     (r"^global_encoder\.gmap_step_embeddings\.", "global_branch.steps."),
     (r"^global_encoder\.sprel_linear\.", "global_branch.distance."),
+)
+_PARTS: tuple[Renaming, ...] = (
+    *SHARED_PARTS,
+    (r"^img_embeddings\.obj_linear\.", "panorama.objects."),
+    (r"^img_embeddings\.obj_layer_norm\.", "panorama.objects_norm."),
     (r"^local_encoder\.vp_pos_embeddings\.0\.", "local_branch.position."),
     (r"^local_encoder\.vp_pos_embeddings\.1\.", "local_branch.position_norm."),
     (r"^(global|local)_encoder\.encoder\.x_layers\.(\d+)\.lang_", r"\1_text.\2.lang_"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from clipnav.agents.duet.conversion import SHARED_PARTS
 from clipnav.agents.etpnav.network import EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
 from clipnav.agents.etpnav.task import EtpNavTask
@@ -25,30 +26,17 @@ from clipnav.agents.transformer.released import (
 from clipnav.agents.transformer.text import PretrainedTextEncoder
 
 _PARTS: tuple[Renaming, ...] = (
-    (r"^lang_encoder\.layer\.", "text.layers."),
-    (r"^img_embeddings\.img_linear\.", "panorama.features."),
-    (r"^img_embeddings\.img_layer_norm\.", "panorama.features_norm."),
+    *SHARED_PARTS,
     (r"^img_embeddings\.dep_linear\.", "panorama.depth."),
     (r"^img_embeddings\.dep_layer_norm\.", "panorama.depth_norm."),
-    (r"^img_embeddings\.loc_linear\.", "panorama.directions."),
-    (r"^img_embeddings\.loc_layer_norm\.", "panorama.directions_norm."),
-    (r"^img_embeddings\.nav_type_embedding\.", "panorama.types."),
-    (r"^img_embeddings\.layer_norm\.", "panorama.norm."),
-    (r"^img_embeddings\.pano_encoder\.norm\.", "panorama.final_norm."),
-    (r"^img_embeddings\.pano_encoder\.layers\.", "panorama.layers."),
-    (r"^global_encoder\.gmap_pos_embeddings\.0\.", "global_branch.position."),
-    (r"^global_encoder\.gmap_pos_embeddings\.1\.", "global_branch.position_norm."),
-    (r"^global_encoder\.gmap_step_embeddings\.", "global_branch.steps."),
-    (r"^global_encoder\.sprel_linear\.", "global_branch.distance."),
     (r"^global_encoder\.encoder\.x_layers\.(\d+)\.lang_", r"global_text.\1.lang_"),
     (r"^global_encoder\.encoder\.x_layers\.", "global_branch.layers."),
     (r"^global_sap_head\.net\.0\.", "head.inner."),
     (r"^global_sap_head\.net\.2\.", "head.norm."),
     (r"^global_sap_head\.net\.[34]\.", "head.outer."),
 )
-_AGENT = (
-    "vln_bert."  # part of the names of the transformer's weights in checkpoints of the training
-)
+# Part of the names of the transformer's weights in checkpoints of the training.
+_AGENT = "vln_bert."
 # Weights of the pre-training outside the network, and of layers that do not compute anything.
 _UNUSED = ("mlm_head.", "global_text.", "image_classifier.")
 

@@ -212,8 +212,8 @@ def step_by_step_loss(rollout, model):
     return loss / len(rollout.scans)
 
 
-def whole_path_loss(rollout, model):
-    """Return the loss of all decisions in one forward pass, from the paths alone."""
+def scores_of_whole_paths(rollout, model):
+    """Return the paths of a rollout, and the scores of all decisions in one forward pass."""
     world, items = rollout.geometry.world, rollout.json["items"]
     longest = max(len(item["path"]) for item in items)
     nodes = np.full((len(items), longest), -1)
@@ -225,10 +225,16 @@ def whole_path_loss(rollout, model):
     inputs = paths.encode(model, rollout.features)
     text = model.read(rollout.tensors["language.txt_ids"]).rows(torch.from_numpy(paths.state.rows))
     scores = model.score(text, *inputs)
+    return paths, scores
+
+
+def whole_path_loss(rollout, model):
+    """Return the loss of all decisions in one forward pass, from the paths alone."""
+    paths, scores = scores_of_whole_paths(rollout, model)
     # The recorded rollout has a limit of decisions, which a longer path exceeds.
     targets = np.where(paths.steps < rollout.json["max_action_len"], paths.targets, -100)
     total = functional.cross_entropy(scores.decision, torch.from_numpy(targets), reduction="sum")
-    return total / len(items)
+    return total / len(rollout.scans)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clipnav.agents.duet.conversion import convert_duet
-from clipnav.agents.duet.learner import Grounding, decision_loss, known_paths
+from clipnav.agents.duet.learner import Grounding, decision_loss
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.objects import NodeObjects, target_tokens
@@ -17,9 +17,7 @@ from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.envs.episodes import Episode
 from clipnav.envs.goals.soon import SoonGoal
-from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.graphs.goal import Goal
-from clipnav.envs.navigation.references import path_views
 from tests.agents.duet.test_agent import Recording
 from tests.agents.duet.test_model import (
     GRADIENT,
@@ -29,6 +27,7 @@ from tests.agents.duet.test_model import (
     close,
     config_of,
     precise,
+    scores_of_whole_paths,
 )
 
 REVERIE = ("duet_objects_teacher", "duet_objects_argmax")
@@ -214,23 +213,14 @@ def step_by_step(rollout, model):
 
 def whole_paths(rollout, model):
     """Return the losses of all decisions in one forward pass, from the paths alone."""
-    world, items = rollout.geometry.world, rollout.json["items"]
-    longest = max(len(item["path"]) for item in items)
-    nodes = np.full((len(items), longest), -1)
-    for row, item in enumerate(items):
-        path = [world.node(item["scan"], viewpoint) for viewpoint in item["path"]]
-        nodes[row, : len(path)] = path
-    views = path_views(world, nodes, start_views(np.array([item["heading"] for item in items])))
-    paths = known_paths(rollout.geometry, nodes, views)
-    inputs = paths.encode(model, rollout.features)
-    text = model.read(rollout.tensors["language.txt_ids"]).rows(torch.from_numpy(paths.state.rows))
-    scores = model.score(text, *inputs)
+    paths, scores = scores_of_whole_paths(rollout, model)
     # The recorded rollout has a limit of decisions, which a longer path exceeds.
     live = paths.steps < rollout.json["max_action_len"]
     targets = torch.from_numpy(np.where(live, paths.targets, NO_TARGET))
     grounding = Grounding(rollout.targets_of, rollout.geometry)
     grounding.add(scores, np.where(live, paths.state.rows, -1), paths.state.viewpoints)
-    return decision_loss(scores.decision, targets) / len(items), grounding.loss(len(items), "w")[0]
+    count = len(rollout.scans)
+    return decision_loss(scores.decision, targets) / count, grounding.loss(count, "w")[0]
 
 
 @pytest.mark.parametrize("rollout", ["duet_objects_teacher", "soon teacher"], indirect=True)
