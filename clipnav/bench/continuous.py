@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import spread, walk_all
 from clipnav.bench.entrants import Allowed, BenchTask, Entrant
-from clipnav.bench.kinds import RunOptions, Walked
+from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
 from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -65,9 +65,7 @@ class ContinuousPart:
 
     def clusters(self, kind: str) -> list[str]:
         """Return the building or the path of each episode."""
-        if kind == "building":
-            return [episode.scan for episode in self.episodes]
-        return [f"{episode.scan} {episode.path_id}" for episode in self.episodes]
+        return episode_clusters(self.episodes, kind)
 
     def problems(self, answers: Sequence[Any]) -> dict[int, str]:
         """Return the first problem of each walk that no agent can have walked."""

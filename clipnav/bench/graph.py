@@ -15,7 +15,7 @@ from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.bench.entrants import BenchTask, Entrant, GuardedAgent
-from clipnav.bench.kinds import RunOptions, Walked
+from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
 from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
 from clipnav.envs.episodes import Episode, load_episodes
 from clipnav.envs.episodes.episode import check_goals, path_problems
@@ -56,9 +56,7 @@ class GraphTask:
 
     def clusters(self, kind: str) -> list[str]:
         """Return the building or the path of each episode."""
-        if kind == "building":
-            return [episode.scan for episode in self.episodes]
-        return [f"{episode.scan} {episode.path_id}" for episode in self.episodes]
+        return episode_clusters(self.episodes, kind)
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:

@@ -77,6 +77,13 @@ class BenchPart(Protocol):
         ...
 
 
+def episode_clusters(episodes: Sequence[Any], kind: str) -> list[str]:
+    """Return the building, or the path in its building, of each episode of any environment."""
+    if kind == "building":
+        return [episode.scan for episode in episodes]
+    return [f"{episode.scan} {episode.path_id}" for episode in episodes]
+
+
 @dataclass(frozen=True)
 class KindSpec(Spec):
     """A row: what loads a part, and what lets an agent work on it.

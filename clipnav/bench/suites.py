@@ -7,7 +7,6 @@ version. `clipnav bench suites` prints all of them with their digests.
 import gzip
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ import msgspec
 from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.envs.worlds import World, WorldFiles, world_files
 from clipnav.storage.errors import UnknownNameError, UserError
-from clipnav.storage.json_files import describe_problem
 
 FOLDER = Path(__file__).with_name("suites")
 Kind = Literal["graph", "continuous", "model", "answers"]
@@ -144,9 +142,9 @@ def load_suite(label: str) -> Suite:
 def parse_suite(text: str, source: Path) -> Suite:
     """Return the suite that a TOML text describes, in a world of this version."""
     try:
-        return msgspec.convert(tomllib.loads(text), Suite)
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{source}: {describe_problem(error)}; correct the suite") from error
+        return msgspec.toml.decode(text, type=Suite)
+    except msgspec.DecodeError as error:
+        raise UserError(f"{source}: {error}; correct the suite") from error
 
 
 def check_world_version(suite: Suite) -> None:

@@ -120,8 +120,8 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
-        counts = ("iterations", "batch_size", "houses", "save_every", "workers", "threads")
-        counts += ("viewpoints",)
+        counts = ("iterations", "batch_size", "houses", "viewpoints", "save_every")
+        counts += ("workers", "threads")
         check_counts(self, (*counts, *sizes))
         check_counts(self, ("extra_positions", "seed"), least=0)
         check_positive(self, ("minutes",))
