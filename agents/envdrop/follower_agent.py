@@ -135,7 +135,7 @@ class FollowerAgent:
     def _pointing(
         self, decision: Decision, observation: Observation, live: np.ndarray
     ) -> np.ndarray:
-        """Return the best actions (N,), of which stops point out the best object."""
+        """Return the best actions (N,); stops point out the best object."""
         actions = decision.scores.argmax(1).cpu().numpy()
         head, stops = self.follower.objects, np.flatnonzero(actions == STOP)
         if head is None or not stops.size:

@@ -67,7 +67,7 @@ def rank_systems(
     Args:
         systems: Success rate (S, P) of each run on each path.
         published: Published scores, at least of the systems.
-        pairs: Pairs of systems of which to compute the difference and the ratio.
+        pairs: Pairs of systems whose difference and ratio are computed.
 
     Returns:
         "tau", and for each system and each pair its published and its measured figures, for JSON.

@@ -1,4 +1,4 @@
-"""Sealed rounds: houses that nobody can know before the agents are registered.
+"""Sealed rounds: houses that are generated after the agents are registered.
 
 `seal` draws a secret seed and publishes its hash. Agents are registered by the digests of their
 files; each entry contains the digest of everything before it. `open` publishes the seed. The seeds

@@ -203,7 +203,7 @@ def test_the_story_on_the_page(at_once, run_command, tmp_path, monkeypatch):
     actions = [command.split()[1] for command in commands]
     assert actions == "seal register register open run run verify verify board".split()
     for command, action in zip(commands, actions, strict=True):
-        if action == "verify" and not (tmp_path / "elsewhere").exists():  # Dora has no world
+        if action == "verify" and not (tmp_path / "elsewhere").exists():  # without the world
             (tmp_path / "rounds" / "spring" / "world").rename(tmp_path / "elsewhere")
         printed = run_command(*shlex.split(command))
         assert action != "verify" or "verified" in printed
