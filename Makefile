@@ -10,7 +10,7 @@ LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
 FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
-.PHONY: install names demo sample results pictures test test-long run-tests test-lowest docs lint style types format clean
+.PHONY: install names demo sample digests results pictures test test-long run-tests test-lowest docs lint style types format clean
 
 install: $(DEVELOPED) names
 
@@ -42,6 +42,11 @@ sample: install
 	$(BIN)/clipnav demo --output runs/sample
 	rm -rf $(SAMPLE)
 	$(BIN)/clipnav push runs/sample file:$(SAMPLE) --half
+
+# The digests of the bench: of the data of its suites, and of the suites themselves. Run it after a
+# change of graphs or episodes of the houses, or of a suite.
+digests: install
+	$(BIN)/python -m clipnav.bench.suites
 
 # The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which
 # `clipnav reproduce --list` lists with their budgets.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clipnav.bench.graph import viewpoints
 from clipnav.bench.kinds import KINDS, BenchPart
 from clipnav.bench.results import FigureRecord, PartRecord, Result, read_result, verify
 from clipnav.bench.rounds import round_suite, verify_in_round
@@ -127,7 +128,7 @@ class Board:
             return []
         folder = self._output / _WALKS / f"{number:03d}"
         pairs = zip(record.items, record.seeds[0].answers, strict=True)
-        records = [{"instr_id": item, "trajectory": walk} for item, walk in pairs]
+        records = [{"instr_id": item, "trajectory": viewpoints(walk)} for item, walk in pairs]
         step = max(1, len(record.items) // max(1, self._walks))
         pages = []
         for item in record.items[::step][: self._walks]:

@@ -1,7 +1,8 @@
 """Entrants: the agents that the bench runs, their digests, and what they are allowed to read."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,6 +17,7 @@ from clipnav.envs.base.vector_env import Observation
 from clipnav.storage import file_sha256
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import CONFIG, folder_name
+from clipnav.storage.shared_runs import SCHEME, local_run
 
 # Files of a run that do not change how it acts.
 _LOGS = ("trainer.pt", "metrics.jsonl", "results.json", "scores.json", "README.md")
@@ -85,7 +87,8 @@ class Entrant:
     def name(self) -> str:
         """Name in results unless --name gives one."""
         if self.run is not None:
-            return folder_name(self.run)
+            cached = re.fullmatch(r"models--(.+)--(.+)", self.run.parent.parent.name)
+            return "/".join(cached.groups()) if cached else folder_name(self.run)
         return self.text.rpartition(":")[2] if self.kind == "package" else self.text
 
 
@@ -93,8 +96,8 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
     """Return the agent that --agent names.
 
     Args:
-        text: RUN, package.module:NAME, package.module:SPEC@RUN or vlm:URL, after PART= if it
-            enters one part only.
+        text: RUN, hf:OWNER/NAME, package.module:NAME, package.module:SPEC@RUN or vlm:URL, after
+            PART= if it enters one part only.
         model: Name of the model on the server.
     """
     part, equals, rest = text.partition("=")
@@ -105,13 +108,15 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
         if not model:
             raise UserError(f"--agent {text}: name the model on the server with --model")
         return Entrant(f"vlm:{url}", "vlm", digest_of({"url": url, "model": model}), url=url)
-    if Path(text).exists():
-        return Entrant(text, "run", run_digest(Path(text)), run=Path(text))
+    folder = _run_folder(text)
+    if folder.exists():
+        return Entrant(text, "run", run_digest(folder), run=folder)
     name, at, run = text.partition("@")
     module, colon, _ = name.partition(":")
     if not colon:
         raise FileNotFoundError(
-            f"--agent {text}: no such run; name the folder of a run, package.module:NAME or vlm:URL"
+            f"--agent {text}: no such run; name the folder of a run, hf:OWNER/NAME, "
+            "package.module:NAME or vlm:URL"
         )
     try:
         found = resolve_name(name)
@@ -121,12 +126,18 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
     if isinstance(found, AgentSpec):
         if not at:
             raise UserError(f"--agent {text}: is a row; name its run, too: {name}@RUN")
-        digest = digest_of([package, run_digest(Path(run))])
-        return Entrant(text, "run", digest, run=Path(run), row=agent_spec(name))
+        folder = _run_folder(run)
+        digest = digest_of([package, run_digest(folder)])
+        return Entrant(text, "run", digest, run=folder, row=agent_spec(name))
     if not callable(found):
         raise UserError(f"--agent {text}: is neither an AgentSpec nor a function of task and seed")
     digest = digest_of([package, name])  # one package may have several agents
     return Entrant(text, "package", digest, make=cast(MakeAgent, found))
+
+
+def _run_folder(run: str) -> Path:
+    """Return the folder of a run, which is downloaded if it is an address."""
+    return local_run(run) if run.startswith(SCHEME) else Path(run)
 
 
 def run_digest(run: Path) -> str:
@@ -175,6 +186,11 @@ class Allowed(dict[str, Any]):
         )
 
 
+def _allowed(names: tuple[str, ...], entries: Mapping[str, Any], kind: str) -> Allowed:
+    """Return the entries that a suite allows; some parts of it have no objects."""
+    return Allowed({name: entries[name] for name in names if name in entries}, kind)
+
+
 class GuardedAgent:
     """Agent that gets nothing but what a suite allows."""
 
@@ -194,6 +210,6 @@ class GuardedAgent:
 
     def _allowed(self, observation: Observation, info: dict[str, Any]) -> tuple[Allowed, Allowed]:
         return (
-            Allowed({name: observation[name] for name in self._observation}, "observation"),
-            Allowed({name: info[name] for name in self._info}, "info"),
+            _allowed(self._observation, observation, "observation"),
+            _allowed(self._info, info, "info"),
         )

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.acting.evaluation import Evaluation, evaluate
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
@@ -21,9 +21,12 @@ from clipnav.envs.episodes import Episode, load_episodes
 from clipnav.envs.episodes.episode import check_goals, path_problems
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUMMARY_METRICS, Metric
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
+from clipnav.envs.navigation.objects import WorldObjects
+from clipnav.envs.navigation.vector_env import VlnVectorEnv, split_objects
 from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.training.settings import read_config
 
@@ -65,9 +68,20 @@ class GraphTask:
         known = {**SUMMARY_METRICS, **(own.metrics if own else {})}
         return {name: known[name] for name in self.part.metrics}
 
-    def problems(self, walks: Sequence[Any]) -> dict[int, str]:
+    @cached_property
+    def _visible(self) -> tuple[NavWorld, WorldObjects] | None:
+        """Viewpoints and their objects; None if the dataset asks for no objects."""
+        place = self.place
+        split = load_split(
+            self.part.dataset, self.part.split, place.world, place.data_dir, place.features
+        )
+        objects = split_objects(split)
+        return None if objects is None else (split.nav_world, objects)
+
+    def problems(self, answers: Sequence[Any]) -> dict[int, str]:
         """Return the first problem of each walk that no agent can have walked."""
         scans = [episode.scan for episode in self.episodes]
+        walks = [viewpoints(answer) for answer in answers]
         folder = self.place.files.connectivity_dir
         found = path_problems(scans, walks, folder, adjacent=True, field="")
         problems = {
@@ -79,14 +93,34 @@ class GraphTask:
             elif len(walk) > self.part.max_steps + 1:
                 steps = len(walk) - 1
                 problems[number] = f"has {steps} steps, more than {self.part.max_steps}"
+        for number, (episode, answer) in enumerate(zip(self.episodes, answers, strict=True)):
+            pointed = isinstance(answer, dict) and number not in problems
+            if pointed and self._pointed(episode, answer) is None:
+                problems[number] = f"ends where object {answer['object']!r} is not visible"
         return problems
+
+    def _pointed(self, episode: Episode, answer: Any) -> ObjectAnswer | None:
+        """Return the object that an answer points out; None if it is not visible from the end."""
+        if not isinstance(answer, dict) or self._visible is None:
+            return None
+        world, objects = self._visible
+        node = world.node(episode.scan, answer["viewpoints"][-1])
+        return objects.answer(node, objects.index(node, answer["object"]))
 
     def scores(self, walks: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return the scores (B,) of walks by the short name of the metric."""
         folder = self.place.files.connectivity_dir
         graphs = {e.scan: NavGraph.load(e.scan, folder) for e in self.episodes}
+        own, answers = dataset_scores(self.part.dataset), {}
+        for episode, walk in zip(self.episodes, walks, strict=True):
+            if own is not None and (pointed := self._pointed(episode, walk)) is not None:
+                answers[episode.instr_id] = own.pointed(pointed)
         columns = score_episodes(
-            self.part.dataset, [graphs[e.scan] for e in self.episodes], self.episodes, walks
+            self.part.dataset,
+            [graphs[episode.scan] for episode in self.episodes],
+            self.episodes,
+            [viewpoints(walk) for walk in walks],
+            answers=answers,
         )
         return {name: columns[metric.column] for name, metric in self.metrics.items()}
 
@@ -110,12 +144,22 @@ def walk(suite: Suite, task: GraphTask, entrant: Entrant, seed: int, options: Ru
     started = time.perf_counter()
     evaluation = evaluate(env, GuardedAgent(agent, readable, info), task.part.name)
     seconds = time.perf_counter() - started
-    walks = [[pose[0] for pose in evaluation.trajectories[name]] for name in task.ids]
+    walks = [_answer(evaluation, name) for name in task.ids]
     scores = {
         name: np.array([evaluation.scores[one][metric.column] for one in task.ids])
         for name, metric in task.metrics.items()
     }
     return Walked(walks, scores, seconds)
+
+
+def viewpoints(answer: Any) -> list[str]:
+    """Return the walk of an answer: a list of viewpoints, or an object that also points one out."""
+    return answer["viewpoints"] if isinstance(answer, dict) else answer
+
+
+def _answer(evaluation: Evaluation, name: str) -> Any:
+    walk, pointed = [pose[0] for pose in evaluation.trajectories[name]], evaluation.answers
+    return {"viewpoints": walk, "object": pointed[name].object_id} if name in pointed else walk
 
 
 def _load(

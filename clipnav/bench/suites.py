@@ -2,21 +2,30 @@
 
 A suite is a file `suites/NAME@VERSION.toml`. A released suite never changes: a correction is a new
 version. `clipnav bench suites` prints all of them with their digests.
+
+All digests lie in `suites/digests.json`, which `make digests` writes: under "data" those of the
+graphs and episodes, by WORLD@VERSION and DATASET/SPLIT, and under "suites" those of the suites.
 """
 
-import gzip
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.episodes import load_episodes
+from clipnav.envs.goals.reverie import boxes_of
 from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.envs.worlds import World, WorldFiles, world_files
+from clipnav.storage import write_text
 from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.storage.json_files import read_packed
 
 FOLDER = Path(__file__).with_name("suites")
+DIGESTS = FOLDER / "digests.json"
 Kind = Literal["graph", "continuous", "model", "answers"]
 
 
@@ -57,8 +66,8 @@ class Part(
         metrics: Metrics of the results by short name; the first one ranks.
         max_steps: Number of actions after which a walk is cut off.
         episodes: Number of episodes, a balanced subset; None for all.
-        data_sha256: Digest of graphs and annotations, see `data_digest`; "" in rounds, whose
-            houses do not exist when they are sealed.
+        data_sha256: Digest of graphs and annotations, see `data_digest`; suites have that of
+            `digests.json`. "" if the data are generated, or are known to none but the user.
         options: Further options of the kind.
     """
 
@@ -71,6 +80,11 @@ class Part(
     episodes: int | None = None
     data_sha256: str = ""
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def walks(self) -> bool:
+        """Whether agents walk the episodes of a dataset."""
+        return self.kind != "answers"
 
 
 class Suite(
@@ -136,7 +150,47 @@ def load_suite(label: str) -> Suite:
     path = FOLDER / f"{label}.toml"
     if label not in suite_names():
         raise UnknownNameError(f"{label}: no such suite; choose one of {', '.join(suite_names())}")
-    return parse_suite(path.read_text("utf-8"), path)
+    suite = parse_suite(path.read_text("utf-8"), path)
+    known = read_digests()["data"].get(_world_label(suite), {})
+    parts = [
+        msgspec.structs.replace(part, data_sha256=known[f"{part.dataset}/{part.split}"])
+        if part.walks
+        else part
+        for part in suite.parts
+    ]
+    return msgspec.structs.replace(suite, parts=tuple(parts))
+
+
+def read_digests() -> dict[str, dict[str, Any]]:
+    """Return the digests of data and suites."""
+    return json.loads(DIGESTS.read_text("utf-8"))
+
+
+def write_digests() -> None:
+    """Write the digests of all suites, and of the data of those of this version of the houses."""
+    digests = read_digests()
+    for name in suite_names():
+        path = FOLDER / f"{name}.toml"
+        suite = parse_suite(path.read_text("utf-8"), path)
+        if suite.world_version == GENERATOR_VERSION:
+            files = world_files(suite.world)
+            known = digests["data"].setdefault(_world_label(suite), {})
+            for part in suite.parts:
+                if part.walks:
+                    episodes = load_episodes(part.dataset, part.split, files)
+                    scans = {episode.scan for episode in episodes}
+                    found = data_digest(files, part.dataset, part.split, scans)
+                    known[f"{part.dataset}/{part.split}"] = found
+    _write(digests)  # from which suites are loaded
+    _write({**digests, "suites": {name: suite_digest(load_suite(name)) for name in suite_names()}})
+
+
+def _write(digests: dict[str, dict[str, Any]]) -> None:
+    write_text(DIGESTS, json.dumps(digests, indent=2, sort_keys=True) + "\n")
+
+
+def _world_label(suite: Suite) -> str:
+    return f"{suite.world}@{suite.world_version}"
 
 
 def parse_suite(text: str, source: Path) -> Suite:
@@ -170,15 +224,20 @@ def digest_of(document: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def data_digest(files: WorldFiles, dataset: str, split: str, scans: list[str]) -> str:
+def data_digest(files: WorldFiles, dataset: str, split: str, scans: Iterable[str]) -> str:
     """Return the SHA-256 of the annotations of a split and of the graphs of its buildings.
 
-    Pictures and features are not part of it: their last digits depend on the processor.
+    Pictures and features are not part of it: their last digits depend on the processor. Boxes of
+    objects are, as they decide which objects are visible.
     """
     digest = hashlib.sha256()
     path = files.annotations(dataset, split)
-    raw = path.read_bytes()
-    digest.update(hashlib.sha256(gzip.decompress(raw) if path.suffix == ".gz" else raw).digest())
+    sources = [path]
+    if dataset_spec(dataset).objects:
+        sources.append(boxes_of(files.annotations_dir / "reverie"))
+    for source in sources:
+        for file in sorted(source.iterdir()) if source.is_dir() else [source]:
+            digest.update(hashlib.sha256(read_packed(file, files.remedy)).digest())
     for scan in sorted(scans):
         graph = (files.connectivity_dir / f"{scan}_connectivity.json").read_bytes()
         digest.update(scan.encode() + hashlib.sha256(graph).digest())
@@ -193,3 +252,7 @@ def check_data(part: Part, found: str) -> None:
             f"{found[:12]}, expected {part.data_sha256[:12]}); build the houses again with "
             "clipnav build-houses"
         )
+
+
+if __name__ == "__main__":
+    write_digests()

@@ -10,9 +10,10 @@ $ clipnav bench open --round rounds/spring --secret spring.secret
 $ clipnav bench run --round rounds/spring --agent runs/r2r-houses --output results/spring.json
 $ clipnav bench board results --output site
 
-An agent is the folder of a run (several folders are several seeds of it), package.module:NAME, a
-function of a task and a seed that returns an agent, package.module:SPEC@RUN, or vlm:URL with
---model. A result file contains the walks, from which everything else in it is recomputed by verify.
+An agent is the folder of a run (several folders are several seeds of it), hf:OWNER/NAME, a run of
+clipnav push, package.module:NAME, a function of a task and a seed that returns an agent,
+package.module:SPEC@RUN, or vlm:URL with --model. A result file contains the walks, from which
+everything else in it is recomputed by verify.
 clipnav bench ACTION --help describes the arguments of an action.
 """
 
@@ -42,7 +43,7 @@ class RunArguments:
     """Run an agent on a suite and write a result file."""
 
     agent: tuple[str, ...]
-    """Run folders of one agent, one per training seed; or package.module:NAME,
+    """Run folders of one agent, one per training seed, or hf:OWNER/NAME; or package.module:NAME,
     package.module:SPEC@RUN or vlm:URL. PART=AGENT enters one part of a suite, such as
     captions=runs/captioner."""
     output: Path

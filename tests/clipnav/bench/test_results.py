@@ -1,6 +1,8 @@
 import json
 import re
+import shutil
 
+import numpy as np
 import pytest
 
 from clipnav.agents.experiments.runs import evaluate_run
@@ -8,8 +10,9 @@ from clipnav.agents.settings import EvaluateConfig
 from clipnav.bench.entrants import RuleError, entrant_of
 from clipnav.bench.results import read_result, result_digest, verify
 from clipnav.bench.running import EnergyMeter, run_suite
-from clipnav.bench.suites import FOLDER, Place, parse_suite
+from clipnav.bench.suites import FOLDER, Place, load_suite, parse_suite
 from clipnav.storage.errors import UserError
+from clipnav.storage.features.objects import Objects, write_objects
 from tests.clipnav.bench.conftest import OPTIONS, SUITE
 
 PART = "r2r/val_unseen"
@@ -39,6 +42,33 @@ def test_a_result_is_verified_from_its_walks(run_agent, suite, place):
     assert figure.mean == pytest.approx(sum(success) / 2, abs=1e-6)
     assert None not in (*figure.paths, *figure.seeds)
     assert list(record.figures) == list(suite.parts[0].metrics)
+
+
+def test_goals_and_objects_are_scored_again(tiny_world, tmp_path):
+    data = shutil.copytree(tiny_world, tmp_path / "data")
+    keys = [f"barn_b{i}" for i in range(6)]
+    seen = [Objects(["7"], ["vase"], np.ones((1, 4)), np.zeros((1, 2)), np.ones((1, 2)))] * 6
+    write_objects(data / "reverie" / "objects.safetensors", keys, seen, {"encoder": "test"})
+    head, _, part = SUITE.partition("[[parts]]")
+    rules = load_suite("graph@2").rules
+    text = f"{head}[rules]\nobservation = {json.dumps(rules.observation)}\n"
+    metrics = {"reverie": ["RGS", "SR"], "cvdn": ["GP"], "objectnav": ["SoftSPL", "SR"]}
+    for name, listed in metrics.items():
+        own = part.replace("r2r", name).replace('["SPL", "SR", "NE", "nDTW"]', json.dumps(listed))
+        text += f"[[parts]]{own}"
+    suite, path = parse_suite(text, FOLDER), tmp_path / "result.json"
+    place = Place("matterport", data, data / "features.safetensors")
+    result = run_suite(suite, place, [entrant_of(f"{HERE}:points")], OPTIONS, path)
+    assert verify(path, suite, place) == result
+    reverie = result.parts["reverie/val_unseen"].seeds[0]
+    assert {answer["object"] for answer in reverie.answers} == {"7"}
+    assert reverie.scores["RGS"] == [1.0, 1.0, 0.0, 0.0]  # two paths, to objects 7 and 8
+    assert all(isinstance(walk, list) for walk in result.parts["cvdn/val_unseen"].seeds[0].answers)
+    document = json.loads(path.read_text())
+    document["parts"]["reverie/val_unseen"]["seeds"][0]["answers"][3]["object"] = "8"
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"episode 11_8_1: the walk ends where object '8' is not"):
+        verify(path, suite, place)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +210,20 @@ def test_runs_score_as_in_their_own_evaluation(train_tiny, run_agent, suite, pla
         for name in result.parts[PART].figures:
             mean = sum(record.scores[name]) / len(record.scores[name])
             assert mean == pytest.approx(scores[name], abs=1e-6)
+
+
+def test_a_published_run_enters_under_the_name_of_its_repository(tmp_path, monkeypatch):
+    cached = tmp_path / "models--owner--follower" / "snapshots" / "0123"
+    own = tmp_path / "own"
+    for folder in (cached, own):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_text("weights")
+    monkeypatch.setattr("clipnav.bench.entrants.local_run", {"hf:owner/follower@v1": cached}.get)
+    for text in ("r2r=hf:owner/follower@v1", f"r2r={cached}"):
+        entrant = entrant_of(text)
+        assert (entrant.name, entrant.part, entrant.run) == ("owner/follower", "r2r", cached)
+        assert entrant.digest == entrant_of(str(own)).digest
 
 
 def test_the_energy_is_that_of_the_packages(tmp_path):
