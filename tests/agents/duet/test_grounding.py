@@ -12,6 +12,7 @@ from clipnav.agents.duet.learner import MapLearner
 from clipnav.agents.experiments.training import train
 from clipnav.envs.navigation.drawn_paths import DrawnPaths
 from clipnav.envs.navigation.references import ReferencePaths
+from clipnav.training.optimiser_settings import OptimiserConfig
 
 
 @pytest.fixture
@@ -73,3 +74,21 @@ def test_each_end_of_a_goal_is_drawn_equally_often(vase_config):
         names, counts = np.unique(column, return_counts=True)
         assert {world.viewpoint_ids[node] for node in names} == set(episode.goal.viewpoints)
         assert counts.min() > 100
+
+
+def test_grounding_is_learnt(vase_config):
+    # Only the door of a path shows the colours of its vases, so that the other end of a goal is
+    # not drawn. The network first learns which vases have a colour, then which colour is named.
+    config = dataclasses.replace(
+        vase_config,
+        drawn_paths="none",
+        batch_size=24,
+        iterations=200,
+        cloning_iterations=200,
+        evaluation_splits=("val_seen",),
+        select_by="val_seen",
+        optimiser=OptimiserConfig(name="adam", learning_rate=2e-3, clip="norm", clip_at=1.0),
+    )
+    scores = train(config)["val_seen"]["map agent"]
+    assert scores["SR"] == 1
+    assert scores["RGS"] > 0.9
