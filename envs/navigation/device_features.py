@@ -60,6 +60,7 @@ class DeviceFeatures:
         store, mapped = env.feature_store, None
         if store is not None and self._device.type == "cpu":
             mapped = mapped_features(world, store)
+        self._store = store if mapped else None
         self._features, self._rows = mapped or (world_features(world, store, self._device), None)
         self._panorama_angles = self._send(panorama_angles(size))  # (12, 36, A)
         self._own_angles = self._send(view_angles(size))  # (36, A)
@@ -97,6 +98,8 @@ class DeviceFeatures:
         if self._features is not None:
             rows = nodes if self._rows is None else self._rows.index_select(0, nodes)
             panorama[..., :visual] = self._features.index_select(0, rows)
+        if self._store is not None:
+            self._store.count_read(len(nodes))
         facing = self._candidate_views.index_select(0, nodes)[:, :width]
         rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + facing
         candidates = panorama.flatten(0, 1).index_select(0, rows.flatten())
@@ -145,4 +148,6 @@ def world_features(
     stored = stored_tensors(store)
     if device.type == "cpu" and len(stored) == 1 and np.array_equal(rows, np.arange(len(store))):
         return stored[0]
-    return torch.from_numpy(np.asarray(store.views[rows])).to(device)
+    views = torch.from_numpy(np.asarray(store.views[rows]))
+    store.count_read(len(rows))
+    return views.to(device)

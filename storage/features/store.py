@@ -1,5 +1,6 @@
 """CLIP features of panoramas: the feature store, read through memory maps or kept in memory."""
 
+import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from clipnav.storage.features.store_file import (
 from clipnav.storage.features.view_grid import NUM_VIEWS
 
 _EXPONENT = 0x7C00  # exponent bits of float16: all are set in infinities and NaN
+_RESIDENT = 16 << 20  # bytes read from memory maps before their pages are released
 Arrays = Mapping[str, np.ndarray] | np.ndarray
 
 _NAME = Path("features")
@@ -103,6 +105,8 @@ class FeatureStore:
         self.files = tuple(files) or (path,)
         self._rows = {key: row for row, key in enumerate(keys)}
         self._known_finite = np.zeros(len(keys), bool)
+        self._maps = memory_maps(views)
+        self._rows_read = 0
 
     @classmethod
     def from_file(cls, path: Path) -> "FeatureStore":
@@ -211,6 +215,21 @@ class FeatureStore:
                     f"not all finite; {REMEDY}"
                 )
             self._known_finite[row] = True
+            self.count_read(1)
+
+    def count_read(self, rows: int) -> None:
+        """Count rows that were read, and release the pages of memory maps every 16 MiB.
+
+        Released pages stay in the cache of the system, from which later reads take them, but are
+        no memory of this process.
+        """
+        self._rows_read += rows
+        if self._rows_read * NUM_VIEWS * self.width * self.views.dtype.itemsize < _RESIDENT:
+            return
+        self._rows_read = 0
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows has no madvise
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Copy the features of some viewpoints.
@@ -227,7 +246,9 @@ class FeatureStore:
         import torch  # converts sixteen float16 numbers at once; numpy converts one at a time
 
         self.check_finite(rows)
-        return torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
+        views = torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
+        self.count_read(len(rows))
+        return views
 
     def _file_of(self, row: int) -> Path:
         """Return the file that contains a row."""
@@ -250,6 +271,16 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.path)!r}, viewpoints={len(self)}, width={self.width})"
+
+
+def memory_maps(views: np.ndarray | ShardedViews) -> list[mmap.mmap]:
+    """Return the memory maps under arrays."""
+    bases: list[Any] = list(views.parts) if isinstance(views, ShardedViews) else [views]
+    for index, base in enumerate(bases):
+        while isinstance(base, np.ndarray):
+            base = base.base
+        bases[index] = base
+    return [base for base in bases if isinstance(base, mmap.mmap)]
 
 
 def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:

@@ -147,6 +147,28 @@ def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path)
                 store.check_finite(np.array([0]))
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_pages_that_were_read_are_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool
+):
+    if not Path("/proc/self/smaps").exists():
+        pytest.skip("only Linux tells the memory of a map")
+    monkeypatch.setattr("clipnav.storage.features.store._RESIDENT", 2**20)
+    files = [tmp_path / f"{number}.safetensors" for number in range(1 + sharded)]
+    views = np.random.default_rng(0).normal(size=(20, NUM_VIEWS, 2**12)).astype(np.float16)
+    for number, file in enumerate(files):
+        FeatureStore.write(file, views, [f"house_{number:02}_{row}" for row in range(20)])
+    path = tmp_path / "all.safetensors"
+    store = FeatureStore.from_shards(path, files) if sharded else FeatureStore.from_file(files[0])
+    rows = np.arange(len(store))
+    store.check_finite(rows)
+    maps = Path("/proc/self/smaps").read_text().split(str(tmp_path))[1:]
+    assert len(maps) == len(files)
+    resident = [int(part.split("Rss:")[1].split()[0]) for part in maps]  # KiB, 5760 when all read
+    assert max(resident) < 3 * 2**10
+    np.testing.assert_array_equal(store.take(rows), np.concatenate([views] * len(files)))
+
+
 def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     text = tmp_path / "README.md"
     text.write_text("# A file of the user\n")
