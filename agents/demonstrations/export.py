@@ -13,7 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from clipnav.agents.demonstrations.formats import conversations, navila, streamvln, uni_navid
+from clipnav.agents.demonstrations.formats import (
+    conversations,
+    navila,
+    streamvln,
+    uni_navid,
+    waypoints,
+)
 from clipnav.agents.demonstrations.formats.files import EXTRA
 from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
@@ -174,15 +180,25 @@ Checker = Callable[[Path, dict[str, Any]], str]
 
 def _format(name: Format) -> tuple[Writer, Checker]:
     """Return the writer and the strict reader of a format."""
-    for module in {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",)}.get(name, ()):
+    packages = {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",), "internnav": ("pyarrow",)}
+    for module in packages.get(name, ()):
         check_extra(module, EXTRA, f"--format {name}")
     if name == "lerobot":
         from clipnav.agents.demonstrations.formats import lerobot
 
         return lerobot.write, lerobot.check
+    if name == "internnav":
+        from clipnav.agents.demonstrations.formats import internnav
+
+        return internnav.write, internnav.check
     if name in CONVERSATIONS:
         return conversations.write, _check_conversations
-    module = {"streamvln": streamvln, "navila": navila, "uni-navid": uni_navid}[name]
+    module = {
+        "streamvln": streamvln,
+        "navila": navila,
+        "uni-navid": uni_navid,
+        "waypoints": waypoints,
+    }[name]
     return module.write, module.check
 
 

@@ -147,7 +147,7 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
             "width": width,
             "height": height,
             "vertical_fov_degrees": config.vfov,
-            "elevation_degrees": 0,
+            "elevation_degrees": -config.goal_cameras.ahead if config.format == "internnav" else 0,
         },
         "actions": _GRAPH_ACTIONS if config.walks_in == "graph" else _PRIMITIVE_ACTIONS,
         "licence": _LICENCES[is_built_in(config.world)],

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from PIL import Image
 
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import NetworkWalker
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
-from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
+from clipnav.agents.demonstrations.recording.settings import (
+    DemonstrationConfig,
+    horizontal_fov,
+)
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.experts import ExpertWalks
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
@@ -31,7 +35,9 @@ from clipnav.envs.continuous.settings import (
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.envs.tokenizers import Tokenizer
+from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
+from clipnav.storage.pictures import load_picture
 from clipnav.training.settings import read_config
 from clipnav.training.streams import Stream
 
@@ -42,22 +48,24 @@ if TYPE_CHECKING:
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
-_TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0}
+_TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0, "internnav": 15.0}
 
 
 def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
     """Return the task of an export: that of the dataset, with the turns of the format."""
     height, width = config.picture_shape
-    hfov = 2 * np.rad2deg(np.arctan(np.tan(np.deg2rad(config.vfov / 2)) * width / height))
     settings = task_settings(
         config.dataset,
         tilt_actions=False,
         rgb_size=(height, width),
-        hfov=float(hfov),
+        hfov=horizontal_fov(config.vfov, height, width),
         observe=(),
         teacher="path" if config.teacher == "reference" else "goal",
         max_episode_steps=MOST_ACTIONS,
     )
+    if config.format == "internnav":
+        camera_height = config.goal_cameras.height / 100
+        settings = replace(settings, depth_size=(height, width), camera_height=camera_height)
     return replace(settings, turn_angle=_TURNS.get(config.format, settings.turn_angle))
 
 
@@ -85,7 +93,19 @@ class ContinuousWalkMaker:
 
     def write_pictures(self, walks: list[RecordedWalk], folder: Path) -> None:
         """Write the pictures of walks that do not exist yet."""
-        poses = {step.picture: (walk.scan, step) for walk in walks for step in walk.steps}
+        steps = {step.picture: (walk.scan, step) for walk in walks for step in walk.steps}
+        if self._config.format != "internnav":
+            self._draw(steps, 0, folder)
+            return
+        cameras = self._config.goal_cameras
+        self._draw(steps, cameras.ahead, folder)
+        below = {step.look_down: (scan, step) for scan, step in steps.values()}
+        self._draw(below, cameras.down, folder, with_depth=True)
+
+    def _draw(
+        self, poses: dict[str, tuple[str, Step]], pitch: int, folder: Path, with_depth: bool = False
+    ) -> None:
+        """Write pictures by name, `pitch` degrees below the horizon, unless they exist."""
         missing = [name for name in poses if not (folder / name).is_file()]
         height = self._settings.camera_height
         for start in range(0, len(missing), _CAMERAS):
@@ -93,10 +113,13 @@ class ContinuousWalkMaker:
             scans, steps = zip(*(poses[name] for name in names), strict=True)
             feet = np.array([step.position for step in steps]) - (0.0, 0.0, height)
             headings = np.array([step.heading for step in steps])
-            level = np.zeros(len(names))
-            views = self._simulator.draw(scans, feet, headings, level, ("rgb",))["rgb"]
-            for name, view in zip(names, views, strict=True):
-                write_jpeg(folder / name, view, self._config.jpeg_quality)
+            tilts = np.full(len(names), -np.radians(pitch))
+            sensors = ("rgb", "depth") if with_depth else ("rgb",)
+            views = self._simulator.draw(scans, feet, headings, tilts, sensors)
+            for number, name in enumerate(names):
+                if with_depth:
+                    write_depth((folder / name).with_suffix(".png"), views["depth"][number])
+                write_jpeg(folder / name, views["rgb"][number], self._config.jpeg_quality)
 
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
         """Walk episodes with a trained agent, whose steps the expert labels."""
@@ -171,6 +194,21 @@ class ContinuousWalkMaker:
             source=source,
             picture=f"{scan}/{name}.jpg",
         )
+
+
+MILLIMETRES = 1000  # of a metre
+
+
+def write_depth(path: Path, depth: np.ndarray) -> None:
+    """Write depth (H, W) in metres as a PNG file of millimetres atomically."""
+    with atomic_write(path) as beside:
+        millimetres = np.rint(depth * MILLIMETRES).clip(0, np.iinfo(np.uint16).max)
+        Image.fromarray(millimetres.astype(np.uint16)).save(beside, format="PNG")
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """Return the depth (H, W) of such a file in metres."""
+    return np.asarray(load_picture(path), float) / MILLIMETRES
 
 
 # Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.

@@ -59,6 +59,11 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     candidates: tuple[Candidate, ...] = ()
     collided: bool = False
 
+    @property
+    def look_down(self) -> str:
+        """Picture of the camera that looks down; its depth is a PNG file of the same name."""
+        return self.picture.removesuffix(".jpg") + "_down.jpg"
+
 
 class RecordedWalk(msgspec.Struct, frozen=True, gc=False):
     """A walk along an instruction.

@@ -1,8 +1,9 @@
 """Settings of an export of demonstrations."""
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import tyro
 
@@ -12,13 +13,35 @@ from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_effects, check_numbers
 
-Format = Literal["llava", "messages", "lerobot", "streamvln", "navila", "uni-navid"]
+Format = Literal[
+    "llava", "messages", "lerobot", "streamvln", "navila", "uni-navid", "internnav", "waypoints"
+]
 Media = Literal["image", "video"]
 
 # Formats whose actions are steps of 25 cm and turns, which graph walks do not have.
-PRIMITIVE: tuple[Format, ...] = ("streamvln", "navila", "uni-navid")
+PRIMITIVE: tuple[Format, ...] = ("streamvln", "navila", "uni-navid", "internnav", "waypoints")
+# Formats whose labels are later positions of the teacher's walk.
+IN_SPACE: tuple[Format, ...] = ("internnav", "waypoints")
 # Formats of one record for each decision, whose text is our own.
 CONVERSATIONS: tuple[Format, ...] = ("llava", "messages")
+
+
+class GoalCameras(NamedTuple):
+    """Cameras of InternNav's data sets, such as 125_0_30.
+
+    Attributes:
+        height: Centimetres above the feet.
+        ahead: Degrees below the horizon of the pictures of the history.
+        down: Degrees below the horizon of the picture in which the goal lies.
+    """
+
+    height: int
+    ahead: int
+    down: int
+
+    def suffix(self, pitch: int) -> str:
+        """Return the ending of the names of columns and folders."""
+        return f"{self.height}cm_{pitch}deg"
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,8 @@ class DemonstrationConfig:
     settings."""
     format: Format = "llava"
     """Format of the files: llava (LLaVA's conversations), messages (the variant with roles, of
-    Qwen-VL and LLaMA-Factory), lerobot (LeRobotDataset v3.0), streamvln, navila or uni-navid."""
+    Qwen-VL and LLaMA-Factory), lerobot (LeRobotDataset v3.0), streamvln, navila, uni-navid,
+    internnav (pixel goals) or waypoints (the next eight positions)."""
     environment: Environment | None = None
     """Environment of the walks: graph (decisions between viewpoints) or continuous (steps of 25 cm
     and turns); by default graph for llava, messages and lerobot, and continuous for the others."""
@@ -72,6 +96,9 @@ class DemonstrationConfig:
     in continuous walks, as in R2R-CE."""
     jpeg_quality: int = 90
     """Quality of the JPEG files, 1 to 95."""
+    goal_camera: Literal["125_0_30", "125_0_45", "60_15_15", "60_30_30"] = "125_0_30"
+    """Cameras of internnav: height in centimetres, and the degrees below the horizon of the picture
+    ahead and of the look-down picture in which the goal lies."""
     media: Media = "image"
     """Pictures of lerobot: images within the Parquet files, or videos."""
     shard_episodes: int = 64
@@ -137,6 +164,11 @@ class DemonstrationConfig:
                 f"--format {self.format} has decisions between viewpoints; remove --environment "
                 "continuous, or export --format streamvln, navila, uni-navid or lerobot"
             )
+        if self.format in IN_SPACE and self.policy is not None:
+            raise UserError(
+                f"--format {self.format}: its labels are later positions of the teacher's walk; "
+                "remove --policy, or export another format"
+            )
         if self.walks_in == "graph":
             return
         continuous_version(self.dataset)
@@ -156,6 +188,8 @@ class DemonstrationConfig:
             idle["image_width"] = f"with --format {self.format}, whose prompts have square pictures"
         if self.format != "lerobot":
             idle["media"] = f"with --format {self.format}"
+        if self.format != "internnav":
+            idle["goal_camera"] = f"with --format {self.format}"
         return idle
 
     @property
@@ -163,6 +197,11 @@ class DemonstrationConfig:
         """Environment of the walks."""
         default = "continuous" if self.format in PRIMITIVE else "graph"
         return self.environment or default
+
+    @property
+    def goal_cameras(self) -> GoalCameras:
+        """Cameras of internnav."""
+        return GoalCameras(*map(int, self.goal_camera.split("_")))
 
     @property
     def picture_shape(self) -> tuple[int, int]:
@@ -174,3 +213,8 @@ class DemonstrationConfig:
         """Vertical field of view of a picture in degrees."""
         default = 60.0 if self.walks_in == "graph" else 90.0
         return default if self.vertical_fov is None else self.vertical_fov
+
+
+def horizontal_fov(vertical: float, height: int, width: int) -> float:
+    """Return the horizontal field of view of a picture in degrees."""
+    return math.degrees(2 * math.atan(math.tan(math.radians(vertical / 2)) * width / height))
