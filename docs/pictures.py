@@ -287,6 +287,60 @@ def environment_rxr_ce(walks: Walks) -> None:
     animate("RxR-CE-CLIP-v0", path, 3, observe=(), shuffle=False, language="te")
 
 
+def goal_film(env_id: str, episode: str) -> None:
+    """Write the frames of an episode of an environment with goals."""
+    path = DOCS / "environments" / f"{env_id.partition('-')[0].lower()}.webp"
+    animate(env_id, path, 1, observe="indices", options={"episode_id": episode})
+
+
+@picture
+def environment_reverie(walks: Walks) -> None:
+    """Frames of REVERIE-CLIP-v0."""
+    goal_film("REVERIE-CLIP-v0", "26024_154_1")
+
+
+@picture
+def environment_soon(walks: Walks) -> None:
+    """Frames of SOON-CLIP-v0."""
+    goal_film("SOON-CLIP-v0", "26022_0")
+
+
+@picture
+def environment_cvdn(walks: Walks) -> None:
+    """Frames of CVDN-CLIP-v0."""
+    goal_film("CVDN-CLIP-v0", "260012")
+
+
+@picture
+def environment_objectnav(walks: Walks) -> None:
+    """Frames of ObjectNav-CLIP-v0."""
+    goal_film("ObjectNav-CLIP-v0", "house_26_78036")
+
+
+@picture
+def bench_board(walks: Walks) -> None:
+    """The board of the bench with the two agents that learn nothing."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    results, site = WORK / "bench", WORK / "board"
+    for name in ("random", "forward"):
+        agent = f"clipnav.bench.baselines:{name}"
+        output = results / f"{name}.json"
+        command("bench", "run", "--suite", "smoke@1", "--agent", agent, "--output", output)
+    command("bench", "board", results, "--output", site)
+    shot = WORK / "board.png"
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1200, "height": 640})
+        page.goto((site / "index.html").as_uri())
+        page.wait_for_timeout(1000)
+        page.screenshot(path=shot)
+        browser.close()
+    with Image.open(shot) as image:
+        save(np.asarray(image.convert("RGB")), DOCS / "bench_board.webp")
+
+
 @picture
 def explained(walks: Walks) -> None:
     """Regions of a picture of a room that support a text."""
