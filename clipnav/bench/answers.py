@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -42,14 +42,6 @@ class PictureItem:
     item_id: str
     image: Path
     text: str = ""
-
-
-class PictureAgent(Protocol):
-    """What a function of a package returns for parts about pictures."""
-
-    def answer(self, items: Sequence[PictureItem]) -> Sequence[tuple[str, float]]:
-        """Return the answer, label or caption of each item, and the confidence 0..1 in it."""
-        ...
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):

@@ -165,8 +165,8 @@ class _GuardedWalker:
 
     def _allowed(self, observation: dict[str, np.ndarray], info: Any) -> tuple[Allowed, Allowed]:
         return (
-            Allowed({name: observation[name] for name in self._observation}, "observation"),
-            Allowed({name: info[name] for name in self._info}, "info"),
+            Allowed(self._observation, observation, "observation"),
+            Allowed(self._info, info, "info"),
         )
 
 

@@ -4,15 +4,18 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import getitem
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.specs import AgentSpec, agent_spec
 from clipnav.bench.suites import digest_of
+from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.base.vector_env import Observation
 from clipnav.storage import file_sha256
 from clipnav.storage.errors import UserError
@@ -171,24 +174,26 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-class Allowed(dict[str, Any]):
-    """The entries that an agent may read; reading another one breaks the rules of the suite."""
+class Allowed(LazyInfo):
+    """The entries that an agent may read; reading another one breaks the rules of the suite.
 
-    def __init__(self, entries: dict[str, Any], kind: str) -> None:
-        super().__init__(entries)
+    Entries are looked up when they are read, as most agents do not read all that they may. Parts
+    without objects have no entries about objects.
+    """
+
+    def __init__(self, names: tuple[str, ...], entries: Mapping[str, Any], kind: str) -> None:
+        known = [name for name in names if name in entries]
+        super().__init__({}, {name: partial(getitem, entries, name) for name in known})
         self._kind = kind
 
-    def __missing__(self, name: str) -> NoReturn:
-        known = ", ".join(self) or "nothing"
+    def __missing__(self, name: str) -> Any:
+        if name in self:
+            return super().__missing__(name)
+        known = ", ".join(self.names()) or "nothing"
         raise RuleError(
             f"the agent reads {self._kind}[{name!r}], which the suite does not allow; it may read "
             f"{known} of the {self._kind}"
         )
-
-
-def _allowed(names: tuple[str, ...], entries: Mapping[str, Any], kind: str) -> Allowed:
-    """Return the entries that a suite allows; some parts of it have no objects."""
-    return Allowed({name: entries[name] for name in names if name in entries}, kind)
 
 
 class GuardedAgent:
@@ -210,6 +215,6 @@ class GuardedAgent:
 
     def _allowed(self, observation: Observation, info: dict[str, Any]) -> tuple[Allowed, Allowed]:
         return (
-            _allowed(self._observation, observation, "observation"),
-            _allowed(self._info, info, "info"),
+            Allowed(self._observation, observation, "observation"),
+            Allowed(self._info, info, "info"),
         )

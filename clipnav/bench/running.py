@@ -76,8 +76,8 @@ def run_suite(
         part.name: _run_part(suite, part, place, by_part[part.name], options)
         for part in suite.parts
     }
-    hardware = {key: value for key, value in machine().items() if key not in package_versions()}
-    hardware.pop("python", None)
+    versions = {"python": platform.python_version(), **package_versions()}
+    hardware = {key: value for key, value in machine().items() if key not in versions}
     result = Result(
         format=FORMAT,
         suite=SuiteRecord(suite.name, suite.version, suite_digest(suite)),
@@ -89,7 +89,7 @@ def run_suite(
             note,
         ),
         parts=parts,
-        versions={"python": platform.python_version(), **package_versions()},
+        versions=versions,
         machine={**hardware, "device": options.device},
         date=date.strftime("%Y-%m-%dT%H:%M:%SZ"),
         seconds=round(time.perf_counter() - started, 3),
