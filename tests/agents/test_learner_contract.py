@@ -248,7 +248,7 @@ def waypoints(predictor_config, waypoint_world):
 def make(request):
     """Function from an output, or a run to resume, to a trainer and its learner."""
     settings = request.getfixturevalue(request.param)
-    settings = dataclasses.replace(settings, iterations=4, evaluate_every=2)
+    settings = dataclasses.replace(settings, iterations=2, evaluate_every=2)
 
     def make(output=None, **changes):
         config = dataclasses.replace(settings, output=output, **changes)
@@ -275,11 +275,11 @@ def test_a_resumed_run_is_bit_identical(make, tmp_path, check_same_run, monkeypa
     whole.train()
     whole.close()
     parts, _ = make(tmp_path / "parts")
-    interrupt(parts, 2)
+    interrupt(parts, 0)
     with pytest.raises(Stopped, match=f"--resume {tmp_path / 'parts'}"):
         parts.train()
     # A round of DAgger gives up the iteration in which it collects demonstrations.
-    assert load_trainer(tmp_path / "parts")["iteration"] in (2, 3)
+    assert load_trainer(tmp_path / "parts")["iteration"] in (0, 1)
     assert (tmp_path / "parts" / MODEL).is_file()
     # The trainer restores the scales, so they are not fitted again.
     monkeypatch.setattr(FeatureScale, "fit", None)
@@ -323,13 +323,14 @@ def without_dropout(settings):
 @pytest.mark.parametrize(
     ("learner", "script", "share"),
     [
-        ("translated_follower", "train_agent", 2),
+        pytest.param("translated_follower", "train_agent", 2, marks=pytest.mark.long),  # torchrun
+        ("follower", "train_agent", 2),
         ("speaker", "train_speaker", 2),
-        ("grounding_follower", "train_agent", 2),
+        pytest.param("grounding_follower", "train_agent", 2, marks=pytest.mark.long),
         ("frontier", "train_agent", 2),
-        ("grounding_frontier", "train_agent", 2),
+        pytest.param("grounding_frontier", "train_agent", 2, marks=pytest.mark.long),
         ("map_agent", "train_agent", 2),
-        ("grounding_map_agent", "train_agent", 2),
+        pytest.param("grounding_map_agent", "train_agent", 2, marks=pytest.mark.long),
         ("map_pretraining", "pretrain_agent", 2),
         ("hamt", "train_agent", 2),
         ("language", "train_language_representation", 1),

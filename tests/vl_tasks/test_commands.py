@@ -173,14 +173,16 @@ def test_errors_name_missing_and_damaged_images(command, shapes, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["finetune-vqa", "train-captioner", "answer"])
-def test_help_describes_the_flags_without_loading_torch(name):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "clipnav", name, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert "Folder of the run" in done.stdout
-    assert "| torch\n" not in done.stderr.replace("|   ", "| ")
+def test_help_describes_the_flags_without_loading_torch():
+    program = """
+import contextlib, sys
+from clipnav.cli import main
+for name in ("finetune-vqa", "train-captioner", "answer"):
+    with contextlib.suppress(SystemExit):
+        main([name, "--help"])
+    assert "torch" not in sys.modules, name
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Folder of the run") >= 3

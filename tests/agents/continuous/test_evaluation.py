@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("box_world")
 
 @pytest.fixture
 def trained(tiny_config):
-    """Run of two iterations."""
-    train_continuous(replace(tiny_config, iterations=2))
+    """Run of an iteration."""
+    train_continuous(replace(tiny_config, iterations=1))
     return tiny_config.output
 
 

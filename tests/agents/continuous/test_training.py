@@ -105,9 +105,8 @@ def test_walks_of_a_killed_run_serve_the_same_settings_only(tiny_config, changes
 
 
 def test_blind_and_deaf_agents_depend_on_nothing_else(tiny_config, tmp_path):
-    config = replace(
-        tiny_config, vision=False, instruction_ablation="empty", output=tmp_path / "blind"
-    )
+    blind = {"vision": False, "instruction_ablation": "empty", "iterations": 2}
+    config = replace(tiny_config, **blind, output=tmp_path / "blind")
     trainer, learner = continuous_trainer(config)
     trainer.train()
     trainer.close()

@@ -29,7 +29,7 @@ def pretrain_config(doors_run, map_config, tmp_path):
     """Settings of a small pre-training."""
     return MapPretrainConfig(
         **{**doors_run, "batch_size": 24, "max_episode_steps": 30},
-        iterations=150,
+        iterations=110,
         max_decisions=4,
         output=tmp_path / "pretrained",
         network=map_config.network,

@@ -19,8 +19,8 @@ from clipnav.viewer.trace import record
 def test_hamt_learns_a_trivial_world(history_config):
     config = dataclasses.replace(
         history_config,
-        iterations=200,
-        cloning_iterations=140,
+        iterations=120,
+        cloning_iterations=90,
         teacher_weight=1.0,
         reinforcement=ReinforcementConfig(weight=1.0),
         reward="ndtw",

@@ -97,6 +97,7 @@ def expert_labels(maker):
     return labels
 
 
+@pytest.mark.long
 def test_an_oracle_that_reads_the_prompt_reaches_every_goal(
     make_maker, serve, tmp_path, houses, monkeypatch
 ):

@@ -1,6 +1,7 @@
 """Fixtures for the tests of the continuous environments."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -74,14 +75,20 @@ def continuous_golden(golden_systems) -> dict:
     return json.loads((golden_systems / "ce.json").read_text(encoding="utf-8"))
 
 
+@cache
+def box_floors() -> dict[str, ContinuousFloor]:
+    """Floors of the two buildings of `BoxSimulator`, with all distances so far."""
+    rooms = {"hall": [(0.0, 0.0, 10.0, 3.0)], "corner": [(0, 0, 2, 8), (0, 6, 8, 8)]}
+    return {scan: ContinuousFloor.of_boxes(boxes) for scan, boxes in rooms.items()}
+
+
 class BoxSimulator:
     """Two buildings: "hall" is 10 m x 3 m, "corner" an L; a camera sees its pose as colours."""
 
     def __init__(self, settings):
         self.settings = settings
         self.draws = []
-        rooms = {"hall": [(0.0, 0.0, 10.0, 3.0)], "corner": [(0, 0, 2, 8), (0, 6, 8, 8)]}
-        self.floors = {scan: ContinuousFloor.of_boxes(boxes) for scan, boxes in rooms.items()}
+        self.floors = box_floors()
 
     def floor(self, scan):
         return self.floors[scan]
