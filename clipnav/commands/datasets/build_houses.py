@@ -1,7 +1,7 @@
 """Build a set of houses: GLB files in the cache, navigation graphs and episodes in two folders.
 
 $ clipnav build-houses                                  # the 32 shipped houses
-$ clipnav build-houses --set standard --workers 8       # 260 houses
+$ clipnav build-houses --set standard --workers 8       # 140 houses
 $ clipnav build-houses --set standard --contact-sheet houses.jpg
 $ clipnav build-houses --scans house_00-house_03 --rebuild houses
 $ clipnav build-houses --episodes goals                 # REVERIE, SOON, CVDN and object goals alone
@@ -27,7 +27,7 @@ class BuildArguments:
     """Houses to build and folders to write to."""
 
     set: Literal["mini", "standard", "gallery", "annex"] = "mini"
-    """House set: the 32 shipped houses (mini), 260 houses in the cache (standard), 96 houses
+    """House set: the 32 shipped houses (mini), 140 houses in the cache (standard), 96 houses
     without episodes whose pictures train encoders (gallery), or 60 houses without episodes about
     whose pictures questions are asked (annex)."""
     scans: tuple[str, ...] = ()
@@ -56,8 +56,8 @@ class BuildArguments:
         if self.statistics:
             names = ("scans", "workers", "rebuild", "episodes", "contact_sheet", "sheet_houses")
             check_effects(self, dict.fromkeys(names, "with --statistics, which builds nothing"))
-        if self.episodes == "goals":
-            check_effects(self, {"rebuild": "with --episodes goals, which builds no graphs"})
+        if self.episodes == "goals" and self.rebuild == "houses":
+            raise UserError("--rebuild houses has no effect with --episodes goals; use paths")
         if self.contact_sheet is None:
             check_effects(self, {"sheet_houses": "without --contact-sheet"})
         sheet = self.contact_sheet
@@ -96,7 +96,8 @@ def run(arguments: BuildArguments) -> None:
     if arguments.episodes != "goals":
         build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
     if arguments.episodes != "routes" and house_set.splits:
-        build_goals(house_set, scans, arguments.workers, graphs, data_dir)
+        anew = arguments.rebuild != "nothing"
+        build_goals(house_set, scans, arguments.workers, graphs, data_dir, anew)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if house_set.splits and arguments.scans and graphs == house_set.connectivity_dir:
         # Agents would train and be scored on a part of the splits without a word.

@@ -40,6 +40,7 @@ def build_goals(
     workers: int = 1,
     connectivity_dir: Path | None = None,
     data_dir: Path | None = None,
+    rebuild: bool = False,
 ) -> None:
     """Write the episodes of REVERIE, SOON, CVDN and object goals, and the boxes of the objects.
 
@@ -49,11 +50,12 @@ def build_goals(
     Args:
         connectivity_dir: Folder of the graphs; None means that of the set.
         data_dir: Output folder; None means that of the set.
+        rebuild: Whether to make the goals anew that the cache has.
     """
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
     specs = [house_set.specs[scan] for scan in scans]
-    build = partial(house_goals, connectivity_dir=connectivity_dir)
+    build = partial(house_goals, connectivity_dir=connectivity_dir, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds goals")
     bar = progress_bar(results, total=len(specs), desc="goals", unit="houses")
     with interruption_message(
@@ -68,15 +70,15 @@ def build_goals(
         _write(data_dir, house_set.splits, built)
 
 
-def house_goals(spec: HouseSpec, connectivity_dir: Path) -> Json:
-    """Return the boxes and the episodes of a house, from the cache if possible."""
+def house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False) -> Json:
+    """Return the boxes and the episodes of a house, from the cache if possible, unless `rebuild`."""
     cache = house_cache_dir()
     graph = connectivity_dir / f"{spec.scan}_connectivity.json"
     cached = cache / f"{spec.scan}.goals{VERSION}.json"
     ensure_house(spec, cache)
     with sole_maker(cached):
         newest = max(path.stat().st_mtime for path in (graph, cache / f"{spec.scan}.json"))
-        if cached.is_file() and cached.stat().st_mtime > newest:
+        if not rebuild and cached.is_file() and cached.stat().st_mtime > newest:
             goals = read_json(cached, _REMEDY, dict[str, Any])
             if {"boxes", "observed", "splits"} <= goals.keys():
                 return goals
