@@ -107,9 +107,9 @@ MINI = _house_set(
 # Most are training houses, because agents memorise a small number of them.
 STANDARD = _house_set(
     "standard",
-    (_spec("standard", n, 30_000, 5_000) for n in range(260)),
+    (_spec("standard", n, 30_000, 5_000) for n in range(140)),
     scans={
-        "train": [*range(60), *range(80, 260)],
+        "train": [*range(60), *range(80, 140)],
         "val_unseen": range(60, 70),
         "test": range(70, 80),
     },
