@@ -49,7 +49,7 @@ class Style:
     omissions: float
 
 
-SHORT = Style(True, (10, 60), (0, 2), 24, 0.58, 0.05)
+SHORT = Style(True, (10, 60), (0, 2), 24, 0.45, 0.05)
 LONG = Style(False, (60, 110), (2, 6), 12, 0.96, 0.0)
 
 

@@ -56,7 +56,7 @@ def _possible_mentions(
     yield Mention(noun), 1.0
     if info.colour and noun not in COLOURLESS:
         weight = 0.5 if info.colour in DULL_COLOURS else 1.0
-        yield Mention(noun, colour=info.colour), weight * (1.5 if has_rivals else UNNEEDED)
+        yield Mention(noun, colour=info.colour), weight * (1.3 if has_rivals else UNNEEDED)
     if info.material in MENTIONED_MATERIALS and noun not in COLOURLESS:
         yield Mention(noun, material=info.material), 0.6 if has_rivals else UNNEEDED
     if has_rivals:
