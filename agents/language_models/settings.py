@@ -19,6 +19,8 @@ PictureKind = Literal["candidates", "egocentric", "none"]
 OnInvalid = Literal["end", "stay", "first", "random"]
 AnswerFormat = Literal["auto", "schema", "object", "text"]
 Environment = Literal["graph", "continuous"]
+Answers = Literal["motions", "pixel", "waypoints"]
+PointFollower = Literal["geodesic", "straight"]
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,12 @@ class EvaluateVlmConfig:
     environment: Environment = "graph"
     """Environment: decisions between viewpoints, or steps and turns in continuous space (R2R-CE,
     RxR-CE)."""
+    answers: Answers = "motions"
+    """Answers in continuous space: labelled steps and turns (motions), a pixel of a look-down
+    picture, or up to eight waypoints (x, y, theta) around the robot."""
+    follower: PointFollower = "geodesic"
+    """How the agent walks to a pixel or to waypoints: by the shortest walk on the floor (geodesic),
+    or by turns and steps straight ahead, up to a collision."""
     instruction_language: str | None = None
     """Language of the instructions; all by default."""
     episodes: int | None = 216
@@ -267,6 +275,8 @@ class EvaluateVlmConfig:
             NoEffectError: Names flag and reason.
         """
         idle = self.prompt.idle(self.environment)
+        if self.answers == "waypoints":
+            idle["most_repeats"] = "with --answers waypoints, whose only option is to stop"
         if self.local_model is not None:
             idle["picture_detail"] = "with --local-model, only with servers"
         check_effects(self.prompt, idle)
@@ -280,6 +290,10 @@ class EvaluateVlmConfig:
             idle["scan_dir"] = "without pictures"
         if self.local_model is None and not self.runs and prompt.captioner is None:
             idle["device"] = "without --local-model, --runs and --captioner"
+        if self.environment == "graph":
+            idle["answers"] = "on graphs, only with --environment continuous"
+        if self.answers == "motions":
+            idle["follower"] = "with --answers motions, which are steps and turns"
         check_effects(self, idle)
         if self.local_model is not None:
             names = [item.name for item in fields(ServerConfig) if item.name != "answer_format"]
@@ -297,12 +311,22 @@ class EvaluateVlmConfig:
                 "--environment continuous: there are no candidates and no map; leave --strategy "
                 "and --pictures out, or use --pictures none"
             )
+        if self.answers == "pixel" and self.prompt.pictures == "none":
+            raise UserError("--answers pixel requires pictures; remove --pictures none")
+        in_space = self.answers != "motions" and self.local_model is not None
+        if in_space and self.server.answer_format == "schema":
+            raise UserError(
+                f"--answers {self.answers}: --answer-format schema of a local model chooses among "
+                "labels only; remove it"
+            )
         if self.runs:
             raise UserError("--environment continuous: --runs are agents on graphs; leave them out")
 
     @property
     def model_name(self) -> str:
         """Name of the model in tables; that of a baseline is marked."""
+        if self.answers != "motions":
+            return f"{self._short_name} ({self.answers}, {self.follower} follower)"
         is_taken = self._short_name in (*BASELINES, "expert")
         return f"{self._short_name} (model)" if is_taken else self._short_name
 
@@ -315,7 +339,13 @@ class EvaluateVlmConfig:
     def run_name(self) -> str:
         """Name of the default folder of the results."""
         name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self._short_name)
-        task = (self.environment, "graph"), (self.dataset, "r2r"), (self.world, "houses")
+        task = (
+            (self.environment, "graph"),
+            (self.answers, "motions"),
+            (self.follower, "geodesic"),
+            (self.dataset, "r2r"),
+            (self.world, "houses"),
+        )
         parts = [value for value, default in task if value != default]
         return "-".join(["vlm", name, *parts, self.split])
 

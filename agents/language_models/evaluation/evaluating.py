@@ -128,7 +128,14 @@ def prepare(
         language=config.instruction_language,
     )
     subset = balanced_subset(split.episodes, config.episodes, config.seed)
-    settings = WalkSettings(config.prompt, config.answer_retries, config.on_invalid, config.seed)
+    settings = WalkSettings(
+        config.prompt,
+        config.answer_retries,
+        config.on_invalid,
+        config.seed,
+        config.answers,
+        config.follower,
+    )
     maker: WalkMaker | ContinuousWalkMaker
     if config.environment == "continuous":
         maker = continuous_maker(config, split, subset, settings, strategy)
@@ -469,8 +476,8 @@ def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
     questions = []
     while walk.question is not None:
         questions.append(walk.question)
-        action = walk.teacher_action()
-        if action not in walk.actions:  # the teacher stops where the prompt has no such option yet
+        option = walk.teacher_option()
+        if option is None:  # the teacher stops where the prompt has no such option yet
             break
-        walk.take(action)
+        walk.take(option)
     return questions

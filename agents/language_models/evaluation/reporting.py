@@ -334,6 +334,8 @@ def continuous_maker(
     episodes = continuous_episodes(dataset, split.episodes, split.files.connectivity_dir)
     changes: dict[str, Any] = {"rgb_size": (config.prompt.image_size, config.prompt.image_size)}
     changes["observe"] = () if config.prompt.picture_kind == "none" else ("rgb",)
+    if config.answers == "pixel":
+        changes["depth_size"] = changes["rgb_size"]  # pixels of both pictures are the same
     if config.max_episode_steps is not None:
         changes["max_episode_steps"] = config.max_episode_steps
     task = task_settings(dataset, shuffle=False, **changes)

@@ -43,7 +43,7 @@ class BodyMaker:
             body["temperature"] = self._sampling.temperature
         if self._sampling.sampling_seed is not None:
             body["seed"] = self._sampling.sampling_seed
-        return with_format(body, answer_format, question.labels)
+        return with_format(body, answer_format, question)
 
     def with_more_tokens(self, body: Body) -> Body:
         """Return a body that allows an answer four times as long."""
@@ -65,7 +65,7 @@ class BodyMaker:
         return {"type": "image_url", "image_url": image}
 
 
-def with_format(body: Body, answer_format: AnswerFormat, labels: tuple[str, ...]) -> Body:
+def with_format(body: Body, answer_format: AnswerFormat, question: Question) -> Body:
     """Return a body with a constraint on the answer.
 
     In strict schemas OpenAI requires all properties, and no others. A body with "auto" is never
@@ -80,7 +80,9 @@ def with_format(body: Body, answer_format: AnswerFormat, labels: tuple[str, ...]
         return body
     fields = ("thought", "plan", "action")
     properties: Body = {name: {"type": "string"} for name in fields}
-    properties["action"]["enum"] = list(labels)
+    properties["action"]["enum"] = list(question.labels)
+    if question.points is not None:
+        properties["action"] = {"anyOf": [properties["action"], question.points.schema]}
     schema = {
         "type": "object",
         "properties": properties,

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from clipnav.agents.language_models.prompts.messages import Prompt
+from clipnav.agents.language_models.prompts.points import PointForm
 from clipnav.agents.language_models.settings import BudgetConfig
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
@@ -61,10 +62,12 @@ class Question:
     Attributes:
         prompt: Messages.
         labels: Labels of the options.
+        points: Form of answers in space; None if an answer must be a label.
     """
 
     prompt: Prompt
     labels: tuple[str, ...]
+    points: PointForm | None = None
 
 
 class RequestFailed(RuntimeError):

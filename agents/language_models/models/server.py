@@ -110,9 +110,7 @@ class ServerModel:
         chosen = self._settings.answer_format
         formats: tuple[AnswerFormat, ...] = ("auto", "schema") if chosen == "auto" else (chosen,)
         body = self._bodies.make(question)
-        keys = {
-            one: request_key(self._url, with_format(body, one, question.labels)) for one in formats
-        }
+        keys = {one: request_key(self._url, with_format(body, one, question)) for one in formats}
 
         def ask() -> tuple[Reply, str]:
             reply, accepted = self._ask(question, body)
@@ -130,10 +128,10 @@ class ServerModel:
         self._probe_once(question)
         started = time.monotonic()
         tally = _Tally()
-        reply = self._complete(with_format(body, self._format, question.labels), question, tally)
+        reply = self._complete(with_format(body, self._format, question), question, tally)
         if reply.finish == "length" and _is_reasoning(reply.text):
             # Reasoning has used up the tokens of the answer.
-            longer = self._bodies.with_more_tokens(with_format(body, self._format, question.labels))
+            longer = self._bodies.with_more_tokens(with_format(body, self._format, question))
             reply = self._complete(longer, question, tally)
         reply = msgspec.structs.replace(
             reply,
@@ -152,7 +150,7 @@ class ServerModel:
             if result.problem == "too_long":
                 return Reply(result.message, "too_long")
             if result.problem == "format" and self._next_format(body):
-                body = with_format(body, self._format, question.labels)
+                body = with_format(body, self._format, question)
                 continue
             if result.problem == "fatal":
                 raise ServerRefusal(f"{self._url}: {result.message}")

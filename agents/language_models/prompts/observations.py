@@ -34,6 +34,8 @@ class Option:
         place: Number of the place that it leads to; None for stop.
         words: Direction, distance and whether the place has been visited.
         view: Picture of the place; None for stop.
+        points: Pixel or waypoints of an answer in space, see `PointForm`; such options are not
+            part of a prompt.
     """
 
     label: str
@@ -41,6 +43,7 @@ class Option:
     place: int | None = None
     words: str = ""
     view: ViewPose | None = None
+    points: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)

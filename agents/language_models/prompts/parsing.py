@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from clipnav.agents.language_models.prompts.observations import Option
+from clipnav.agents.language_models.prompts.points import PointForm
 
 Kind = Literal["valid", "invalid", "refused", "truncated"]
 
@@ -62,20 +63,24 @@ class ParsedAnswer:
 
 
 def parse_answer(
-    text: str, options: Sequence[Option], finish: str = "stop", refusal: str = ""
+    text: str,
+    options: Sequence[Option],
+    finish: str = "stop",
+    refusal: str = "",
+    points: PointForm | None = None,
 ) -> ParsedAnswer:
-    """Parse an answer."""
+    """Parse an answer, whose action is an option or has the form of `points`."""
     if refusal or finish == "content_filter":
         return ParsedAnswer("refused", problem="the request was refused")
     cut = finish == "length"
     text = text.rpartition("</think>")[2].strip()
     document = _document(text)
     if document is not _NOTHING:
-        parsed = _from_document(document, options)
+        parsed = _from_document(document, options, points)
     elif cut:
         return ParsedAnswer("truncated", problem="the answer was cut off before its end")
     else:
-        parsed = _from_text(text, options)
+        parsed = _from_text(text, options, points)
     if parsed.option is None and _REFUSALS.search(text[:1000].replace("\u2019", "'")):
         return ParsedAnswer("refused", problem="the request was refused")
     return parsed
@@ -104,35 +109,43 @@ class _Pairs(list[tuple[str, Any]]):
         return values[-1].encode("utf-8", "replace").decode() if values else ""
 
 
-def _from_document(document: Any, options: Sequence[Option]) -> ParsedAnswer:
+def _from_document(
+    document: Any, options: Sequence[Option], points: PointForm | None
+) -> ParsedAnswer:
     if not isinstance(document, _Pairs):
-        option, problem = _resolve(document, options)
+        option, problem = _resolve(document, options, points)
         return ParsedAnswer("invalid" if problem else "valid", option, problem=problem)
     actions = [value for key, value in document if key.lower() == "action"]
     if len(actions) == 1:
-        option, problem = _resolve(actions[0], options)
+        option, problem = _resolve(actions[0], options, points)
     else:
         option, problem = None, f"the JSON object has {len(actions)} keys 'action' instead of one"
     thought, plan = document.texts("thought"), document.texts("plan")
     return ParsedAnswer("invalid" if problem else "valid", option, thought, plan, problem)
 
 
-def _from_text(text: str, options: Sequence[Option]) -> ParsedAnswer:
-    if len(text) <= _LONGEST_BARE:
-        option, problem = _resolve(text, options)
+def _from_text(text: str, options: Sequence[Option], points: PointForm | None) -> ParsedAnswer:
+    if len(text) <= _LONGEST_BARE or points is not None:
+        option, problem = _resolve(text, options, points)
         if not problem:
             return ParsedAnswer("valid", option)
     values = ["".join(groups) for groups in _FIELD.findall(text)]
     if not values and "{" not in text and "}" not in text:
         values = _SPOKEN.findall(text)
     if values:
-        option, problem = _resolve(values[-1], options)
+        option, problem = _resolve(values[-1], options, points)
         return ParsedAnswer("invalid" if problem else "valid", option, problem=problem)
     return ParsedAnswer("invalid", problem="the answer is not a JSON object with a key 'action'")
 
 
-def _resolve(value: Any, options: Sequence[Option]) -> tuple[Option | None, str]:
+def _resolve(
+    value: Any, options: Sequence[Option], points: PointForm | None
+) -> tuple[Option | None, str]:
     """Return the option that a value names, or the problem."""
+    if points is not None and (found := points.read(value)) is not None:
+        if found[0] is None or found[0].points:
+            return found
+        value = "stop"
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None, "the action is not a text"
     text = str(value).strip().strip("\"'`*").strip().rstrip(".")

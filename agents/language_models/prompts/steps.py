@@ -7,6 +7,7 @@ import numpy as np
 
 from clipnav.agents.language_models.prompts.observations import Option
 from clipnav.agents.language_models.prompts.pictures import Photo
+from clipnav.agents.language_models.prompts.points import PointForm
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
 from clipnav.storage.errors import UserError
@@ -41,6 +42,8 @@ class StepObservation:
         photos: Picture ahead at each decision so far, this one included.
         history: Earlier decisions in words.
         plan: Plan of the last answer.
+        points: Form of answers in space; None if the options are the only answers.
+        below: Look-down picture, if answers are its pixels.
         settings: Contents and wording of the prompt.
     """
 
@@ -52,6 +55,8 @@ class StepObservation:
     history: tuple[str, ...]
     plan: str
     settings: PromptConfig
+    points: PointForm | None = None
+    below: Photo | None = None
 
     def past_photos(self) -> list[tuple[int, Photo]]:
         """Return numbers and pictures of earlier decisions, evenly spread over the walk."""

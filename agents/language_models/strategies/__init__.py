@@ -158,7 +158,7 @@ class NavGptPrompt:
         return Message("system", (_NAVGPT,)), Message("user", joined(parts))
 
 
-_STEPS = read_template("steps.txt")
+_TASKS = {name: read_template(f"{name}.txt") for name in ("steps", "pixel", "waypoints")}
 _MOST_LINES = 20  # earlier decisions in words
 
 
@@ -179,7 +179,13 @@ def steps_prompt(observation: StepObservation) -> Prompt:
         for number, photo in observation.past_photos():
             parts += [f"Picture at decision {number + 1}:", photo]
         parts += ["Picture now:", observation.photos[-1]]
+    if observation.below is not None:
+        parts += ["Look-down picture:", observation.below]
     parts.append("Options:")
     parts += [f"{option.label}: {option.words}" for option in observation.options]
-    parts.append(answer_request(observation.options))
-    return Message("system", (_STEPS,)), Message("user", joined(parts))
+    request, task = answer_request(observation.options), _TASKS["steps"]
+    if observation.points is not None:
+        request = request.removesuffix(".") + f", or {observation.points.words}."
+        task = _TASKS[observation.points.answers]
+    parts.append(request)
+    return Message("system", (task,)), Message("user", joined(parts))

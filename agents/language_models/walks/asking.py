@@ -21,7 +21,13 @@ from clipnav.agents.language_models.prompts.observations import (
     views_around,
 )
 from clipnav.agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
-from clipnav.agents.language_models.settings import OnInvalid, PromptConfig
+from clipnav.agents.language_models.prompts.points import PointForm
+from clipnav.agents.language_models.settings import (
+    Answers,
+    OnInvalid,
+    PointFollower,
+    PromptConfig,
+)
 from clipnav.agents.language_models.strategies import SECTORS
 from clipnav.envs.episodes import Episode
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -43,12 +49,16 @@ class WalkSettings:
         answer_retries: Number of times the model is asked again after an invalid answer.
         on_invalid: Action after an invalid answer.
         seed: Random seed of `on_invalid` "random".
+        answers: Answers in continuous space.
+        follower: How the agent walks to answers in space.
     """
 
     prompt: PromptConfig = field(default_factory=PromptConfig)
     answer_retries: int = 1
     on_invalid: OnInvalid = "end"
     seed: int = 0
+    answers: Answers = "motions"
+    follower: PointFollower = "geodesic"
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,7 @@ class AskingWalk(ABC):
         self.error = ""
         self.decisions: list[DecisionRecord] = []
         self.question: Question | None = None
+        self._points: PointForm | None = None  # form of answers in space
         self._exchanges: list[Exchange] = []
 
     @property
@@ -139,7 +150,8 @@ class AskingWalk(ABC):
             self._shorten(reply)
             return
         options = self._observation.options
-        answer = parse_answer(reply.text, options, reply.finish, reply.refusal)
+        form = question.points
+        answer = parse_answer(reply.text, options, reply.finish, reply.refusal, form)
         self._exchanges.append(Exchange(question, reply, answer))
         asked = sum(exchange.answer is not None for exchange in self._exchanges)
         if answer.option is None and asked <= self._settings.answer_retries:
@@ -161,10 +173,21 @@ class AskingWalk(ABC):
             self._record(ParsedAnswer("invalid"), None)
         self._end("failed")
 
-    def take(self, action: int) -> None:
-        """Take an action without asking the model."""
-        chosen = [option for option in self._observation.options if option.action == action]
-        self._act(ParsedAnswer("valid", chosen[0]), chosen[0])
+    @abstractmethod
+    def teacher_action(self) -> int:
+        """Return the teacher's action, for tests and for estimates; it is never in a prompt."""
+
+    def teacher_option(self) -> Option | None:
+        """Return the teacher's answer; None if the prompt does not have it."""
+        action = self.teacher_action()
+        options = (option for option in self._observation.options if option.action == action)
+        return next(options, None)
+
+    def take(self, chosen: Option | int) -> None:
+        """Take an option, or that of an action, without asking the model."""
+        by_action = {option.action: option for option in self._observation.options}
+        option = by_action[chosen] if isinstance(chosen, int) else chosen
+        self._act(ParsedAnswer("valid", option), option)
 
     def _ask(self) -> None:
         self._observation = self._observe()
@@ -200,7 +223,7 @@ class AskingWalk(ABC):
 
     def _make_question(self, observation: Any) -> Question:
         labels = tuple(option.label for option in observation.options)
-        return Question(self._strategy(observation), labels)
+        return Question(self._strategy(observation), labels, self._points)
 
     def _shorten(self, reply: Reply) -> None:
         """Ask without the pictures of earlier places; fail if that has been tried."""
@@ -220,10 +243,11 @@ def _asked_again(question: Question, reply: Reply, answer: ParsedAnswer) -> Ques
     """Return the question that follows an invalid answer in the same conversation."""
     text = (
         f"Your answer cannot be used: {answer.problem}. Answer with one JSON object, whose action "
-        f"is one of {', '.join(question.labels)}."
+        f"is one of {', '.join(question.labels)}"
+        + ("." if question.points is None else f", or {question.points.words}.")
     )
     said = Message("assistant", (reply.text[:_QUOTED] or "(no answer)",))
-    return Question((*question.prompt, said, Message("user", (text,))), question.labels)
+    return replace(question, prompt=(*question.prompt, said, Message("user", (text,))))
 
 
 Trajectory = list[tuple[str, float, float]]

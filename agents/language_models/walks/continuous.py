@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from clipnav.agents.language_models.prompts.observations import Option, one_line
 from clipnav.agents.language_models.prompts.parsing import ParsedAnswer
 from clipnav.agents.language_models.prompts.pictures import QUALITY, Photo
+from clipnav.agents.language_models.prompts.points import PointForm
 from clipnav.agents.language_models.prompts.steps import (
     CENTIMETRES,
     StepObservation,
@@ -18,6 +19,7 @@ from clipnav.agents.language_models.prompts.steps import (
     step_options,
 )
 from clipnav.agents.language_models.walks.asking import AskingWalk, Ending, Strategy, WalkSettings
+from clipnav.agents.language_models.walks.points import PointGuide
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
@@ -45,11 +47,17 @@ class ContinuousWalk(AskingWalk):
         super().__init__(instr_id, env.max_episode_steps, strategy, settings)
         self._env, self._lock, self._release = env, lock, release
         self._motions = make_motions(env.settings, settings.prompt.most_repeats)
+        self._guide: PointGuide | None = None
+        if settings.answers == "waypoints":
+            self._motions = self._motions[:1]
         self._history: list[str] = []
         self._photos: list[Photo] = []
         self._plan = ""
         with lock:
             observed, self._info = env.reset(options={"episode_ids": [instr_id]})
+            if settings.answers != "motions":
+                self._points = PointForm(settings.answers, env.settings.rgb_size)
+                self._guide = PointGuide(env, self._points, settings.follower)
         self.episode: ContinuousEpisode = env.current_episodes()[0]
         self._keep(observed)
         self._ask()
@@ -80,12 +88,24 @@ class ContinuousWalk(AskingWalk):
         primitive = int(self._env.teacher_actions()[0])
         return next(i for i, m in enumerate(self._motions) if m.primitive == primitive)
 
+    def teacher_option(self) -> Option | None:
+        """Return the teacher's answer; None if the prompt does not have it."""
+        label = None if self._guide is None else self._guide.label()
+        if label is None:
+            return super().teacher_option()
+        if isinstance(label, Option):
+            return label
+        options = self._observation.options
+        return next((o for o in options if self._motions[o.action].primitive == label), None)
+
     def _perform(self, option: Option | None, answer: ParsedAnswer) -> Ending:
         self._plan = answer.plan
         if option is None:
             self._history.append("stayed")
             self._photos += self._photos[-1:]  # there is one of each decision
             return ""
+        if option.points:
+            return self._go(option)
         motion, blocked = self._motions[option.action], ""
         with self._lock:
             for done in range(motion.repeats):
@@ -100,6 +120,24 @@ class ContinuousWalk(AskingWalk):
         self._keep(observed)
         return ""
 
+    def _go(self, option: Option) -> Ending:
+        """Walk to the points of an option."""
+        assert self._guide is not None
+        before = np.array(self.pose[:3])
+        observed = None
+        with self._lock:
+            for action in self._guide.actions(option):
+                observed, _, stopped, cut, self._info = self._env.step(np.array([action]))
+                if stopped[0] or cut[0]:
+                    return "stopped" if stopped[0] else "limit"
+        moved = float(np.linalg.norm(np.array(self.pose[:3]) - before))
+        self._history.append(f"{option.words}: moved {moved:.2f} m")
+        if observed is None:
+            self._photos += self._photos[-1:]
+        else:
+            self._keep(observed)
+        return ""
+
     def _end(self, ending: Ending) -> None:
         super()._end(ending)
         with self._lock:
@@ -112,7 +150,10 @@ class ContinuousWalk(AskingWalk):
             self._photos.append(Photo(encode_jpeg(observed["rgb"][0], QUALITY)))
 
     def _observe(self) -> StepObservation:
-        settings, step = self._settings.prompt, len(self.decisions)
+        settings, step, below = self._settings.prompt, len(self.decisions), None
+        if self._guide is not None and self._settings.answers == "pixel":
+            with self._lock:
+                below = self._guide.look_down()
         return StepObservation(
             instruction=one_line(self.episode.instruction),
             step=step,
@@ -122,6 +163,8 @@ class ContinuousWalk(AskingWalk):
             history=tuple(self._history),
             plan=self._plan,
             settings=settings,
+            points=self._points,
+            below=below,
         )
 
 
