@@ -57,9 +57,8 @@ class DemonstrationConfig:
     """Folder of the export; it must not exist, be empty, or contain an export with the same
     settings."""
     format: Format = "llava"
-    """Format of the files: llava (LLaVA's conversations), messages (the variant with roles, of
-    Qwen-VL and LLaMA-Factory), lerobot (LeRobotDataset v3.0), streamvln, navila, uni-navid,
-    internnav (pixel goals) or waypoints (the next eight positions)."""
+    """Format of the files: llava (LLaVA's conversations), messages (the variant with roles),
+    lerobot (LeRobotDataset v3.0), or that of a policy; waypoints has the next eight positions."""
     environment: Environment | None = None
     """Environment of the walks: graph (decisions between viewpoints) or continuous (steps of 25 cm
     and turns); by default graph for llava, messages and lerobot, and continuous for the others."""
