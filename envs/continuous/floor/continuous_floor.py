@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _SAMPLE_SPACING = 0.0125  # metres between the tested points of a movement
 _SURE = 0.02  # metres of a sampled distance to the border that leave no doubt
 _NO_ROOM = "the floor has no room for the agent; choose a smaller agent_radius"
+_MOST_FOUND = 4096  # positions whose polygon is kept
 _MESH_VERSION = 1  # of the files in the cache
 _COLLISION_SLACK = 1e-5  # square metres; as in habitat's `collided`
 
@@ -84,6 +85,7 @@ class ContinuousFloor:
         self.mesh, self.grid, self.graph = mesh, grid, graph
         self._others = others or NavMesh(mesh.corners, [])
         self._geodesics = Geodesics(grid, graph)
+        self._found: dict[tuple[int, float, float], tuple[int, float]] = {}
 
     @classmethod
     def of_house(
@@ -185,9 +187,9 @@ class ContinuousFloor:
         there = np.concatenate([end[rows], positions[rows, 2:]], axis=1)
         stays = self._others.attracts(there, outside)
         move = self.mesh.slide if sliding else self.mesh.go
-        for k, (row, polygon) in enumerate(zip(rows.tolist(), polygons.tolist(), strict=True)):
-            (x, y), (u, v) = start[row].tolist(), end[row].tolist()
-            end[row] = (x, y) if stays[k] else move(polygon, (x, y), (u, v))
+        ways = zip(polygons.tolist(), start[rows].tolist(), end[rows].tolist(), strict=True)
+        for row, stay, (polygon, before, after) in zip(rows, stays, ways, strict=True):
+            end[row] = before if stay else move(polygon, tuple(before), tuple(after))
         result = np.concatenate([end, self.grid.height(end, layers)[:, None]], axis=1)
         moved = ((result - positions) ** 2).sum(axis=1)
         collided = np.zeros(len(positions), bool)
@@ -227,11 +229,17 @@ class ContinuousFloor:
 
     def _polygons(self, points: np.ndarray, layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the polygons (N,) of points (N, 2) of layers (N,), and the distances to them."""
-        guesses = self.grid.owners(points, layers).tolist()
-        found = [
-            self.mesh.polygon_at(guess, (x, y), TOLERANCE)
-            for guess, (x, y) in zip(guesses, points.tolist(), strict=True)
-        ]
+        # A step asks several times for the polygon of a position.
+        if len(self._found) > _MOST_FOUND:
+            self._found.clear()
+        found = []
+        for guess, (x, y) in zip(
+            self.grid.owners(points, layers).tolist(), points.tolist(), strict=True
+        ):
+            key = guess, x, y
+            if key not in self._found:
+                self._found[key] = self.mesh.polygon_at(guess, (x, y), TOLERANCE)
+            found.append(self._found[key])
         polygons, distances = zip(*found, strict=True) if found else ((), ())
         return np.array(polygons, int), np.array(distances, float)
 
