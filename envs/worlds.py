@@ -205,9 +205,11 @@ class WorldFiles:
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with clipnav build-houses{house_set}"
-        from clipnav.envs.real_data import DEFAULT_GROUPS
+        only = ""
+        if group is not None:
+            from clipnav.envs.real_data import DEFAULT_GROUPS  # imports the HTTP client
 
-        only = "" if group in (None, *DEFAULT_GROUPS) else f"--only {group} "
+            only = "" if group in DEFAULT_GROUPS else f"--only {group} "
         return (
             f"get the data with clipnav download-data {only}--data-dir {self.annotations_dir}, or "
             "pass the folder that contains it (--data-dir)"

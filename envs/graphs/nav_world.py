@@ -172,14 +172,13 @@ class NavWorld:
             size, offset = len(graph), self._offsets[graph.scan]
             pairs = slice(first, first + size * size)
             self.distances[pairs] = graph.distances.ravel()
-            action_to = np.zeros((size, size), dtype=actions_type)
+            # A missing hop (-1) is the column after the last viewpoint, or entry 0: both are 0.
+            action_to = np.zeros((size, size + 1), dtype=actions_type)
             nodes = slice(offset, offset + size)
             origins, actions = np.nonzero(self.mask[nodes, 1:])
             action_to[origins, self.targets[nodes, 1:][origins, actions] - offset] = 1 + actions
-            hops = graph.next_hops
-            # A missing hop (-1) would index the entry before the row, hence the `where`.
-            taken = action_to.take(hops + size * np.arange(size)[:, None], mode="clip")
-            self.teachers[pairs] = np.where(hops < 0, 0, taken).ravel()
+            entries = graph.next_hops + (size + 1) * np.arange(size)[:, None]
+            action_to.take(entries, mode="clip", out=self.teachers[pairs].reshape(size, size))
 
 
 def node_routes(routes: ArrayLike, count: int) -> np.ndarray:

@@ -123,7 +123,7 @@ def navigation_info(
     }
     makers = {
         **split.lazy_names(episodes, nodes),
-        "candidates": partial(world.candidate_ids.take, nodes, axis=0),
+        "candidates": lambda: world.candidate_ids.take(nodes, axis=0),
         "action_mask": partial(world.valid.take, nodes, axis=0),
         **object_info(split, objects, episodes, nodes),
     }

@@ -142,7 +142,7 @@ class VlnEnv(SingleAgentEnv):
             "instruction": partial(split.instructions.item, episode),
             "scan": partial(world.scan_names.item, node),
             "viewpoint": partial(world.viewpoint_ids.item, node),
-            "candidates": partial(world.candidate_ids.take, node, axis=0),
+            "candidates": lambda: world.candidate_ids.take(node, axis=0),
             "action_mask": partial(world.valid.take, node, axis=0),
         }
         about = object_info(split, self.core.objects, walks.episodes.copy(), walks.nodes.copy())
