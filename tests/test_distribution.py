@@ -1,8 +1,10 @@
 """The wheel and the sdist are complete: both are built, and the wheel runs outside the checkout."""
 
+import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -143,6 +145,47 @@ def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_p
                 assert "<!doctype html>" in answer.read().decode().lower()
         finally:
             viewer.terminate()
+
+
+@pytest.fixture(scope="module")
+def index(distributions, tmp_path_factory) -> Path:
+    """Folder of the wheel and of empty wheels of all that it requires."""
+    folder = tmp_path_factory.mktemp("index")
+    wheel = shutil.copy(distributions["wheel"], folder)
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = file.read(name).decode()
+    for required in re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra ==)", metadata, re.MULTILINE):
+        version = importlib.metadata.version(required)
+        stem = f"{required.replace('-', '_')}-{version}"
+        about = f"Metadata-Version: 2.1\nName: {required}\nVersion: {version}\n"
+        tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        parts = {"METADATA": about, "WHEEL": tags, "RECORD": ""}
+        with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as empty:
+            for part, text in parts.items():
+                empty.writestr(f"{stem}.dist-info/{part}", text)
+    return folder
+
+
+@pytest.mark.long
+def test_uvx_runs_the_command_from_an_index_without_an_installation(index, tmp_path):
+    if shutil.which("uvx") is None:
+        pytest.skip("uvx is not installed")
+    words = ["uvx", "--python", sys.executable, "--no-index", "--find-links", str(index)]
+    # The modules of the empty wheels are those of this environment.
+    modules = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    environment = {**ENVIRONMENT, "PYTHONPATH": modules}
+    environment |= {"UV_CACHE_DIR": str(tmp_path / "uv")}
+    done = subprocess.run(
+        [*words, "clipnav", "bench", "suites"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "graph@2" in done.stdout
 
 
 def test_a_checkout_has_the_same_line_ends_on_every_system():
