@@ -314,7 +314,7 @@ def environment_cvdn(walks: Walks) -> None:
 @picture
 def environment_objectnav(walks: Walks) -> None:
     """Frames of ObjectNav-CLIP-v0."""
-    goal_film("ObjectNav-CLIP-v0", "house_26_78036")
+    goal_film("ObjectNav-CLIP-v0", "house_26_78006")
 
 
 @picture
