@@ -234,7 +234,7 @@ def test_the_row_of_a_model_names_answers_and_follower():
 @pytest.mark.long
 @pytest.mark.parametrize("answers", ["pixel", "waypoints"])
 def test_an_oracle_reaches_every_goal_in_the_houses(answers):
-    """CLIPNAV_ORACLE_EPISODES is the number of episodes, by default 8; the split has 320 paths."""
+    """CLIPNAV_ORACLE_EPISODES is the number of episodes, by default 8."""
     count = int(os.environ.get("CLIPNAV_ORACLE_EPISODES", "8"))
     config = EvaluateVlmConfig(
         local_model="x",
