@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from clipnav.envs.pictures.panorama_files import Pictures
     from clipnav.envs.pictures.view_pictures import ViewPose
+    from clipnav.viewer.site.library import Library
 
 DOCS = Path(__file__).resolve().parent
 WORK = DOCS.parent / "runs" / "pictures"
@@ -78,9 +80,6 @@ class Walks:
         from clipnav.envs.pictures.world_pictures import world_pictures
         from clipnav.envs.worlds import world_files
         from clipnav.viewer.site.library import Library
-        from clipnav.viewer.site.manual_walks import ManualWalks
-        from clipnav.viewer.site.routes import Routes
-        from clipnav.viewer.site.server import ViewerServer
         from clipnav.viewer.trace import read_traces
 
         files = world_files("houses")
@@ -95,12 +94,22 @@ class Walks:
         trace = next(t for t in read_traces(self.folder / "one") if t.instr_id == self.episode)
         for step in trace.steps:
             pictures.jpeg(trace.scan, step.viewpoint, 4096)
-        site = Routes(library, pictures, ManualWalks(library, self.folder, None))
-        with ViewerServer(site) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            other = "&b=forward" if second else ""
-            yield f"{server.url}#episode=val_unseen/{self.episode}&a={self.agent}{other}"
-            server.shutdown()
+        other = "&b=forward" if second else ""
+        with served(library, pictures, self.folder) as url:
+            yield f"{url}#episode=val_unseen/{self.episode}&a={self.agent}{other}"
+
+
+@contextmanager
+def served(library: "Library", pictures: "Pictures", folder: Path) -> Iterator[str]:
+    """Serve the walks of a library; yield the address."""
+    from clipnav.viewer.site.manual_walks import ManualWalks
+    from clipnav.viewer.site.routes import Routes
+    from clipnav.viewer.site.server import ViewerServer
+
+    with ViewerServer(Routes(library, pictures, ManualWalks(library, folder, None))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
 
 
 def shoot(url: str, path: Path, size: tuple[int, int], **options: Any) -> None:
@@ -185,6 +194,35 @@ def viewer_phone(walks: Walks) -> None:
     """The viewer on a phone."""
     with walks.page() as url:
         shoot(url, DOCS / "viewer_phone.webp", (390, 844), scale=2)
+
+
+@picture
+def viewer_objects(walks: Walks) -> None:
+    """The end of a walk of REVERIE with a wrong answer near the target."""
+    from clipnav.agents.acting.baselines import NameAgent
+    from clipnav.envs.navigation.vln_env import make_vln_vector_env
+    from clipnav.envs.pictures.world_pictures import house_pictures
+    from clipnav.viewer.site.library import Library
+    from clipnav.viewer.trace import record
+
+    env = make_vln_vector_env(
+        1, "Disabled", dataset="reverie", split="val_unseen", observe="indices"
+    )
+    assert env.objects is not None
+    agent = NameAgent(env.objects)
+    for episode in (one for one in env.episodes if one.language == "en"):
+        (trace,) = record(env, agent, [episode.instr_id], name="object names")
+        marked = [one for one in trace.steps[-1].objects if one.pointed or one.target]
+        headings = [one.corners[0][0] for one in marked]
+        if len(marked) == 2 and 0.2 < abs(headings[0] - headings[1]) < 0.6:
+            break
+    else:
+        raise SystemExit("no answer of the agent is near another target")
+    library = Library(env.files, "reverie")
+    library.add([trace])
+    with served(library, house_pictures(), walks.folder) as url:
+        address = f"{url}#episode=val_unseen/{trace.instr_id}&a=object names"
+        shoot(address, DOCS / "viewer_objects.webp", (1600, 950), step=len(trace.steps) - 1)
 
 
 @picture

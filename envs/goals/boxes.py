@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from clipnav.envs.goals.reverie import ViewBoxes, boxes_of, read_boxes
-from clipnav.envs.panoramas.cameras import perspective_camera
+from clipnav.envs.panoramas.cameras import Camera, camera_turn, direction, perspective_camera
 from clipnav.envs.panoramas.views import MATTERSIM_SIZE
 from clipnav.envs.sharing import files_digest
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
-from clipnav.storage.features.view_grid import VFOV, view_direction
+from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 from clipnav.storage.locks import sole_maker
 
 HEIGHT, WIDTH = MATTERSIM_SIZE
 MARGIN = 1.1  # side of a crop by the longer side of the box
 SMALLEST, LARGEST = np.radians(6), np.radians(100)  # field of view of a crop
+_FOCAL = HEIGHT / 2 / np.tan(VFOV / 2)  # pixels
+_TURNS = np.stack([camera_turn(*view_direction(view)) for view in range(NUM_VIEWS)])  # (36, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,30 @@ class SeenObject:
     view: int
     box: tuple[float, float, float, float]
 
+    @classmethod
+    def of(
+        cls, object_id: str, name: str, towards: Sequence[float], size: Sequence[float]
+    ) -> SeenObject:
+        """Return an object of a store, which does not record the view of its box.
+
+        Of the views that contain the box, it takes the one with the box farthest from its centre,
+        where boxes are largest: in the houses the right view for 92 % of the objects.
+
+        Args:
+            towards: Heading and elevation of the centre of the box in radians.
+            size: Width and height of the box as fractions of the view.
+        """
+        width, height = size[0] * WIDTH, size[1] * HEIGHT
+        right, ahead, up = (direction(*towards) @ _TURNS).T
+        depth = np.maximum(ahead, 1e-6)
+        left = WIDTH / 2 + _FOCAL * right / depth - width / 2
+        top = HEIGHT / 2 - _FOCAL * up / depth - height / 2
+        within = (np.minimum(left, top) >= -1) & (ahead > 0)
+        within &= (left + width <= WIDTH + 1) & (top + height <= HEIGHT + 1)
+        # Views that cut off a part of the box come last, the nearest one first.
+        view = int(np.where(within, ahead, 2 - ahead).argmin())
+        return cls(object_id, name, view, (float(left[view]), float(top[view]), width, height))
+
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the box as fractions of the view."""
@@ -50,6 +76,14 @@ class SeenObject:
         """Heading in 0..2 pi and elevation of the centre of the box in radians."""
         x, y, z = self._rays[0]
         return float(np.arctan2(x, y) % (2 * np.pi)), float(np.arcsin(z))
+
+    @property
+    def corners(self) -> np.ndarray:
+        """Heading and elevation (4, 2) of the corners in radians, clockwise from the upper left."""
+        left, top, width, height = self.box
+        xs, ys = left + width * np.array([0, 1, 1, 0]), top + height * np.array([0, 0, 1, 1])
+        x, y, z = self._camera(xs, ys).T
+        return np.column_stack([np.arctan2(x, y) % (2 * np.pi), np.arcsin(z)])
 
     @property
     def crop(self) -> tuple[float, float, float]:
@@ -66,7 +100,11 @@ class SeenObject:
         x, y = left + width / 2, top + height / 2
         xs = np.array([x, left, left + width, x, x])
         ys = np.array([y, y, y, top, top + height])
-        return perspective_camera(MATTERSIM_SIZE, *view_direction(self.view), VFOV)(xs, ys)
+        return self._camera(xs, ys)
+
+    @property
+    def _camera(self) -> Camera:
+        return perspective_camera(MATTERSIM_SIZE, *view_direction(self.view), VFOV)
 
 
 def seen_objects(objects: Mapping[str, ViewBoxes], place: str, remedy: str) -> list[SeenObject]:

@@ -143,6 +143,8 @@ class Library:
 def _places(trace: Trace) -> Iterator[str]:
     """Yield the viewpoints that a trace names, without free positions of a continuous walk."""
     yield from trace.path
+    if trace.goal is not None:
+        yield from (*trace.goal.viewpoints, *trace.goal.spl_ends)
     for step in trace.steps:
         if position_of(step.viewpoint) is None:
             yield step.viewpoint
@@ -161,4 +163,5 @@ def episode_of(trace: Trace) -> Episode:
         heading=trace.heading,
         instruction=trace.instruction,
         language=trace.language,
+        target=trace.goal,
     )

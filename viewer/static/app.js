@@ -88,6 +88,7 @@ function showStep(step) {
   const arrival = stage.show(shown.traces, shown.step, {
     showPath: manualWalk.active ? manualWalk.showPath : true,
     attention: get("view-attention").checked,
+    objects: get("show-objects").checked,
     choose: chooseCandidate,
     go: goToViewpoint,
     showStep,
@@ -260,6 +261,7 @@ const shortcuts = {
   e: () => (get("open-list").hidden || presentation.active ? false : openList()),
   f: () => (shown.traces.length ? presentation.toggle() : false),
   a: () => get("overlay").hidden || get("view-attention").click(),
+  o: () => get("overlay-objects").hidden || get("show-objects").click(),
   d: () => get("theme").click(),
   n: () => (manualWalk.active && manualWalk.over ? walkNextEpisode() : false),
   s: () => (manualWalk.active && !manualWalk.over ? stop() : false),
@@ -279,7 +281,7 @@ function addListeners() {
       list.draw();
     });
   }
-  for (const id of ["view-attention", "show-path"]) {
+  for (const id of ["view-attention", "show-objects", "show-path"]) {
     get(id).addEventListener("change", () => showStep(shown.step));
   }
   get("help").addEventListener("click", shortcuts["?"]);

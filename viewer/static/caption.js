@@ -12,7 +12,9 @@ export function caption(trace, number) {
   if (step.value != null) facts.push(`value ${step.value.toFixed(2)}`);
   if (step.motion && step.motion !== "stop") facts.push(step.motion);
   if (step.collided) facts.push(html("em", { class: "collides" }, "collides"));
-  if (step.action === 0) facts.push("stops here");
+  const answer = step.objects.find(({ pointed }) => pointed);
+  if (answer) facts.push(`stops here and points out: ${answer.name}${answer.target ? ", the target" : ""}`);
+  else if (step.action === 0) facts.push("stops here");
   else if (number === last && trace.ending === "cut off") facts.push("step limit reached");
   return facts.map((fact) => html("span", {}, fact));
 }

@@ -1,8 +1,10 @@
 // An instruction with the attention over its words. Words are never split, because letters of
-// Devanagari and Telugu form ligatures.
+// Devanagari and Telugu form ligatures. Lines, such as the messages of a dialog, are shown as turns.
 
 import { strengths } from "viewer/attention.js";
 import { html, percent } from "viewer/elements.js";
+
+const SPEAKERS = { Question: "question", Answer: "answer" };
 
 export function instruction(trace, number, { second, named }) {
   const weights = trace.steps[number].word_attention;
@@ -15,8 +17,14 @@ export function instruction(trace, number, { second, named }) {
   const strongest = Math.max(...shades);
   const last = trace.words.length + 1;
   if (shades[0] > 0) block.append(specialToken("start", weights[0], shades[0]), " ");
+  const hasTurns = trace.instruction.includes("\n");
+  let turn = words;
   trace.words.forEach((word, index) => {
     const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
+    if (hasTurns && (!index || trace.words[index - 1].includes("\n"))) {
+      turn = html("span", { class: `turn ${SPEAKERS[text] ?? ""}`.trim() });
+      words.append(turn);
+    }
     const unknown = trace.unknown_words.includes(index);
     const shade = shades[index + 1] ?? 0;
     const classes = [
@@ -29,7 +37,7 @@ export function instruction(trace, number, { second, named }) {
       weights ? `attention ${percent(weights[index + 1])}` : null,
       unknown ? "not in the agent's vocabulary: the agent reads an unknown token" : null,
     ];
-    words.append(wordElement(text, shade, classes, titles), blank);
+    turn.append(wordElement(text, shade, classes, titles), blank);
   });
   block.append(words);
   if (shades[last] > 0) block.append(" ", specialToken("end", weights[last], shades[last]));

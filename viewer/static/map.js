@@ -6,7 +6,7 @@ import { knownMapAt, knownMapShapes } from "viewer/known_map.js";
 import { drawingScale, metres, firstClick, svg } from "viewer/elements.js";
 import { positionOf } from "viewer/positions.js";
 
-const MARGIN = 1.4, GOAL_RADIUS = 3;
+const MARGIN = 1.4, GOAL_RADIUS = 3, AT_GOAL = 0.6;
 const SMALLEST = 0.6; // scale factor of markers that are close together
 const COARSE = 34; // pixels per metre up to which lines and agents grow with the map
 
@@ -15,6 +15,8 @@ export class FloorMap {
   #points;
   #free = new Map(); // points of the free positions of continuous walks
   #agents = []; // { walk, cone, group }
+  #goals = []; // viewpoints of the goal
+  #goalRadius = GOAL_RADIUS; // metres
   #thin = 1; // factor on the widths of lines and agents, smaller on a large map
   storey = 0;
 
@@ -45,11 +47,13 @@ export class FloorMap {
   }
 
   // Returns the drawing. `walks` is [{ trace, step, second, camera }], `path` the reference path or
-  // null, `size` [width, height] in pixels; `go(viewpoint)` is called for a clicked viewpoint. With
+  // null, `goal` the trace's, `size` [width, height] in pixels; `go(viewpoint)` is called for a clicked viewpoint. With
   // `choose(number)` the map shows markers for the first walk's candidates and only the area around
   // the trajectories.
-  draw(walks, { path, go, choose, size }) {
-    const box = choose ? this.#areaOf(walks, path) : this.#wholeArea(path);
+  draw(walks, { path, goal, go, choose, size }) {
+    this.#goals = path?.length > 1 ? (goal?.viewpoints ?? path.slice(-1)) : [];
+    this.#goalRadius = goalRadius(goal);
+    const box = choose ? this.#areaOf(walks, path) : this.#wholeArea();
     const scale = Math.max(box[2] / Math.max(1, size[0]), box[3] / Math.max(1, size[1]));
     this.#thin = Math.min(1, COARSE * drawingScale() * scale);
     const drawing = svg("svg", {
@@ -115,9 +119,9 @@ export class FloorMap {
     return trace.steps[step].viewpoint;
   }
 
-  #wholeArea(path) {
+  #wholeArea() {
     const corners = [...this.#points.values()].map(([x, y]) => [x, -y]);
-    corners.push(...this.#goalArea(path));
+    corners.push(...this.#goalArea());
     for (const room of this.#scene.plan?.rooms ?? []) {
       corners.push([room.x0, -room.y0], [room.x1, -room.y1]);
     }
@@ -130,13 +134,15 @@ export class FloorMap {
       .flatMap((step) => [step, ...step.candidates])
       .map(({ viewpoint }) => viewpoint);
     const points = [...viewpoints, ...(path ?? [])].map((viewpoint) => this.#pointOf(viewpoint));
-    return boundingBox([...points.map(([x, y]) => [x, -y]), ...this.#goalArea(path)], MARGIN);
+    return boundingBox([...points.map(([x, y]) => [x, -y]), ...this.#goalArea()], MARGIN);
   }
 
-  #goalArea(path) {
-    if (!(path?.length > 1)) return [];
-    const [x, y] = this.#points.get(path.at(-1));
-    return [[x - GOAL_RADIUS, -y - GOAL_RADIUS], [x + GOAL_RADIUS, -y + GOAL_RADIUS]];
+  #goalArea() {
+    const r = this.#goalRadius;
+    return this.#goals.flatMap((viewpoint) => {
+      const [x, y] = this.#points.get(viewpoint);
+      return [[x - r, -y - r], [x + r, -y + r]];
+    });
   }
 
   #plan() {
@@ -179,7 +185,11 @@ export class FloorMap {
     const [startX, startY] = this.#points.get(path[0]);
     const [goalX, goalY] = this.#points.get(path.at(-1));
     return [
-      svg("circle", { class: "goal", cx: goalX, cy: -goalY, r: GOAL_RADIUS }),
+      ...this.#goals.map((viewpoint) => {
+        const [x, y] = this.#points.get(viewpoint);
+        const kind = onStorey(viewpoint) ? "goal" : "goal elsewhere";
+        return svg("circle", { class: kind, cx: x, cy: -y, r: this.#goalRadius });
+      }),
       this.#line(path, "reference"),
       onStorey(path[0])
         ? svg("rect", { class: "start", ...square(startX, -startY, 0.28 * this.#thin) })
@@ -262,6 +272,18 @@ export class FloorMap {
     });
     return `Map of ${this.#scene.scan}: ${parts.join("; ")}.`;
   }
+}
+
+// Metres around each viewpoint of a goal at which a stop is a success; without a radius of its own,
+// only the viewpoints count, which are drawn as small circles.
+function goalRadius(goal) {
+  return goal?.radius === 0 ? AT_GOAL : (goal?.radius ?? GOAL_RADIUS);
+}
+
+export function goalName(goal) {
+  if (goal?.radius === 0) return "viewpoints of the goal";
+  const places = goal?.viewpoints.length > 1 ? "the viewpoints of the goal" : "the goal";
+  return `${goalRadius(goal)} m around ${places}`;
 }
 
 // Returns the smallest distance between two points of a list.

@@ -1,11 +1,13 @@
 // Camera movement between neighbouring steps of a trajectory.
 
+import { answerDirection } from "viewer/objects.js";
 import { isFree, positionOf } from "viewer/positions.js";
 
-// Heading of the camera at a step: towards the chosen candidate, or the agent's own heading if it
-// chose none.
+// Heading of the camera at a step: towards the chosen candidate or object, or the agent's own heading
+// if it chose none.
 export function headingAt(step) {
-  return step.action ? step.candidates[step.action - 1].heading : step.heading;
+  if (step.action) return step.candidates[step.action - 1].heading;
+  return answerDirection(step)?.heading ?? step.heading;
 }
 
 // Returns the movement between two neighbouring steps as { heading, elevation, distance, back }, in

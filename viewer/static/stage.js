@@ -5,7 +5,7 @@ import { chart } from "viewer/chart.js";
 import { instruction } from "viewer/instruction.js";
 import { knownMapPanel } from "viewer/known_map.js";
 import { modelPanel } from "viewer/language_model.js";
-import { FloorMap } from "viewer/map.js";
+import { FloorMap, goalName } from "viewer/map.js";
 import { sameMarker } from "viewer/markers.js";
 import { metrics } from "viewer/metrics.js";
 import { animate } from "viewer/motion.js";
@@ -73,7 +73,8 @@ export class Stage {
   }
 
   // Shows a step and resolves when the move to it is complete. Options: showPath, attention,
-  // choose(index, number), go(viewpoint), showStep(step).
+  // objects, choose(index, number),
+  // go(viewpoint), showStep(step).
   show(traces, step, options) {
     const previous = this.#walks;
     this.#options = options;
@@ -85,6 +86,8 @@ export class Stage {
     this.#map.storey = this.#map.storeyOf(this.#step.viewpoint);
     const hasAttention = traces.some(({ steps }) => steps.some((one) => one.view_attention));
     get("overlay").hidden = !hasAttention || this.#mapOnly;
+    const hasObjects = traces.some(({ steps }) => steps.some((one) => one.objects.length));
+    get("overlay-objects").hidden = !hasObjects || this.#mapOnly;
     this.#drawInstructions();
     this.#drawMap();
     this.#drawCharts();
@@ -104,6 +107,7 @@ export class Stage {
       this.#views[index].show(walk.trace, walk.step, {
         choose: (number) => this.#options.choose(index, number),
         attention: this.#options.attention,
+        objects: this.#options.objects,
         prefetchNext: () => (index ? Promise.resolve() : this.#prefetch()),
       }),
     );
@@ -184,10 +188,11 @@ export class Stage {
         ? { heading: headingAt(trace.steps[step]), across: ACROSS }
         : this.#views[index].camera;
     const walks = this.#walks.map((walk, index) => ({ ...walk, camera: camera(walk, index) }));
-    const path = this.#options.showPath ? this.#walks[0].trace.path : null;
+    const { path: route, goal } = this.#walks[0].trace;
+    const path = this.#options.showPath ? route : null;
     const choose = this.#mapOnly ? (number) => this.#options.choose(0, number) : null;
     const size = [get("map").clientWidth, get("map").clientHeight];
-    const drawing = map.draw(walks, { path, go: this.#options.go, choose, size });
+    const drawing = map.draw(walks, { path, goal, go: this.#options.go, choose, size });
     const focused = get("map").contains(document.activeElement) ? document.activeElement : null;
     get("map").replaceChildren(drawing);
     if (focused) {
@@ -211,7 +216,7 @@ export class Stage {
     );
     const sameStorey = (button, old) => button.textContent === old.textContent;
     replaceKeepingFocus(get("storeys"), buttons, sameStorey);
-    this.#legend(Boolean(path && path.length > 1));
+    this.#legend(Boolean(path && path.length > 1), goal);
   }
 
   #drawCharts() {
@@ -240,7 +245,7 @@ export class Stage {
     );
   }
 
-  #legend(hasPath) {
+  #legend(hasPath, goal) {
     const line = (colour, height = 3) =>
       svg(
         "svg",
@@ -255,7 +260,7 @@ export class Stage {
       });
       const sign = svg("svg", { viewBox: "0 0 22 10", "aria-hidden": true }, ring);
       entries.unshift([line("reference", 6), "reference path"]);
-      entries.push([sign, "3 m around the goal"]);
+      entries.push([sign, goalName(goal)]);
     }
     get("legend").replaceChildren(...entries.map((entry) => html("li", {}, ...entry)));
   }

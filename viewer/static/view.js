@@ -6,6 +6,7 @@ import { caption } from "viewer/caption.js";
 import { enableLookAround } from "viewer/look_around.js";
 import { Markers } from "viewer/markers.js";
 import { animate, motion, pause, turnBetween } from "viewer/motion.js";
+import { ObjectBoxes, answerDirection } from "viewer/objects.js";
 import { Panorama } from "viewer/panorama.js";
 import { headingAt, moveBetween } from "viewer/moves.js";
 import { firstPicture, picture, widthsFor } from "viewer/pictures.js";
@@ -26,12 +27,14 @@ export class View {
   #canvas = html("canvas", { tabindex: 0, role: "img" });
   #layer = svg("svg", { class: "markers", role: "group", "aria-label": "Candidates" });
   #weightLayer = svg("svg", { class: "weights", "aria-hidden": true });
+  #objectLayer = svg("svg", { class: "objects", role: "img" });
   #caption = html("figcaption");
   #scale = html("p", { class: "scale" });
   #status = html("p", { class: "state" });
   #panorama = new Panorama(this.#canvas);
   #markers = new Markers(this.#layer, this.#panorama);
   #weights = new ViewWeights(this.#weightLayer, this.#panorama);
+  #objects = new ObjectBoxes(this.#objectLayer, this.#panorama);
   #current = null; // { scan, number, step }
   #move = new AbortController();
   #turn = new AbortController();
@@ -44,7 +47,8 @@ export class View {
     this.element = html("figure", { class: second ? "view two" : "view" });
     // In a low window the scale lies below markers, which the user reads and clicks.
     this.element.append(
-      ...[this.#canvas, this.#weightLayer, this.#status, this.#scale, this.#layer, this.#caption],
+      ...[this.#canvas, this.#objectLayer, this.#weightLayer, this.#status],
+      ...[this.#scale, this.#layer, this.#caption],
     );
     enableLookAround(this.#canvas, this.#panorama, () => this.#turn.abort());
     this.#canvas.addEventListener("keydown", (event) => {
@@ -54,6 +58,7 @@ export class View {
     this.#panorama.onLook = () => {
       this.#markers.place();
       this.#weights.place();
+      this.#objects.place();
       const { heading, elevation } = this.#panorama.camera;
       const degrees = [heading, elevation].map((angle) => ((angle * 180) / Math.PI).toFixed(1));
       [this.#canvas.dataset.heading, this.#canvas.dataset.elevation] = degrees;
@@ -89,12 +94,14 @@ export class View {
   }
 
   // Shows a step. Resolves to true once the view is there, to false if a later call replaced it.
-  async show(trace, number, { choose, attention, prefetchNext }) {
+  async show(trace, number, { choose, attention, objects, prefetchNext }) {
     const step = trace.steps[number];
     const previous = this.#current;
     this.#describe(trace, number);
     this.#attention = attention ? step.view_attention : null;
     this.#markers.show(step, choose);
+    this.#objectLayer.toggleAttribute("hidden", !objects || !step.objects.length);
+    this.#objects.show(objects ? step.objects : []);
     if (previous?.step === step) {
       // During a move the picture may be that of another step.
       const still = this.element.dataset.state === "still";
@@ -161,12 +168,13 @@ export class View {
     return animate(time, paint, either);
   }
 
-  // Camera elevation at which the chosen marker is in the picture.
+  // Camera elevation at which the chosen marker or object is in the picture.
   #elevation() {
     const { step } = this.#current;
-    const floor = step.action ? step.candidates[step.action - 1].floor : ELEVATION;
+    const answer = answerDirection(step)?.elevation ?? ELEVATION;
+    const chosen = step.action ? step.candidates[step.action - 1].floor : answer;
     const margin = VISIBLE * this.#panorama.camera.field;
-    return Math.min(floor + margin, Math.max(floor - margin, ELEVATION));
+    return Math.min(chosen + margin, Math.max(chosen - margin, ELEVATION));
   }
 
   // Returns the first picture of a viewpoint to show, or null if there is none.

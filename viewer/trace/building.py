@@ -1,7 +1,7 @@
 """Construction of traces from the decisions of an agent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import msgspec
@@ -9,13 +9,24 @@ import numpy as np
 
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.episode import own_goals
+from clipnav.envs.goals.boxes import SeenObject
 from clipnav.envs.graphs.candidates import CandidateTable, candidate_table
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_paths
 from clipnav.envs.metrics.summaries import columns_named
+from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.tokenizers import Tokenizer, WordTokenizer, split_words
 from clipnav.envs.worlds import World
-from clipnav.viewer.trace.format import Candidate, Ending, KnownMap, ModelDecision, Step, Trace
+from clipnav.viewer.trace.format import (
+    Candidate,
+    Ending,
+    KnownMap,
+    ModelDecision,
+    Step,
+    Trace,
+    VisibleObject,
+)
 
 _WINDOW = 40  # number of characters in which a token is searched
 
@@ -123,6 +134,7 @@ class Decision:
         view_attention: (36,).
         known_map: Map of the agent, if it builds one and has just chosen a node.
         model: Prompt and answers, if the agent asks a language model.
+        objects: Visible objects that can be pointed out.
     """
 
     viewpoint: str
@@ -135,6 +147,26 @@ class Decision:
     view_attention: np.ndarray | None = None
     known_map: KnownMap | None = None
     model: ModelDecision | None = None
+    objects: tuple[VisibleObject, ...] = ()
+
+
+def visible_objects(
+    objects: WorldObjects, node: int, pointed: int = -1, target: int = -1
+) -> tuple[VisibleObject, ...]:
+    """Return the objects of a viewpoint.
+
+    Args:
+        node: Viewpoint in the world.
+        pointed: Index of the object that the agent points out, -1 for none.
+        target: Index of the object to point out, -1 for none.
+    """
+    seen = []
+    for index in np.flatnonzero(objects.mask[node]).tolist():
+        name = objects.names[node, index] or objects.ids[node, index]
+        box = SeenObject.of("", name, objects.directions[node, index], objects.sizes[node, index])
+        (a, b, c, d) = (tuple(corner) for corner in np.round(box.corners, 4).tolist())
+        seen.append(VisibleObject(name, (a, b, c, d), index == pointed, index == target))
+    return tuple(seen)
 
 
 def build_trace(
@@ -165,6 +197,7 @@ def build_trace(
             view_attention=_rounded(decision.view_attention),
             known_map=decision.known_map,
             model=decision.model,
+            objects=decision.objects,
         )
         for place, decision in enumerate(decisions)
     )
@@ -173,6 +206,7 @@ def build_trace(
 
 def trace_of(setting: Setting, episode: Episode, steps: Sequence[Step], ending: Ending) -> Trace:
     """Return the trace of an episode, given its steps and how it ended."""
+    target = episode.target
     return Trace(
         agent=setting.agent,
         world=setting.world,
@@ -188,6 +222,9 @@ def trace_of(setting: Setting, episode: Episode, steps: Sequence[Step], ending: 
         words=word_pieces(episode.instruction),
         steps=tuple(steps),
         ending=ending,
+        goal=None
+        if target is None
+        else Goal(**{f.name: getattr(target, f.name) for f in fields(Goal)}),
     )
 
 

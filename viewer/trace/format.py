@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.worlds import World
 from clipnav.storage import atomic_write, is_temporary
 from clipnav.storage.errors import UserError
@@ -151,6 +152,25 @@ class KnownMap(msgspec.Struct, frozen=True):
     ends: bool = False
 
 
+Corner = tuple[float, float]
+
+
+class VisibleObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An object that is visible at a step.
+
+    Attributes:
+        name: Its name, or its id if the name is unknown.
+        corners: Heading and elevation of the corners of its box, clockwise from the upper left.
+        pointed: Whether the agent points it out.
+        target: Whether it is the object to point out.
+    """
+
+    name: str
+    corners: tuple[Corner, Corner, Corner, Corner]
+    pointed: bool = False
+    target: bool = False
+
+
 class Step(msgspec.Struct, frozen=True):
     """One decision.
 
@@ -174,6 +194,7 @@ class Step(msgspec.Struct, frozen=True):
         model: Prompt and answers of an agent that asks a language model.
         motion: Action in a continuous walk, which has no candidates; None on a graph.
         collided: Whether the action hit an obstacle.
+        objects: Visible objects that can be pointed out.
     """
 
     viewpoint: str
@@ -191,6 +212,7 @@ class Step(msgspec.Struct, frozen=True):
     model: ModelDecision | None = None
     motion: Motion | None = None
     collided: bool = False
+    objects: tuple[VisibleObject, ...] = ()
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +237,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
             instructions that a person typed.
         steps: Decisions; the first one is at the start.
         ending: How the walk ended.
+        goal: Goal of several viewpoints or of an object; None if it is the end of the path.
     """
 
     format: str = FORMAT
@@ -234,6 +257,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     unknown_words: tuple[int, ...] = ()
     steps: tuple[Step, ...]
     ending: Ending
+    goal: Goal | None = None
 
     def __post_init__(self) -> None:
         dataset_spec(self.dataset)

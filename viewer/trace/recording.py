@@ -22,7 +22,6 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.submissions.checks import SubmissionCheck, check_submission, read_submission
 from clipnav.envs.submissions.ground_truth import GroundTruth
-from clipnav.envs.tokenizers import Tokenizer
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
@@ -34,6 +33,7 @@ from clipnav.viewer.trace.building import (
     candidate_views,
     candidates,
     unknown_words,
+    visible_objects,
     word_attention,
 )
 from clipnav.viewer.trace.format import KnownMap, Trace, trace_file_name, write_trace
@@ -195,14 +195,14 @@ def _record_batch(
         for place, row in enumerate(live.tolist()):
             details = {key: rows[place] for key, rows in explained.items() if rows is not None}
             decisions[row].append(
-                decision_of(env.tokenizer, observation, info, row, int(actions[row]), details)
+                decision_of(env, observation, info, row, int(actions[row]), details)
             )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
         if truncated[live].any():
             break
     for row in live.tolist():  # cut off: nothing was decided where they stand
-        decisions[row].append(decision_of(env.tokenizer, observation, info, row, None, {}))
+        decisions[row].append(decision_of(env, observation, info, row, None, {}))
     cut = set(live.tolist())
     return [
         build_trace(
@@ -223,7 +223,7 @@ def explanation(agent: RecordedAgent) -> Explanation:
 
 
 def decision_of(
-    tokenizer: Tokenizer,
+    env: VlnVectorEnv,
     observation: dict[str, Any],
     info: dict[str, Any],
     row: int,
@@ -239,8 +239,14 @@ def decision_of(
     words = details.get("word_attention")
     if words is not None:
         ids = observation["instruction"][row]
-        words = word_attention(tokenizer, str(info["instruction"][row]), ids, words)
+        words = word_attention(env.tokenizer, str(info["instruction"][row]), ids, words)
     known = details.get("known_map")
+    pointed, objects = -1, ()
+    if action is not None and action >= env.nav_world.num_actions:
+        pointed, action = action - env.nav_world.num_actions, 0
+    if env.objects is not None:
+        node = env.nav_world.node(str(info["scan"][row]), str(info["viewpoint"][row]))
+        objects = visible_objects(env.objects, node, pointed, int(info["target_object"][row]))
     possible = action is None or observation["action_mask"][row][action]
     return Decision(
         viewpoint=str(info["viewpoint"][row]),
@@ -252,6 +258,7 @@ def decision_of(
         word_attention=words,
         view_attention=details.get("view_attention"),
         known_map=None if known is None else msgspec.convert(known, KnownMap),
+        objects=objects,
     )
 
 

@@ -22,6 +22,21 @@ from clipnav.storage.features.view_grid import view_direction
 from tests.envs.marked_panoramas import seen as directions_of
 
 
+def test_the_view_of_a_box_is_found_again():
+    # The largest box of an object is away from the centre of its view.
+    for view, box in ((2, (10, 300, 80, 150)), (14, (0, 0, 100, 90)), (33, (500, 20, 140, 200))):
+        known = SeenObject("7", "vase", view, box)
+        found = SeenObject.of("7", "vase", known.direction, known.size)
+        assert (found.object_id, found.name, found.view) == ("7", "vase", view)
+        np.testing.assert_allclose(found.box, box, atol=1e-6)
+        # Corners lie clockwise around the centre, from the upper left.
+        turns = np.angle(np.exp(1j * (found.corners[:, 0] - known.direction[0])))
+        assert [*np.sign(turns)] == [-1, 1, 1, -1]
+        assert [*np.sign(found.corners[:, 1] - known.direction[1])] == [1, 1, -1, -1]
+    # A box that no view contains is in the nearest one.
+    assert SeenObject.of("8", "sofa", (0.5, 0.0), (1.0, 1.0)).view == 13
+
+
 class MeanEncoder:
     """An encoder whose features are the mean colours of pictures; may fail after some objects."""
 

@@ -4,12 +4,16 @@ import msgspec
 import numpy as np
 import pytest
 
+from clipnav.agents.acting.baselines import TeacherAgent
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.metrics import score_path
 from clipnav.envs.metrics.summaries import SUMMARY_METRICS
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.navigation.vln_env import VlnEnv
+from clipnav.envs.navigation.vln_env import VlnEnv, make_vln_vector_env
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.storage import temporary_path
+from clipnav.storage.errors import UserError
+from clipnav.viewer.site.library import Library, episode_of
 from clipnav.viewer.trace import (
     outcome,
     read_traces,
@@ -242,3 +246,30 @@ def test_headings_of_a_path_are_those_of_the_environment(tiny_env, traces):
         assert mine.heading == pytest.approx(theirs.heading, abs=1e-3)
         assert mine.elevation == pytest.approx(theirs.elevation, abs=1e-3)
         assert mine.action == theirs.action
+
+
+def test_objects_and_goals_are_recorded():
+    env = make_vln_vector_env(
+        1, "Disabled", dataset="reverie", split="val_unseen", observe="indices"
+    )
+    episode = env.episodes[0]
+    (trace,) = record(env, TeacherAgent(), [episode.instr_id], name="expert")
+    assert trace.goal == episode.goal
+    assert episode_of(trace).goal == episode.goal
+    assert trace.steps[-1].action == 0
+    assert trace.steps[-1].metrics["SR"] == 1
+    pointed = [one for one in trace.steps[-1].objects if one.pointed]
+    assert pointed == [one for one in trace.steps[-1].objects if one.target]
+    node = env.nav_world.node(trace.scan, trace.walked[-1])
+    (answer,) = env.answers()
+    assert answer.object_id == episode.goal.object_id
+    index = env.objects.index(node, answer.object_id)
+    assert [one.name for one in pointed] == [env.objects.names[node, index]]
+    assert len(trace.steps[-1].objects) == env.objects.mask[node].sum()
+    turns = np.exp(1j * (np.array(pointed[0].corners)[:, 0] - answer.heading))
+    assert np.angle(turns.mean()) == pytest.approx(0, abs=0.3)
+    assert not any(one.pointed for step in trace.steps[:-1] for one in step.objects)
+    assert msgspec.json.decode(trace_json(trace), type=type(trace)) == trace
+    unknown = msgspec.structs.replace(trace, goal=Goal(("nowhere",)))
+    with pytest.raises(UserError, match="no viewpoint 'nowhere'"):
+        Library(env.files, "reverie").check([unknown])
