@@ -102,12 +102,14 @@ class ViewPose(NamedTuple):
         viewpoint: Id of the viewpoint.
         heading: Radians clockwise from +y.
         elevation: Radians above the horizon.
+        vfov: Vertical field of view in radians; None for that of the pictures.
     """
 
     scan: str
     viewpoint: str
     heading: float
     elevation: float = 0.0
+    vfov: float | None = None
 
 
 class ViewPictures:
@@ -147,7 +149,7 @@ class ViewPictures:
         pictures = np.empty((len(poses), *self.shape, 3), np.uint8)
         with _one_thread():
             for scan, viewpoint, rows in _by_viewpoint(poses):
-                grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov)
+                grid = self._grid([poses[row] for row in rows])
                 pictures[rows] = sampled(self._colours(scan, viewpoint).float(), grid)
         return pictures
 
@@ -159,14 +161,20 @@ class ViewPictures:
         depth = np.empty((len(poses), *self.shape), np.float32)
         with _one_thread():
             for scan, viewpoint, rows in _by_viewpoint(poses):
-                grid = view_grid([poses[row][2:] for row in rows], self.shape, self.vfov).numpy()
-                depth[rows] = planar_depth(self._distances(scan, viewpoint), grid, self.vfov)
+                grid = self._grid([poses[row] for row in rows]).numpy()
+                vfov = poses[rows[0]].vfov or self.vfov
+                depth[rows] = planar_depth(self._distances(scan, viewpoint), grid, vfov)
         return depth
 
     def views36(self, scan: str, viewpoint: str) -> np.ndarray:
         """Return the 36 views of a viewpoint in MatterSim's order, (36, height, width, 3) uint8."""
         with _one_thread():
             return sampled(self._colours(scan, viewpoint).float(), grid36(self.shape, self.vfov))
+
+    def _grid(self, poses: Sequence[ViewPose]) -> "torch.Tensor":
+        """Return the coordinates of pictures with one field of view in their panorama."""
+        angles = [(pose.heading, pose.elevation) for pose in poses]
+        return view_grid(angles, self.shape, poses[0].vfov or self.vfov)
 
     def _read_colours(self, scan: str, viewpoint: str) -> "torch.Tensor":
         import torch
@@ -235,9 +243,9 @@ _one_thread = _OneThread()
 
 
 def _by_viewpoint(poses: Sequence[ViewPose]) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield each viewpoint with the rows of its poses."""
-    rows: dict[tuple[str, str], list[int]] = {}
-    for row, (scan, viewpoint, *_) in enumerate(poses):
-        rows.setdefault((scan, viewpoint), []).append(row)
-    for (scan, viewpoint), own in rows.items():
+    """Yield each viewpoint with the rows of its poses of one field of view."""
+    rows: dict[tuple[str, str, float | None], list[int]] = {}
+    for row, pose in enumerate(poses):
+        rows.setdefault((pose.scan, pose.viewpoint, pose.vfov), []).append(row)
+    for (scan, viewpoint, _), own in rows.items():
         yield scan, viewpoint, own

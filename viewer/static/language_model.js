@@ -52,11 +52,11 @@ function answerParts(model) {
 
 // A part of the panorama in the direction of a picture. Its edges are less distorted than those of
 // the picture that the model got.
-function view(scan, { viewpoint, heading = 0, elevation = 0 }) {
+function view(scan, { viewpoint, heading = 0, elevation = 0, vfov }) {
   const canvas = html("canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": "picture" });
   picture(scan, viewpoint, WIDTH).then(
     (image) => {
-      const side = (image.width * FIELD) / (2 * Math.PI);
+      const side = (image.width * (vfov ?? FIELD)) / (2 * Math.PI);
       const turns = heading / (2 * Math.PI) + 0.5;
       const left = (turns - Math.floor(turns)) * image.width - side / 2;
       const top = image.height * (0.5 - elevation / Math.PI) - side / 2;

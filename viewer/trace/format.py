@@ -50,6 +50,7 @@ class PromptPart(msgspec.Struct, frozen=True, omit_defaults=True):
         viewpoint: Viewpoint of a picture's camera; empty for a text.
         heading: Heading of the camera in radians.
         elevation: Elevation of the camera in radians.
+        vfov: Vertical field of view of the camera in radians; None for the usual one, 60 degrees.
     """
 
     role: str
@@ -57,6 +58,7 @@ class PromptPart(msgspec.Struct, frozen=True, omit_defaults=True):
     viewpoint: str = ""
     heading: float = 0.0
     elevation: float = 0.0
+    vfov: float | None = None
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from clipnav.agents.language_models.walks.asking import (
     AskingWalk,
     EpisodeWalk,
     Strategy,
+    Trajectory,
     WalkSettings,
 )
 from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
@@ -38,6 +40,8 @@ from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
+from clipnav.envs.goals.scores import dataset_scores
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.metrics import SUMMARY_METRICS, aligned
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
 from clipnav.envs.metrics.summaries import Metric
@@ -68,7 +72,8 @@ def report(
     scored = [walk.episode for walk in answered if walk.episode.has_goal]
     if scored:
         scores = _scores(config, maker, runs, finished, scored)
-        print(score_table(config.split, scores))
+        own = dataset_scores(config.dataset)
+        print(score_table(config.split, scores, own.metrics if own else {}))
         document = to_json(config.split, scores)
     else:
         goals = f"no finished episode of {config.split} has a known goal"
@@ -91,6 +96,13 @@ def graph_walks(finished: Finished) -> dict[str, EpisodeWalk]:
     return {n: walk for n, walk in finished.walks.items() if isinstance(walk, EpisodeWalk)}
 
 
+def walked(finished: Finished) -> tuple[dict[str, Trajectory], dict[str, ObjectAnswer]]:
+    """Return the trajectories of walks on graphs, and the objects that they point out."""
+    walks = graph_walks(finished)
+    answers = {name: walk.answer for name, walk in walks.items() if walk.answer is not None}
+    return {name: walk.trajectory for name, walk in walks.items()}, answers
+
+
 def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Finished) -> None:
     """Write the walks for the dataset's test server, and print how many there are.
 
@@ -103,10 +115,11 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
     if config.environment == "continuous":
         write_continuous_submission(config.submission, config, split, finished)
     else:
-        trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
+        trajectories, answers = walked(finished)
         write_graph_submission(
             *(config.submission, trajectories, split.episodes, split.files, split.dataset),
             partial=True,
+            answers=answers,
         )
     missing = len(split.episodes) - len(finished.walks)
     note = f"; the split has {counted(missing, 'instruction')} more" if missing else ""
@@ -126,14 +139,14 @@ def _scores(
         return score_agents(evaluations, scored, CONTINUOUS_METRICS)
     split = replace(maker.split, episodes=scored)
     env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
-    trajectories = {name: walk.trajectory for name, walk in graph_walks(finished).items()}
-    evaluations = {config.model_name: score_walks(env, trajectories).scores}
+    model = score_walks(env, *walked(finished))
+    evaluations = {config.model_name: model.scores}
     for name, (run, settings) in runs.items():
         whole, agent = load_run(run, config.split, settings)
         evaluations[name] = evaluate(whole, agent, name).scores
     for name, agent in baselines(env, config.seed).items():
         evaluations[name] = evaluate(env, agent).scores
-    return score_agents(evaluations, scored)
+    return score_agents(evaluations, scored, {**SUMMARY_METRICS, **model.own_metrics})
 
 
 def _in_words(usage: Usage, prices: BudgetConfig) -> str:
@@ -210,18 +223,25 @@ def score_agents(
     return scores
 
 
-def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
+def score_table(
+    split: str, scores: Mapping[str, AgentScores], own: Mapping[str, Metric] = MappingProxyType({})
+) -> str:
     """Return an aligned table, with a note if an interval is missing.
 
-    NE is in metres, the other metrics are in per cent.
+    NE is in metres, most other metrics are in per cent.
+
+    Args:
+        own: Metrics of the dataset alone by short name, which are further columns.
     """
     first = next(iter(scores))
-    rows = [["split", "agent", *_COLUMNS, f"{_PAIRED} - {first}"]]
+    metrics = {**{column: SUMMARY_METRICS[column] for column in _COLUMNS}, **own}
+    rows = [["split", "agent", *metrics, f"{_PAIRED} - {first}"]]
     for name, agent in scores.items():
-        cells = [_cell(agent.intervals.get(column), column) for column in _COLUMNS]
-        difference = "" if agent.difference is None else _cell(agent.difference, _PAIRED, sign=True)
+        cells = [_cell(agent.intervals.get(short), metric) for short, metric in metrics.items()]
+        paired = SUMMARY_METRICS[_PAIRED]
+        difference = "" if agent.difference is None else _cell(agent.difference, paired, sign=True)
         rows.append([split, name, *cells, difference])
-    shown = [agent.intervals.get(column) for agent in scores.values() for column in _COLUMNS]
+    shown = [agent.intervals.get(column) for agent in scores.values() for column in metrics]
     shown += [agent.difference for agent in scores.values()]
     table = aligned(rows, texts=2)
     if all(interval is None or _has_width(interval) for interval in shown):
@@ -230,11 +250,10 @@ def score_table(split: str, scores: Mapping[str, AgentScores]) -> str:
     return f"{table}\nNo interval: the value is the same in all buildings ({buildings})."
 
 
-def _cell(interval: Interval | None, column: str, sign: bool = False) -> str:
+def _cell(interval: Interval | None, metric: Metric, sign: bool = False) -> str:
     if interval is None:
         return "-"
-    factor = SUMMARY_METRICS[column].factor
-    mean, low, high = (factor * value for value in interval)
+    mean, low, high = (metric.factor * value for value in interval)
     text = f"{mean:{'+' if sign else ''}.1f}"
     return f"{text} [{low:.1f}, {high:.1f}]" if _has_width(interval) else text
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clipnav.agents.language_models.settings import PromptConfig
+from clipnav.envs.goals.boxes import SeenObject
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError
 
@@ -107,6 +109,42 @@ class Observation:
         others.sort(key=lambda number: (last.get(number, -1), number))
         kept = others[max(0, len(others) - self.settings.history_pictures) :]
         return [(number, self.views[number]) for number in sorted(kept)]
+
+
+@dataclass(frozen=True)
+class ObjectObservation:
+    """What an agent knows when it has stopped and is to point out an object.
+
+    Attributes:
+        instruction: Instruction with single blanks.
+        options: The objects that are visible: their views are crops, their words directions, with
+            names in prompts without pictures.
+        settings: Contents and wording of the prompt.
+    """
+
+    instruction: str
+    options: tuple[Option, ...]
+    settings: PromptConfig
+
+
+def object_options(
+    objects: WorldObjects, node: int, here: ViewPose, first: int, settings: PromptConfig
+) -> tuple[Option, ...]:
+    """Return the objects of a viewpoint as options, with numbers as labels.
+
+    Args:
+        first: Action that points out object 0.
+    """
+    options = []
+    for index in np.flatnonzero(objects.mask[node]).tolist():
+        name = objects.names[node, index] if settings.picture_kind == "none" else ""
+        seen = SeenObject.of("", name, objects.directions[node, index], objects.sizes[node, index])
+        heading, elevation, vfov = seen.crop
+        angle = relative_angle(heading, here.heading)
+        words = ", ".join(filter(None, (name, direction_words(angle, settings.direction_words))))
+        view = here._replace(heading=heading, elevation=elevation, vfov=vfov)
+        options.append(Option(str(len(options) + 1), first + index, None, words, view))
+    return tuple(options)
 
 
 def one_line(text: str) -> str:

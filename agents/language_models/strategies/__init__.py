@@ -12,7 +12,11 @@ from clipnav.agents.language_models.prompts.messages import (
     joined,
     read_template,
 )
-from clipnav.agents.language_models.prompts.observations import Observation, Option
+from clipnav.agents.language_models.prompts.observations import (
+    ObjectObservation,
+    Observation,
+    Option,
+)
 from clipnav.agents.language_models.prompts.steps import StepObservation
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
@@ -89,6 +93,20 @@ def answer_request(options: Sequence[Option]) -> str:
     """Return the line that lists the labels."""
     labels = ", ".join(option.label for option in options)
     return f"Answer with the JSON object. Its action is one of {labels}."
+
+
+_OBJECTS = read_template("objects.txt")
+
+
+def object_prompt(observation: ObjectObservation) -> Prompt:
+    """Return the prompt that asks for an object where the agent has stopped."""
+    parts: list[Part] = [f"Instruction: {observation.instruction}", "Objects around you:"]
+    for option in observation.options:
+        parts.append(f"{option.label}: {option.words}")
+        if option.view is not None and observation.settings.picture_kind != "none":
+            parts.append(option.view)
+    parts.append(answer_request(observation.options))
+    return Message("system", (_OBJECTS,)), Message("user", joined(parts))
 
 
 _MAPGPT = read_template("mapgpt.txt")

@@ -12,11 +12,13 @@ from clipnav.agents.language_models.models.replies import Question, Reply
 from clipnav.agents.language_models.prompts.messages import Message, Prompt
 from clipnav.agents.language_models.prompts.observations import (
     KnownPlaces,
+    ObjectObservation,
     Observation,
     Option,
     PastDecision,
     candidates_of,
     make_options,
+    object_options,
     one_line,
     views_around,
 )
@@ -28,8 +30,9 @@ from clipnav.agents.language_models.settings import (
     PointFollower,
     PromptConfig,
 )
-from clipnav.agents.language_models.strategies import SECTORS
+from clipnav.agents.language_models.strategies import SECTORS, object_prompt
 from clipnav.envs.episodes import Episode
+from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.features.view_grid import view_direction
@@ -262,6 +265,9 @@ class EpisodeWalk(AskingWalk):
 
     Attributes:
         episode: The episode.
+        asks_object: Whether it has stopped where objects are visible, and asks which one to point
+            out.
+        answer: Object that it points out, None for none.
     """
 
     def __init__(
@@ -275,6 +281,8 @@ class EpisodeWalk(AskingWalk):
         super().__init__(instr_id, env.max_episode_steps, strategy, settings)
         self._env, self._release = env, release
         self._walked: Trajectory | None = None
+        self.asks_object = False
+        self.answer: ObjectAnswer | None = None
         self._observed, _ = env.reset(options={"episode_ids": [instr_id]})
         self.episode: Episode = env.current_episodes()[0]
         self._places = KnownPlaces()
@@ -303,9 +311,17 @@ class EpisodeWalk(AskingWalk):
         return int(self._env.teacher_actions()[0])
 
     def _perform(self, option: Option | None, answer: ParsedAnswer) -> Ending:
+        if self.asks_object:
+            self._env.step(np.array([0 if option is None else option.action]))
+            return "stopped"
         here = self._places.current
         self._history.append(PastDecision(here, option, answer.thought, answer.plan))
         if option is None:
+            return ""
+        objects, node = self._env.objects, int(self._observed["viewpoint"][0])
+        if option.action == 0 and objects is not None and objects.mask[node].any():
+            self.asks_object = True
+            self._limit += 1  # this question is no decision about the way
             return ""
         self._observed, *_ = self._env.step(np.array([option.action]))
         if option.action == 0:
@@ -319,14 +335,26 @@ class EpisodeWalk(AskingWalk):
         self._candidates = candidates_of(world, node)
         self._places.arrive(self.episode.scan, self.pose[0], self._candidates)
 
-    def _observe(self) -> Observation:
+    def _make_question(self, observation: Any) -> Question:
+        if not self.asks_object:
+            return super()._make_question(observation)
+        labels = tuple(option.label for option in observation.options)
+        return Question(object_prompt(observation), labels)
+
+    def _observe(self) -> Observation | ObjectObservation:
         settings = self._settings.prompt
         viewpoint, heading, _ = self.pose
         here = ViewPose(self.episode.scan, viewpoint, heading)
+        text = one_line(self.episode.instruction)
+        if self.asks_object:
+            assert self._env.objects is not None
+            node, first = int(self._observed["viewpoint"][0]), self._env.nav_world.num_actions
+            options = object_options(self._env.objects, node, here, first, settings)
+            return ObjectObservation(text, options, settings)
         sectors = SECTORS if settings.strategy == "navgpt" else settings.egocentric_views
         step = len(self.decisions)
         return Observation(
-            instruction=one_line(self.episode.instruction),
+            instruction=text,
             step=step,
             limit=self._limit,
             options=make_options(
@@ -341,6 +369,10 @@ class EpisodeWalk(AskingWalk):
         )
 
     def _end(self, ending: Ending) -> None:
+        if self.asks_object and ending == "invalid":
+            self._env.step(np.array([0]))  # it has stopped, without an answer
+            ending = "stopped"
         super()._end(ending)
+        (self.answer,) = self._env.answers()
         self._walked = self._env.trajectories()[0]
         self._release(self._env)

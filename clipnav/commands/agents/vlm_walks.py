@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -12,10 +13,13 @@ from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw, Photo
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.walks.asking import DecisionRecord, EpisodeWalk
 from clipnav.agents.language_models.walks.running import Finished
+from clipnav.envs.graphs.nav_world import NavWorld
+from clipnav.envs.navigation.objects import WorldObjects
+from clipnav.envs.navigation.vector_env import split_objects
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
 from clipnav.storage.pictures import encode_jpeg
-from clipnav.viewer.trace.building import Decision, Setting, build_trace
+from clipnav.viewer.trace.building import Decision, Setting, build_trace, visible_objects
 from clipnav.viewer.trace.format import (
     TRACES,
     Ending,
@@ -67,26 +71,47 @@ def write_traces(experiment: Experiment, finished: Finished) -> Path:
     """
     config = experiment.config
     setting = Setting(config.model_name, config.world, config.dataset, config.split)
-    graphs = experiment.split.nav_world.graphs
+    world, objects = experiment.split.nav_world, split_objects(experiment.split)
     path = experiment.output / TRACES
     with atomic_write(path) as beside, beside.open("wb") as file:
         for walk in graph_walks(finished.without_failed()).values():
             ending: Ending = "stopped" if walk.ending == "stopped" else "cut off"
-            graph = graphs[walk.episode.scan]
-            trace = build_trace(setting, walk.episode, graph, list(decisions(walk)), ending)
+            graph = world.graphs[walk.episode.scan]
+            made = list(decisions(walk))
+            if objects is not None:
+                made = [with_objects(one, walk, world, objects) for one in made]
+            trace = build_trace(setting, walk.episode, graph, made, ending)
             file.write(trace_json(trace) + b"\n")
     print(f"Traces: {path}")
     return path
 
 
+def with_objects(
+    decision: Decision, walk: EpisodeWalk, world: NavWorld, objects: WorldObjects
+) -> Decision:
+    """Return a decision with the visible objects, and the one that the agent points out."""
+    node, viewpoint = world.node(walk.episode.scan, decision.viewpoint), decision.viewpoint
+    target, pointed = -1, -1
+    if walk.episode.has_goal:
+        target = objects.index(node, walk.episode.goal.object_at(viewpoint))
+    if decision.action == 0 and walk.answer is not None:
+        pointed = objects.index(node, walk.answer.object_id)
+    return replace(decision, objects=visible_objects(objects, node, pointed, target))
+
+
 def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
-    """Yield the decisions of a walk, and the place where it was cut off."""
+    """Yield the decisions of a walk, and the place where it was cut off.
+
+    Where the agent has stopped and is asked for an object, the step of the answer is the stop.
+    """
     records = list(walk.decisions)
     last = None
     if walk.ending == "invalid" and records and records[-1].option is None:
         last = records.pop()  # it leads nowhere: it belongs to the end of the walk
-    for record in records:
+    for number, record in enumerate(records):
         action = None if record.option is None else record.option.action
+        if walk.asks_object and number >= len(records) - 2:
+            action = None if number < len(records) - 1 else 0
         viewpoint, heading, elevation = record.pose
         yield Decision(viewpoint, heading, elevation, action, model=_model_decision(record))
     if walk.ending != "stopped":
@@ -124,4 +149,4 @@ def _prompt_part(role: str, part: str | ViewPose) -> PromptPart:
     if isinstance(part, str):
         return PromptPart(role, text=part)
     heading, elevation = round(part.heading, 4), round(part.elevation, 4)
-    return PromptPart(role, viewpoint=part.viewpoint, heading=heading, elevation=elevation)
+    return PromptPart(role, "", part.viewpoint, heading, elevation, part.vfov)
