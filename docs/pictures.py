@@ -107,9 +107,11 @@ def served(library: "Library", pictures: "Pictures", folder: Path) -> Iterator[s
     from clipnav.viewer.site.server import ViewerServer
 
     with ViewerServer(Routes(library, pictures, ManualWalks(library, folder, None))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         yield server.url
         server.shutdown()
+        thread.join()
 
 
 def shoot(url: str, path: Path, size: tuple[int, int], **options: Any) -> None:
