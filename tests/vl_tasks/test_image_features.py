@@ -77,7 +77,7 @@ def test_training_reads_the_features_from_the_cache(extract, pictures, encoder, 
     assert f"1 damaged image skipped: {damaged}" in printed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "_fill", lambda ids, **_: [] if not ids else pytest.fail("encodes"))
-        assert source.batch(list(images)).features.shape == (10, 16, 512)
+        assert source.batch(list(images)).features.shape == (10, 36, 512)
 
 
 def test_a_resumed_run_writes_the_same_bytes(extract, tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def test_house_clip_distinguishes_shapes_and_random_weights_differ(shapes):
         config = GridConfig(random_weights=random, precision="fp32")
         source = GridSource(load_encoder(config, "cpu"), images, config)
         grids.append(source.batch([0, 1]))
-        assert grids[-1].features.shape == (2, 16, 512)
+        assert grids[-1].features.shape == (2, 36, 512)
         assert grids[-1].features.isfinite().all()
         assert (grids[-1].features[0] - grids[-1].features[1]).abs().max() > 1e-3
     assert not torch.equal(grids[0].features, grids[1].features)
