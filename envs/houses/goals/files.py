@@ -71,7 +71,7 @@ def build_goals(
 
 
 def house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False) -> Json:
-    """Return the boxes and the episodes of a house, from the cache if possible, unless `rebuild`."""
+    """Return the boxes and the episodes of a house, from the cache unless `rebuild`."""
     cache = house_cache_dir()
     graph = connectivity_dir / f"{spec.scan}_connectivity.json"
     cached = cache / f"{spec.scan}.goals{VERSION}.json"
