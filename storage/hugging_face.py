@@ -232,3 +232,11 @@ def _check_size(folder: Path, model: Any) -> None:
             f"{folder / _CONFIG}: describes a model of {count} weights, but the files of weights "
             f"have only {size} bytes; {_REMEDY}"
         )
+
+
+def any_is_downloaded() -> bool:
+    """Return whether any weights of open_clip are on this machine."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    downloaded = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
+    return any(downloaded) or any(Path("~/.cache/clip").expanduser().glob("*"))

@@ -22,7 +22,7 @@ from clipnav.storage.errors import UserError, in_one_line, shortened
 from clipnav.storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
-METRICS, RESULTS = "metrics.jsonl", "results.json"
+RESULTS = "results.json"
 
 _REMEDY = "use the settings of the run (in its config.json) and its features"
 _ABSENT = "no"  # value of metadata that a file lacks: an option that is newer than the file

@@ -16,9 +16,9 @@ from clipnav.storage import append_bytes, write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.extras import check_extra, import_extra
 from clipnav.storage.json_files import parse_json, read_bytes, read_json
-from clipnav.training.checkpoints import METRICS
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
+METRICS = "metrics.jsonl"  # within the folder of a run: its log
 _PROJECT = "clipnav"
 _IDS = "trackers.json"  # within the folder of a run: its ids by tracker
 _IDS_REMEDY = "remove the file, which starts a new tracked run"

@@ -44,8 +44,7 @@ def config(folder: Path) -> Sample:
 
 
 def metrics(folder: Path) -> Sample:
-    from clipnav.training.checkpoints import METRICS
-    from clipnav.training.log import read_log
+    from clipnav.training.log import METRICS, read_log
 
     events = [{"kind": "train", "iteration": i, "loss": 0.1 * i} for i in range(20)]
     path = write_lines(

@@ -29,6 +29,7 @@ from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.outputs import RUN_FILES, check_new, check_outputs
 from clipnav.training import checkpoints
 from clipnav.training.checkpoints import save_model, save_trainer
+from clipnav.training.log import METRICS
 from clipnav.training.settings import CONFIG
 from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.clip_vil_p.building import TRUNK
@@ -348,6 +349,6 @@ def test_only_new_files_and_empty_folders_are_new(place):
 
 
 def test_the_files_of_a_run_are_those_of_a_training():
-    names = ("MODEL", "TRAINER", "VOCABULARY", "METRICS", "RESULTS")
-    assert set(RUN_FILES) >= {CONFIG, *(getattr(checkpoints, name) for name in names)}
+    names = ("MODEL", "TRAINER", "VOCABULARY", "RESULTS")
+    assert set(RUN_FILES) >= {CONFIG, METRICS, *(getattr(checkpoints, name) for name in names)}
     assert set(RUN_FILES) >= {BERT, TOKENIZER, DESCRIPTION, PARTS_FILE, ANSWERS, TRUNK}

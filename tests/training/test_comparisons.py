@@ -11,7 +11,7 @@ import pytest
 from clipnav.storage import processes
 from clipnav.storage.processes import run_jobs
 from clipnav.training import comparisons
-from clipnav.training.checkpoints import METRICS, MODEL
+from clipnav.training.checkpoints import MODEL
 from clipnav.training.comparisons import (
     LOG,
     SCORES,
@@ -22,6 +22,7 @@ from clipnav.training.comparisons import (
     train_rows,
 )
 from clipnav.training.interruption import interruption
+from clipnav.training.log import METRICS
 from tests.training.sums import Config, Sums, make_trainer
 
 

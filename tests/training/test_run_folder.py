@@ -7,8 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from clipnav.storage import UnwritableError, atomic_write
 from clipnav.storage.outputs import CONFIG
-from clipnav.training.checkpoints import METRICS
-from clipnav.training.log import RunLog, read_log, start_trackers
+from clipnav.training.log import METRICS, RunLog, read_log, start_trackers
 from clipnav.training.run_folder import run_folder
 from tests.training.sums import Config, make_trainer
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipnav.encoders.weights import efficientnet_lite
-from clipnav.encoders.weights.origins import any_is_downloaded
-from clipnav.storage.hugging_face import is_reachable
+from clipnav.storage.hugging_face import any_is_downloaded, is_reachable
 from clipnav.vl_tasks.settings.networks import GridConfig
 
 if TYPE_CHECKING:

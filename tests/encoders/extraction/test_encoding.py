@@ -119,7 +119,7 @@ def test_a_run_killed_while_writing_its_stores_loads_no_views_again(
 
 def test_encoders_of_different_sizes_are_refused(encoder: ClipEncoder, tmp_path: Path):
     house_clip = ClipEncoder.load("house_clip", device="cpu")
-    with pytest.raises(ValueError, match=r"one input size.* tiny 64 x 64, house_clip 128 x 128"):
+    with pytest.raises(ValueError, match=r"one input size.* tiny 64 x 64, house_clip 192 x 192"):
         encode_viewpoints_with(
             KEYS, Loader(), {tmp_path / "a": encoder, tmp_path / "b": house_clip}
         )

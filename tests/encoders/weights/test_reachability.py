@@ -2,7 +2,8 @@ import pytest
 
 from clipnav.encoders.weights import origins
 from clipnav.encoders.weights.loading import load_model
-from clipnav.encoders.weights.origins import any_is_downloaded, is_downloaded
+from clipnav.encoders.weights.origins import is_downloaded
+from clipnav.storage.hugging_face import any_is_downloaded
 
 TAG = {"hf_hub": "timm/resnet50x4_clip.openai/", "url": "https://x.org/models/RN50x4.pt"}
 
