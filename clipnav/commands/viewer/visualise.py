@@ -6,7 +6,7 @@ $ clipnav visualise mine.json --dataset r2r --split val_unseen --data-dir data
 $ clipnav visualise --sample                      # a trained agent, without a training
 $ clipnav visualise                               # walk by hand
 $ clipnav visualise --environment continuous      # walk with the arrow keys
-$ clipnav visualise runs/demo --episode 32000_0 --export episode.html --video episode.mp4
+$ clipnav visualise runs/demo --episode 26000_0 --export episode.html --video episode.mp4
 """
 
 from collections.abc import Sequence

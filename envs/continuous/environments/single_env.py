@@ -34,7 +34,7 @@ class ContinuousEnv(SingleAgentEnv):
     a stop less than 3 m from the goal; see `reward` in `ContinuousSettings`.
 
     ## Starting State
-    The start position and heading of an episode. `reset(options={"episode_id": "32000_0"})` starts
+    The start position and heading of an episode. `reset(options={"episode_id": "26000_0"})` starts
     the episode with that `instr_id` or `episode_id`.
 
     ## Episode End
