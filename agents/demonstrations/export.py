@@ -10,16 +10,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clipnav.agents.demonstrations.formats import (
-    conversations,
-    navila,
-    streamvln,
-    uni_navid,
-    waypoints,
-)
+from clipnav.agents.demonstrations.formats import conversations
 from clipnav.agents.demonstrations.formats.files import EXTRA
 from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
@@ -181,24 +176,12 @@ Checker = Callable[[Path, dict[str, Any]], str]
 def _format(name: Format) -> tuple[Writer, Checker]:
     """Return the writer and the strict reader of a format."""
     packages = {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",), "internnav": ("pyarrow",)}
-    for module in packages.get(name, ()):
-        check_extra(module, EXTRA, f"--format {name}")
-    if name == "lerobot":
-        from clipnav.agents.demonstrations.formats import lerobot
-
-        return lerobot.write, lerobot.check
-    if name == "internnav":
-        from clipnav.agents.demonstrations.formats import internnav
-
-        return internnav.write, internnav.check
+    for package in packages.get(name, ()):
+        check_extra(package, EXTRA, f"--format {name}")
     if name in CONVERSATIONS:
         return conversations.write, _check_conversations
-    module = {
-        "streamvln": streamvln,
-        "navila": navila,
-        "uni-navid": uni_navid,
-        "waypoints": waypoints,
-    }[name]
+    # Imported here, as some import packages of the extra.
+    module = import_module(f"{conversations.__package__}.{name.replace('-', '_')}")
     return module.write, module.check
 
 

@@ -19,6 +19,7 @@ from clipnav.agents.demonstrations.formats.files import (
     IMAGES,
     REMEDY,
     check_picture,
+    checked_record,
     inside,
     link_pictures,
     write_records,
@@ -33,7 +34,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import parse_json
-from clipnav.storage.records import RecordError, read_records
+from clipnav.storage.records import read_records
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"speaker": "from"}):
@@ -159,13 +160,11 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
     kind = LlavaRecord if records and b'"conversations"' in bytes(records[0]) else MessagesRecord
     decisions, seen = [], set[str]()
     for number, record in enumerate(read_records(path, kind, REMEDY)):
-        try:
+        with checked_record(path, number, f"id {record.id}"):
             decision = _conversation(record, folder)
             if decision.id in seen:
                 raise UserError("its id occurs twice")
             _check(decision, size)
-        except ValueError as error:
-            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
         seen.add(decision.id)
         decisions.append(decision)
     return decisions

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import import_extra
 from clipnav.storage.pictures import PictureError, picture_header
+from clipnav.storage.records import RecordError
 
 EXTRA = "demonstrations"
 CODEC, PIXEL_FORMAT = "h264", "yuv420p"
@@ -116,6 +118,28 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
             file.write(b",\n" if number else b"\n")
             file.write(encode(record))
         file.write(b"\n]\n")
+
+
+@contextmanager
+def checked_record(path: Path, number: int, identity: str) -> Iterator[None]:
+    """Name the file, the number and the identity of a record in the errors of its checks."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordError(path, number, str(error), REMEDY, identity) from error
+
+
+def link_video(walk: RecordedWalk, dataset: str, number: int, pictures: Path, folder: Path) -> str:
+    """Link the pictures of a walk in an export; return the name of their folder, its video."""
+    video = f"{IMAGES}/{walk.scan}_{dataset}_{number:06d}"
+    for index, step in enumerate(walk.steps, start=1):
+        link_picture(pictures / step.picture, folder / picture_of(video, index))
+    return video
+
+
+def picture_of(video: str, number: int) -> str:
+    """Return the name of a picture of a video, from 1."""
+    return f"{video}/rgb/{number:03d}.jpg"
 
 
 def link_pictures(names: Iterable[str], source: Path, target: Path) -> None:

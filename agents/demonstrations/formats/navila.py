@@ -19,6 +19,7 @@ from clipnav.agents.demonstrations.formats.files import (
     REMEDY,
     Run,
     check_picture,
+    checked_record,
     inside,
     link_picture,
     runs,
@@ -31,7 +32,7 @@ from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError, counted
-from clipnav.storage.records import RecordError, read_records
+from clipnav.storage.records import read_records
 
 _CENTIMETRES, _DEGREES = 25, 15
 _TURNS = {LEFT: "left", RIGHT: "right"}
@@ -106,7 +107,7 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
     known: set[str] = set()
     expected = 0  # number of frames at the next decision of a walk
     for number, record in enumerate(records):
-        try:
+        with checked_record(path, number, f"video_id {record.video_id}"):
             _, repetitions = actions(record.a)
             starts = not number or records[number - 1].video_id != record.video_id
             if len(record.frames) != (1 if starts else expected):
@@ -118,9 +119,6 @@ def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
                 if name not in known:
                     check_picture(inside(root, name), size)
                     known.add(name)
-        except ValueError as error:
-            name = f"video_id {record.video_id}"
-            raise RecordError(path, number, str(error), REMEDY, name) from error
     return records
 
 

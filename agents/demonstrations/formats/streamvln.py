@@ -19,8 +19,9 @@ from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     REMEDY,
     check_picture,
+    checked_record,
     inside,
-    link_picture,
+    link_video,
     stopping,
     write_records,
 )
@@ -30,7 +31,7 @@ from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.settings import FORWARD, RIGHT, STOP
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, counted
-from clipnav.storage.records import RecordError, read_records
+from clipnav.storage.records import read_records
 
 SUMMARY = "summary.json"
 _LONGEST = 498
@@ -56,9 +57,7 @@ def write(
     """Write the records of continuous walks, with links to their pictures; see `Writer`."""
     records, lines = [], []
     for number, walk in stopping(walk for walk in walks if len(walk.steps) <= _LONGEST):
-        video = f"images/{walk.scan}_{config.dataset}_{number:06d}"
-        for index, step in enumerate(walk.steps, start=1):
-            link_picture(pictures / step.picture, folder / video / "rgb" / f"{index:03d}.jpg")
+        video = link_video(walk, config.dataset, number, pictures, folder)
         record = StreamVlnRecord(
             id=number,
             video=video,
@@ -81,10 +80,8 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRec
     path = folder / ANNOTATIONS
     records = read_records(path, StreamVlnRecord, REMEDY)
     for number, record in enumerate(records):
-        try:
+        with checked_record(path, number, f"id {record.id}"):
             _check(record, number, folder, size)
-        except ValueError as error:
-            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
     return records
 
 

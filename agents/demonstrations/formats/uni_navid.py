@@ -20,6 +20,7 @@ from clipnav.agents.demonstrations.formats.files import (
     IMAGE,
     REMEDY,
     WORDS,
+    checked_record,
     inside,
     read_video,
     stopping,
@@ -31,7 +32,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.pictures import load_picture
-from clipnav.storage.records import RecordError, read_records
+from clipnav.storage.records import read_records
 
 ID_MARK = "NAV_ID"
 # constants.NAVIGATION_IDENTIFIER of Uni-NaVid; other records are questions about videos to it.
@@ -93,10 +94,8 @@ def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRec
     path = folder / ANNOTATIONS
     records = read_records(path, UniNavidRecord, REMEDY)
     for number, record in enumerate(records):
-        try:
+        with checked_record(path, number, f"id {record.id}"):
             _check(record, folder, shape)
-        except ValueError as error:
-            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
     return records
 
 

@@ -18,8 +18,10 @@ from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
     REMEDY,
     check_picture,
+    checked_record,
     inside,
-    link_picture,
+    link_video,
+    picture_of,
     stopping,
     write_records,
 )
@@ -28,7 +30,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.goal_labels import WAYPOINTS, next_waypoints
 from clipnav.storage.errors import UserError, counted
-from clipnav.storage.records import RecordError, read_records
+from clipnav.storage.records import read_records
 
 _DECIMALS = 6
 
@@ -51,9 +53,7 @@ def write(
 
     def records() -> Iterator[WaypointRecord]:
         for number, walk in stopping(walks):
-            video = f"images/{walk.scan}_{config.dataset}_{number:06d}"
-            for index, step in enumerate(walk.steps, start=1):
-                link_picture(pictures / step.picture, folder / _picture(video, index))
+            video = link_video(walk, config.dataset, number, pictures, folder)
             positions = np.array([step.position for step in walk.steps])
             waypoints = [
                 next_waypoints(positions[index], step.heading, positions[index + 1 :])
@@ -71,16 +71,12 @@ def write(
     write_records(folder / ANNOTATIONS, records())
 
 
-def _picture(video: str, number: int) -> str:
-    return f"{video}/rgb/{number:03d}.jpg"
-
-
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[WaypointRecord]:
     """Read an export strictly."""
     path = folder / ANNOTATIONS
     records = read_records(path, WaypointRecord, REMEDY)
     for number, record in enumerate(records):
-        try:
+        with checked_record(path, number, f"id {record.id}"):
             if record.id != number:
                 raise UserError(f"its id is not {number}")
             if any(len(row) != WAYPOINTS for row in record.waypoints):
@@ -88,9 +84,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[WaypointReco
             if not record.waypoints or np.any(record.waypoints[-1]):
                 raise UserError("its last waypoints are not zeros")
             for index in range(1, len(record.waypoints) + 1):
-                check_picture(inside(folder, _picture(record.video, index)), size)
-        except ValueError as error:
-            raise RecordError(path, number, str(error), REMEDY, f"id {record.id}") from error
+                check_picture(inside(folder, picture_of(record.video, index)), size)
     return records
 
 
