@@ -6,11 +6,14 @@ const get = (id) => document.getElementById(id);
 export class Presentation {
   #redraw;
   #places = []; // [element, its parent, the element after it]
+  #screen = Promise.resolve(); // ends when the last change of the full screen has
 
   // `redraw()` draws the step again, because the map has another size.
   constructor(redraw) {
     this.#redraw = redraw;
-    document.addEventListener("fullscreenchange", () => {
+    // The event of leaving can come after the next presentation has begun, which it must not end.
+    document.addEventListener("fullscreenchange", async () => {
+      await this.#screen;
       if (!document.fullscreenElement && this.active) this.toggle();
     });
   }
@@ -34,14 +37,18 @@ export class Presentation {
       get("presented").append(element);
     }
     // A page inside of another one may not use the full screen; the view then fills the window.
-    document.documentElement.requestFullscreen?.().catch(() => {});
+    this.#change(() => document.documentElement.requestFullscreen?.());
   }
 
   #end() {
     document.body.classList.remove("presenting");
     for (const [element, parent, next] of this.#places) parent.insertBefore(element, next);
     this.#places = [];
-    if (document.fullscreenElement) document.exitFullscreen();
+    this.#change(() => document.fullscreenElement && document.exitFullscreen());
+  }
+
+  #change(change) {
+    this.#screen = this.#screen.then(change).catch(() => {});
   }
 }
 

@@ -159,6 +159,17 @@ def test_a_presentation_shows_view_instruction_and_map_alone(page, url, opened):
         assert page.locator("#presented").inner_html() == ""
 
 
+def test_leaving_the_full_screen_does_not_end_the_next_presentation(page, url, opened):
+    opened(page, url)
+    for presses in (1, 2, 3):
+        for _ in range(presses):
+            page.keyboard.press("f")
+        page.wait_for_timeout(700)
+        is_presenting = page.locator(".presenting").count() == 1
+        assert is_presenting == (presses < 3)
+        assert page.evaluate("Boolean(document.fullscreenElement)") == is_presenting
+
+
 def focused(page):
     return page.evaluate("document.activeElement.getAttribute('aria-label')")
 
