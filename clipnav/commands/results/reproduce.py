@@ -2,7 +2,7 @@
 
 $ clipnav reproduce --list                 # names, budgets and state
 $ clipnav reproduce first-iterations captioning-speed
-$ clipnav reproduce rewards --workers 4    # seeds at once
+$ clipnav reproduce encoders --workers 4   # seeds at once
 $ clipnav reproduce --render               # only render the tables from their records
 
 Run it in a checkout. docs/results/experiments.toml declares each experiment: its commands, seeds,
