@@ -239,4 +239,9 @@ def any_is_downloaded() -> bool:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     downloaded = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
-    return any(downloaded) or any(Path("~/.cache/clip").expanduser().glob("*"))
+    return any(downloaded) or any(openai_folder().glob("*"))
+
+
+def openai_folder() -> Path:
+    """Return the folder into which open_clip downloads OpenAI's files."""
+    return Path("~/.cache/clip").expanduser()

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import spread, walk_all
-from clipnav.bench.entrants import Allowed, BenchTask, Entrant
+from clipnav.bench.entrants import BenchTask, Entrant, Readable
 from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
 from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
 from clipnav.envs.continuous.coordinates import PoseTrace
@@ -129,7 +129,8 @@ def walk(
     env, walker = _load(suite, part, entrant, seed, options)
     info = () if entrant.kind == "run" else ("instruction",)
     assert isinstance(env.single_observation_space, spaces.Dict)
-    guarded = _GuardedWalker(walker, tuple(env.single_observation_space.spaces), info)
+    readable = Readable(tuple(env.single_observation_space.spaces), info)
+    guarded = _GuardedWalker(walker, readable)
     rows = {episode.instr_id: row for row, episode in enumerate(env.episodes)}
     traces: dict[str, PoseTrace] = {}
 
@@ -152,22 +153,16 @@ def _answer(trace: PoseTrace) -> dict[str, Any]:
 class _GuardedWalker:
     """Agent that gets nothing but observations, and the entries of the info that are allowed."""
 
-    def __init__(self, walker: Walker, observation: tuple[str, ...], info: tuple[str, ...]) -> None:
-        self._walker, self._observation, self._info = walker, observation, info
+    def __init__(self, walker: Walker, readable: Readable) -> None:
+        self._walker, self._readable = walker, readable
 
     def start(self, observation: dict[str, np.ndarray], info: Any) -> None:
         """Begin new episodes."""
-        self._walker.start(*self._allowed(observation, info))
+        self._walker.start(*self._readable.of(observation, info))
 
     def act(self, observation: dict[str, np.ndarray], info: Any, active: np.ndarray) -> np.ndarray:
         """Return the actions of the agent."""
-        return self._walker.act(*self._allowed(observation, info), active)
-
-    def _allowed(self, observation: dict[str, np.ndarray], info: Any) -> tuple[Allowed, Allowed]:
-        return (
-            Allowed(self._observation, observation, "observation"),
-            Allowed(self._info, info, "info"),
-        )
+        return self._walker.act(*self._readable.of(observation, info), active)
 
 
 def _load(

@@ -196,25 +196,32 @@ class Allowed(LazyInfo):
         )
 
 
+@dataclass(frozen=True)
+class Readable:
+    """Names of the entries of observation and info that a suite allows to read."""
+
+    observation: tuple[str, ...]
+    info: tuple[str, ...] = ()
+
+    def of(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return what an agent gets instead of an observation and its info."""
+        return (
+            Allowed(self.observation, observation, "observation"),
+            Allowed(self.info, info, "info"),
+        )
+
+
 class GuardedAgent:
     """Agent that gets nothing but what a suite allows."""
 
-    def __init__(
-        self, agent: Agent, observation: tuple[str, ...], info: tuple[str, ...] = ()
-    ) -> None:
-        self._agent, self._observation, self._info = agent, observation, info
+    def __init__(self, agent: Agent, readable: Readable) -> None:
+        self._agent, self._readable = agent, readable
         self.loaded_for = getattr(agent, "loaded_for", None)
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Start episodes."""
-        self._agent.begin(*self._allowed(observation, info), live)
+        self._agent.begin(*self._readable.of(observation, info), live)
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Return the actions of the agent."""
-        return self._agent.act(*self._allowed(observation, info), live)
-
-    def _allowed(self, observation: Observation, info: dict[str, Any]) -> tuple[Allowed, Allowed]:
-        return (
-            Allowed(self._observation, observation, "observation"),
-            Allowed(self._info, info, "info"),
-        )
+        return self._agent.act(*self._readable.of(observation, info), live)

@@ -14,7 +14,7 @@ from clipnav.agents.acting.evaluation import Evaluation, evaluate
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
-from clipnav.bench.entrants import BenchTask, Entrant, GuardedAgent
+from clipnav.bench.entrants import BenchTask, Entrant, GuardedAgent, Readable
 from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
 from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
 from clipnav.envs.episodes import Episode, load_episodes
@@ -139,10 +139,13 @@ def walk(suite: Suite, task: GraphTask, entrant: Entrant, seed: int, options: Ru
     """Let an agent walk the episodes of a part, with nothing to read but what the suite allows."""
     env, agent = _load(suite, task, entrant, seed, options)
     rules = suite.rules
-    readable = rules.indices if entrant.kind == "run" else rules.observation
-    info = rules.run_info if entrant.kind == "run" else rules.info
+    readable = (
+        Readable(rules.indices, rules.run_info)
+        if entrant.kind == "run"
+        else Readable(rules.observation, rules.info)
+    )
     started = time.perf_counter()
-    evaluation = evaluate(env, GuardedAgent(agent, readable, info), task.part.name)
+    evaluation = evaluate(env, GuardedAgent(agent, readable), task.part.name)
     seconds = time.perf_counter() - started
     walks = [_answer(evaluation, name) for name in task.ids]
     scores = {

@@ -1,7 +1,6 @@
 """Configuration and weights of a model: the shipped one, open_clip names, folders and files."""
 
 import difflib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +21,14 @@ from clipnav.encoders.weights.weight_files import (
     read_weights,
 )
 from clipnav.storage.errors import UserError, in_one_line
-from clipnav.storage.hugging_face import is_in_hub_cache, is_reachable
+from clipnav.storage.hugging_face import is_in_hub_cache, is_reachable, openai_folder
 
 
 def is_downloaded(tag: dict[str, Any]) -> bool:
     """Return whether the weights of an open_clip tag are on this machine."""
     if not tag.get("hf_hub"):
         name = Path(urlsplit(tag.get("url", "")).path).name
-        return Path(os.path.expanduser("~/.cache/clip"), name).is_file()
+        return (openai_folder() / name).is_file()
     return is_in_hub_cache("/".join(tag["hf_hub"].split("/")[:2]))
 
 
