@@ -6,31 +6,18 @@ at zero. Colours follow the theme of the reader.
 """
 
 import html
-import math
 from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from clipnav.experiments.axes import axis, drawing, span
+from clipnav.experiments.curves import draw_curves
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.pages import format_cell
 from clipnav.experiments.records import Cell, Record, read_record
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 
-_STYLE = """
-  svg { --ink: #1c2430; --muted: #566173; --line: #d9dee5; --paper: #fff; --one: #0072b2; --two: #c04f00; }
-  @media (prefers-color-scheme: dark) {
-    svg { --ink: #e4e9f0; --muted: #a3adbb; --line: #343d49; --paper: #1d232b; --one: #58b4ea; --two: #f28a45; }
-  }
-  text { font: 13px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
-  .title { font-weight: 650; font-size: 15px; }
-  .group { font-weight: 650; }
-  .tick, .head { fill: var(--muted); font-size: 12px; }
-  .grid { stroke: var(--line); }
-  .zero { stroke: var(--muted); stroke-dasharray: 4 3; }
-  .mean { fill: var(--one); stroke: none; } .mean + line, .bar { stroke: var(--one); stroke-width: 2; }
-  .difference { fill: var(--two); } .apart { stroke: var(--two); stroke-width: 2; }
-"""  # noqa: E501
 _ROW, _TOP, _LETTER, _PANEL, _GAP = 24, 64, 7.2, 250, 24  # pixels
 _VALUE = 120  # pixels of a value at the right of a panel
 
@@ -56,8 +43,11 @@ def draw_chart(record: Record, experiment: Experiment) -> str:
     chart, columns = experiment.chart, experiment.column_list()
     assert chart is not None
     names = [column.name for column in columns]
-    if unknown := [name for name in chart.columns if name not in names]:
+    unknown = [name for name in chart.columns if name not in names]
+    if unknown:
         raise UserError(f"{record.experiment}: the chart has no column {unknown[0]!r} in its table")
+    if chart.y:
+        return draw_curves(record, experiment)
     labels = next(i for i, cell in enumerate(record.rows[0]) if not isinstance(cell, str))
     lines = _lines(record.rows, labels)
     widest = max(_LETTER * len(text) for text, _ in lines)
@@ -65,22 +55,13 @@ def draw_chart(record: Record, experiment: Experiment) -> str:
     width = left + len(chart.columns) * (_PANEL + _VALUE + _GAP)
     bottom = _TOP + _ROW * len(lines)
     height = bottom + 34
-    parts = [
-        f'<text class="title" x="16" y="26">{html.escape(chart.title)}</text>',
-        *_labels(lines),
-    ]
+    parts = _labels(lines)
     for number, name in enumerate(chart.columns):
         column = columns[names.index(name)]
         cells = [None if row is None else row[names.index(name)] for _, row in lines]
         x = left + number * (_PANEL + _VALUE + _GAP)
         parts += _panel(cells, column, (x, bottom))
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="{html.escape(chart.title)}">\n<style>{_STYLE}'
-        f'</style>\n<rect width="{width}" height="{height}" rx="10" fill="var(--paper)"/>\n{body}\n'
-        "</svg>\n"
-    )
+    return drawing(chart.title, width, height, parts)
 
 
 def _lines(rows: Sequence[Sequence[Cell]], labels: int) -> list[tuple[str, Sequence[Cell] | None]]:
@@ -108,11 +89,11 @@ def _labels(lines: Sequence[tuple[str, object]]) -> list[str]:
 def _panel(cells: Sequence[Cell], column: Column, corner: tuple[float, float]) -> list[str]:
     """Draw a column; the corner is its left edge and its bottom."""
     left, bottom = corner
-    spans = [_span(cell) for cell in cells]
-    ends = [end for span in spans if span for end in span]
+    spans = [span(cell) for cell in cells]
+    ends = [end for three in spans if three for end in three]
     differences = any(isinstance(cell, tuple | list) and len(cell) == 3 for cell in cells)
-    low, high, step = _axis(min([0.0, *ends]), max([0.0, *ends]))
-    if not differences and all(span[0] >= 0 for span in spans if span):
+    low, high, step = axis(min([0.0, *ends]), max([0.0, *ends]))
+    if not differences and all(three[0] >= 0 for three in spans if three):
         low = 0.0  # a whisker below zero is cut off
     scale = _PANEL / (high - low)
 
@@ -128,37 +109,15 @@ def _panel(cells: Sequence[Cell], column: Column, corner: tuple[float, float]) -
         parts.append(
             f'<text class="tick" x="{x}" y="{bottom + 18}" text-anchor="middle">{text}</text>'
         )
-    for number, (cell, span) in enumerate(zip(cells, spans, strict=True)):
-        if span is None:
+    for number, (cell, three) in enumerate(zip(cells, spans, strict=True)):
+        if three is None:
             continue
         y = _TOP + _ROW * number + 12.5
         point, bar = ("difference", "apart") if differences else ("mean", "bar")
-        middle, start, end = (x_of(max(value, low)) for value in span)
+        middle, start, end = (x_of(max(value, low)) for value in three)
         if start != end:
             parts.append(f'<line class="{bar}" x1="{start}" x2="{end}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="{point}" cx="{middle}" cy="{y}" r="4.5"/>')
         value = html.escape(format_cell(cell, column))
         parts.append(f'<text class="tick" x="{left + _PANEL + 10}" y="{y + 4.5}">{value}</text>')
     return parts
-
-
-def _span(cell: Cell) -> tuple[float, float, float] | None:
-    """Return value, low and high end of a cell; None if it has no number."""
-    match cell:
-        case None | str():
-            return None
-        case (mean, half):
-            return mean, mean - half, mean + half
-        case (difference, low, high):
-            return difference, low, high
-        case int() | float():
-            return cell, cell, cell
-    raise ValueError(f"{cell!r}: not a cell")
-
-
-def _axis(low: float, high: float) -> tuple[float, float, float]:
-    """Return round ends of an axis, and the distance of its ticks."""
-    rough = max(high - low, 1e-6) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
-    return step * math.floor(low / step), step * math.ceil(high / step), step

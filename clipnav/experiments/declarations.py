@@ -42,10 +42,12 @@ class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         title: Title, which names data set and split.
         columns: Names of the columns to draw.
+        y: Name of the y axis, if the columns are curves over the numbers of the first column.
     """
 
     title: str
     columns: tuple[str, ...]
+    y: str = ""
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

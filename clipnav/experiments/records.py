@@ -16,6 +16,7 @@ from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
 from clipnav.storage.processes import usable_cpus
+from clipnav.training.log import METRICS, read_log
 
 Machine = dict[str, str | int | float]
 Cell = str | int | float | tuple[float, ...] | None
@@ -78,6 +79,8 @@ def read_rows(name: str, experiment: Experiment) -> tuple[tuple[Cell, ...], ...]
     string refers to a group of values, in which the remaining columns look up their keys.
     An interval of a comparison becomes a mean with half its width, or a difference with its ends.
 
+    In the log of a run, FILE/metrics.jsonl, the keys are kind, iteration and figure.
+
     If FILE contains {seed}, there is one file per seed; with several seeds the cell is the mean
     with half of Student's 95 % interval.
     """
@@ -105,7 +108,11 @@ def _read_cell(
     for one in dict.fromkeys(file.format(seed=seed) for seed in experiment.seeds):
         path = OUTPUTS / name / one
         if path not in documents:
-            documents[path] = read_json(path, hint, allow_nan=True)
+            documents[path] = (
+                _logged(path.parent)
+                if path.name == METRICS
+                else read_json(path, hint, allow_nan=True)
+            )
         found = documents[path]
         for key in keys:
             if not isinstance(found, dict) or key not in found:
@@ -121,6 +128,14 @@ def _read_cell(
         raise UserError(f"{OUTPUTS / name}: {text!r} is not a number for each seed; {hint}")
     interval = seed_interval(numbers)
     return interval.mean, interval.high - interval.mean
+
+
+def _logged(run: Path) -> dict[str, dict[str, Any]]:
+    """Return the events of a run by kind and iteration."""
+    events: dict[str, dict[str, Any]] = {}
+    for event in read_log(run):
+        events.setdefault(event["kind"], {})[str(event["iteration"])] = event
+    return events
 
 
 def _scaled(value: Any, factor: float, key: str, source: str, hint: str) -> Cell:

@@ -117,7 +117,7 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
         for cell in row:
             if "#" in cell:
                 file = cell.partition("#")[0].format(seed=0) or "figures.json"
-                written = file.removesuffix("/results.json").removesuffix("/comparison.json")
+                written = re.sub(r"/(results\.json|comparison\.json|metrics\.jsonl)$", "", file)
                 written = re.sub(r"/runs/[^/]+$", "", written)  # of the rows of a comparison
                 path = f"{OUTPUTS}/{name}/{written}"
                 assert re.sub(r"[\w-]+/\.\./", "", path) in commands

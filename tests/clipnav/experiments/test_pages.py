@@ -14,6 +14,7 @@ from clipnav.experiments.declarations import (
 )
 from clipnav.experiments.pages import format_cell, pages_of, render, render_table
 from clipnav.experiments.records import Record, read_record, write_record
+from clipnav.storage.errors import UserError
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -45,7 +46,8 @@ def test_every_page_equals_its_rendering():
 
 
 def test_every_chart_equals_its_drawing(tmp_path):
-    drawn = {name for name, experiment in EXPERIMENTS.items() if experiment.chart}
+    measured = {name for name in EXPERIMENTS if read_record(DOCS / "results", name)}
+    drawn = {name for name in measured if EXPERIMENTS[name].chart}
     assert drawn == {path.stem for path in (DOCS / "results").glob("*.svg")}
     assert len(drawn) > 5
     for name in drawn:
@@ -84,6 +86,39 @@ def test_a_chart_shows_values_and_intervals_at_their_places():
     (low,), (high,) = places("apart", "line", "x1"), places("apart", "line", "x2")
     assert (zero - difference) / (zero - low) == pytest.approx(0.5, abs=0.01)
     assert (high - zero) / (zero - low) == pytest.approx(0.25, abs=0.01)
+
+
+def test_curves_show_means_and_bands_over_the_numbers_of_the_first_column():
+    experiment = Experiment(
+        page="page.md",
+        columns=("iterations", "seeing", "blind"),
+        steps=(),
+        rows=(),
+        budget="",
+        chart=Chart("R2R, val_unseen", ("seeing", "blind"), y="SPL"),
+    )
+    rows = (("100", (20.0, 10.0), 10.0), ("200", (40.0, 0.0), 40.0))
+    record = msgspec.structs.replace(RECORD, columns=experiment.columns, rows=rows)
+    drawing = ElementTree.fromstring(draw_chart(record, experiment))
+    space = "{http://www.w3.org/2000/svg}"
+
+    def points(tag):
+        shapes = [shape.get("points").split() for shape in drawing.iter(f"{space}{tag}")]
+        return [[tuple(map(float, pair.split(","))) for pair in shape] for shape in shapes]
+
+    ((x, seeing), (right, top)), (_, (_, same)) = points("polyline")
+    assert x < right
+    assert (seeing > top, same) == (True, top)
+    band, _ = points("polygon")
+    ends = [y for place, y in band if place == x]
+    assert sum(ends) / 2 == pytest.approx(seeing, abs=0.2)
+    assert max(ends) - min(ends) == pytest.approx(seeing - top, abs=0.2)  # 10 on each side
+    names = {text.text: float(text.get("y")) for text in drawing.iter(f"{space}text")}
+    assert {"R2R, val_unseen", "iterations", "SPL", "100"} <= set(names)
+    assert abs(names["seeing"] - names["blind"]) >= 15  # where both curves end
+    five = msgspec.structs.replace(experiment, chart=Chart("", ("seeing",) * 5, y="SPL"))
+    with pytest.raises(UserError, match="at most 4 curves"):
+        draw_chart(record, five)
 
 
 @pytest.mark.parametrize("name", ["results.md", "benchmarks.md"])

@@ -8,6 +8,7 @@ import pytest
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.records import machine, read_rows
 from clipnav.storage.errors import UserError
+from clipnav.training.log import RunLog
 
 
 @pytest.fixture
@@ -35,6 +36,19 @@ def test_several_seeds_become_a_mean_with_an_interval(tmp_path, rows_of):
     ((_, cell),) = rows_of(("a", "SR"), (("x", "run-{seed}.json#SR"),), seeds=(3, 4))
     # Student's t for one degree of freedom is 12.706; the standard error of the mean is 10.
     assert cell == pytest.approx((50, 127.06), abs=0.01)
+
+
+def test_scores_during_a_training_are_read_from_its_log(tmp_path, rows_of):
+    for seed in (3, 4):
+        log = RunLog(tmp_path / f"run-{seed}", 0)
+        for iteration in (50, 100):
+            log.write("val_seen", iteration, {"SR": 0.9})
+            log.write("val_unseen", iteration, {"SR": seed * iteration / 1000})
+    reference = "run-{seed}/metrics.jsonl#val_unseen#100#SR"
+    ((_, (mean, _)),) = rows_of(("a", "SR"), (("x", reference),), seeds=(3, 4))
+    assert mean == pytest.approx(35)
+    with pytest.raises(UserError, match="there is no 'val_unseen / 70 / SR'"):
+        rows_of(("a", "SR"), (("x", reference.replace("#100", "#70")),), seeds=(3, 4))
 
 
 def test_values_that_are_no_numbers_have_no_mean(tmp_path, rows_of):

@@ -1,0 +1,70 @@
+"""Curves of a table in SVG: a number over another one, with bands of intervals.
+
+The first column of the table has the places on the x axis, and each column of the chart is a
+curve, with its name at its end.
+"""
+
+from collections.abc import Sequence
+
+from clipnav.experiments.axes import axis, drawing, label, span
+from clipnav.experiments.declarations import Experiment
+from clipnav.experiments.records import Record
+from clipnav.storage.errors import UserError
+
+_LEFT, _TOP, _WIDTH, _HEIGHT, _NAMES = 56, 56, 520, 260, 190  # pixels
+_RIGHT, _MIDDLE = 'text-anchor="end"', 'text-anchor="middle"'
+_COLOURS = ("--one", "--two", "--three", "--four")
+_LABEL = 16  # least distance in pixels of the names of two curves
+
+
+def draw_curves(record: Record, experiment: Experiment) -> str:
+    """Return the curves of a record as the text of an SVG file."""
+    chart, names = experiment.chart, [column.name for column in experiment.column_list()]
+    assert chart is not None
+    if len(chart.columns) > len(_COLOURS):
+        raise UserError(f"{record.experiment}: a chart has at most {len(_COLOURS)} curves")
+    xs = [float(str(row[0])) for row in record.rows]
+    curves = [[span(row[names.index(name)]) for row in record.rows] for name in chart.columns]
+    ends = [end for curve in curves for point in curve if point for end in point]
+    x_low, x_high, x_step = axis(min(0.0, *xs), max(xs))
+    low, high, step = axis(min(0.0, *ends), max(ends))
+
+    def x_of(value: float) -> float:
+        return round(_LEFT + (value - x_low) / (x_high - x_low) * _WIDTH, 1)
+
+    def y_of(value: float) -> float:
+        return round(_TOP + (high - value) / (high - low) * _HEIGHT, 1)
+
+    parts = [label(chart.y, _LEFT, _TOP - 8, "head")]
+    for number in range(round((high - low) / step) + 1):
+        value = low + number * step
+        y = y_of(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}"/>')
+        parts.append(label(f"{value:g}", _LEFT - 8, y + 4, "tick", _RIGHT))
+    bottom = _TOP + _HEIGHT
+    for number in range(round((x_high - x_low) / x_step) + 1):
+        value = x_low + number * x_step
+        parts.append(label(f"{value:g}", x_of(value), bottom + 18, "tick", _MIDDLE))
+    parts.append(label(names[0], _LEFT + _WIDTH / 2, bottom + 38, "head", _MIDDLE))
+    last = []
+    for name, curve, colour in zip(chart.columns, curves, _COLOURS, strict=False):
+        points = [(x_of(x), *map(y_of, one)) for x, one in zip(xs, curve, strict=True) if one]
+        there = " ".join(f"{x},{low}" for x, _, low, _ in points)
+        back = " ".join(f"{x},{high}" for x, _, _, high in reversed(points))
+        line = " ".join(f"{x},{y}" for x, y, _, _ in points)
+        parts.append(f'<polygon fill="var({colour})" opacity=".15" points="{there} {back}"/>')
+        style = f'fill="none" stroke="var({colour})" stroke-width="2.5"'
+        parts.append(f'<polyline {style} points="{line}"/>')
+        last.append((points[-1][1], name, colour))
+    for y, name, colour in _apart(last):
+        x = _LEFT + _WIDTH + 10
+        parts.append(label(name, x, y + 4, "name", f'style="fill: var({colour})"'))
+    return drawing(chart.title, _LEFT + _WIDTH + _NAMES, bottom + 54, parts)
+
+
+def _apart(names: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
+    """Move names down that would cover each other."""
+    placed: list[tuple[float, str, str]] = []
+    for y, name, colour in sorted(names):
+        placed.append((max(y, placed[-1][0] + _LABEL) if placed else y, name, colour))
+    return placed
