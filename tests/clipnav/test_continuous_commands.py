@@ -28,14 +28,14 @@ def blind_run(tmp_path_factory):
 
 
 def test_a_continuous_run_is_evaluated_beside_the_baselines(blind_run, run_command):
-    output = run_command("evaluate-continuous-agent", blind_run, "--episodes", 2)
+    output = run_command("evaluate-continuous-agent", blind_run, "--episodes", 1)
     rows = [line.split()[1] for line in output.splitlines() if line.startswith("val_unseen")]
     assert rows == ["cma", "random", "forward", "expert"]
     assert {"CR", "stuck", "falls"} <= set(output.split())
 
 
 def test_a_continuous_run_is_evaluated_as_a_noisy_robot(blind_run, run_command):
-    options = ("--episodes", 2, "--robot", "locobot", "--actuation-noise", "locobot-ilqr")
+    options = ("--episodes", 1, "--robot", "locobot", "--actuation-noise", "locobot-ilqr")
     output = run_command("evaluate-continuous-agent", blind_run, *options)
     assert output.count("val_unseen") >= 4
     with pytest.raises(SystemExit):
