@@ -106,7 +106,7 @@ def _read_cell(
         factor = SUMMARY_METRICS[column.metric].factor if column.metric in SUMMARY_METRICS else 1
     values = []
     for one in dict.fromkeys(file.format(seed=seed) for seed in experiment.seeds):
-        path = OUTPUTS / name / one
+        path = Path(os.path.normpath(OUTPUTS / name / one))  # of another experiment after "../"
         if path not in documents:
             documents[path] = (
                 _logged(path.parent)

@@ -44,19 +44,23 @@ def test_figures_have_the_values_of_their_definitions(nine_systems):
     assert 0.9 < width / (2 * 1.96 * spread) < 1.1 * np.sqrt(3)
 
 
-def test_the_declared_table_reads_the_figures(nine_systems, tmp_path, monkeypatch):
+def test_the_declared_tables_read_the_figures(nine_systems, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    experiment = read_experiments(ROOT / "docs" / "results")["world-validity"]
-    words = next(step for step in experiment.steps if "rank-systems" in step).split()
+    experiments = read_experiments(ROOT / "docs" / "results")
+    words = next(
+        step for step in experiments["world-validity"].steps if "rank-systems" in step
+    ).split()
     given = words[words.index("--pairs") + 1 : words.index("--json")]
     pairs = [(pair.split("/")[0], pair.split("/")[1]) for pair in given]
     figures = rank_systems(nine_systems, read_published(PUBLISHED), pairs)
     folder = OUTPUTS / "world-validity"
     folder.mkdir(parents=True)
     (folder / "ranking.json").write_text(json.dumps(figures))
-    rows = read_rows("world-validity", experiment)
-    columns = experiment.column_list()
-    cells = [[format_cell(*pair) for pair in zip(row, columns, strict=True)] for row in rows]
+    cells = []
+    for name in ("world-validity", "world-validity-ranking"):
+        columns = experiments[name].column_list()
+        for row in read_rows(name, experiments[name]):
+            cells.append([format_cell(*pair) for pair in zip(row, columns, strict=True)])
     assert cells[0][1] == "16.3"
     assert cells[0][2].startswith(f"{100 * nine_systems['random'].mean():.1f} ± ")
     assert cells[9][2] == figures["tau"]["text"]

@@ -96,7 +96,7 @@ def _measure(arguments: ReproduceArguments, experiments: "Mapping[str, Experimen
 def _listing(experiments: "Mapping[str, Experiment]") -> str:
     """Return the experiments with the states of their records and of their outputs."""
     from clipnav.envs.metrics import aligned
-    from clipnav.experiments.declarations import steps_of
+    from clipnav.experiments.declarations import OUTPUTS, steps_of
     from clipnav.experiments.records import read_record
     from clipnav.experiments.running import read_states
 
@@ -107,7 +107,7 @@ def _listing(experiments: "Mapping[str, Experiment]") -> str:
         if record is not None:
             state = f"{record.source} at {record.commit}, {record.date}"
         steps = steps_of(name, experiment)
-        folder = steps[0].folder
+        folder = OUTPUTS / name
         if folder.is_dir():
             states = read_states(folder)
             done = sum(s.command in states and states[s.command].ended > 0 for s in steps)
