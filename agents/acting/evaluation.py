@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +17,7 @@ from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.chains import chain_rounds, moved
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.metrics import (
@@ -102,30 +102,47 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     Raises:
         TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
-    return evaluate_walks(env, partial(walk, env, agent), name)
+    return evaluate_walks(env, lambda place, ids: walk(place, agent, ids), name)
 
 
 def evaluate_walks(
-    env: VlnVectorEnv, walk_batch: Callable[[list[str]], object], name: str = ""
+    env: VlnVectorEnv, walk_batch: Callable[[VlnVectorEnv, list[str]], object], name: str = ""
 ) -> Evaluation:
-    """Evaluate an agent that walks in its own way, see `evaluate`."""
+    """Evaluate an agent that walks in its own way, see `evaluate`.
+
+    Args:
+        walk_batch: Walks episodes, given an environment and their ids. For chains, the environment
+            is one whose episodes start where those that they follow have ended.
+    """
     check_batch(env)
-    episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
-    walked: dict[str, tuple[list[Pose], ObjectAnswer | None]] = {}
-    hidden = not name or distributed.rank() > 0
+    rank, world_size = distributed.rank(), distributed.world_size()
+    rounds = chain_rounds(env.episodes)
+    shares = [by_length(episodes)[rank::world_size] for episodes in rounds]
+    whole: dict[str, tuple[list[Pose], ObjectAnswer | None]] = {}
     with (
         torch.inference_mode(),
         progress_bar(
-            total=len(episodes), desc=name, unit="episodes", leave=False, disable=hidden
+            total=sum(map(len, shares)),
+            desc=name,
+            unit="episodes",
+            leave=False,
+            disable=not name or rank > 0,
         ) as bar,
     ):
-        for start in range(0, len(episodes), env.num_envs):
-            ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
-            walk_batch(ids)
-            ends = zip(env.trajectories(), env.answers(), strict=True)
-            walked |= zip(ids, ends, strict=False)
-            bar.update(len(ids))
-    whole = {name: one for part in distributed.all_gather(walked) for name, one in part.items()}
+        for number, (episodes, share) in enumerate(zip(rounds, shares, strict=True)):
+            place = env
+            if number:
+                ends = {name: poses[-1][:2] for name, (poses, _) in whole.items()}
+                place = env.over(moved(episodes, env.nav_world.graphs, ends))
+            walked: dict[str, tuple[list[Pose], ObjectAnswer | None]] = {}
+            for start in range(0, len(share), env.num_envs):
+                ids = [episode.instr_id for episode in share[start : start + env.num_envs]]
+                walk_batch(place, ids)
+                results = zip(place.trajectories(), place.answers(), strict=True)
+                walked |= zip(ids, results, strict=False)
+                bar.update(len(ids))
+            for part in distributed.all_gather(walked):
+                whole |= part
     answers = {name: answer for name, (_, answer) in whole.items() if answer is not None}
     return score_walks(env, {name: poses for name, (poses, _) in whole.items()}, answers)
 
@@ -142,7 +159,9 @@ def score_walks(
 ) -> Evaluation:
     """Score a trajectory, and perhaps an answer, for each episode of an environment's split."""
     own = dataset_scores(env.split.dataset)
-    known = [episode for episode in env.episodes if episode.has_goal]
+    ends = {name: poses[-1][:2] for name, poses in trajectories.items()}
+    episodes = moved(env.episodes, env.nav_world.graphs, ends)
+    known = [episode for episode in episodes if episode.has_goal]
     scores: dict[str, dict[str, float]] = {}
     if known:
         columns = score_episodes(
@@ -185,10 +204,13 @@ def evaluate_all(
     record_batch: NamedWalk | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate agents on one split, by name."""
+    walk_named = record_batch or _walk
+
+    def walk_by(agent: Agent, name: str) -> Callable[[VlnVectorEnv, list[str]], object]:
+        return lambda place, ids: walk_named(place, agent, name, ids)
+
     return {
-        name: evaluate_walks(
-            env, partial(record_batch or _walk, env, agent, name), f"{split} {name}"
-        )
+        name: evaluate_walks(env, walk_by(agent, name), f"{split} {name}")
         for name, agent in agents.items()
     }
 

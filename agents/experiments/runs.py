@@ -52,6 +52,7 @@ from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode, base_language, load_episodes
+from clipnav.envs.episodes.chains import check_no_chains
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.navigation.device_features import DeviceFeatures
@@ -91,6 +92,7 @@ def search_split(
     name: str = "",
 ) -> SplitSearch:
     """Run a search for each episode of an environment's split."""
+    check_no_chains(env.episodes, f"--search.method {config.method}")
     search = SplitSearch({}, {}, {})
     episodes = by_length(env.episodes)
     with (

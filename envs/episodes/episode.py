@@ -116,6 +116,8 @@ class Episode:
             recognition (RxR), or None.
         timed_instruction: Words with their times (RxR, only if they were loaded).
         target: Goal, or None if it is the last viewpoint of the path.
+        follows: `instr_id` of the episode at whose end this one starts, which is before it in the
+            split, see `clipnav.envs.episodes.chains`; "" for an episode with a start of its own.
     """
 
     instr_id: str
@@ -129,6 +131,7 @@ class Episode:
     edit_distance: float | None = None
     timed_instruction: tuple[TimedWord, ...] = ()
     target: Goal | None = None
+    follows: str = ""
 
     @property
     def has_goal(self) -> bool:

@@ -1,6 +1,7 @@
 """VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -313,6 +314,11 @@ class VlnVectorEnv(BatchEnv):
     def walks(self) -> Walks:
         """State of the agents."""
         return self._walks
+
+    def over(self, episodes: Sequence[Episode]) -> "VlnVectorEnv":
+        """Return an environment with the same settings over other episodes of the same world."""
+        split = replace(self.split, episodes=episodes)
+        return VlnVectorEnv(split, self.num_envs, self.settings, self.autoreset_mode)
 
     def follow(
         self, routes: np.ndarray, stop: np.ndarray, objects: np.ndarray | None = None

@@ -166,11 +166,14 @@ def check_submission(
     asked = {episode.instr_id for episode in expected}
     findings.outside.cases += [instr_id for instr_id in walked if instr_id not in asked]
     findings.missing.cases += [e.instr_id for e in expected if e.instr_id not in walked]
-    trajectories = {
-        e.instr_id: walked[e.instr_id]
-        for e in expected
-        if e.instr_id in walked and _check_path(e, walked[e.instr_id], graphs[e.scan], findings)
-    }
+    trajectories: dict[str, tuple[str, ...]] = {}
+    ends: dict[str, str] = {}  # where episodes of chains end
+    for e in expected:
+        start = ends.get(e.follows, e.path[0])
+        walk = walked.get(e.instr_id)
+        if walk is not None and _check_path(e.instr_id, start, walk, graphs[e.scan], findings):
+            trajectories[e.instr_id] = walk
+        ends[e.instr_id] = trajectories.get(e.instr_id, (start,))[-1]
     return SubmissionCheck(
         *(path, len(records), len(expected), findings.nonempty(), trajectories, answers)
     )
@@ -262,10 +265,9 @@ def _all_numbers(entries: list[Any]) -> bool:
 
 
 def _check_path(
-    episode: Episode, path: tuple[str, ...], graph: NavGraph, findings: _Findings
+    name: str, start: str, path: tuple[str, ...], graph: NavGraph, findings: _Findings
 ) -> bool:
     """Record the findings of a path and return whether it can be scored."""
-    name = episode.instr_id
     if not path:
         findings.empty.cases.append(name)
         return False
@@ -274,8 +276,8 @@ def _check_path(
         text = f"{name}: {_short(unknown)} is not in scan {graph.scan}"
         findings.unknown.cases.append(text)
         return False
-    if path[0] != episode.path[0]:
-        text = f"{name}: the path begins at {path[0]} instead of {episode.path[0]}"
+    if path[0] != start:
+        text = f"{name}: the path begins at {path[0]} instead of {start}"
         findings.start.cases.append(text)
         return False
     nodes = [graph.index(viewpoint) for viewpoint in path]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import cast
 
 from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.episodes.chains import chain_ends
 from clipnav.envs.episodes.episode import Episode, base_language, path_problems, without_turns
 from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.submissions.checks import instruction_number
@@ -138,12 +139,15 @@ def _check_walks(
     walks = [[pose[0] for pose in trajectory] for trajectory in checked.values()]
     scans = [episode.scan for episode in episodes]
     problems = path_problems(scans, walks, files.connectivity_dir, adjacent=True)
+    names = [episode.instr_id for episode in episodes]
+    ends = chain_ends(episodes, dict(zip(names, walks, strict=True)))
     for number, (episode, trajectory) in enumerate(zip(episodes, checked.values(), strict=True)):
+        start, _ = ends.get(episode.follows, (episode.path[0], 0.0))
         problem = problems.get(number, "").removeprefix("field 'path': ")
         if not trajectory:
             problem = "it is empty, but must contain at least the start"
-        elif trajectory[0][0] != episode.path[0]:
-            problem = f"it starts at {trajectory[0][0]!r}, the episode at {episode.path[0]!r}"
+        elif trajectory[0][0] != start:
+            problem = f"it starts at {trajectory[0][0]!r}, the episode at {start!r}"
         elif not all(math.isfinite(angle) for pose in trajectory for angle in pose[1:]):
             problem = "a heading or elevation is not finite"
         if problem:

@@ -26,8 +26,8 @@ class ScoringRules:
     """Instructions to score, and definitions of the metrics."""
 
     dataset: str = "r2r"
-    """Dataset of the instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav or one of an
-    installed package; r2r-ce and rxr-ce are walks in continuous environments."""
+    """Dataset of the instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav, goat or one of
+    an installed package; r2r-ce and rxr-ce are walks in continuous environments."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits of the files."""
     world: World | None = None

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.chains import chain_ends, moved
 from clipnav.envs.episodes.episode import without_turns
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
@@ -306,9 +307,10 @@ def score_submission(
     )
     walked = checked.trajectories
     scores_missing = rules.missing == "stand-still"
+    ends = chain_ends(ground_truth.episodes, walked)
     episodes = [
         e
-        for e in ground_truth.episodes
+        for e in moved(ground_truth.episodes, ground_truth.graphs, ends)
         if e.has_goal
         and (e.instr_id in walked or (scores_missing and e.instr_id in ground_truth.counted))
     ]

@@ -47,6 +47,7 @@ from clipnav.agents.language_models.walks.running import (
     walk_in_batches,
 )
 from clipnav.envs.episodes import Episode, base_language
+from clipnav.envs.episodes.chains import check_no_chains
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.storage import append_bytes, atomic_write, cache_dir, write_text
@@ -446,6 +447,7 @@ def write_prompts(experiment: Experiment) -> Path:
     episodes = maker.split.episodes
     consequence = "there are no teacher's paths to write prompts along"
     check_goals(episodes, f"--split {config.split}", consequence)
+    check_no_chains(episodes, f"--dataset {config.dataset}")
     bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
     requests = size = pictures = 0
     path = experiment.output / PROMPTS

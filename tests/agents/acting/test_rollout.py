@@ -78,7 +78,7 @@ def test_walks_and_evaluations_refuse_autoreset(doors_env, mode):
     with pytest.raises(ValueError, match=f"'{mode}'.*make it with autoreset_mode='Disabled'"):
         walk(env, Recorder(), instr_ids(env, 3))
     with pytest.raises(ValueError, match=f"'{mode}'.*make it with autoreset_mode='Disabled'"):
-        evaluate_walks(env, lambda ids: None)
+        evaluate_walks(env, lambda place, ids: None)
 
 
 def test_walks_and_evaluations_refuse_an_environment_with_one_agent(doors_env):
@@ -86,4 +86,4 @@ def test_walks_and_evaluations_refuse_an_environment_with_one_agent(doors_env):
     with pytest.raises(TypeError, match=r"TimeLimit.*no batch of agents; .*gymnasium\.make_vec"):
         walk(env, Recorder(), instr_ids(doors_env, 3))
     with pytest.raises(TypeError, match=r"TimeLimit.*no batch of agents; .*gymnasium\.make_vec"):
-        evaluate_walks(env, lambda ids: None)
+        evaluate_walks(env, lambda place, ids: None)
