@@ -2,6 +2,7 @@ __all__ = [
     "Agent",
     "AgentConfig",
     "AgentSpec",
+    "ChainEnv",
     "ClipEncoder",
     "ContinuousEnv",
     "ContinuousSettings",
@@ -83,6 +84,7 @@ from .envs.episodes.episode import Episode
 from .envs.episodes.splits import load_split
 from .envs.graphs.nav_graph import NavGraph
 from .envs.metrics import score_path, score_paths, summarise
+from .envs.navigation.chain_env import ChainEnv
 from .envs.navigation.settings import EnvSettings
 from .envs.navigation.vector_env import VlnVectorEnv
 from .envs.navigation.vln_env import VlnEnv

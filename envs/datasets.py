@@ -40,7 +40,7 @@ class DatasetSpec(Spec):
         name: Name for --dataset, which runs and traces contain.
         annotations: Names of the annotation file of a split below the data folder of the world
             matterport, with {} for the split; the first that exists is read. A name may be
-            absolute, and that of a folder.
+            absolute, and that of a folder; () if there are none.
         house_annotations: The same for the built-in houses; () if there are none.
         read: Function of the annotation file, the split, the files of the world, and whether to
             read the times of the words. It returns records as those of
@@ -184,6 +184,18 @@ _TABLE = SpecTable(
             max_episode_steps=30,
             max_instruction_length=40,
             scores="clipnav.envs.goals.objectnav:SCORES",
+        ),
+        # Made of SOON and ObjectNav when it is loaded, see `clipnav.envs.goals.goat`.
+        DatasetSpec(
+            name="goat",
+            label="GOAT",
+            annotations=(),
+            house_annotations=("soon/{}_enc_pseudo_obj_label.jsonl.gz",),
+            read="clipnav.envs.goals.goat:read_chains",
+            languages=("en", "hi", "te"),
+            max_episode_steps=30,
+            max_instruction_length=100,
+            scores="clipnav.envs.goals.goat:SCORES",
         ),
     ),
 )

@@ -44,15 +44,17 @@ class WorldFiles:
         from R2R, whose file is returned.
 
         Raises:
-            UserError: There is no such dataset, or none of it in the built-in houses.
+            UserError: There is no such dataset, or none of it in this world.
             FileNotFoundError: The file does not exist; the message names the command that makes it.
         """
         spec = dataset_spec(dataset)
         names = spec.house_annotations if self.is_built_in else spec.annotations
         if not names:
+            other = "'matterport'" if self.is_built_in else "'houses'"
+            lacking = "the built-in houses" if self.is_built_in else "Matterport3D"
             raise UserError(
-                f"dataset {dataset!r} has no annotations of the built-in houses; use world "
-                "'matterport' (--world matterport)"
+                f"dataset {dataset!r} has no annotations of {lacking}; use world {other} (--world "
+                f"{other[1:-1]})"
             )
         return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
 

@@ -38,8 +38,8 @@ class RunConfig(EvaluatedTrainingConfig):
     preset: str | None = None
     """Published hyper-parameters, dataset included, as defaults of the other flags."""
     dataset: str = "r2r"
-    """Dataset of instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav or one of an installed
-    package. Determines the defaults of other flags."""
+    """Dataset of instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav, goat or one of
+    an installed package. Determines the defaults of other flags."""
     world: World = "houses"
     """Set of buildings. Determines the defaults of other flags."""
     data_dir: Path | None = None

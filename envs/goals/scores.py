@@ -15,6 +15,8 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric, score_paths
 from clipnav.envs.metrics.path_scores import path_efficiency
 
+Columns = dict[str, np.ndarray]
+
 
 class Walked:
     """Walked path with its distances.
@@ -67,6 +69,10 @@ def _no_aliases(episodes: Sequence[Episode]) -> dict[str, str]:
     return {}
 
 
+def _nothing(episodes: Sequence[Episode], columns: Mapping[str, np.ndarray]) -> Columns:
+    return {}
+
+
 @dataclass(frozen=True)
 class GoalScores:
     """Scores of a dataset, named by a row of the table of datasets; see docs/goals.md.
@@ -80,6 +86,8 @@ class GoalScores:
             none, or raises UserError.
         pointed: Function of the object that an agent points out that returns the answer.
         aliases: Function of all episodes that returns the `instr_id` of further spellings.
+        joint: Function of the scored episodes and their columns that returns columns about several
+            episodes together.
     """
 
     definitions: tuple[str, ...]
@@ -88,6 +96,7 @@ class GoalScores:
     answer: Callable[[Mapping[str, Any]], Any] = _no_answer
     pointed: Callable[[ObjectAnswer], Any] = _no_pointing
     aliases: Callable[[Sequence[Episode]], dict[str, str]] = _no_aliases
+    joint: Callable[[Sequence[Episode], Mapping[str, np.ndarray]], Columns] = _nothing
 
 
 def dataset_scores(dataset: str) -> GoalScores | None:
@@ -123,6 +132,7 @@ def score_episodes(
         for graph, path, episode in zip(graphs, paths, episodes, strict=True)
     ]
     columns |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns |= own.joint(episodes, columns)
     columns["sdtw"] = columns["success"] * columns["ndtw"]
     efficiency = path_efficiency(columns["reference_length"], columns["trajectory_length"])
     columns["spl_reference"] = columns["success"] * efficiency

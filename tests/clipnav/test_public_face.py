@@ -21,7 +21,7 @@ def test_import_registers_the_ids_and_loads_no_torch(tmp_path):
         "print('torch' in sys.modules, *sorted(i for i in gymnasium.registry if 'CLIP' in i))"
     )
     done = run(program, tmp_path)
-    names = "CVDN ObjectNav R2R-CE R2R R4R REVERIE RxR-CE RxR SOON".split()
+    names = "CVDN GOAT ObjectNav R2R-CE R2R R4R REVERIE RxR-CE RxR SOON".split()
     ids = [f"{name}-CLIP-v0" for name in names]
     assert done.stdout.split() == ["False", *ids], done.stderr
 

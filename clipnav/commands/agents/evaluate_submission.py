@@ -9,8 +9,8 @@ R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of
 fields "instruction_id" and "path". R2R-CE: a JSON object from episode_id to poses; RxR-CE: JSON
 Lines with positions, both on the built-in houses. Further files are compared with the first one.
 The exit status is 1 if a file has faults that a test server refuses. docs/metrics.md,
-docs/goals.md (REVERIE, SOON, CVDN, ObjectNav) and docs/continuous.md define the metrics and the
-file formats.
+docs/goals.md (REVERIE, SOON, CVDN, ObjectNav, GOAT) and docs/continuous.md define the metrics and
+the file formats.
 """
 
 from collections.abc import Sequence

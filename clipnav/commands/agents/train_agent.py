@@ -11,7 +11,7 @@ $ clipnav train-agent --resume runs/r2r-houses
 Agents: the follower, trained by imitation and reinforcement learning; the frontier agent, a
 follower that chooses among all viewpoints that it has seen; the map agent (DUET); HAMT; and ETPNav,
 which walks without a graph, in R2R-CE (r2r) and RxR-CE (rxr). --agent NAME --help lists the flags
-of an agent. Datasets: r2r, rxr, r4r, reverie, soon, cvdn, objectnav and those of installed
+of an agent. Datasets: r2r, rxr, r4r, reverie, soon, cvdn, objectnav, goat and those of installed
 packages. Worlds: the built-in houses and Matterport3D. Agent, dataset, world, preset, --start-from
 and the speaker of back-translation determine the defaults of the other flags.
 """
