@@ -128,6 +128,7 @@ def prepare(
         features="none",
         language=config.instruction_language,
     )
+    check_no_chains(split.episodes, f"--dataset {config.dataset}")
     subset = balanced_subset(split.episodes, config.episodes, config.seed)
     settings = WalkSettings(
         config.prompt,
@@ -447,7 +448,6 @@ def write_prompts(experiment: Experiment) -> Path:
     episodes = maker.split.episodes
     consequence = "there are no teacher's paths to write prompts along"
     check_goals(episodes, f"--split {config.split}", consequence)
-    check_no_chains(episodes, f"--dataset {config.dataset}")
     bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
     requests = size = pictures = 0
     path = experiment.output / PROMPTS

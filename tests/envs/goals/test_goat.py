@@ -372,3 +372,11 @@ def test_searches_refuse_chains(split):
     config = SearchConfig(method="beam")
     with pytest.raises(ValueError, match=r"--search\.method beam: its episodes start where others"):
         search_split(environment(split), cast(Any, None), config)
+
+
+def test_language_models_refuse_chains(run_command, tmp_path):
+    with pytest.raises(ValueError, match=r"--dataset goat: its episodes start where others"):
+        run_command(
+            *("evaluate-vlm", "--dataset", "goat", "--output", tmp_path / "run"),
+            *("--split", "val_seen", "--model", "m", "--url", "http://127.0.0.1:9/v1"),
+        )
