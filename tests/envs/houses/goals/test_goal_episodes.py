@@ -11,10 +11,7 @@ from clipnav.envs.goals.boxes import SeenObject, seen_objects
 from clipnav.envs.goals.reverie import ViewBoxes
 from clipnav.envs.goals.soon import inside
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.houses.building.house import House, plan_of
 from clipnav.envs.houses.building.sets import MINI
-from clipnav.envs.houses.furnishing.clutter import scatter
-from clipnav.envs.houses.furnishing.rooms import furnish
 from clipnav.envs.houses.goals.boxes import REACH, Looks
 from clipnav.envs.houses.goals.descriptions import Things
 from clipnav.envs.houses.goals.episodes import (
@@ -25,9 +22,7 @@ from clipnav.envs.houses.goals.episodes import (
     box_corners,
 )
 from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
-from clipnav.envs.houses.materials.style import make_style
-from clipnav.envs.houses.materials.textures import make_textures
-from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.cameras import perspective_camera
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 
@@ -37,12 +32,7 @@ COUNT = 10
 
 @pytest.fixture(scope="module")
 def house():
-    """The house without its lights."""
-    seeds = [SPEC.plan_seed, SPEC.style_seed]
-    plan, style = plan_of(SPEC), make_style(SPEC.style_seed)
-    placed = furnish(plan, np.random.default_rng([*seeds, 21]), style, SPEC.scan)
-    placed += scatter(plan, placed, np.random.default_rng([*seeds, 43]), style)
-    return House(SPEC, plan, assemble(plan, placed, style, make_textures(SPEC.style_seed)))
+    return HousePanoramas().house(SPEC.scan)
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +62,26 @@ def graph():
     return NavGraph.load(SPEC.scan, MINI.connectivity_dir)
 
 
-def brute_force(house, one, slack):
-    """Objects that a description fits, found anew from boxes and rooms.
-
-    Args:
-        slack: Metres by which a relation may be judged more loosely.
-    """
+@pytest.fixture(scope="module")
+def facts(house):
+    """Corners, storey and noun of each object, for `brute_force`."""
     objects, rooms = house.scene.objects, house.plan.rooms
     lower, upper = (np.array([getattr(o, name) for o in objects]) for name in ("lower", "upper"))
     storeys = np.array([house.plan.storey_at(max(o.lower[2], 0) + 0.01) for o in objects])
     storeys = np.array(
         [rooms[o.room].storey if o.room >= 0 else s for o, s in zip(objects, storeys, strict=True)]
     )
-    nouns = np.array(Things(house).nouns)
+    return lower, upper, storeys, np.array(Things(house).nouns)
+
+
+def brute_force(house, facts, one, slack):
+    """Objects that a description fits, found anew from boxes and rooms.
+
+    Args:
+        slack: Metres by which a relation may be judged more loosely.
+    """
+    objects, rooms = house.scene.objects, house.plan.rooms
+    lower, upper, storeys, nouns = facts
     fitting = []
     for index, thing in enumerate(objects):
         right = nouns[index] == one.noun
@@ -109,13 +106,13 @@ def brute_force(house, one, slack):
     return fitting
 
 
-def test_descriptions_fit_one_object_by_brute_force(house):
+def test_descriptions_fit_one_object_by_brute_force(house, facts):
     things = Things(house)
     kinds = set()
     for index in filter(things.is_target, range(len(house.scene.objects))):
         for one in things.descriptions(index):
-            assert brute_force(house, one, 0.2) == [index], one
-            assert index in brute_force(house, one, 0.0)
+            assert brute_force(house, facts, one, 0.2) == [index], one
+            assert index in brute_force(house, facts, one, 0.0)
             kinds.add((bool(one.colour), bool(one.material), one.relation, one.storey >= 0))
     # All parts of descriptions occur.
     assert {relation for _, _, relation, _ in kinds} == {"", "on", "next"}
