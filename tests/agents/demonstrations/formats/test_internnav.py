@@ -99,7 +99,7 @@ def exported(tmp_path_factory):
     return cache(export)
 
 
-@pytest.mark.parametrize("cameras", ["125_0_30", "60_15_15"])
+@pytest.mark.parametrize("cameras", ["125_0_30", pytest.param("60_15_15", marks=pytest.mark.long)])
 def test_an_export_is_read_back_and_its_pixels_lead_to_the_walk(exported, cameras):
     config, walks = exported("internnav", goal_camera=cameras)
     names = config.goal_cameras
