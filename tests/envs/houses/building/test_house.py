@@ -119,11 +119,11 @@ def test_every_room_is_bright_enough_and_shaded(house: House):
         assert np.ptp(brightness) > 0.05, info
 
 
-def test_assembling_twice_gives_equal_scenes():
+def test_assembling_twice_gives_equal_scenes(house: House):
     def assembled():
-        plan, style = house_module.make_floor_plan(5002), make_style(6002)
-        placed = furnish(plan, np.random.default_rng(1), style)
-        return assemble(plan, placed, style, make_textures(6002))
+        style = make_style(6002)
+        placed = furnish(house.plan, np.random.default_rng(1), style)
+        return assemble(house.plan, placed, style, make_textures(6002))
 
     first, second = assembled(), assembled()
     assert first.objects == second.objects
