@@ -22,11 +22,11 @@ from clipnav.envs.houses.plan.elements import (
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline
 from clipnav.envs.houses.plan.room_layout import (
     HALL_KINDS,
-    ROOM_SIZES,
     KindAssigner,
     Rect,
     SharedWall,
     fits,
+    fits_some,
     random_orientation,
     shared_wall,
     split,
@@ -303,8 +303,8 @@ def _cut(rng: np.random.Generator, strip: Rect) -> list[Rect]:
         pieces = []
         split(rng, strip, pieces, ROOM_AREAS)
         # Sums of tenths differ in the last bits; walls of neighbours must be exactly equal.
-        pieces = [Rect(*(round(float(value), 3) for value in piece)) for piece in pieces]
-        if all(any(fits(kind, piece) for kind in ROOM_SIZES) for piece in pieces):
+        pieces = [Rect(*[round(value, 3) for value in piece]) for piece in pieces]
+        if all(map(fits_some, pieces)):
             break
     return pieces
 
