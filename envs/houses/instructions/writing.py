@@ -111,7 +111,7 @@ class TextWriter:
         second_best, unplanned = None, 0
         for _ in range(style.attempts):
             writer = Writer(annotator, self.rng)
-            plan = self._planner.plan(language, path, heading, writer, style.is_short)
+            plan = self._planner.plan(path, heading, writer, style.is_short)
             if plan is None:  # mostly, no plan of this path can be made
                 unplanned += 1
                 if unplanned == UNPLANNED:

@@ -8,7 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from clipnav.envs.houses.language.acts import EDGE_RANGES, Act, Mention
-from clipnav.envs.houses.language.grammar import DISTANCES, Language
+from clipnav.envs.houses.language.grammar import DISTANCES
 from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.walking import Walk
@@ -36,7 +36,7 @@ WEIGHTS = {
 
 
 def act_options(
-    sight: Sight, language: Language, path: Walk, position: int
+    sight: Sight, path: Walk, position: int
 ) -> Iterator[tuple[Act, int, float, tuple[int, ...]]]:
     """Yield acts that can describe a segment of a path that begins at a position.
 
@@ -48,40 +48,40 @@ def act_options(
             climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
             if climbs != (kind in ("up", "down")):  # only these acts describe stairs
                 continue
-            for act, weight, things in _acts_of_kind(sight, language, kind, walk):
+            for act, weight, things in _acts_of_kind(sight, kind, walk):
                 if kind in ("up", "down") and act.room and last < len(path) - 1:
                     continue
                 yield act, last, weight * WEIGHTS[kind], things
 
 
 def _acts_of_kind(
-    sight: Sight, language: Language, kind: str, walk: Walk
+    sight: Sight, kind: str, walk: Walk
 ) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     """Yield the acts of one kind for a walk: (act, weight, objects)."""
     room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
     if kind in ("past", "toward", "reach", "across"):
-        yield from _landmark_acts(sight, language, kind, walk)
-    elif kind == "enter" and into in language.rooms:
+        yield from _landmark_acts(sight, kind, walk)
+    elif kind == "enter":
         yield Act(kind, room=into), 1.0, ()
         yield Act(kind), 0.4, ()
-        yield from _furnished_rooms(sight, language, walk)
+        yield from _furnished_rooms(sight, walk)
     elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
         for side, ordinal in product(("left", "right"), (1, 2, 3)):
             yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
     else:
-        for act, weight in _plain_acts(language, kind, room, into):
+        for act, weight in _plain_acts(kind, room, into):
             yield from ((one, weight, ()) for one in _with_distance(sight, act, walk))
 
 
-def _plain_acts(language: Language, kind: str, room: str, into: str) -> list[tuple[Act, float]]:
+def _plain_acts(kind: str, room: str, into: str) -> list[tuple[Act, float]]:
     """Return the acts of a kind that mention at most the room of a walk, with weights."""
     is_hall = room in HALL_KINDS
-    if kind == "leave" and room in language.rooms:
+    if kind == "leave":
         return [(Act(kind, room), 0.2)] if is_hall else [(Act(kind, room), 1.0), (Act(kind), 0.5)]
     if kind in ("through", "along") and is_hall != (kind == "along"):
         return []
     if kind in ("end", "through", "along"):
-        return [(Act(kind, room), 1.0)] if room in language.rooms else []
+        return [(Act(kind, room), 1.0)]
     if kind in ("up", "down") and into == STAIRWELL:
         return [(Act(kind), 1.0), (Act(kind, STAIRWELL), 0.5)]
     return [(Act(kind), 1.0)] if kind in ("straight", "up", "down") else []
@@ -102,7 +102,7 @@ def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
 
 
 def _landmark_acts(
-    sight: Sight, language: Language, kind: str, walk: Walk
+    sight: Sight, kind: str, walk: Walk
 ) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     """Yield acts about a landmark ahead of the first edge of a walk."""
     here, ahead = walk[0], sight.heading(walk[0], walk[1])
@@ -114,7 +114,7 @@ def _landmark_acts(
         if abs(sight.angle(here, ahead, thing)) > 80:
             continue
         area = float(sight.survey.areas[here, :, thing].max())
-        for mention, weight in mention_options(sight, language, here, ahead, thing):
+        for mention, weight in mention_options(sight, here, ahead, thing):
             things = tuple(sight.referents(mention, here, ahead)) if mention.plural else (thing,)
             weight *= min(area, 0.15) / 0.15 + 0.2
             yield Act(kind, mention=mention), weight, things
@@ -125,9 +125,7 @@ def _landmark_acts(
                         yield Act(kind, mention=mention, side=side), SIDE * weight, things
 
 
-def _furnished_rooms(
-    sight: Sight, language: Language, walk: Walk
-) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+def _furnished_rooms(sight: Sight, walk: Walk) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     """Yield "enter" acts that identify the room by an object visible from its door."""
     door, inside = walk[-2:]
     ahead = sight.heading(door, inside)
@@ -135,7 +133,7 @@ def _furnished_rooms(
     for thing in np.flatnonzero(sight.noticed[door]).tolist():
         if sight.survey.object_rooms[thing] != room:
             continue
-        for mention, weight in mention_options(sight, language, door, ahead, thing):
+        for mention, weight in mention_options(sight, door, ahead, thing):
             if not mention.ordinal:
                 act = Act("enter", room=sight.room_kind(inside), mention=mention)
                 yield act, 0.4 * weight, (thing,)

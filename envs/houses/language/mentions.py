@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clipnav.envs.houses.language.acts import Mention
-from clipnav.envs.houses.language.grammar import Language
 from clipnav.envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
 from clipnav.envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
@@ -15,7 +14,7 @@ LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
 
 
 def mention_options(
-    sight: Sight, language: Language, here: int, facing: float, thing: int
+    sight: Sight, here: int, facing: float, thing: int
 ) -> Sequence[tuple[Mention, float]]:
     """Return mentions that refer to one noticed object unambiguously, with weights.
 
@@ -26,14 +25,14 @@ def mention_options(
     Args:
         facing: Heading in radians that ordinals refer to.
     """
-    key = (language.tag, here, facing, thing)
+    key = (here, facing, thing)
     if key not in sight.mention_options:  # paths visit the same viewpoints many times
-        sight.mention_options[key] = list(_clear_mentions(sight, language, here, facing, thing))
+        sight.mention_options[key] = list(_clear_mentions(sight, here, facing, thing))
     return sight.mention_options[key]
 
 
 def _clear_mentions(
-    sight: Sight, language: Language, here: int, facing: float, thing: int
+    sight: Sight, here: int, facing: float, thing: int
 ) -> Iterator[tuple[Mention, float]]:
     info = sight.survey.objects[thing]
     noun, salience = SPOKEN_NOUNS.get(info.category, ("", 0.0))
@@ -45,7 +44,7 @@ def _clear_mentions(
             is_clear = len(same_noun) > 1
         else:
             is_clear = sight.referents(mention, here, facing) == [thing]
-        if is_clear and language.knows(mention):
+        if is_clear:
             yield mention, weight * salience
 
 

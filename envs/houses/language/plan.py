@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from clipnav.envs.houses.language.act_options import act_options
 from clipnav.envs.houses.language.acts import Act, PlannedAct
 from clipnav.envs.houses.language.annotators import Habits, Writer, draw
-from clipnav.envs.houses.language.grammar import Language
 from clipnav.envs.houses.language.sight import BEHIND, Sight
 from clipnav.envs.houses.language.statements import statements, stop_step
 from clipnav.envs.houses.language.symbolic_follower import OPEN_ENDED, fits_turn, online_walk, walks
@@ -57,15 +56,15 @@ class Planner:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._rivals = _RivalWalks(sight)
-        # Options of the last planned path by (language, position, heading): repeated drafts of
-        # one path visit the same positions.
+        # Options of the last planned path by (position, heading): repeated drafts of one path visit
+        # the same positions.
         self._path: Walk = ()
-        self._options: dict[tuple[str, int, float], list[_Option]] = {}
-        self._statements: dict[tuple[str, int, float], list[tuple[PlannedAct, float]]] = {}
+        self._options: dict[tuple[int, float], list[_Option]] = {}
+        self._statements: dict[tuple[int, float], list[tuple[PlannedAct, float]]] = {}
         self._suitabilities: dict[tuple[Act, Act | None, int, int, float, bool], float] = {}
 
     def plan(
-        self, language: Language, path: Walk, heading: float, writer: Writer, is_short: bool = False
+        self, path: Walk, heading: float, writer: Writer, is_short: bool = False
     ) -> Plan | None:
         """Plan an instruction.
 
@@ -77,13 +76,13 @@ class Planner:
         if path != self._path:
             self._path, self._options, self._statements, self._suitabilities = path, {}, {}, {}
         steps: list[PlannedAct] = []
-        extras = list(self._statements_at(language, path, 0, heading))
+        extras = list(self._statements_at(path, 0, heading))
         facing, position = heading, 0
         mentioned: set[str] = set()
         while position < len(path) - 1:
-            key = (language.tag, position, facing)
+            key = (position, facing)
             if key not in self._options:
-                self._options[key] = list(self._segments(language, path, position, facing))
+                self._options[key] = list(self._segments(path, position, facing))
             options = [
                 (
                     segment,
@@ -104,30 +103,28 @@ class Planner:
             is_entered = segment[-1].act.kind == "enter"
             extras += [
                 (step, weight)
-                for step, weight in self._statements_at(language, path, position, facing)
+                for step, weight in self._statements_at(path, position, facing)
                 if not (is_entered and step.act.kind == "at")
             ]
-        stop = stop_step(sight, language, path, facing, writer)
+        stop = stop_step(sight, path, facing, writer)
         if stop is None:
             return None
         return Plan((*steps, stop), tuple(extras))
 
     def _statements_at(
-        self, language: Language, path: Walk, position: int, facing: float
+        self, path: Walk, position: int, facing: float
     ) -> list[tuple[PlannedAct, float]]:
-        key = (language.tag, position, facing)
+        key = (position, facing)
         if key not in self._statements:
-            found = statements(self._sight, language, path, position, facing)
+            found = statements(self._sight, path, position, facing)
             self._statements[key] = list(found)
         return self._statements[key]
 
-    def _segments(
-        self, language: Language, path: Walk, position: int, facing: float
-    ) -> Iterator[_Option]:
+    def _segments(self, path: Walk, position: int, facing: float) -> Iterator[_Option]:
         """Yield descriptions of the next edges of the path, with weights."""
         sight = self._sight
         turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
-        for act, last, weight, things in act_options(sight, language, path, position):
+        for act, last, weight, things in act_options(sight, path, position):
             walk = path[position : last + 1]
             goes_straight = is_straight(sight, walk, facing)
             # "The first door on your left" implies the turn.

@@ -84,8 +84,8 @@ class Sight:
         self._noticed_fits: dict[tuple[Mention, int], list[int]] = {}
         self._passing: dict[tuple[int, int, int], tuple[float, float]] = {}
         self._in_front: dict[tuple[Mention, int, int, float], list[int]] = {}
-        # Result of `mention_options` by tag of the language, viewpoint, heading and object.
-        self.mention_options: dict[tuple[str, int, float, int], list[tuple[Mention, float]]] = {}
+        # Result of `mention_options` by viewpoint, heading and object.
+        self.mention_options: dict[tuple[int, float, int], list[tuple[Mention, float]]] = {}
         self.rooms: list[int] = survey.rooms.tolist()
         self.doorways = self._find_doorways()
         self._room_doorways: dict[int, set[int]] = {room: set() for room in self.rooms}

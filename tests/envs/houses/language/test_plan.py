@@ -25,7 +25,7 @@ def make_plans(sight, tag="en-US", count=12, is_short=False):
         for number in range(count):
             heading = float(rng.uniform(0, 2 * np.pi))
             writer = Writer(annotators_of(tag)[number], rng)
-            plan = planner.plan(language_of(tag), path, heading, writer, is_short)
+            plan = planner.plan(path, heading, writer, is_short)
             assert plan is not None
             yield path, heading, plan, writer
 
@@ -101,11 +101,10 @@ def test_added_statements_are_in_order_and_repeat_no_noun(sight):
 
 
 def test_mentions_distinguish_objects_of_one_kind(sight):
-    language = language_of("en-US")
     north = 0.0
     red, blue = 9, 10
     mentions = {
-        thing: {mention for mention, _ in mention_options(sight, language, 0, north, thing)}
+        thing: {mention for mention, _ in mention_options(sight, 0, north, thing)}
         for thing in (red, blue, 6)
     }
     assert {mention.ordinal for mention in mentions[red]} == {0, 1}  # all of them, or the first
@@ -115,9 +114,8 @@ def test_mentions_distinguish_objects_of_one_kind(sight):
 
 
 def test_a_goal_without_a_landmark_has_no_plan(sight):
-    language = language_of("en-US")
     writer = Writer(annotators_of("en-US")[0], np.random.default_rng(0))
-    assert Planner(sight).plan(language, (7, 6, 0), 0.0, writer) is None
+    assert Planner(sight).plan((7, 6, 0), 0.0, writer) is None
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -126,7 +126,7 @@ def test_texts_lead_to_their_goals_and_not_to_others(sight, routes, tag):
         for _ in range(5):
             path = routes.path(start, goal)
             writer = Writer(annotators_of(tag)[0], rng)
-            plan = planner.plan(language, path, 1.0, writer)
+            plan = planner.plan(path, 1.0, writer)
             assert plan is not None
             text = realise_acts(language, with_statements(plan, 3, writer), writer).text
             acts = parse(language, text)

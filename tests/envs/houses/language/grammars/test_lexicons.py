@@ -8,7 +8,7 @@ from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.sight import SPOKEN_NOUNS
 from clipnav.envs.houses.materials.colours import COLOUR_NAMES
-from clipnav.envs.houses.plan.room_layout import ROOM_SIZES
+from clipnav.envs.houses.plan.room_layout import ROOM_KINDS
 
 LEXICONS = ("english", "hindi", "telugu")
 MATERIALS = ("wooden", "leather", "fabric", "metal", "glass", "ceramic")
@@ -31,7 +31,7 @@ def test_every_piece_of_furniture_has_a_noun():
 def test_every_noun_room_colour_and_material_has_words(tag):
     language = language_of(tag)
     assert {noun for noun, _ in SPOKEN_NOUNS.values()} == set(language.nouns)
-    assert {"hallway", *ROOM_SIZES} <= set(language.rooms)
+    assert set(ROOM_KINDS) <= set(language.rooms)
     assert set(language.colours) == set(COLOUR_NAMES)
     assert set(language.materials) == set(MATERIALS)
 
