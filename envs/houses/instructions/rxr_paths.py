@@ -49,8 +49,10 @@ def _fits(routes: Routes, path: Path) -> bool:
     if not FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES or len(set(path)) < len(path):
         return False
     direct = routes.lengths[path[0], path[-1]]
-    edges = routes.lengths[list(path[:-1]), list(path[1:])]
-    return bool(direct >= NEAREST_GOAL and edges.sum() <= LONGEST_DETOUR * direct)
+    if direct < NEAREST_GOAL:
+        return False
+    edges = routes.lengths[path[:-1], path[1:]]
+    return bool(edges.sum() <= LONGEST_DETOUR * direct)
 
 
 def choose_paths(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise, product
 
-import numpy as np
-
 from clipnav.envs.houses.language.acts import EDGE_RANGES, Act, Mention
 from clipnav.envs.houses.language.grammar import DISTANCES
 from clipnav.envs.houses.language.mentions import mention_options
@@ -106,17 +104,17 @@ def _landmark_acts(
 ) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     """Yield acts about a landmark ahead of the first edge of a walk."""
     here, ahead = walk[0], sight.heading(walk[0], walk[1])
-    for thing in np.flatnonzero(sight.noticed[here]).tolist():
+    for thing in sight.things[here]:
         # Rugs are walked across, other landmarks are passed.
         is_rug = sight.survey.objects[thing].category == "rug"
         if (kind == "across") != is_rug and kind in ("across", "past"):
             continue
         if abs(sight.angle(here, ahead, thing)) > 80:
             continue
-        area = float(sight.survey.areas[here, :, thing].max())
+        visible = min(sight.largest[here][thing], 0.15) / 0.15 + 0.2
         for mention, weight in mention_options(sight, here, ahead, thing):
             things = tuple(sight.referents(mention, here, ahead)) if mention.plural else (thing,)
-            weight *= min(area, 0.15) / 0.15 + 0.2
+            weight *= visible
             yield Act(kind, mention=mention), weight, things
             if kind == "past" and not mention.plural:
                 ahead_last = sight.heading(*walk[-2:])
@@ -130,7 +128,7 @@ def _furnished_rooms(sight: Sight, walk: Walk) -> Iterator[tuple[Act, float, tup
     door, inside = walk[-2:]
     ahead = sight.heading(door, inside)
     room = sight.survey.rooms[inside]
-    for thing in np.flatnonzero(sight.noticed[door]).tolist():
+    for thing in sight.things[door]:
         if sight.survey.object_rooms[thing] != room:
             continue
         for mention, weight in mention_options(sight, door, ahead, thing):

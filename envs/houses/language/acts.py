@@ -8,6 +8,7 @@ symbolic follower executes them. An act has no path positions and no object indi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Smallest and largest number of edges of each act that walks.
 EDGE_RANGES: dict[str, tuple[int, int]] = {
@@ -29,8 +30,7 @@ TURNS = ("turn", "slight", "around")  # direction of the first edge of the next 
 STATEMENTS = ("at", "see", "stop")  # facts that hold at a viewpoint
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):
     """Reference to one object, or to several objects with a plural.
 
     Attributes:
@@ -48,8 +48,7 @@ class Mention:
     plural: bool = False
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(NamedTuple):
     """One action of an instruction, or one statement about a viewpoint.
 
     Attributes:
@@ -82,8 +81,7 @@ class Act:
         return frozenset(letter for letter, value in filled.items() if value)
 
 
-@dataclass(frozen=True)
-class PlannedAct:
+class PlannedAct(NamedTuple):
     """An act of a plan with the part of the path that it describes.
 
     Attributes:

@@ -18,7 +18,12 @@ from clipnav.envs.houses.language.acts import Act, PlannedAct
 from clipnav.envs.houses.language.annotators import Habits, Writer, draw
 from clipnav.envs.houses.language.sight import BEHIND, Sight
 from clipnav.envs.houses.language.statements import statements, stop_step
-from clipnav.envs.houses.language.symbolic_follower import OPEN_ENDED, fits_turn, online_walk, walks
+from clipnav.envs.houses.language.symbolic_follower import (
+    OPEN_ENDED,
+    fits_turn,
+    fitting_walks,
+    online_walk,
+)
 from clipnav.envs.houses.language.walking import Walk, agrees, is_straight
 from clipnav.envs.houses.survey.landmarks import NOTICED
 
@@ -55,7 +60,6 @@ class Planner:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._rivals = _RivalWalks(sight)
         # Options of the last planned path by (position, heading): repeated drafts of one path visit
         # the same positions.
         self._path: Walk = ()
@@ -184,7 +188,7 @@ class Planner:
         """
         ends = [
             walk[-1]
-            for walk in self._rivals.fitting_walks(act, walked, facing, turn is not None)
+            for walk in fitting_walks(self._sight, act, walked, facing, turn is not None)
             if fits_turn(self._sight, turn, walk, facing)
         ]
         return ends.count(end) / len(ends)
@@ -219,39 +223,6 @@ def with_statements(plan: Plan, count: int, writer: Writer) -> list[PlannedAct]:
             steps += [statement for statement in chosen if statement.first == step.first]
         steps.append(step)
     return steps
-
-
-class _RivalWalks:
-    """Cache of all walks from a viewpoint that an act fits.
-
-    The paths of a house visit the same viewpoints many times.
-    """
-
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
-        self._fitting: dict[tuple[int, Act, float | None], list[Walk]] = {}
-
-    def fitting_walks(self, act: Act, walked: Walk, facing: float, is_turned: bool) -> list[Walk]:
-        """Return the walks from the end of `walked` that fit an act and visit no viewpoint again.
-
-        Args:
-            facing: Heading in radians on arrival at the last of them.
-        """
-        here, kind = walked[-1], act.kind
-        # Only these acts depend on the heading, "straight" only without a turn before it.
-        needs_heading = kind == "door" or (kind == "straight" and not is_turned)
-        key = (here, act, facing if needs_heading else None)
-        if key not in self._fitting:
-            self._fitting[key] = [
-                walk
-                for walk in walks(self._sight, act, here, (here,))
-                if agrees(self._sight, act, walk, facing, is_turned)
-            ]
-        return [
-            walk
-            for walk in self._fitting[key]
-            if not any(viewpoint in walked for viewpoint in walk[1:])
-        ]
 
 
 def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> float:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from clipnav.envs.houses.language.acts import Mention
+from clipnav.envs.houses.language.acts import Act, Mention
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.landmarks import NOTICED, NOUNS
 from clipnav.envs.houses.survey.visibility import Survey
@@ -63,6 +63,10 @@ class Sight:
     Attributes:
         survey: Survey of the house.
         noticed: (V, N) bool: whether an object is large enough in view for a person to notice.
+        things: The noticed objects at each viewpoint.
+        largest: (V, N) largest fraction of a view that an object covers.
+        gaps: (V, N) metres from viewpoints to bounding boxes.
+        lengths: (V, V) metres on the floor plan between viewpoints.
         neighbours: Adjacent viewpoints of each viewpoint.
         rooms: Room index of each viewpoint.
         doorways: Object index of the doorway on an edge (start, end) between two rooms.
@@ -70,22 +74,29 @@ class Sight:
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
-        self.noticed = survey.areas.max(axis=1) >= NOTICED
+        largest = survey.areas.max(axis=1)
+        self.noticed = largest >= NOTICED
+        self.things = [np.flatnonzero(row).tolist() for row in self.noticed]
         self.neighbours = [np.flatnonzero(row).tolist() for row in survey.edges]
         self._nouns = np.array([SPOKEN_NOUNS.get(kind, ("",))[0] for kind in survey.categories])
         self._materials = np.array([thing.material for thing in survey.objects])
         away = survey.boxes.mean(axis=1)[None] - survey.positions[:, None]  # (V, N, 2)
         steps = survey.positions[None] - survey.positions[:, None]  # (V, V, 2)
         # Lists, because reading single elements of arrays is slow.
+        self._away = away
         self._bearings = np.arctan2(away[..., 0], away[..., 1]).tolist()
         self._headings = np.arctan2(steps[..., 0], steps[..., 1]).tolist()
-        self._lengths = np.linalg.norm(steps, axis=2).tolist()
+        self.lengths = np.linalg.norm(steps, axis=2).tolist()
+        self.largest = largest.tolist()
+        self.gaps = survey.gaps.tolist()
         self._fits: dict[Mention, np.ndarray] = {}
         self._noticed_fits: dict[tuple[Mention, int], list[int]] = {}
         self._passing: dict[tuple[int, int, int], tuple[float, float]] = {}
         self._in_front: dict[tuple[Mention, int, int, float], list[int]] = {}
         # Result of `mention_options` by viewpoint, heading and object.
         self.mention_options: dict[tuple[int, float, int], list[tuple[Mention, float]]] = {}
+        # Result of `fitting_walks` by viewpoint, act and heading, for a path of one viewpoint.
+        self.fitting_walks: dict[tuple[int, Act, float | None], list[tuple[int, ...]]] = {}
         self.rooms: list[int] = survey.rooms.tolist()
         self.doorways = self._find_doorways()
         self._room_doorways: dict[int, set[int]] = {room: set() for room in self.rooms}
@@ -106,11 +117,11 @@ class Sight:
 
     def length(self, walk: tuple[int, ...]) -> float:
         """Return the horizontal length of a walk in metres."""
-        return sum(self._lengths[here][there] for here, there in pairwise(walk))
+        return sum(self.lengths[here][there] for here, there in pairwise(walk))
 
     def room_kind(self, viewpoint: int) -> str:
         """Return the kind of the room of a viewpoint."""
-        return self.survey.room_kind(viewpoint)
+        return self.survey.room_kinds[self.rooms[viewpoint]]
 
     def fits(self, mention: Mention) -> np.ndarray:
         """Return the objects with the noun, colour and material of a mention: (N,) bool."""
@@ -171,8 +182,16 @@ class Sight:
         """Return an object's position along an edge and its smallest distance, in metres."""
         key = (here, there, thing)
         if key not in self._passing:
-            self._passing[key] = _passing(self.survey, here, there, thing)
+            self._passing[key] = self._measure_passing(here, there, thing)
         return self._passing[key]
+
+    def _measure_passing(self, here: int, there: int, thing: int) -> tuple[float, float]:
+        edge = self.survey.positions[there] - self.survey.positions[here]
+        length = float(np.linalg.norm(edge))
+        ahead, away = edge / length, self._away[here, thing]
+        along = float(away @ ahead)
+        aside = float(np.linalg.norm(min(max(along, 0.0), length) * ahead - away))
+        return along, min(self.gaps[here][thing], self.gaps[there][thing], aside)
 
     def is_stair(self, here: int, there: int, direction: int) -> bool:
         """Return whether an edge goes up (`direction` 1) or down (-1), or is level in a stairwell.
@@ -198,7 +217,7 @@ class Sight:
             if np.isfinite(survey.distances[here, doorway])
             and low <= self.angle(here, facing, doorway) <= high
         ]
-        doorways.sort(key=lambda doorway: survey.gaps[here, doorway])
+        doorways.sort(key=lambda doorway: self.gaps[here][doorway])
         return doorways[ordinal - 1] if len(doorways) >= ordinal else -1
 
     def _find_doorways(self) -> dict[tuple[int, int], int]:
@@ -217,14 +236,3 @@ class Sight:
             if len(candidates) and gaps.min() <= DOORWAY_REACH:
                 doorways[start, end] = int(candidates[gaps.argmin()])
         return doorways
-
-
-def _passing(survey: Survey, here: int, there: int, thing: int) -> tuple[float, float]:
-    """Return the position of an object's centre along an edge and its smallest distance: metres."""
-    start, end = survey.positions[here], survey.positions[there]
-    length = float(np.linalg.norm(end - start))
-    ahead = (end - start) / length
-    away = survey.boxes[thing].mean(axis=0) - start
-    along = float(away @ ahead)
-    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
-    return along, min(survey.gaps[here, thing], survey.gaps[there, thing], aside)

@@ -28,7 +28,7 @@ def statements(
     is_new = is_start or sight.survey.rooms[here] != sight.survey.rooms[path[position - 1]]
     if is_new:
         yield PlannedAct(Act("at", room), position, position), 1.0
-    for thing in np.flatnonzero(sight.noticed[here]).tolist():
+    for thing in sight.things[here]:
         side = _clear_side(sight, here, facing, thing, is_start)
         if not side:
             continue

@@ -236,10 +236,8 @@ def _outcomes(sight: Sight, act: Act, state: _State, path: Walk) -> Iterator[tup
         if agrees(sight, act, (here,), state.facing):
             yield state, (here,)
     else:
-        for walk in walks(sight, act, here, path):
-            if fits_turn(sight, state.turn, walk, state.facing) and agrees(
-                sight, act, walk, state.facing, state.turn is not None
-            ):
+        for walk in fitting_walks(sight, act, path, state.facing, state.turn is not None):
+            if fits_turn(sight, state.turn, walk, state.facing):
                 yield _State(walk[-1], sight.heading(*walk[-2:])), walk
 
 
@@ -247,6 +245,26 @@ def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool
     """Return whether the first edge of a walk takes a turn; True if there is no turn."""
     heading = sight.heading(walk[0], walk[1])
     return turn is None or sight.leads_to(turn.kind, turn.side, heading, facing)
+
+
+def fitting_walks(sight: Sight, act: Act, path: Walk, facing: float, is_turned: bool) -> list[Walk]:
+    """Return the walks from the end of a path that an act is true of; none meets the path again.
+
+    Args:
+        facing: Heading in radians on arrival at the end of the path.
+    """
+    here, kind = path[-1], act.kind
+    # Only these acts depend on the heading, "straight" only without a turn before it.
+    needs_heading = kind == "door" or (kind == "straight" and not is_turned)
+    key = (here, act, facing if needs_heading else None)
+    if key not in sight.fitting_walks:  # the paths of a house visit the same viewpoints many times
+        sight.fitting_walks[key] = [
+            walk
+            for walk in walks(sight, act, here, (here,))
+            if agrees(sight, act, walk, facing, is_turned)
+        ]
+    visited = set(path)
+    return [walk for walk in sight.fitting_walks[key] if visited.isdisjoint(walk[1:])]
 
 
 def walks(sight: Sight, act: Act, start: int, path: Walk) -> Iterator[Walk]:

@@ -85,9 +85,9 @@ def _walks_to_end(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
     turns = headings(sight, walk)
     if any(abs(sight.relative(after, before)) > IN_FRONT for before, after in pairwise(turns)):
         return False
-    survey, last = sight.survey, walk[-1]
+    last = walk[-1]
     return not any(
-        survey.rooms[other] == survey.rooms[last]
+        sight.rooms[other] == sight.rooms[last]
         and abs(sight.relative(sight.heading(last, other), turns[-1])) <= 50
         for other in sight.neighbours[last]
         if other not in walk
@@ -101,7 +101,7 @@ def _leaves(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 def _crosses_last(sight: Sight, walk: Walk) -> bool:
     """Return whether only the last edge of a walk leads into another room."""
-    rooms = sight.survey.rooms
+    rooms = sight.rooms
     return _in_one_room(sight, walk[:-1]) and rooms[walk[-1]] != rooms[walk[-2]]
 
 
@@ -132,7 +132,7 @@ def things_in_front(sight: Sight, act: Act, walk: Walk, within: float) -> list[i
 def _passes(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     """Return whether a walk passes an object ahead of its first and beside its last edge."""
     here, there = walk[-2:]
-    length = sight.length((here, there))
+    length = sight.lengths[here][there]
     for thing in things_in_front(sight, act, walk, IN_FRONT):
         along, reach = sight.passing(here, there, thing)
         if not (0.3 < along < length + 0.3 and reach <= PASSED_WITHIN):
@@ -149,18 +149,18 @@ def _goes_toward(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 def _reaches(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     """Return whether a walk approaches an object and is near it only at the end."""
-    gaps = sight.survey.gaps
+    gaps, last = sight.gaps[walk[-2]], sight.gaps[walk[-1]]
     return any(
-        _nears(sight, walk, thing) and gaps[walk[-1], thing] <= NEAR < gaps[walk[-2], thing]
+        last[thing] <= NEAR < gaps[thing] and _nears(sight, walk, thing)
         for thing in things_in_front(sight, act, walk, IN_FRONT)
     )
 
 
 def _nears(sight: Sight, walk: Walk, thing: int) -> bool:
     """Return whether every edge clearly reduces the distance to an object."""
-    gaps = sight.survey.gaps[:, thing]
+    gaps, lengths = sight.gaps, sight.lengths
     return all(
-        gaps[here] - gaps[there] >= 0.35 * sight.length((here, there))
+        gaps[here][thing] - gaps[there][thing] >= 0.35 * lengths[here][there]
         for here, there in pairwise(walk)
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -46,6 +47,10 @@ class Routes:
     lengths: np.ndarray
     before: np.ndarray
 
+    @cached_property
+    def _before(self) -> list[list[int]]:
+        return self.before.tolist()  # reading single elements of arrays is slow
+
     @classmethod
     def of(cls, survey: Survey) -> Routes:
         """Compute the shortest paths along the edges of a survey."""
@@ -60,9 +65,9 @@ class Routes:
 
     def path(self, start: int, end: int) -> tuple[int, ...]:
         """Return the viewpoints from start to end, both included."""
-        path = [end]
+        before, path = self._before[start], [end]
         while path[-1] != start:
-            path.append(int(self.before[start, path[-1]]))
+            path.append(before[path[-1]])
         return tuple(reversed(path))
 
     def from_start(self, start: int) -> Iterator[tuple[int, ...]]:
