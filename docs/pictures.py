@@ -358,6 +358,12 @@ def environment_objectnav(walks: Walks) -> None:
 
 
 @picture
+def environment_goat(walks: Walks) -> None:
+    """Frames of GOAT-CLIP-v0."""
+    goal_film("GOAT-CLIP-v0", "28012_en_0")
+
+
+@picture
 def bench_board(walks: Walks) -> None:
     """The board of the bench with the two agents that learn nothing."""
     from PIL import Image
