@@ -10,6 +10,7 @@ LONGEST = (
     "kills/test_kills.py",
     "clipnav/test_demo.py",
     "agents/duet/test_turning_back.py",
+    "test_examples.py",
     "test_distribution.py",
     "test_plugin.py",
     "agents/hamt/test_fine_tuning.py",
@@ -19,6 +20,7 @@ LONGEST = (
     "vl_tasks/test_commands.py",
     "vl_tasks/clip_vil_p/test_pretraining.py",
     "test_site.py",
+    "envs/houses/building/test_house.py",
 )
 
 # Modules and tests make millions of objects that stay; looking for garbage among them as often as
