@@ -123,7 +123,9 @@ class Surfels:
             hits = self._embree.run(self._origins, directions, query="INTERSECT", output=True)
             face = hits["primID"]
             met = face >= 0
-            away = np.einsum("ij,ij->i", self._face_normals[face], directions) > 0
+            # `take` is faster than an index; face -1 is the last row, which `met` excludes.
+            normals = self._face_normals.take(face, axis=0, mode="wrap")
+            away = np.einsum("ij,ij->i", normals, directions) > 0
             backs += met & away
             closeness += np.where(met, np.clip(1 - hits["tfar"] / _CLOSE, 0, 1), 0)
             hit[k] = np.where(met, self._solid[face], -1)
@@ -131,14 +133,14 @@ class Surfels:
 
     def face_mean(self, light: np.ndarray) -> np.ndarray:
         """Return the mean (F, 3) of light (N, 3) over the corners of each face."""
-        return light[self._faces].mean(axis=1)
+        return light.take(self._faces, axis=0).mean(axis=1)
 
     def mean_along(self, sent: np.ndarray, hit: np.ndarray) -> np.ndarray:
         """Return the light (N, 3) received if faces emit `sent` (F, 3) along the rays `hit`."""
         padded = np.vstack([sent, np.zeros(3)]).astype(np.float32)  # face -1 is this last row
         total = np.zeros((len(self), 3), np.float32)
         for faces in hit:
-            total += padded[faces]
+            total += padded.take(faces, axis=0, mode="wrap")
         return total.astype(float) / len(hit)
 
     def smooth(self, light: np.ndarray, buried: np.ndarray, rounds: int) -> np.ndarray:
