@@ -440,7 +440,8 @@ def facing(scan: str, category: str) -> tuple["ViewPose", str]:
 def standard_houses(walks: Walks) -> None:
     """Houses of the standard set."""
     sheet = DOCS / "standard_houses.jpg"
-    command("build-houses", "--set", "standard", "--contact-sheet", sheet, "--sheet-houses", 4)
+    words = "--set", "standard", "--episodes", "routes", "--sheet-houses", 4
+    command("build-houses", *words, "--contact-sheet", sheet)
 
 
 def main() -> None:
