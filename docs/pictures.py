@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 WORK = DOCS.parent / "runs" / "pictures"
 # Episodes of val_unseen; the first one that the agent solves is shown.
-EPISODES = ("27028_1", "27014_0", "27007_0", "26036_0", "27006_1", "26006_0")
+EPISODES = ("26024_0", "29001_2", "27028_1", "26032_1", "27024_0", "29026_1")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
 
 PICTURES: dict[str, Callable[["Walks"], None]] = {}
