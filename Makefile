@@ -68,9 +68,8 @@ test-long: style
 	@CLIPNAV_KILLS=2 CLIPNAV_FUZZ=40 \
 	  $(MAKE) --no-print-directory --jobs=2 run-tests types SELECTION=
 
-# A process per core and one more, at most four, with one thread each; a file's tests stay in one
-# process, and the longest files come first. A process that hangs or crashes ends the run, which
-# names its test.
+# A process per core, at most four, with one thread each; a file's tests stay in one process, and the
+# longest files come first. A process that hangs or crashes ends the run, which names its test.
 SELECTION = -m "not long"
 run-tests: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \

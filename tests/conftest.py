@@ -19,11 +19,7 @@ from tests.damage import damage
 from tests.forking import forked_instead_of_spawned
 from tests.goal_files import write_goal_annotations
 from tests.launching import started_launcher
-from tests.ordering import (  # noqa: F401
-    pytest_collection_finish,
-    pytest_collection_modifyitems,
-    pytest_xdist_auto_num_workers,
-)
+from tests.ordering import pytest_collection_finish, pytest_collection_modifyitems  # noqa: F401
 from tests.skyboxes import marked_faces
 from tests.temporary_folder import own_temporary_folder
 

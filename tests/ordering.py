@@ -1,11 +1,7 @@
-"""Hooks of pytest: the order and number of processes of the tests, and less search for garbage."""
+"""Hooks of pytest: the order of the tests, and less search for garbage."""
 
 import gc
 from pathlib import Path
-
-import pytest
-
-from clipnav.storage.processes import usable_cpus
 
 FOLDER = Path(__file__).resolve().parent
 # Files that take 20 s and more: they begin first, as several processes end together only if what is
@@ -41,9 +37,3 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """Do not look for garbage among the modules and tests any more."""
     gc.freeze()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers():
-    """Use a process more than there are cores, as many tests wait for a browser or a command."""
-    return usable_cpus() + 1
