@@ -24,9 +24,10 @@ _STYLE = """
 """  # noqa: E501
 
 
-def label(words: str, x: float, y: float, kind: str, more: str = "") -> str:
-    """Return a text in SVG, of a class of the style."""
-    return f'<text class="{kind}" x="{x}" y="{y}" {more}>{html.escape(words)}</text>'
+def label(words: str, x: float | str, y: float, kind: str, **attributes: str) -> str:
+    """Return a text in SVG, of a class of the style; `text_anchor` is the attribute text-anchor."""
+    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+    return f'<text class="{kind}" x="{x}" y="{y}"{more}>{html.escape(words)}</text>'
 
 
 def drawing(title: str, width: int, height: int, parts: Sequence[str]) -> str:
@@ -41,7 +42,7 @@ def drawing(title: str, width: int, height: int, parts: Sequence[str]) -> str:
     )
 
 
-def span(cell: Cell) -> tuple[float, float, float] | None:
+def interval(cell: Cell) -> tuple[float, float, float] | None:
     """Return value, low and high end of a cell; None if it has no number."""
     match cell:
         case None | str():
@@ -55,9 +56,9 @@ def span(cell: Cell) -> tuple[float, float, float] | None:
     raise ValueError(f"{cell!r}: not a cell")
 
 
-def axis(low: float, high: float) -> tuple[float, float, float]:
-    """Return round ends of an axis, and the distance of its ticks."""
+def axis(low: float, high: float) -> list[float]:
+    """Return round ticks of an axis that reach from one value to another, or beyond them."""
     rough = max(high - low, 1e-6) / 5
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
-    return step * math.floor(low / step), step * math.ceil(high / step), step
+    return [step * number for number in range(math.floor(low / step), math.ceil(high / step) + 1)]

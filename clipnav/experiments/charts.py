@@ -5,12 +5,11 @@ before the numbers. A mean has the whiskers of its interval, a difference its ow
 at zero. Colours follow the theme of the reader.
 """
 
-import html
 from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from clipnav.experiments.axes import axis, drawing, span
+from clipnav.experiments.axes import axis, drawing, interval, label
 from clipnav.experiments.curves import draw_curves
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.pages import format_cell
@@ -43,8 +42,7 @@ def draw_chart(record: Record, experiment: Experiment) -> str:
     chart, columns = experiment.chart, experiment.column_list()
     assert chart is not None
     names = [column.name for column in columns]
-    unknown = [name for name in chart.columns if name not in names]
-    if unknown:
+    if unknown := [name for name in chart.columns if name not in names]:
         raise UserError(f"{record.experiment}: the chart has no column {unknown[0]!r} in its table")
     if chart.y:
         return draw_curves(record, experiment)
@@ -79,45 +77,42 @@ def _labels(lines: Sequence[tuple[str, object]]) -> list[str]:
     parts = []
     for number, (text, row) in enumerate(lines):
         y = _TOP + _ROW * number + 17
-        x, kind = (16, ' class="group"') if row is None else (24, "")
+        x, kind = (16, "group") if row is None else (24, "row")
         shown = text.replace("`", "")
         shown = shown if len(shown) <= 46 else f"{shown[:45]}…"
-        parts.append(f'<text{kind} x="{x}" y="{y}">{html.escape(shown)}</text>')
+        parts.append(label(shown, x, y, kind))
     return parts
 
 
 def _panel(cells: Sequence[Cell], column: Column, corner: tuple[float, float]) -> list[str]:
     """Draw a column; the corner is its left edge and its bottom."""
     left, bottom = corner
-    spans = [span(cell) for cell in cells]
-    ends = [end for three in spans if three for end in three]
+    spans = [interval(cell) for cell in cells]
+    ends = [end for span in spans if span for end in span]
     differences = any(isinstance(cell, tuple | list) and len(cell) == 3 for cell in cells)
-    low, high, step = axis(min([0.0, *ends]), max([0.0, *ends]))
-    if not differences and all(three[0] >= 0 for three in spans if three):
-        low = 0.0  # a whisker below zero is cut off
-    scale = _PANEL / (high - low)
+    ticks = axis(min([0.0, *ends]), max([0.0, *ends]))
+    if not differences and all(span[0] >= 0 for span in spans if span):
+        ticks = [tick for tick in ticks if tick >= 0]  # a whisker below zero is cut off
+    low = ticks[0]
+    scale = _PANEL / (ticks[-1] - low)
 
     def x_of(value: float) -> str:
         return f"{left + (value - low) * scale:.1f}"
 
-    parts = [f'<text class="head" x="{left}" y="{_TOP - 14}">{html.escape(column.name)}</text>']
-    for number in range(round((high - low) / step) + 1):
-        tick = low + number * step
-        x, text = x_of(tick), f"{tick:g}"
-        kind = "zero" if differences and abs(tick) < 1e-9 else "grid"
+    parts = [label(column.name, left, _TOP - 14, "head")]
+    for tick in ticks:
+        x = x_of(tick)
+        kind = "zero" if differences and tick == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{_TOP - 4}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="tick" x="{x}" y="{bottom + 18}" text-anchor="middle">{text}</text>'
-        )
-    for number, (cell, three) in enumerate(zip(cells, spans, strict=True)):
-        if three is None:
+        parts.append(label(f"{tick:g}", x, bottom + 18, "tick", text_anchor="middle"))
+    for number, (cell, span) in enumerate(zip(cells, spans, strict=True)):
+        if span is None:
             continue
         y = _TOP + _ROW * number + 12.5
         point, bar = ("difference", "apart") if differences else ("mean", "bar")
-        middle, start, end = (x_of(max(value, low)) for value in three)
+        middle, start, end = (x_of(max(value, low)) for value in span)
         if start != end:
             parts.append(f'<line class="{bar}" x1="{start}" x2="{end}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="{point}" cx="{middle}" cy="{y}" r="4.5"/>')
-        value = html.escape(format_cell(cell, column))
-        parts.append(f'<text class="tick" x="{left + _PANEL + 10}" y="{y + 4.5}">{value}</text>')
+        parts.append(label(format_cell(cell, column), left + _PANEL + 10, y + 4.5, "tick"))
     return parts

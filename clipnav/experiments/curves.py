@@ -6,13 +6,12 @@ curve, with its name at its end.
 
 from collections.abc import Sequence
 
-from clipnav.experiments.axes import axis, drawing, label, span
+from clipnav.experiments.axes import axis, drawing, interval, label
 from clipnav.experiments.declarations import Experiment
 from clipnav.experiments.records import Record
 from clipnav.storage.errors import UserError
 
 _LEFT, _TOP, _WIDTH, _HEIGHT, _NAMES = 56, 56, 520, 260, 190  # pixels
-_RIGHT, _MIDDLE = 'text-anchor="end"', 'text-anchor="middle"'
 _COLOURS = ("--one", "--two", "--three", "--four")
 _LABEL = 16  # least distance in pixels of the names of two curves
 
@@ -24,28 +23,27 @@ def draw_curves(record: Record, experiment: Experiment) -> str:
     if len(chart.columns) > len(_COLOURS):
         raise UserError(f"{record.experiment}: a chart has at most {len(_COLOURS)} curves")
     xs = [float(str(row[0])) for row in record.rows]
-    curves = [[span(row[names.index(name)]) for row in record.rows] for name in chart.columns]
+    curves = [[interval(row[names.index(name)]) for row in record.rows] for name in chart.columns]
     ends = [end for curve in curves for point in curve if point for end in point]
-    x_low, x_high, x_step = axis(min(0.0, *xs), max(xs))
-    low, high, step = axis(min(0.0, *ends), max(ends))
+    x_ticks, y_ticks = axis(min(0.0, *xs), max(xs)), axis(min(0.0, *ends), max(ends))
+    (left, *_, right), (low, *_, high) = x_ticks, y_ticks
 
     def x_of(value: float) -> float:
-        return round(_LEFT + (value - x_low) / (x_high - x_low) * _WIDTH, 1)
+        return round(_LEFT + (value - left) / (right - left) * _WIDTH, 1)
 
     def y_of(value: float) -> float:
         return round(_TOP + (high - value) / (high - low) * _HEIGHT, 1)
 
     parts = [label(chart.y, _LEFT, _TOP - 8, "head")]
-    for number in range(round((high - low) / step) + 1):
-        value = low + number * step
-        y = y_of(value)
+    for tick in y_ticks:
+        y = y_of(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}"/>')
-        parts.append(label(f"{value:g}", _LEFT - 8, y + 4, "tick", _RIGHT))
+        parts.append(label(f"{tick:g}", _LEFT - 8, y + 4, "tick", text_anchor="end"))
     bottom = _TOP + _HEIGHT
-    for number in range(round((x_high - x_low) / x_step) + 1):
-        value = x_low + number * x_step
-        parts.append(label(f"{value:g}", x_of(value), bottom + 18, "tick", _MIDDLE))
-    parts.append(label(names[0], _LEFT + _WIDTH / 2, bottom + 38, "head", _MIDDLE))
+    for tick in x_ticks:
+        parts.append(label(f"{tick:g}", x_of(tick), bottom + 18, "tick", text_anchor="middle"))
+    middle = _LEFT + _WIDTH / 2
+    parts.append(label(names[0], middle, bottom + 38, "head", text_anchor="middle"))
     last = []
     for name, curve, colour in zip(chart.columns, curves, _COLOURS, strict=False):
         points = [(x_of(x), *map(y_of, one)) for x, one in zip(xs, curve, strict=True) if one]
@@ -58,7 +56,7 @@ def draw_curves(record: Record, experiment: Experiment) -> str:
         last.append((points[-1][1], name, colour))
     for y, name, colour in _apart(last):
         x = _LEFT + _WIDTH + 10
-        parts.append(label(name, x, y + 4, "name", f'style="fill: var({colour})"'))
+        parts.append(label(name, x, y + 4, "name", style=f"fill: var({colour})"))
     return drawing(chart.title, _LEFT + _WIDTH + _NAMES, bottom + 54, parts)
 
 
