@@ -50,11 +50,12 @@ class WorldFiles:
         spec = dataset_spec(dataset)
         names = spec.house_annotations if self.is_built_in else spec.annotations
         if not names:
-            other = "'matterport'" if self.is_built_in else "'houses'"
-            lacking = "the built-in houses" if self.is_built_in else "Matterport3D"
+            lacking, other = "Matterport3D", "houses"
+            if self.is_built_in:
+                lacking, other = "the built-in houses", "matterport"
             raise UserError(
-                f"dataset {dataset!r} has no annotations of {lacking}; use world {other} (--world "
-                f"{other[1:-1]})"
+                f"dataset {dataset!r} has no annotations of {lacking}; use world {other!r} "
+                f"(--world {other})"
             )
         return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
 

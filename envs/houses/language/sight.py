@@ -80,10 +80,9 @@ class Sight:
         self.neighbours = [np.flatnonzero(row).tolist() for row in survey.edges]
         self._nouns = np.array([SPOKEN_NOUNS.get(kind, ("",))[0] for kind in survey.categories])
         self._materials = np.array([thing.material for thing in survey.objects])
-        away = survey.boxes.mean(axis=1)[None] - survey.positions[:, None]  # (V, N, 2)
+        self._away = away = survey.boxes.mean(axis=1)[None] - survey.positions[:, None]  # (V, N, 2)
         steps = survey.positions[None] - survey.positions[:, None]  # (V, V, 2)
         # Lists, because reading single elements of arrays is slow.
-        self._away = away
         self._bearings = np.arctan2(away[..., 0], away[..., 1]).tolist()
         self._headings = np.arctan2(steps[..., 0], steps[..., 1]).tolist()
         self.lengths = np.linalg.norm(steps, axis=2).tolist()
