@@ -91,6 +91,15 @@ def habitat_python(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def no_system_fonts(monkeypatch):
+    """A machine without fonts, whatever other tests of this process have drawn."""
+    from clipnav.envs.drawing import fonts
+
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    monkeypatch.setattr(fonts, "_path", fonts._path.__wrapped__)
+
+
+@pytest.fixture
 def locked_elsewhere():
     """Within it another process, which it gives, holds the lock of an output."""
 

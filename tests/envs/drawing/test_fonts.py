@@ -14,15 +14,15 @@ def fresh():
     fonts._path.cache_clear()
 
 
-def test_european_letters_require_no_system_font(monkeypatch):
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+@pytest.mark.usefixtures("no_system_fonts")
+def test_european_letters_require_no_system_font():
     assert font_for("Stop at the café, 3 m.", 18).getname() == ("DejaVu Sans", "Book")
     assert font_for("Stop", 18, bold=True).getname() == ("DejaVu Sans", "Bold")
 
 
+@pytest.mark.usefixtures("no_system_fonts")
 @pytest.mark.parametrize(("text", "script"), [(HINDI, "DEVANAGARI"), (TELUGU, "TELUGU")])
-def test_the_error_names_the_missing_script_and_the_remedy(text, script, monkeypatch):
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+def test_the_error_names_the_missing_script_and_the_remedy(text, script):
     with pytest.raises(MissingFontError, match=rf"no font .*{script} .*fonts-noto-core"):
         font_for(text, 18)
 

@@ -83,10 +83,8 @@ def test_gifs_are_smaller_than_mp4s_by_default(library, pictures, traces, tmp_pa
         assert film.size == (960, 540)
 
 
-def test_a_font_that_is_missing_is_named_and_nothing_is_written(
-    library, traces, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("clipnav.envs.drawing.fonts._system_fonts", lambda: ())
+@pytest.mark.usefixtures("no_system_fonts")
+def test_a_font_that_is_missing_is_named_and_nothing_is_written(library, traces, tmp_path):
     words = ("दरवाज़े ", "के ", "पास ", "रुकें।")
     changed = msgspec.structs.replace(
         traces[0],

@@ -2,7 +2,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from clipnav.envs.drawing import fonts
 from clipnav.envs.drawing.words import drawable
 from clipnav.viewer.films.timeline import phases
 from clipnav.viewer.trace.format import ModelAnswer, ModelDecision
@@ -32,7 +31,7 @@ def test_a_film_shows_the_thought_of_the_model(frames_of, traces, size):
     assert np.any(short != long)
 
 
-def test_characters_without_a_font_are_replaced(monkeypatch):
-    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+@pytest.mark.usefixtures("no_system_fonts")
+def test_characters_without_a_font_are_replaced():
     assert drawable("stop\U00013000") == "stop?"
     assert drawable("café") == "café"
