@@ -95,6 +95,14 @@ class Canvas:
             _square(centre, radius), fill, edge, max(1, round(_TWICE * width)) if edge else 0
         )
 
+    def discs(self, centres: Sequence[Point], radius: float, colour: Colour, alpha: int) -> None:
+        """Fill what circles of one radius cover together."""
+        area = Image.new("L", self._image.size)
+        draw = ImageDraw.Draw(area)
+        for centre in centres:
+            draw.ellipse(_square(centre, radius), alpha)
+        self._image.paste(colour, mask=area)
+
     def arc(self, centre: Point, radius: float, share: float, colour: Colour, width: float) -> None:
         """Draw a share of a circle, clockwise from the top."""
         ends = -90, -90 + 360 * share

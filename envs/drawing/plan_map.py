@@ -17,6 +17,7 @@ from clipnav.envs.drawing.canvas import (
     mixed,
     text_width,
 )
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
@@ -24,6 +25,7 @@ _OBSTACLE = (222, 217, 208)
 _CELL = 0.05  # metres between the points at which obstacles are looked for
 _EDGE, _NODE = (181, 188, 199), (123, 133, 149)
 _COLLISION = (200, 40, 40)
+_AT_GOAL = 0.6  # metres; radius of the circles around goals without a radius of their own
 _MARGIN, _LEAST = 1.5, 9.0  # metres: margin around the content, and least extent of the map
 
 # x, y, height of the floor in metres, and the storey.
@@ -39,7 +41,8 @@ class MapContent:
         walked: Places that must be visible.
         path: Places of the reference path; none without a known goal.
         names: Name and colour of each walk in the legend.
-        radius: Metres around the goal within which a stop is a success.
+        goal: Goal of several viewpoints or with a radius; None if it is the end of the path.
+        radius: Metres around other goals within which a stop is a success.
         is_free: Returns (N,) bool, whether an agent can stand at positions (N, 2) in metres;
             obstacles are drawn.
     """
@@ -48,8 +51,29 @@ class MapContent:
     walked: Sequence[Place]
     path: Sequence[Place] = ()
     names: Sequence[tuple[str, tuple[int, int, int]]] = ()
+    goal: Goal | None = None
     radius: float = SUCCESS_THRESHOLD
     is_free: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def goal_places(self) -> Sequence[Place]:
+        """Places of the goal."""
+        if self.goal is None:
+            return self.path[-1:]
+        return [self.scene["viewpoints"][name] for name in self.goal.viewpoints]
+
+    @property
+    def goal_radius(self) -> float:
+        """Metres around the goal within which a stop is a success; 0 for its places alone."""
+        goal = self.goal
+        return self.radius if goal is None or goal.radius is None else goal.radius
+
+    @property
+    def goal_name(self) -> str:
+        """What the circles of the goal are, for the legend."""
+        if self.goal_radius == 0:
+            return "viewpoints of the goal"
+        return f"{self.goal_radius:g} m around the goal"
 
 
 class PlanMap:
@@ -110,15 +134,21 @@ class PlanMap:
             if storey in (None, room["storey"]):
                 yield room
 
+    @property
+    def _reach(self) -> float:
+        """Radius of the circles of the goal in metres."""
+        return self._content.goal_radius or _AT_GOAL
+
     def _fitted(self) -> tuple[np.ndarray, float]:
         """Return the centre of the map in metres, and the pixels per metre."""
         path = self._content.path
         points = np.array([place[:2] for place in (*path, *self._content.walked)])
         low, high = points.min(0) - _MARGIN, points.max(0) + _MARGIN
         if len(path):
-            goal = np.array(path[-1][:2])
-            reach = self._content.radius + 0.3
-            low, high = np.minimum(low, goal - reach), np.maximum(high, goal + reach)
+            goals = np.array([place[:2] for place in self._content.goal_places])
+            reach = self._reach + 0.3
+            low = np.minimum(low, goals.min(0) - reach)
+            high = np.maximum(high, goals.max(0) + reach)
         for room in self._rooms():
             low = np.minimum(low, [room["x0"] - 0.3, room["y0"] - 0.3])
             high = np.maximum(high, [room["x1"] + 0.3, room["y1"] + 0.3])
@@ -195,14 +225,12 @@ class PlanMap:
         canvas.line(points, mixed(CARD, WAY, 0.5), 8 * unit)
         x, y = points[0]
         canvas.box((x - 6 * unit, y - 6 * unit, x + 6 * unit, y + 6 * unit), WAY, 2 * unit)
+        goals = [self.pixel(place) for place in self._content.goal_places]
+        radius = self._reach * self._scale
+        canvas.discs(goals, radius, WAY, 22)
+        for edge in _union_edges(np.array(goals), radius):
+            canvas.dashed(edge, (*WAY, 255), 1.6 * unit, 5 * unit)
         x, y = points[-1]
-        radius = self._content.radius * self._scale
-        circle = [
-            (x + radius * math.sin(a), y - radius * math.cos(a))
-            for a in np.linspace(0, 2 * math.pi, 73)
-        ]
-        canvas.polygon(circle, (*WAY, 22))
-        canvas.dashed(circle, (*WAY, 255), 1.6 * unit, 5 * unit)
         canvas.line([(x, y), (x, y - 22 * unit)], WAY, 2.4 * unit)
         flag = [(x, y - 23 * unit), (x + 16 * unit, y - 17 * unit), (x, y - 11 * unit)]
         canvas.polygon(flag, WAY)
@@ -223,7 +251,19 @@ class PlanMap:
             canvas.line([(x, y), (x + 20 * unit, y)], (*colour, 255), width * unit)
             canvas.text((x + 27 * unit, y), name, size, INK, "lm")
             x += 42 * unit + text_width(name, size)
-        goal = f"{self._content.radius:g} m around the goal"
+        goal = self._content.goal_name
         if path and x + text_width(goal, size) + 30 * unit < self._size[0]:
             canvas.circle((x + 6 * unit, y), 6 * unit, None, WAY, 1.5 * unit)
             canvas.text((x + 19 * unit, y), goal, size, INK, "lm")
+
+
+def _union_edges(centres: np.ndarray, radius: float) -> Iterable[list[Point]]:
+    """Return the edges of what circles around points (N, 2) cover together."""
+    angles = np.linspace(0, 2 * math.pi, 145)
+    circle = radius * np.stack([np.sin(angles), -np.cos(angles)], axis=1)
+    for centre in centres:
+        points = centre + circle
+        outside = np.linalg.norm(points[:, None] - centres, axis=2).min(1) > radius - 1e-6
+        for part in np.split(np.arange(len(points)), np.flatnonzero(np.diff(outside)) + 1):
+            if outside[part[0]] and len(part) > 1:
+                yield [(x, y) for x, y in points[part].tolist()]

@@ -16,6 +16,7 @@ from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.drawing.words import path_progress
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.pictures.panorama_files import Pictures
@@ -59,10 +60,11 @@ def draw_frame(
         panorama = pictures.rgb(episode.scan, viewpoint, _PANORAMA_WIDTH)
     visited = np.array([graph.positions[graph.index(name)] for name, *_ in trajectory])
     figures = [("walked", f"{np.linalg.norm(np.diff(visited, axis=0), axis=1).sum():.1f} m")]
-    distances, progress = [], None
+    distances, progress, success = [], None, False
     if episode.has_goal:
         goals = episode.goal.viewpoints
         distances = [graph.geodesic_to(name, goals) for name, *_ in trajectory]
+        success = distances[-1] < episode.goal.success_radius(SUCCESS_THRESHOLD)
         figures = [("to the goal", f"{distances[-1]:.1f} m"), *figures]
         path = np.array([graph.positions[graph.index(name)] for name in episode.path])
         progress = float(path_progress(visited, path)[-1])
@@ -76,7 +78,7 @@ def draw_frame(
         figures=figures,
         distances=distances,
         ended=ended,
-        success=bool(distances) and distances[-1] < SUCCESS_THRESHOLD,
+        success=success,
     ).draw()
 
 
@@ -160,21 +162,22 @@ def _strip(panorama: np.ndarray, heading: float, graph: NavGraph, viewpoint: str
 
 @lru_cache(maxsize=64)
 def _plan_map(
-    graph: NavGraph, files: WorldFiles, path: tuple[str, ...], start: str
+    graph: NavGraph, files: WorldFiles, path: tuple[str, ...], goal: Goal | None, start: str
 ) -> tuple[PlanMap, Mapping[str, Sequence[float]]]:
     """Return the map of an episode, and the places of the viewpoints."""
     building = scene(graph, files.world)
     places = building["viewpoints"]
     shown = [places[name] for name in path]
-    content = MapContent(building, [places[start]], shown, [("walked", AGENTS[0])])
+    content = MapContent(building, [places[start]], shown, [("walked", AGENTS[0])], goal)
     return PlanMap(content, map_size(with_strip=True), STYLE.unit), places
 
 
 def _map(
     graph: NavGraph, episode: Episode, trajectory: Trajectory, files: WorldFiles
 ) -> Image.Image:
-    path = tuple(episode.path) if episode.has_goal else ()
-    plan, places = _plan_map(graph, files, path, trajectory[0][0])
+    known = episode.has_goal
+    path, goal = (episode.path, episode.target) if known else ((), None)
+    plan, places = _plan_map(graph, files, path, goal, trajectory[0][0])
     here = places[trajectory[-1][0]]
     canvas = plan.canvas(int(here[3]))
     points = [plan.pixel(places[name]) for name, *_ in trajectory]

@@ -46,6 +46,7 @@ class MapPanel:
             [self._places[name] for name in walked],
             path,
             [(name, style.colour) for name, style in zip(names, styles, strict=True)],
+            trace.goal if trace.has_goal else None,
         )
         self._map = PlanMap(content, size, styles[0].unit)
 

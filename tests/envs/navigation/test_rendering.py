@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 import clipnav.envs  # noqa: F401  (registers the environments)
-from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, mixed
+from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, WAY, mixed
 from clipnav.envs.drawing.fonts import MissingFontError, font_for
 from clipnav.envs.drawing.frame import VIEW_SIZE
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.graphs.candidates import candidate_table
+from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.navigation.rendering import draw_frame
 from clipnav.envs.worlds import world_files
@@ -90,6 +91,31 @@ def test_the_end_shows_the_outcome(scene):
     assert under_way.max() < 60
     assert good[1] > 1.5 * good[0]
     assert bad[0] > 1.5 * bad[1]
+
+
+def test_goals_of_viewpoints_have_their_own_circles_and_success(scene):
+    graph, episode, files = scene
+    near, end = episode.path[-2:]
+    walk = [(name, 0.0, 0.0) for name in episode.path]
+    pictures = {}
+    for radius in (None, 0.0):
+        goal = Goal((near,), radius)
+        other = dataclasses.replace(episode, target=goal)
+        assert graph.geodesic_to(end, goal.viewpoints) < 3.0, "less than the usual radius"
+        pictures[radius] = drawn((graph, other, files), walk, ended=True)
+    usual, own = (picture[28, 16].astype(int) for picture in pictures.values())
+    assert usual[1] > 1.5 * usual[0]
+    assert own[0] > 1.5 * own[1]
+    # The circle of 3 m covers more of the map than that around a viewpoint alone.
+    areas = [
+        int(
+            (abs(p[:600, 860:].astype(int) - mixed((255, 255, 255), WAY, 22 / 255)) < 3)
+            .all(axis=2)
+            .sum()
+        )
+        for p in pictures.values()
+    ]
+    assert areas[0] > 4 * areas[1] > 0
 
 
 def test_environments_render_only_with_a_render_mode(tiny_arguments):
