@@ -1,6 +1,7 @@
 """Figures of a step in a row, and a curve over the steps."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,21 @@ from clipnav.envs.drawing.canvas import (
     text_width,
 )
 
-DISTANCE = "distance to the goal"
+
+class Curve(NamedTuple):
+    """Values over the steps of a walk.
+
+    Attributes:
+        name: What they are.
+        values: Those of all steps.
+        now: The step now, which may lie between two.
+        threshold: Value at which a line is drawn; none at 0 or above all values.
+    """
+
+    name: str
+    values: Sequence[float]
+    now: float
+    threshold: float = 0.0
 
 
 def write_figures(canvas: Canvas, figures: Sequence[tuple[str, str]], style: Style) -> float:
@@ -31,15 +46,9 @@ def write_figures(canvas: Canvas, figures: Sequence[tuple[str, str]], style: Sty
     return x
 
 
-def draw_curve(
-    canvas: Canvas, left: float, curve: tuple[str, Sequence[float], float], style: Style
-) -> None:
-    """Draw values over the steps from a pixel to the right edge; nothing if there is no room.
-
-    Args:
-        curve: Name, values of all steps, and the step now, which may lie between two.
-    """
-    name, known, now = curve
+def draw_curve(canvas: Canvas, left: float, curve: Curve, style: Style) -> None:
+    """Draw values over the steps from a pixel to the right edge; nothing if there is no room."""
+    name, known, now, threshold = curve
     unit, (width, height) = style.unit, canvas.size
     right = width - 18 * unit
     if len(known) < 2 or right - left < 80 * unit:
@@ -51,8 +60,8 @@ def draw_curve(
     points = list(zip(xs.tolist(), ys.tolist(), strict=True))
     canvas.text((left, 0.24 * height), name, 12 * unit, MUTED, "lm")
     canvas.polygon([(left, bottom), *points, (right, bottom)], mixed(CARD, FAINT, 0.6))
-    if most > 3 and name == DISTANCE:
-        y = bottom - 3 / most * (bottom - top)
+    if 0 < threshold < most:
+        y = bottom - threshold / most * (bottom - top)
         canvas.dashed([(left, y), (right, y)], WAY, 1.2 * unit, 4 * unit)
     x = left + (right - left) * now / max(len(known) - 1, 1)
     y = float(np.interp(x, xs, ys))

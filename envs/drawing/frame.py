@@ -18,7 +18,7 @@ from clipnav.envs.drawing.canvas import (
     shortened,
     text_width,
 )
-from clipnav.envs.drawing.figures import DISTANCE, draw_curve, write_figures
+from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
 from clipnav.envs.drawing.fonts import MissingFontError
 from clipnav.envs.drawing.words import TextBox, progress_shades
 from clipnav.storage.errors import counted
@@ -49,6 +49,7 @@ class EpisodeFrame:
         progress: Share of the reference path that is covered; None without a known goal.
         figures: Names and values.
         distances: Metres to the goal at each step so far; empty without a known goal.
+        radius: Metres to the goal within which a stop is a success; 0 for its viewpoints alone.
         ended: Whether the episode has ended.
         success: Whether the agent is near enough to a known goal.
     """
@@ -61,6 +62,7 @@ class EpisodeFrame:
     progress: float | None
     figures: Sequence[tuple[str, str]]
     distances: Sequence[float]
+    radius: float
     ended: bool
     success: bool
 
@@ -101,7 +103,9 @@ class EpisodeFrame:
     def _figures(self, size: tuple[int, int]) -> Image.Image:
         canvas = Canvas(size, CARD)
         left = write_figures(canvas, self.figures, STYLE)
-        draw_curve(canvas, left, (DISTANCE, self.distances, len(self.distances) - 1.0), STYLE)
+        now = len(self.distances) - 1.0
+        curve = Curve("distance to the goal", self.distances, now, self.radius)
+        draw_curve(canvas, left, curve, STYLE)
         return canvas.finished()
 
     def _words(self, size: tuple[int, int]) -> Image.Image:

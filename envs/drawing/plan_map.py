@@ -17,7 +17,7 @@ from clipnav.envs.drawing.canvas import (
     mixed,
     text_width,
 )
-from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.graphs.goal import Goal, radius_of
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
@@ -65,8 +65,7 @@ class MapContent:
     @property
     def goal_radius(self) -> float:
         """Metres around the goal within which a stop is a success; 0 for its places alone."""
-        goal = self.goal
-        return self.radius if goal is None or goal.radius is None else goal.radius
+        return radius_of(self.goal, self.radius)
 
     @property
     def goal_name(self) -> str:

@@ -40,7 +40,17 @@ class Goal:
 
     def success_radius(self, default: float) -> float:
         """Return the metres that the distance of a success is less than."""
-        return default if self.radius is None else self.radius or _AT
+        return radius_of(self, default) or _AT
+
+
+def radius_of(goal: Goal | None, default: float) -> float:
+    """Return the radius of a goal in metres, 0 if only its viewpoints are a success.
+
+    Args:
+        goal: The goal; None if it is the end of the path.
+        default: Radius of goals without one of their own.
+    """
+    return default if goal is None or goal.radius is None else goal.radius
 
 
 class ObjectAnswer(NamedTuple):

@@ -16,7 +16,7 @@ from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.drawing.words import path_progress
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.candidates import candidate_table
-from clipnav.envs.graphs.goal import Goal
+from clipnav.envs.graphs.goal import Goal, radius_of
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.pictures.panorama_files import Pictures
@@ -77,6 +77,7 @@ def draw_frame(
         progress=progress,
         figures=figures,
         distances=distances,
+        radius=radius_of(episode.target, SUCCESS_THRESHOLD),
         ended=ended,
         success=success,
     ).draw()

@@ -16,7 +16,9 @@ from clipnav.envs.drawing.canvas import (
     Canvas,
     Style,
 )
-from clipnav.envs.drawing.figures import DISTANCE, draw_curve, write_figures
+from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
+from clipnav.envs.graphs.goal import radius_of
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
@@ -218,13 +220,15 @@ class FiguresPanel:
     def _curve(self, canvas: Canvas, state: FilmState, left: float) -> None:
         """Draw the distance to the goal, or without a goal the probability of stopping."""
         steps = self._walk.trace.steps
-        values = [step.distance_to_goal for step in steps]
-        curve = DISTANCE
+        values, name = [step.distance_to_goal for step in steps], "distance to the goal"
+        threshold = radius_of(self._walk.trace.goal, SUCCESS_THRESHOLD)
         if values[0] is None:
-            values, curve = [step.stop_probability for step in steps], "probability of stopping"
+            values, name = [step.stop_probability for step in steps], "probability of stopping"
+            threshold = 0.0
         known = [value for value in values if value is not None]
         if len(known) == len(values):
-            draw_curve(canvas, left, (curve, known, state.step + state.progress), self._style)
+            curve = Curve(name, known, state.step + state.progress, threshold)
+            draw_curve(canvas, left, curve, self._style)
 
 
 def _arrow(

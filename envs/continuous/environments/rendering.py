@@ -93,6 +93,7 @@ def _frame(
         progress=progress,
         figures=figures,
         distances=distances,
+        radius=settings.success_distance,
         ended=ended,
         success=success,
     ).draw()
