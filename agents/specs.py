@@ -71,6 +71,7 @@ _TABLE = SpecTable(
             defaults="clipnav.agents.frontier.settings:frontier_defaults",
             learner="clipnav.agents.frontier.learner:FrontierLearner",
             load="clipnav.agents.frontier.learner:load_frontier_agent",
+            waypoints="clipnav.agents.waypoints.evaluation:frontier_agent_among_waypoints",
             abilities=frozenset({"follower-weights", "grounds-objects"}),
         ),
         AgentSpec(

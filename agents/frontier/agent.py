@@ -90,6 +90,8 @@ class FrontierAgent(RouteWalker):
     node is that after its best way, whatever the agent has walked since.
 
     Attributes:
+        max_steps: Largest number of hops of an episode, the stop included.
+        scoring: How scores of actions make up those of ways.
         options: The nodes of the last choice.
         place: Where the follower has read its instructions for that choice.
     """
@@ -107,7 +109,7 @@ class FrontierAgent(RouteWalker):
         super().__init__(geometry.world, expert)
         self.follower = scorer.follower
         self._scorer, self._geometry = scorer, geometry
-        self._max_steps, self._scoring, self._policy = max_steps, scoring, policy
+        self.max_steps, self.scoring, self._policy = max_steps, scoring, policy
         self._reads_instructions = reads_instructions
         self._device = next(scorer.follower.parameters()).device
         self._context: Context
@@ -120,6 +122,7 @@ class FrontierAgent(RouteWalker):
         self._numbers = self._previous = np.zeros((0, 0), np.int64)
         self._origins = self._views = np.zeros((0, 0), np.int64)
         self._objects = np.zeros((0, 0), np.int64)  # (B, S) best object by slot, -1 for none
+        self._targets = np.zeros(0, np.int64)  # (B,) slots of the last choice
         self._decision: Decision
         self.options: Options
         self.place: ReadPlaces
@@ -128,17 +131,17 @@ class FrontierAgent(RouteWalker):
         """Encode the instructions of the first N rows of a batch and start empty maps."""
         tokens = readable(observation["instruction"][live], self._reads_instructions)
         self._context, self._states = self.follower.encoder(self._sent(tokens))
-        scans = self._world.scan_names[observation["viewpoint"][live]]
-        self._noise = self.follower.noise(self._sent(scan_indices(scans)))
+        self._noise = self.follower.noise(self._sent(scan_indices(info["scan"][live])))
         self._ways = torch.zeros(len(live), dtype=torch.float64, device=self._device)
         self.start_maps(KnownMaps(self._geometry, len(live)))
-        self._steps_left = np.full(len(live), self._max_steps)
+        self._steps_left = np.full(len(live), self.max_steps)
         shape = len(live), int(self._world.locals.max()) + 1
         self._numbers, self._previous = np.full(shape, -1), np.full(shape, -1)
         self._origins, self._views = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self._numbers[:, START] = self._origins[:, START] = np.arange(len(live))
         self._views[:, START] = observation["view"][live]
         self._objects = np.full(shape, -1)
+        self._targets = np.full(len(live), START)
 
     def choose(self, observation: Observation, rows: np.ndarray) -> Choice:
         """Read the viewpoints that R agents have reached, and choose their next nodes.
@@ -146,14 +149,16 @@ class FrontierAgent(RouteWalker):
         `options` has the scores of all nodes until the next call.
         """
         self._maps.visit(rows, observation["viewpoint"][rows])
-        self._read(rows)
         here, width = self._maps.current[rows], int(self._maps.counts[rows].max())
+        self._find_ways(rows, here)
+        self._read(rows)
         hops = self._maps.hops[rows, here, :width]
         numbers = self._numbers[rows, :width]
         metres = self._maps.distances[rows, here, :width]
         # The stop at the end of the walk is an action as well.
-        possible = (numbers >= 0) & (hops < self._steps_left[rows][:, None])
-        costs = self._scoring.metre_cost * np.where(possible, metres, 0.0)
+        near = np.isfinite(metres) & (hops < self._steps_left[rows][:, None])
+        possible = (numbers >= 0) & near
+        costs = self.scoring.metre_cost * np.where(possible, metres, 0.0)
         scores = self._ways[self._sent(numbers)] - self._sent(costs)
         scores = scores.masked_fill(self._sent(~possible), -torch.inf)
         visited = self._maps.visit_steps[rows, :width] > 0
@@ -163,7 +168,7 @@ class FrontierAgent(RouteWalker):
             expert_costs = np.where(possible, expert_costs, np.inf)
             labels = first_best(expert_costs)
             self.options = self.options._replace(costs=expert_costs, labels=labels)
-        targets = self._policy(rows, self.options)
+        self._targets[rows] = targets = self._policy(rows, self.options)
         self._steps_left[rows] -= hops[np.arange(len(rows)), targets]
         objects = None if self.follower.objects is None else self._objects[rows, targets]
         return Choice(targets, visited[np.arange(len(rows)), targets], objects)
@@ -186,6 +191,16 @@ class FrontierAgent(RouteWalker):
             "view_attention": self._decision.view_weights.cpu().numpy(),
         }
 
+    def _find_ways(self, rows: np.ndarray, here: np.ndarray) -> None:
+        """Give nodes without a way that of the node where an agent was going.
+
+        In continuous space, an obstacle can keep an agent from a node.
+        """
+        lost = self._numbers[rows, here] < 0
+        rows, here, targets = rows[lost], here[lost], self._targets[rows[lost]]
+        for table in (self._numbers, self._previous, self._origins, self._views):
+            table[rows, here] = table[rows, targets]
+
     def _read(self, rows: np.ndarray) -> None:
         """Score the actions at the current nodes, as if each had been reached on its best way."""
         maps = self._maps
@@ -204,7 +219,7 @@ class FrontierAgent(RouteWalker):
             objects = self._scorer.features.objects
             assert objects is not None
             self._objects[rows, here] = head.best(attended, objects, nodes, views)
-        gains = self._scoring.gains(self._decision.scores)
+        gains = self.scoring.gains(self._decision.scores)
         before = self._ways[self._sent(self._numbers[rows, here])]
         first, first_state = len(self._ways), len(self._states.cell)
         self._ways = torch.cat([self._ways, (before[:, None] + gains).flatten()])
@@ -221,7 +236,7 @@ class FrontierAgent(RouteWalker):
         self._numbers[episode, slot] = numbers[row, rank + 1]
         self._previous[episode, slot] = here[row]
         self._origins[episode, slot] = first_state + row
-        self._views[episode, slot] = self._world.views[nodes[row], rank + 1]
+        self._views[episode, slot] = self._geometry.token_views[nodes[row], rank]
         self._numbers[rows, here] = numbers[:, STOP]
 
     def _way(self, row: int, slot: int) -> list[int]:

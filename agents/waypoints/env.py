@@ -210,26 +210,31 @@ class WaypointEnv:
             views: (N,) views that they face.
         """
         agents = np.asarray(viewpoints) // _IDS
-        base = np.asarray(views) % NUM_HEADINGS
-        seen = torch.from_numpy(self._features[agents]).float()
+        places = [self._places[agent] for agent in agents]
+        return self._device_view(self._features[agents], places, np.asarray(views), num_candidates)
+
+    def _device_view(
+        self, features: np.ndarray, places: Sequence[Places], views: np.ndarray, num_candidates: int
+    ) -> DeviceView:
+        """Return what N agents see, given the features (N, 36, D) and the places around them."""
+        base = views % NUM_HEADINGS
+        seen = torch.from_numpy(features).float()
         panorama = torch.cat([seen, self._panorama_angles[base]], dim=-1)
-        candidates = torch.zeros(len(agents), num_candidates, panorama.shape[-1])
-        mask = torch.zeros(len(agents), num_candidates, dtype=torch.bool)
-        distances = torch.zeros(len(agents), num_candidates)
+        candidates = torch.zeros(len(features), num_candidates, panorama.shape[-1])
+        mask = torch.zeros(len(features), num_candidates, dtype=torch.bool)
+        distances = torch.zeros(len(features), num_candidates)
         mask[:, 0] = True
-        for row, agent in enumerate(agents):
-            headings, lengths = self._places[agent]
+        for row, (headings, lengths) in enumerate(places):
             part = slice(1, len(headings) + 1)
             facing = start_views(headings)
             angles = angle_feature(
                 headings - STEP * base[row], np.zeros(len(headings)), self._angle
             )
-            visual = self._features[agent][facing]
+            visual = features[row][facing]
             candidates[row, part] = torch.from_numpy(np.hstack([visual, angles])).float()
             mask[row, part] = True
             distances[row, part] = torch.from_numpy(lengths).float()
-        own = self._own_angles[np.asarray(views)]
-        return DeviceView(panorama, candidates, mask, own, distances)
+        return DeviceView(panorama, candidates, mask, self._own_angles[views], distances)
 
     def _walk(self, agent: int, action: int) -> None:
         """Carry out the turns and steps of an action until the episode ends."""

@@ -14,8 +14,10 @@ from clipnav.agents.continuous.walking import spread
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.settings import MapTrainConfig
+from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.experiments.runs import load_run
+from clipnav.agents.frontier.agent import FrontierAgent
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.agents.waypoints.env import (
@@ -82,7 +84,7 @@ def check_run(config: WaypointConfig, settings: AgentConfig) -> AgentConfig:
     if agent_spec(settings.agent).waypoints is None:
         raise UserError(
             f"{config.run}: a run of --agent {settings.agent}, which does not walk among places; "
-            "name a run of a follower or a map agent"
+            "name a run of a follower, a frontier agent or a map agent"
         )
     if not is_built_in(settings.world):
         raise UserError(
@@ -178,6 +180,28 @@ def map_agent_among_waypoints(
     env: Any = MapWaypointEnv(*world, agent.max_decisions)
     walker = map_agent_among_places(agent, env, settings.stops_at_best, settings.reads_instructions)
     return env, lambda ids: walker.walk(env, ids)
+
+
+def frontier_agent_among_waypoints(
+    agent: FrontierAgent, world: World, settings: AgentConfig
+) -> tuple[WaypointEnv, Lead]:
+    """Return an environment of places, and a function that lets a frontier agent walk there."""
+    env: Any = MapWaypointEnv(*world, agent.max_steps)
+    walker = frontier_agent_among_places(agent, env, settings.reads_instructions)
+    return env, lambda ids: list(walker.stretches(env, ids))
+
+
+def frontier_agent_among_places(
+    agent: FrontierAgent, env: Any, reads_instructions: bool
+) -> FrontierAgent:
+    """Return the frontier agent of a graph for the places of a `MapWaypointEnv`."""
+    return FrontierAgent(
+        ActionScorer(agent.follower, env, env.maps.world),
+        env.maps.geometry,
+        agent.max_steps,
+        agent.scoring,
+        reads_instructions=reads_instructions,
+    )
 
 
 def map_agent_among_places(

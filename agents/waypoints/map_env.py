@@ -1,4 +1,4 @@
-"""MapWaypointEnv: continuous episodes in which a map agent chooses among all places it has seen."""
+"""MapWaypointEnv: continuous episodes in which agents choose among all places they have seen."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,16 +21,25 @@ from clipnav.envs.continuous.floor import ContinuousFloor
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs.candidates import start_views
+from clipnav.envs.navigation.device_features import DeviceView
 from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
 
 # Metres within which two places are one: `loc_noise` of ETPNav (8dec13a), R2R-CE.
 SAME_PLACE = 0.5
 
 
-class _Numbers(NamedTuple):
-    """What map agents use of `NavWorld`: the number (V,) of each node among those of its agent."""
+class _Actions(NamedTuple):
+    """What agents with a map use of `NavWorld`.
+
+    Attributes:
+        locals: (V,) number of each node among those of its agent.
+        targets: (V, K) node of each action, -1 for padding; action 0 stays.
+        mask: (V, K) bool, true where an action is valid.
+    """
 
     locals: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
 
 
 class PlaceMaps:
@@ -41,6 +50,7 @@ class PlaceMaps:
     floor.
 
     Attributes:
+        world: Actions at the nodes, as those of the viewpoints of a `NavWorld`.
         geometry: Tables of the nodes, as of the viewpoints of a world. Node k of agent a has the
             index `a * most + k`.
         features: (N * most, 36, D) features of the views from the visited nodes.
@@ -49,12 +59,14 @@ class PlaceMaps:
 
     def __init__(self, agents: int, most: int, places: int, width: int) -> None:
         size = agents * most
-        world: Any = _Numbers(np.tile(np.arange(most), agents))
+        targets = np.full((size, places + 1), -1)
+        targets[:, 0] = np.arange(size)
+        self.world: Any = _Actions(np.tile(np.arange(most), agents), targets, targets >= 0)
         self.geometry = MapGeometry(
-            world,
+            self.world,
             np.zeros((size, 3)),
             np.zeros((size, places)),
-            np.full((size, places), -1),
+            targets[:, 1:],
             np.zeros(size, np.int64),
             np.full(size, NUM_VIEWS),
             np.tile(np.arange(NUM_VIEWS), (size, 1)),
@@ -85,6 +97,11 @@ class PlaceMaps:
         self._counts[agent] += 1
         return node
 
+    def around(self, node: int) -> Places:
+        """Return the places around a visited node."""
+        part = node, slice(self.geometry.candidate_counts[node])
+        return Places(self.geometry.token_headings[part], self.geometry.edge_lengths[part])
+
     def visit(
         self,
         node: int,
@@ -106,6 +123,7 @@ class PlaceMaps:
         geometry.positions[node] = position
         geometry.candidates[node] = -1
         geometry.candidates[node, :count] = nodes
+        self.world.mask[node] = self.world.targets[node] >= 0
         geometry.edge_lengths[node] = 0.0
         geometry.edge_lengths[node, :count] = distances
         geometry.candidate_counts[node] = count
@@ -125,7 +143,7 @@ def _sees(floor: ContinuousFloor, start: np.ndarray, end: np.ndarray) -> bool:
 
 
 class MapWaypointEnv(WaypointEnv):
-    """N map agents in continuous episodes, in the interface of `MapAgent.walk`.
+    """N agents with a map in continuous episodes, in the interface of `RouteWalker.stretches`.
 
     An action is a route along known nodes, as on a graph. A place beside the agent is reached by
     turns and steps straight to it, a known node by the greedy follower on the floor; all of them
@@ -157,6 +175,12 @@ class MapWaypointEnv(WaypointEnv):
         self.maps.clear()
         self._aims[:] = -1
         return super().reset(options=options)
+
+    def gather(self, viewpoints: np.ndarray, views: np.ndarray, num_candidates: int) -> DeviceView:
+        """Return the features at visited nodes, see `WaypointEnv.gather`."""
+        places = [self.maps.around(node) for node in viewpoints.tolist()]
+        seen = self.maps.features[torch.from_numpy(viewpoints)].numpy()
+        return self._device_view(seen, places, views, num_candidates)
 
     def follow(
         self, routes: np.ndarray, stop: np.ndarray

@@ -24,8 +24,8 @@ class WaypointConfig:
     """Run, task and number of episodes."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of a run of clipnav train-agent, a follower or a map agent, trained in built-in
-    houses."""
+    """Folder of a run of clipnav train-agent, a follower, frontier agent or map agent, trained in
+    built-in houses."""
     splits: tuple[str, ...] = ("val_unseen",)
     """Splits to evaluate: val_seen, val_unseen, ..."""
     episodes: int | None = None

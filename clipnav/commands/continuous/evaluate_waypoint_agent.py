@@ -6,10 +6,10 @@ $ clipnav evaluate-waypoint-agent runs/map --waypoints predicted \
     --predictor runs/waypoint-predictor
 
 The agent is not trained again. At each decision it sees the 36 views from its position and chooses
-one of up to five places, or stops; a map agent may also choose any place that it has seen earlier,
-and walks back. The places are computed from the floor, or predicted from depth pictures by a run of
-clipnav train-waypoint-predictor. The command prints its scores, and those of the same
-agent on the navigation graph, on the same episodes.
+one of up to five places, or stops; a frontier agent or a map agent may also choose any place that
+it has seen earlier, and walks back. The places are computed from the floor, or predicted from depth
+pictures by a run of clipnav train-waypoint-predictor. The command prints its scores, and those of
+the same agent on the navigation graph, on the same episodes.
 """
 
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ class Walks:
             "view": np.zeros(count, int),
         }
         self.live = np.arange(count)
-        self.agent.begin(self.observation, {}, self.live)
+        self.agent.begin(self.observation, {"scan": np.full(count, "scan")}, self.live)
 
     def step(self):
         """Move each live agent by one action, and return the actions."""

@@ -1,6 +1,7 @@
 """Map agents in continuous episodes: nodes, panorama tokens, walking back, and the command."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +11,24 @@ from clipnav.agents.duet.agent import MapAgent, map_features
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.settings import MapTrainConfig, MapTransformerConfig
+from clipnav.agents.envdrop.follower import Follower
+from clipnav.agents.envdrop.settings import FollowerConfig
+from clipnav.agents.frontier.agent import FrontierScoring
+from clipnav.agents.layers.encoders import InstructionEncoder
 from clipnav.agents.maps.known_maps import START
 from clipnav.agents.waypoints import evaluation
-from clipnav.agents.waypoints.env import MOST_PLACES, FloorPlaces, Places, camera_settings
-from clipnav.agents.waypoints.evaluation import evaluate_waypoints, map_agent_among_places
+from clipnav.agents.waypoints.env import (
+    MOST_PLACES,
+    FloorPlaces,
+    Places,
+    WaypointEnv,
+    camera_settings,
+)
+from clipnav.agents.waypoints.evaluation import (
+    evaluate_waypoints,
+    frontier_agent_among_places,
+    map_agent_among_places,
+)
 from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, PlaceMaps
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.envs.continuous.floor import ContinuousFloor
@@ -209,6 +224,98 @@ def test_a_random_map_agent_walks_all_episodes(make_map_env, model):
     walk = agent_in(env, model, policy=policy, max_decisions=5).walk(env, ids_of(env))
     assert len(walk.decisions) == 5
     assert env._ended.all()
+    for agent in range(4):
+        assert env.metrics()[agent]["path_length"] == pytest.approx(trace_length(env, agent))
+
+
+@pytest.fixture
+def make_frontier_agent(split_of_boxes):
+    """Builds a frontier agent with random weights for an environment of places."""
+    torch.manual_seed(0)
+    config = FollowerConfig(embedding_size=4, hidden_size=8, action_size=4, visit_features=True)
+    encoder = InstructionEncoder(len(split_of_boxes.tokenizer), config)
+    graph_agent = SimpleNamespace(
+        follower=Follower(encoder, 3, 4, config).eval(),
+        max_steps=15,
+        scoring=FrontierScoring(metre_cost=0.1),
+    )
+
+    def build(env, policy=None):
+        agent = frontier_agent_among_places(graph_agent, env, reads_instructions=True)
+        if policy is not None:
+            agent._policy = policy
+        return agent
+
+    return build
+
+
+def walk_frontier(agent, env):
+    with torch.inference_mode():
+        return list(agent.stretches(env, ids_of(env)))
+
+
+def test_views_of_a_map_are_those_of_the_agent(make_map_env, split_of_boxes):
+    maps, views = make_map_env(4), []
+    world = maps._simulator, maps._settings, PoseEncoder(), 4, 4, maps._propose
+    for env in (maps, WaypointEnv(split_of_boxes, *world)):
+        observation, _ = env.reset(options={"episode_ids": ids_of(env)})
+        views.append(env.gather(observation["viewpoint"], observation["view"], 6))
+    for one, other in zip(*views, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_frontier_agent_walks_back_to_a_place_that_it_has_seen(make_map_env, make_frontier_agent):
+    env, ways = make_map_env(1), []
+
+    def policy(rows, options):
+        ways.append(agent._way(0, agent._maps.current[0]))
+        return np.array([START + 1, START + 2, START])[len(ways) - 1 :][:1]
+
+    agent = make_frontier_agent(env, policy)
+    walk_frontier(agent, env)
+    start, first, second = agent._maps.nodes[0, :3].tolist()
+    # The way to each place leads from the start, wherever the agent has walked since.
+    assert ways == [[start], [start, first], [start, second]]
+    places = env.maps.geometry.positions
+    positions = np.array(env._envs[0].traces()[0].positions)
+    for node in (first, second):
+        assert np.linalg.norm(positions - places[node], axis=1).min() < 0.25
+    assert np.linalg.norm(positions[-1] - places[start]) < 0.25
+    assert env._ended.all()
+
+
+def test_a_frontier_agent_that_an_obstacle_stops_came_by_the_same_way(
+    make_map_env, make_frontier_agent, monkeypatch
+):
+    # Wherever an agent arrives is then a place that it has not seen.
+    monkeypatch.setattr("clipnav.agents.waypoints.map_env.SAME_PLACE", 1e-4)
+    env, ways = make_map_env(1), []
+
+    def policy(rows, options):
+        here = int(agent._maps.current[0])
+        ways.append(agent._way(0, here))
+        if len(ways) == 3:
+            return np.array([here])
+        unseen = ~options.visited & torch.isfinite(options.scores).numpy()
+        return np.flatnonzero(unseen[0])[-1:]  # the last one seen is beside the agent
+
+    walk_frontier(agent := make_frontier_agent(env, policy), env)
+    start, first, second = ways
+    assert len(start) == 1
+    assert first[:-1] == start
+    assert second[:-1] == first
+    assert agent._origins[0, agent._maps.current[0]] == 2  # read after the second decision
+
+
+def test_a_random_frontier_agent_walks_all_episodes(make_map_env, make_frontier_agent):
+    env = make_map_env(4)
+    stretches = walk_frontier(make_frontier_agent(env), env)
+    assert env._ended.all()
+    assert any((env.maps.visited.reshape(4, -1).sum(1)) > 1)
+    hops = np.zeros(4)
+    for stretch in stretches:
+        hops[stretch.rows] += 1
+    assert hops.max() <= 15
     for agent in range(4):
         assert env.metrics()[agent]["path_length"] == pytest.approx(trace_length(env, agent))
 
