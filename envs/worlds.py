@@ -1,7 +1,7 @@
 """Worlds: paths of the navigation graphs, annotations and features of each world."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,7 +29,8 @@ class WorldFiles:
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
         features: Feature store that comes with the world, or None.
         annotations_dir: Folder of the annotation files; the world "matterport" keeps them in the
-            subfolders of their datasets, such as `r2r`.
+            subfolders of their datasets, such as `r2r`, the built-in houses those of R2R and RxR
+            side by side.
     """
 
     world: World
@@ -206,8 +207,10 @@ class WorldFiles:
     def _remedy(self, group: str | None = None) -> str:
         """Return the command that gets the files of this world, or those of a group of them."""
         if self.is_built_in:
-            house_set = " --set standard" if self.world == "houses-standard" else ""
-            return f"make the built-in world again with clipnav build-houses{house_set}"
+            options = " --set standard" if self.world == "houses-standard" else ""
+            if self.annotations_dir != _house_files(self.world).annotations_dir:
+                options += f" --data-dir {self.annotations_dir}"
+            return f"make the built-in world again with clipnav build-houses{options}"
         only = ""
         if group is not None:
             from clipnav.envs.real_data import DEFAULT_GROUPS  # imports the HTTP client
@@ -235,6 +238,17 @@ def named_world(world: World | None, data_dir: str | Path | None) -> World:
     return world or ("houses" if data_dir is None else "matterport")
 
 
+def _house_files(world: World) -> WorldFiles:
+    """Return the files of a set of the built-in houses."""
+    if world == "houses":
+        features = _HOUSES_DATA / _HOUSE_FEATURES
+        return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
+    from clipnav.envs.houses.building.sets import STANDARD
+
+    home = STANDARD.data_dir
+    return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
+
+
 def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:
     """Return the files of a world.
 
@@ -244,27 +258,26 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
             in Matterport's format.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md;
-            required for "matterport" only.
+            required for "matterport". In a built-in world it is the folder of other episodes in
+            the same houses, such as those of some houses that clipnav build-houses --scans
+            --data-dir has written.
 
     Raises:
-        UserError: There is no such world, "matterport" has no data folder, or a built-in world
-            has one.
-        FileNotFoundError: The data folder contains no navigation graphs.
+        UserError: There is no such world, or "matterport" has no data folder.
+        FileNotFoundError: The data folder does not exist, or contains no navigation graphs.
     """
     check_choice("world", world, World)
-    if is_built_in(world) and data_dir is not None:
-        raise UserError(
-            f"data_dir {data_dir} is for world 'matterport', but the world is '{world}'; use world "
-            "'matterport' (--world matterport), or leave data_dir (--data-dir) out"
-        )
-    if world == "houses":
-        features = _HOUSES_DATA / _HOUSE_FEATURES
-        return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
-    if world == "houses-standard":
-        from clipnav.envs.houses.building.sets import STANDARD
-
-        home = STANDARD.data_dir
-        return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
+    if is_built_in(world):
+        files = _house_files(world)
+        if data_dir is None:
+            return files
+        files = replace(files, annotations_dir=Path(data_dir))
+        if not files.annotations_dir.is_dir():
+            raise FileNotFoundError(
+                f"{data_dir}: this folder of episodes does not exist; {files.remedy}, or use world "
+                "'matterport' (--world matterport) if the data is Matterport3D's"
+            )
+        return files
     if data_dir is None:
         raise UserError(
             "world 'matterport' requires data_dir, the folder that contains its data (--data-dir); "

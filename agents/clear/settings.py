@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from clipnav.agents.settings.command_line import parse_training
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.worlds import World, is_built_in
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.run_settings import EvaluatedTrainingConfig, read_presets
@@ -63,13 +63,6 @@ class RepresentationTrainConfig(EvaluatedTrainingConfig):
         positive = ("temperature", "contrastive_weight")
         check_numbers(self, positive)
         check_positive(self, positive)
-
-    def unused_options(self) -> dict[str, str]:
-        """Return the settings without effect and the reasons, see `TrainingConfig`."""
-        unused = super().unused_options()
-        if is_built_in(self.world):
-            unused["data_dir"] = f"with --world {self.world}"
-        return unused
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class EtpNavTask(SplitTask):
             config.dataset,
             split,
             config.world,
+            config.data_dir,
             language=config.instruction_language,
             tokenizer=tokenizer,
             max_instruction_length=config.max_instruction_length,

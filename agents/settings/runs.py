@@ -12,7 +12,7 @@ from clipnav.agents.settings.networks import (
 )
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.goals.scores import dataset_scores
-from clipnav.envs.worlds import World, is_built_in
+from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.run_settings import EvaluatedTrainingConfig
@@ -43,7 +43,8 @@ class RunConfig(EvaluatedTrainingConfig):
     world: World = "houses"
     """Set of buildings. Determines the defaults of other flags."""
     data_dir: Path | None = None
-    """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
+    """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport. In a built-in
+    world, folder of other episodes, which clipnav build-houses --data-dir has written."""
     features: Path | None = None
     """Feature store; the world's own by default."""
     vision: bool = True
@@ -119,8 +120,6 @@ class RunConfig(EvaluatedTrainingConfig):
             unused["text.tune"] = "without --text.model"
         if self.text.model is None or not self.text.tune:
             unused["text.learning_rate"] = "without --text.tune"
-        if is_built_in(self.world):
-            unused["data_dir"] = f"with --world {self.world}"
         if len(dataset_spec(self.dataset).languages) == 1:
             one = f"with --dataset {self.dataset}, which has one language"
             unused["instruction_language"] = one

@@ -141,7 +141,8 @@ def load_continuous_split(
         dataset: "r2r", "rxr" or another dataset with a continuous version.
         split: "train", "val_seen", "val_unseen", ...
         world: "houses", "houses-standard" or "matterport".
-        data_dir: Data folder of the world "matterport".
+        data_dir: Data folder of the world "matterport", or folder of other episodes in the houses,
+            see `clipnav.envs.worlds.world_files`.
         language: Only language to load, such as "en"; None for all.
         tokenizer: Tokenizer, or file of its vocabulary; None to build it from the training split.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR).

@@ -172,7 +172,8 @@ def load_split(
         dataset: "r2r", "rxr", "r4r" or another one, see `DatasetSpec`.
         split: "train", "val_seen", "val_unseen", ...
         world: "houses", "houses-standard" or "matterport", see `clipnav.envs.worlds.world_files`.
-        data_dir: Data folder of the world "matterport".
+        data_dir: Data folder of the world "matterport", or folder of other episodes in the houses,
+            see `clipnav.envs.worlds.world_files`.
         features: Feature store, or features in memory, see `WorldFiles.open_features`; None for
             the store of the world, "none" for direction features only (D = 0).
         language: Only language to load, such as "en"; None for all.

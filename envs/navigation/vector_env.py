@@ -232,7 +232,8 @@ class VlnVectorEnv(BatchEnv):
     * `dataset`: "r2r", "rxr", "r4r", ...; the registered id sets it, and refuses the other ones.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
-    * `data_dir` (None): data folder of the world "matterport".
+    * `data_dir` (None): data folder of the world "matterport", or folder of other episodes in the
+      houses, see `clipnav.envs.worlds.world_files`.
     * `features` (None): path of a feature store, an open store, or arrays in memory, see
       `WorldFiles.open_features`; None for the store of the world, "none" for D = 0.
     * `objects` (None): file of objects, or an open one, see `load_split`; None for that of the

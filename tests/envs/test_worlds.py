@@ -1,9 +1,11 @@
 import dataclasses
+import json
 import re
 
 import pytest
 
 from clipnav.connectivity import CONNECTIVITY_DIR
+from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.worlds import world_files
 
 
@@ -40,6 +42,23 @@ def test_built_in_houses_have_annotations_and_features(dataset, name):
     assert store.width > 0
 
 
+def test_a_data_folder_of_the_houses_contains_other_episodes_in_them(tmp_path):
+    records = json.loads(world_files("houses").annotations("r2r", "train").read_text())
+    own = [record for record in records if record["scan"] in ("house_02", "house_03")]
+    (tmp_path / "R2R_train.json").write_text(json.dumps(own))
+    split = load_split("r2r", "train", "houses", tmp_path)
+    assert [(one.scan, one.path_id) for one in split.episodes[::3]] == [
+        (record["scan"], record["path_id"]) for record in own
+    ]
+    assert len(split.tokenizer) < len(load_split("r2r", "train").tokenizer)
+    assert set(split.nav_world.scan_names) == {"house_02", "house_03"}
+    assert split.store is not None
+    assert split.store.row("house_02", own[0]["path"][0]) >= 0
+    remedy = r"R2R_val_seen\.json.*name one of the splits that exist: train$"
+    with pytest.raises(FileNotFoundError, match=remedy):
+        split.files.annotations("r2r", "val_seen")
+
+
 def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
     with pytest.raises(ValueError, match="'moon' is not one of houses, houses-standard, matter"):
         world_files("moon")  # type: ignore[arg-type]
@@ -59,8 +78,9 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
         world_files("houses").annotations("r2r", "nowhere")
     with pytest.raises(FileNotFoundError, match=f"download-data --data-dir {tiny_world}, or"):
         files.annotations("rxr", "val_seen")
-    with pytest.raises(ValueError, match=r"use world 'matterport'.*or leave data_dir .*out"):
-        world_files("houses", tmp_path)
+    missing = r"none: this folder .*build-houses --data-dir .*none, or use world 'matterport'"
+    with pytest.raises(FileNotFoundError, match=missing):
+        world_files("houses", tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="no follower demonstrations; use world"):
         world_files("houses").followers("train")
     empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)

@@ -42,7 +42,6 @@ MAP, HAMT, FRONTIER = "--agent map", "--agent hamt", "--agent frontier"
 # What is given, beside what else, and why it has no effect.
 WITHOUT_EFFECT = [
     ("--iterations 9", "--minutes 3", "with --minutes 3"),
-    ("--data-dir data", "--world houses-standard", "with --world houses-standard"),
     ("--instruction-language en", "--dataset r4r", "with --dataset r4r"),
     ("--reward ndtw", "", "with --reinforcement.weight 0"),
     ("--reinforcement.discount 0.5", "", "with --reinforcement.weight 0"),
@@ -152,7 +151,6 @@ def test_settings_of_agents_without_effect_are_refused(flag, beside, reason, cap
         (parse_language, "--temperature 0", "--temperature 0: must be greater than 0"),
         (parse_language, "--select-by test", "--select-by test: not among --evaluation-splits"),
         (parse_language, "--dataset r2r --languages hi", "--languages hi has no effect"),
-        (parse_language, "--data-dir data", "--data-dir data has no effect with --world houses"),
         (parse_language, "--encoder.model m", "--encoder.tokens pretrained requires --encoder.mod"),
         (parse_language, "--encoder.heads 3", "must be a multiple of --encoder.heads 3"),
         (parse_language, "--encoder.dropout 1", "--encoder.dropout 1: must be at least 0 and bel"),
