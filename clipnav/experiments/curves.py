@@ -1,9 +1,11 @@
 """Curves of a table in SVG: a number over another one, with bands of intervals.
 
 The first column of the table has the places on the x axis, and each column of the chart is a
-curve, with its name at its end.
+curve, with its name at its end. On a logarithmic x axis, whose places are few and chosen, curves
+have points with whiskers instead of bands.
 """
 
+import math
 from collections.abc import Sequence
 
 from clipnav.experiments.axes import axis, drawing, interval, label
@@ -13,6 +15,7 @@ from clipnav.storage.errors import UserError
 
 _LEFT, _TOP, _WIDTH, _HEIGHT, _NAMES = 56, 56, 520, 260, 190  # pixels
 _COLOURS = ("--one", "--two", "--three", "--four")
+_MARGIN = 16  # pixels from the ends of a logarithmic axis to its points
 _LABEL = 16  # least distance in pixels of the names of two curves
 
 
@@ -25,11 +28,15 @@ def draw_curves(record: Record, experiment: Experiment) -> str:
     xs = [float(str(row[0])) for row in record.rows]
     curves = [[interval(row[names.index(name)]) for row in record.rows] for name in chart.columns]
     ends = [end for curve in curves for point in curve if point for end in point]
-    x_ticks, y_ticks = axis(min(0.0, *xs), max(xs)), axis(min(0.0, *ends), max(ends))
-    (left, *_, right), (low, *_, high) = x_ticks, y_ticks
+    x_ticks = sorted(xs) if chart.log_x else axis(min(0.0, *xs), max(xs))
+    y_ticks = axis(min(0.0, *ends), max(ends))
+    scale = math.log if chart.log_x else float
+    (left, *_, right), (low, *_, high) = map(scale, x_ticks), y_ticks
+    margin = _MARGIN if chart.log_x else 0
 
     def x_of(value: float) -> float:
-        return round(_LEFT + (value - left) / (right - left) * _WIDTH, 1)
+        share = (scale(value) - left) / (right - left)
+        return round(_LEFT + margin + share * (_WIDTH - 2 * margin), 1)
 
     def y_of(value: float) -> float:
         return round(_TOP + (high - value) / (high - low) * _HEIGHT, 1)
@@ -47,10 +54,8 @@ def draw_curves(record: Record, experiment: Experiment) -> str:
     last = []
     for name, curve, colour in zip(chart.columns, curves, _COLOURS, strict=False):
         points = [(x_of(x), *map(y_of, one)) for x, one in zip(xs, curve, strict=True) if one]
-        there = " ".join(f"{x},{low}" for x, _, low, _ in points)
-        back = " ".join(f"{x},{high}" for x, _, _, high in reversed(points))
         line = " ".join(f"{x},{y}" for x, y, _, _ in points)
-        parts.append(f'<polygon fill="var({colour})" opacity=".15" points="{there} {back}"/>')
+        parts += _whiskers(points, colour) if chart.log_x else [_band(points, colour)]
         style = f'fill="none" stroke="var({colour})" stroke-width="2.5"'
         parts.append(f'<polyline {style} points="{line}"/>')
         last.append((points[-1][1], name, colour))
@@ -58,6 +63,23 @@ def draw_curves(record: Record, experiment: Experiment) -> str:
         x = _LEFT + _WIDTH + 10
         parts.append(label(name, x, y + 4, "name", style=f"fill: var({colour})"))
     return drawing(chart.title, _LEFT + _WIDTH + _NAMES, bottom + 54, parts)
+
+
+def _band(points: Sequence[Sequence[float]], colour: str) -> str:
+    """Draw the area between the ends of intervals; a point is x, y and its two ends."""
+    there = " ".join(f"{x},{low}" for x, _, low, _ in points)
+    back = " ".join(f"{x},{high}" for x, _, _, high in reversed(points))
+    return f'<polygon fill="var({colour})" opacity=".15" points="{there} {back}"/>'
+
+
+def _whiskers(points: Sequence[Sequence[float]], colour: str) -> list[str]:
+    """Draw points and their intervals, see `_band`."""
+    style = f'stroke="var({colour})" stroke-width="2"'
+    parts = []
+    for x, y, low, high in points:
+        parts.append(f'<line {style} x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
+        parts.append(f'<circle fill="var({colour})" cx="{x}" cy="{y}" r="4.5"/>')
+    return parts
 
 
 def _apart(names: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, str]]:

@@ -43,11 +43,13 @@ class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         title: Title, which names data set and split.
         columns: Names of the columns to draw.
         y: Name of the y axis, if the columns are curves over the numbers of the first column.
+        log_x: Whether the x axis of curves is logarithmic, with a tick at each of these numbers.
     """
 
     title: str
     columns: tuple[str, ...]
     y: str = ""
+    log_x: bool = False
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

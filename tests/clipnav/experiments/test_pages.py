@@ -121,6 +121,42 @@ def test_curves_show_means_and_bands_over_the_numbers_of_the_first_column():
         draw_chart(record, five)
 
 
+def test_curves_on_a_logarithmic_axis_have_points_with_whiskers():
+    experiment = Experiment(
+        page="page.md",
+        columns=("houses", "seen", "unseen"),
+        steps=(),
+        rows=(),
+        budget="",
+        chart=Chart("R2R", ("seen", "unseen"), y="SR", log_x=True),
+    )
+    rows = (("8", (60.0, 10.0), 20.0), ("24", (55.0, 5.0), 30.0), ("72", 50.0, (40.0, 10.0)))
+    record = msgspec.structs.replace(RECORD, columns=experiment.columns, rows=rows)
+    drawing = ElementTree.fromstring(draw_chart(record, experiment))
+    space = "{http://www.w3.org/2000/svg}"
+    points = [
+        (float(one.get("cx")), float(one.get("cy"))) for one in drawing.iter(f"{space}circle")
+    ]
+    assert len(points) == 6
+    first, second, third = (x for x, _ in points[:3])
+    assert third - second == pytest.approx(second - first, abs=0.2)  # three times as many each
+    whiskers = [
+        [float(one.get(name)) for name in ("x1", "x2", "y1", "y2")]
+        for one in drawing.iter(f"{space}line")
+        if one.get("class") is None
+    ]
+    # 10 per cent on each side are twice the distance from 60 to 55.
+    assert whiskers[0][:2] == [first, first]
+    assert abs(whiskers[0][2] - whiskers[0][3]) == pytest.approx(
+        4 * (points[1][1] - points[0][1]), abs=0.4
+    )
+    assert whiskers[2][2] == whiskers[2][3]
+    texts = {text.text: text for text in drawing.iter(f"{space}text")}
+    assert [float(texts[name].get("x")) for name in ("8", "24", "72")] == [first, second, third]
+    assert {"SR", "houses", "seen", "unseen"} <= set(texts)
+    assert not list(drawing.iter(f"{space}polygon"))
+
+
 @pytest.mark.parametrize("name", ["results.md", "benchmarks.md"])
 def test_a_page_contains_its_experiments_and_no_other_table(name):
     text = (DOCS / name).read_text("utf-8")
