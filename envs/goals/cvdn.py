@@ -22,6 +22,29 @@ from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
 
+DialogLanguage = Literal["en", "hi-IN", "te-IN"]
+# The viewer knows the names of the speakers (`viewer/static/instruction.js`).
+_WORDS: dict[DialogLanguage, dict[str, str]] = {
+    "en": {
+        "goal": "The goal room contains a {}.",
+        "navigator": "Question",
+        "oracle": "Answer",
+        "stop": ".",
+    },
+    "hi-IN": {
+        "goal": "लक्ष्य वाले कमरे में {} है।",
+        "navigator": "प्रश्न",
+        "oracle": "उत्तर",
+        "stop": "।",
+    },
+    "te-IN": {
+        "goal": "లక్ష్య గదిలో {} ఉంది.",
+        "navigator": "ప్రశ్న",
+        "oracle": "జవాబు",
+        "stop": ".",
+    },
+}
+
 
 @dataclass(frozen=True)
 class DialogGoal(Goal):
@@ -57,7 +80,7 @@ class DialogRecord(msgspec.Struct, frozen=True, gc=False):
     """Question of a dialog, with what was said before; test splits lack goal and paths.
 
     HAMT's files contain all steps of the navigator as `nav_steps`, from `nav_idx` on those after
-    the question.
+    the question. Those of the built-in houses have a `language`, that of the target, too.
     """
 
     inst_idx: Id
@@ -70,6 +93,7 @@ class DialogRecord(msgspec.Struct, frozen=True, gc=False):
     player_path: tuple[Name, ...] = ()
     nav_steps: tuple[Name, ...] = ()
     nav_idx: int = 0
+    language: DialogLanguage = "en"
 
     @property
     def name(self) -> str:
@@ -93,8 +117,8 @@ class DialogRecord(msgspec.Struct, frozen=True, gc=False):
             self.scan,
             self.path,
             self.start_pano.heading,
-            dialog_text(self.target, self.dialog_history),
-            "en",
+            dialog_text(self.target, self.dialog_history, self.language),
+            self.language,
             target=self._goal(),
         )
 
@@ -113,23 +137,23 @@ class DialogRecord(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-_SPEAKERS = {"navigator": "Question", "oracle": "Answer"}
+def dialog_text(target: str, turns: Sequence[Turn], language: DialogLanguage = "en") -> str:
+    """Return the text of a dialog: a line for the goal, one per message.
 
-
-def dialog_text(target: str, turns: Sequence[Turn]) -> str:
-    """Return the text of a dialog in the wording of SAME: a line for the goal, one per message.
+    The English wording is that of SAME.
 
     Raises:
         UserError: The target or a message is blank.
     """
     if not target.strip():
         raise UserError("field 'target' is blank")
-    lines = [f"The goal room contains a {target}."]
+    words = _WORDS[language]
+    lines = [words["goal"].format(target)]
     for number, turn in enumerate(turns):
         if not turn.message.strip():
             raise UserError(f"field 'dialog_history': message {number} is blank")
-        stop = "" if turn.message[-1] in "?." else "."
-        lines.append(f"{_SPEAKERS[turn.role]}: {turn.message}{stop}")
+        stop = "" if turn.message[-1] in f"?{words['stop']}" else words["stop"]
+        lines.append(f"{words[turn.role]}: {turn.message}{stop}")
     return "\n".join(lines)
 
 

@@ -4,7 +4,15 @@
 import { strengths } from "viewer/attention.js";
 import { html, percent } from "viewer/elements.js";
 
-const SPEAKERS = { Question: "question", Answer: "answer" };
+// Speakers of a dialog in English, Hindi and Telugu, as in envs/goals/cvdn.py.
+const SPEAKERS = {
+  Question: "question",
+  Answer: "answer",
+  "प्रश्न": "question",
+  "उत्तर": "answer",
+  "ప్రశ్న": "question",
+  "జవాబు": "answer",
+};
 
 export function instruction(trace, number, { second, named }) {
   const weights = trace.steps[number].word_attention;

@@ -17,8 +17,7 @@ from clipnav.envs.houses.goals.boxes import Boxes, Looks, visible_boxes
 from clipnav.envs.houses.goals.descriptions import Description, Things
 from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
 from clipnav.envs.houses.instructions.writing import Style, TextWriter
-from clipnav.envs.houses.language.annotators import annotators_of
-from clipnav.envs.houses.language.grammars.languages import R2R_TAG
+from clipnav.envs.houses.language.annotators import Annotator, annotators_of
 from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey, survey_house
 from clipnav.envs.panoramas.cameras import perspective_camera
@@ -41,8 +40,41 @@ _SHORTEST = 6  # descriptions of a target among which texts choose, the shortest
 PLANNED = 5  # edges that the oracle of a dialog sees
 MOST_QUESTIONS = 3
 DIALOG_SHARE = 0.2  # of the number of paths of a house
+LANGUAGE_STEP = 1000  # from the id of a question to that in the next language
 # Answers lead along at most five edges.
 ANSWER = Style(True, (3, 50), (0, 1), 8, 0.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """Navigator and oracle of a dialog in one language."""
+
+    writer: GoalWriter
+    answers: TextWriter
+    oracle: Annotator
+
+    @classmethod
+    def of(cls, writer: GoalWriter, answers: TextWriter) -> Talk:
+        """Draw an oracle."""
+        people = annotators_of(LANGUAGES[writer.tag])
+        return cls(writer, answers, people[int(answers.rng.integers(len(people)))])
+
+    def turns(self, place: int, planned: Walk, heading: float, rooms: Sequence[str]) -> list[Json]:
+        """Return a question and its answer; nothing if no answer leads along the planned walk.
+
+        Args:
+            place: Number of edges walked before.
+            rooms: Kinds of rooms that the question may mention.
+        """
+        tag = LANGUAGES[self.writer.tag]
+        answer = self.answers.write(tag, self.oracle, planned, heading, ANSWER)
+        if answer is None:
+            return []
+        question = self.writer.question(rooms)
+        return [
+            {"nav_idx": place, "role": "navigator", "message": question},
+            {"nav_idx": place, "role": "oracle", "message": answer.instruction.text},
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +161,10 @@ class GoalEpisodes:
             if known:
                 self._ends[index], self._described[index] = scenery.numbers(seen), known
         self._answers = TextWriter(scenery.survey, scenery.routes, rng)
+        # Translated dialogs have a stream of their own: all other episodes are independent of it.
+        own = rng.spawn(1)[0]
+        self._translators = [GoalWriter(tag, own) for tag in list(LANGUAGES)[1:]]
+        self._translated_answers = TextWriter(scenery.survey, scenery.routes, own)
         self._tasks = self._pairs(TASK_EDGES)
         self._finds = self._pairs(SOON_EDGES)
         self._dialogs = _draws(self._rooms(), rng)
@@ -260,30 +296,27 @@ class GoalEpisodes:
         for number, (room, walk) in zip(range(count), self._dialogs, strict=False):
             ends = np.flatnonzero(self._scenery.survey.rooms == room).tolist()
             target = self._drawn(self._nouns_in(room, ends))
-            records += self._dialog(target, ends, walk, 10 * (first_id + number))
+            first = 10 * (first_id + number)
+            dialog = self._dialog(target, ends, walk, first)
+            records += dialog
+            for language, writer in enumerate(self._translators, 1):
+                records += self._translated(dialog, writer, first + language * LANGUAGE_STEP)
         return records
 
     def _dialog(self, target: str, ends: Sequence[int], walk: Walk, first: int) -> list[Json]:
         """Return the questions of a dialog along a path, and its start without a word."""
         scenery, rng = self._scenery, self._rng
-        people = annotators_of(R2R_TAG)
-        oracle = people[int(rng.integers(len(people)))]
+        talk = Talk.of(self._writers["en"], self._answers)
         history: list[Json] = []
         records: list[Json] = []
         place, heading = 0, self._heading()
         for number in range(MOST_QUESTIONS + 1):
+            planned = walk[place : place + PLANNED + 1]
             if number:
-                planned = walk[place : place + PLANNED + 1]
-                answer = self._answers.write(R2R_TAG, oracle, planned, heading, ANSWER)
-                if answer is None:
+                turns = talk.turns(place, planned, heading, self._rooms_beside(walk[place]))
+                if not turns:
                     break
-                rooms = self._neighbours(int(scenery.survey.rooms[walk[place]])) or ["hallway"]
-                question = self._writers["en"].question(self._drawn(rooms))
-                history = [
-                    *history,
-                    {"nav_idx": place, "role": "navigator", "message": question},
-                    {"nav_idx": place, "role": "oracle", "message": answer.instruction.text},
-                ]
+                history = [*history, *turns]
             onward = min(place + int(rng.integers(3, PLANNED + 1)), len(walk) - 1)
             is_last = number == MOST_QUESTIONS or onward == len(walk) - 1
             onward = len(walk) - 1 if is_last else onward
@@ -303,7 +336,8 @@ class GoalEpisodes:
                     "game_idx": first,
                     "end_panos": scenery.ids(ends),
                     "player_path": scenery.ids(walk[place : onward + 1]),
-                    "planner_path": scenery.ids(walk[place : place + PLANNED + 1]),
+                    "planner_path": scenery.ids(planned),
+                    "language": talk.writer.tag,
                 }
             )
             if number and is_last:
@@ -314,6 +348,36 @@ class GoalEpisodes:
                     scenery.survey.heading(*walk[place - 1 : place + 1]) % (2 * np.pi), 3
                 )
         return records
+
+    def _translated(self, records: Sequence[Json], writer: GoalWriter, first: int) -> list[Json]:
+        """Return a dialog in another language, up to a question without an answer."""
+        talk = Talk.of(writer, self._translated_answers)
+        target = writer.target(records[0]["target"])
+        history: list[Json] = []
+        translated: list[Json] = []
+        for number, record in enumerate(records):
+            if number:
+                planned = tuple(self._scenery.numbers(record["planner_path"]))
+                place, heading = len(record["nav_history"]) - 1, record["start_pano"]["heading"]
+                turns = talk.turns(place, planned, heading, self._rooms_beside(planned[0]))
+                if not turns:
+                    break
+                history = [*history, *turns]
+            translated.append(
+                record
+                | {
+                    "inst_idx": first + number,
+                    "target": target,
+                    "dialog_history": history,
+                    "game_idx": first,
+                    "language": writer.tag,
+                }
+            )
+        return translated
+
+    def _rooms_beside(self, viewpoint: int) -> list[str]:
+        """Return the kinds of rooms that a question at a viewpoint may mention."""
+        return self._neighbours(int(self._scenery.survey.rooms[viewpoint])) or ["hallway"]
 
     def _instances(self) -> dict[str, list[int]]:
         """Return the visible objects of each category that all languages name."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-VERSION = 1  # part of the names of the cached files: increase it when the episodes change
+VERSION = 2  # part of the names of the cached files: increase it when the episodes change
 BOXES = "reverie/BBoxes.json.gz"
 _TAG = 14
 _REMEDY = "delete it; clipnav build-houses builds it again"

@@ -53,9 +53,14 @@ class GoalWriter:
         """Return the text that asks for any object of a category."""
         return self._sentence(self._wording["categories"], Description(noun))
 
-    def question(self, room: str) -> str:
-        """Return a question of a navigator, which may mention a room."""
+    def target(self, noun: str) -> str:
+        """Return the name of the target of a dialog; English ones have the noun itself."""
+        return self._filled(self._draw(self._wording["targets"]), Description(noun), "")
+
+    def question(self, rooms: Sequence[str]) -> str:
+        """Return a question of a navigator, which may mention one of some rooms."""
         self._named = {}
+        room = self._draw(rooms)
         text = self._filled(self._draw(self._wording["questions"]), Description("", room), room)
         return text[0].upper() + text[1:]
 

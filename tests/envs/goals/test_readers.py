@@ -115,6 +115,18 @@ def test_test_splits_have_no_goals(own):
     assert {e.path for e in episodes} == {("b0",)}
 
 
+def test_the_language_of_a_dialog_is_that_of_its_lines(own):
+    def hindi(items):
+        turns = [("navigator", "बाएँ?"), ("oracle", "बाएँ जाएँ")]
+        history = [{"nav_idx": 0, "role": role, "message": text} for role, text in turns]
+        items[0] |= {"target": "लैंप", "language": "hi-IN", "dialog_history": history}
+
+    change(own, FILES["cvdn"], hindi)
+    first = load_episodes("cvdn", "train", own)[0]
+    text = "लक्ष्य वाले कमरे में लैंप है।\nप्रश्न: बाएँ?\nउत्तर: बाएँ जाएँ।"
+    assert (first.language, first.instruction) == ("hi-IN", text)
+
+
 def test_a_dialog_follows_the_player_if_the_planner_agrees(own):
     def untrusted(items):
         items[0]["planner_path"] = ["a0", "a3"]
@@ -195,6 +207,12 @@ MISTAKES = {
         FILES["cvdn"],
         lambda items: items[1]["dialog_history"][1].update(role="dog"),
         r"train\.json: record 1.*dog",
+    ),
+    "language": (
+        "cvdn",
+        FILES["cvdn"],
+        lambda items: items[1].update(language="fr"),
+        r"train\.json: record 1.*fr",
     ),
     "no region": (
         "cvdn",

@@ -5,7 +5,9 @@ import dataclasses
 import msgspec
 import pytest
 
+from clipnav.envs.goals.cvdn import Turn, dialog_text
 from clipnav.envs.graphs.goal import Goal
+from clipnav.viewer.trace.building import word_pieces
 from clipnav.viewer.trace.format import VisibleObject
 
 
@@ -76,12 +78,18 @@ def test_objects_are_outlined_where_they_are(page, goal_trace, serve_traces, ope
         page.wait_for_selector("#overlay-objects", state="hidden")
 
 
-def test_lines_of_a_dialog_are_turns(page, goal_trace, serve_traces):
-    with serve_traces(goal_trace) as url:
+@pytest.mark.parametrize("language", ["en", "hi-IN", "te-IN"])
+def test_lines_of_a_dialog_are_turns(page, goal_trace, serve_traces, language):
+    turns = (Turn("navigator", "left?"), Turn("oracle", "Yes."))
+    text = dialog_text("vase", turns, language)
+    trace = msgspec.structs.replace(
+        goal_trace, instruction=text, words=word_pieces(text), language=language
+    )
+    with serve_traces(trace) as url:
         page.goto(f"{url}#episode=train/{goal_trace.instr_id}&a=seeker")
         turns = page.locator(".turn")
         turns.first.wait_for()
-        assert turns.all_inner_texts() == ["The goal room.", "Question: left?", "Answer: Yes."]
+        assert turns.all_inner_texts() == text.split("\n")
         question, answer = (
             page.locator(f".turn.{one}").bounding_box() for one in ("question", "answer")
         )

@@ -22,7 +22,12 @@ from clipnav.envs.houses.goals.episodes import (
     box_corners,
 )
 from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
+from clipnav.envs.houses.language.grammar import parse
+from clipnav.envs.houses.language.grammars.languages import language_of
+from clipnav.envs.houses.language.sight import Sight
+from clipnav.envs.houses.language.symbolic_follower import follow
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
+from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.panoramas.cameras import perspective_camera
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 
@@ -133,12 +138,15 @@ def test_texts_have_all_their_words(house, tag):
     letters = {"en": "a-z", "hi-IN": "\u0900-\u097f", "te-IN": "\u0c00-\u0c7f\u200c"}[tag]
     plain = re.compile(f"[{letters}\\-,' .?\u0964]+", re.IGNORECASE)
     texts = 0
+    for _ in range(50):
+        assert plain.fullmatch(writer.question(["kitchen", "hallway"]))
     for index in filter(things.is_target, range(len(house.scene.objects))):
         for one in list(things.descriptions(index))[:6]:
             if not writer.knows(one):
                 continue
             parts = writer.parts(one, "kitchen")
-            for text in (writer.task(one), writer.category(one.noun), *parts.values()):
+            target = one.noun if tag == "en" else writer.target(one.noun)
+            for text in (target, writer.task(one), writer.category(one.noun), *parts.values()):
                 assert not text or plain.fullmatch(text), text
             assert bool(parts["relation"]) == bool(one.relation)
             assert bool(parts["attribute"]) == bool(one.colour or one.material)
@@ -226,8 +234,8 @@ def test_boxes_of_soon_contain_the_direction_of_their_boxes():
 
 
 def test_dialogs_lead_on_to_the_region(scenery, made, graph):
-    questions = 0
-    for record in made[1]["cvdn"]:
+    questions, names = 0, []
+    for record in (record for split in made[1:] for record in split["cvdn"]):
         start, ends = record["start_pano"]["pano"], record["end_panos"]
         remaining = min(graph.geodesic(start, end) for end in ends)
         planned = min(graph.geodesic(record["planner_path"][-1], end) for end in ends)
@@ -238,9 +246,44 @@ def test_dialogs_lead_on_to_the_region(scenery, made, graph):
         roles = [turn["role"] for turn in record["dialog_history"]]
         assert roles == ["navigator", "oracle"] * (len(roles) // 2)
         questions += len(roles) // 2
+        names.append(record["inst_idx"])
         rooms = {scenery.survey.rooms[scenery.survey.viewpoints.index(end)] for end in ends}
         assert len(rooms) == 1
     assert questions > 0
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_answers_lead_along_the_planned_path(scenery, made, tag):
+    records = [record for record in made[1]["cvdn"] if record["language"] == tag]
+    sight, answers = Sight(scenery.survey), 0
+    for record in filter(lambda record: record["dialog_history"], records):
+        acts = parse(language_of(LANGUAGES[tag]), record["dialog_history"][-1]["message"])
+        assert acts
+        start, *_, end = scenery.numbers(record["planner_path"])
+        followed = follow(sight, acts, start, record["start_pano"]["heading"])
+        assert followed.is_complete
+        assert scenery.routes.lengths[followed.path[-1], end] <= SUCCESS_THRESHOLD
+        answers += 1
+    assert answers > 0
+
+
+def test_a_dialog_is_the_same_walk_in_all_languages(made):
+    def walk(record):
+        texts = {"inst_idx", "game_idx", "target", "dialog_history", "language"}
+        return {key: value for key, value in record.items() if key not in texts}
+
+    english, *others = (
+        [record for record in made[1]["cvdn"] if record["language"] == tag] for tag in LANGUAGES
+    )
+    walks = [walk(record) for record in english]
+    for translated in others:
+        assert all(walk(record) in walks for record in translated)
+        assert {r["scan"] for r in translated} == {r["scan"] for r in english}
+        assert len(translated) > len(english) / 2
+        # A dialog calls its target by one name.
+        for game in {record["game_idx"] for record in translated}:
+            assert len({r["target"] for r in translated if r["game_idx"] == game}) == 1
 
 
 def test_categories_are_observed_at_the_ends_of_paths(scenery, made):
