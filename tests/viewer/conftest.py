@@ -8,6 +8,7 @@ from clipnav.envs.continuous.environments.making import make_continuous_vector_e
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.panoramas import Panorama
+from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import record
@@ -134,6 +135,13 @@ def grey():
         return Panorama(picture, distance, np.full(picture.shape[:2], -1, np.int32))
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def pictures(grey, tmp_path_factory):
+    """Grey panoramas, each of which is drawn once."""
+    folder = tmp_path_factory.mktemp("pictures")
+    return DrawnPictures(grey, lambda scan: folder / scan)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,10 @@
 import pytest
 
 from clipnav.envs.drawing.scenes import scene
-from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.films.filming import Frames
 from clipnav.viewer.films.layout import arranged
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import Walk
-
-
-@pytest.fixture
-def pictures(tmp_path, grey):
-    return DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.films import FilmSettings, film_walks
 from clipnav.viewer.films.side_panels import listed_motions
 from clipnav.viewer.films.timeline import Walk, phases
@@ -31,9 +30,8 @@ def test_the_camera_follows_positions_and_headings(library, expert_trace):
     assert sum(part.seconds for part in parts) < 0.3 * len(expert_trace.steps) + 8
 
 
-def test_a_walk_is_filmed(library, expert_trace, grey, tmp_path):
-    inner = DrawnPictures(grey, lambda scan: tmp_path / scan)
-    pictures = FreePictures(inner, lambda scan, position, width: grey(scan, "a0", 1024).rgb)
+def test_a_walk_is_filmed(library, expert_trace, pictures, grey, tmp_path):
+    pictures = FreePictures(pictures, lambda scan, position, width: grey(scan, "a0", 1024).rgb)
     path = tmp_path / "walk.gif"
     short = msgspec.structs.replace(expert_trace, steps=expert_trace.steps[:8], ending="cut off")
     film_walks(path, [short], library, pictures, FilmSettings((640, 360)))

@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.outputs.rerun_log import log_trace
 
 
-def test_logs_are_read_by_rerun(library, traces, tmp_path, grey, monkeypatch):
+def test_logs_are_read_by_rerun(library, pictures, traces, tmp_path, monkeypatch):
     pytest.importorskip("rerun", reason="logs need the extra 'rerun'")
-    pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
-    path = tmp_path / "walk.rrd"
+    trace, path = traces[0], tmp_path / "walk.rrd"
     log_trace(path, trace, library, pictures)
     monkeypatch.setenv("HOME", str(tmp_path))  # the command writes settings there
 

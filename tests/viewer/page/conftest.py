@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.export import export_page
 from clipnav.viewer.site.library import Library
@@ -14,6 +14,8 @@ from clipnav.viewer.site.routes import Routes
 from clipnav.viewer.site.server import ViewerServer
 from clipnav.viewer.trace import record
 from tests.chromium import await_frame
+
+WINDOW = {"width": 1120, "height": 630}  # small, since no GPU draws it
 
 
 @contextlib.contextmanager
@@ -47,26 +49,24 @@ def make_library(tiny_world, traces):
 
 
 @pytest.fixture(scope="module")
-def url(make_library, tmp_path_factory, tiny_arguments, traces, grey, make_env, teacher):
+def url(make_library, tmp_path_factory, tiny_arguments, traces, pictures, make_env, teacher):
     folder = tmp_path_factory.mktemp("viewer")
     library = make_library()
     hindi = make_env("val_unseen", {**tiny_arguments, "dataset": "rxr"})
     ids = [episode.instr_id for episode in hindi.episodes]
     library.add(record(hindi, teacher, ids, name="teacher"))
-    pictures = DrawnPictures(grey, lambda scan: folder / scan)
     with served(library, pictures, folder, lambda _: traces[0]) as url:
         yield url
 
 
 @pytest.fixture
-def exported(make_library, grey, tmp_path):
+def exported(make_library, pictures, tmp_path):
     """Writes a page of an episode, with pictures or with a note that there are none."""
 
     def export(note="", key="train/100_0", library=None):
         path = tmp_path / "episode.html"
-        drawn = DrawnPictures(grey, lambda scan: tmp_path / scan)
-        pictures = NoPictures(note) if note else drawn
-        export_page(path, library or make_library(), pictures, [key], width=1024)
+        shown = NoPictures(note) if note else pictures
+        export_page(path, library or make_library(), shown, [key], width=1024)
         return path.as_uri()
 
     return export
@@ -77,35 +77,63 @@ def errors():
     return []
 
 
-@pytest.fixture
-def new_page(browser, errors):
-    """Makes pages on which no error may happen."""
-    contexts = []
+@contextlib.contextmanager
+def _errors_noted(page, errors):
+    """Within it, errors of a page are added to a list."""
 
     def note(message):
         # A page that outlives its server still asks for pictures (net::ERR_CONNECTION_REFUSED).
         if message.type == "error" and "net::ERR_" not in message.text:
             errors.append(message.text)
 
-    def make(width=1280, height=800, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", note)
-        page.set_default_timeout(60_000)  # for machines with other work
-        return page
+    def note_exception(error):
+        errors.append(str(error))
 
-    yield make
-    for context in contexts:
-        context.close()
-    assert errors == []
+    page.on("pageerror", note_exception)
+    page.on("console", note)
+    yield page
+    page.remove_listener("pageerror", note_exception)
+    page.remove_listener("console", note)
+
+
+def _page_of(context):
+    page = context.new_page()
+    page.set_default_timeout(60_000)  # for machines with other work
+    return page
 
 
 @pytest.fixture
-def page(new_page):
+def new_page(browser, errors):
+    """Makes pages on which no error may happen."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options):
+            context = stack.enter_context(browser.new_context(viewport=WINDOW, **options))
+            return stack.enter_context(_errors_noted(_page_of(context), errors))
+
+        yield make
+    assert errors == []
+
+
+@pytest.fixture(scope="session")
+def used_page(browser):
+    """Page for one test after the other: opening each in a new one takes twice as long."""
+    with browser.new_context() as context:
+        yield _page_of(context)
+
+
+@pytest.fixture
+def page(used_page, errors):
     """A page without movement, so that what is asked for stands there at once."""
-    return new_page(reduced_motion="reduce")
+    used_page.set_viewport_size(WINDOW)
+    used_page.emulate_media(color_scheme="light", forced_colors="none", reduced_motion="reduce")
+    used_page.mouse.move(0, 0)
+    with _errors_noted(used_page, errors):
+        yield used_page
+        used_page.unroute_all(behavior="ignoreErrors")
+        used_page.evaluate("() => { try { localStorage.clear() } catch {} }")
+        used_page.goto("about:blank")
+    assert errors == []
 
 
 @pytest.fixture
@@ -119,19 +147,19 @@ def interception(page):
 
 
 @pytest.fixture
-def moving_page(new_page):
-    return new_page(reduced_motion="no-preference")
+def moving_page(page):
+    page.emulate_media(reduced_motion="no-preference")
+    return page
 
 
 @pytest.fixture
-def serve_traces(make_library, grey, tmp_path):
+def serve_traces(make_library, tmp_path):
     """Serves all episodes of the training split and further traces, by default without pictures."""
 
-    def serve(*traces, has_pictures=False, follow=None):
+    def serve(*traces, pictures=None, follow=None):
         library = make_library()
         library.add(traces)
-        drawn = DrawnPictures(grey, lambda scan: tmp_path / scan)
-        return served(library, drawn if has_pictures else NoPictures("none"), tmp_path, follow)
+        return served(library, pictures or NoPictures("none"), tmp_path, follow)
 
     return serve
 

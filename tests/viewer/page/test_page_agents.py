@@ -140,9 +140,9 @@ def with_model(trace):
     return msgspec.structs.replace(trace, agent="model", steps=tuple(steps))
 
 
-def test_the_words_of_a_model_are_shown_at_each_step(page, traces, serve_traces):
+def test_the_words_of_a_model_are_shown_at_each_step(page, traces, serve_traces, pictures):
     trace = with_model(traces[0])
-    with serve_traces(trace, has_pictures=True) as url:
+    with serve_traces(trace, pictures=pictures) as url:
         page.goto(f"{url}#episode=train/{trace.instr_id}&a=model")
         panel = page.locator(".model")
         panel.wait_for()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.site.continuous_walks import ContinuousDriver
 from clipnav.viewer.site.export import export_page
 from clipnav.viewer.site.free_pictures import FreePictures
@@ -17,9 +16,8 @@ def library(continuous_library):
 
 
 @pytest.fixture
-def pictures(grey, tmp_path):
-    inner = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
-    return FreePictures(inner, lambda scan, position, width: grey(scan, "a0", width).rgb)
+def pictures(pictures, grey):
+    return FreePictures(pictures, lambda scan, position, width: grey(scan, "a0", width).rgb)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.trace.building import word_pieces
 
 WIDTH = re.compile(r"width=(\d+)")
@@ -232,10 +233,12 @@ def test_long_lists_continue_and_the_map_shows_visits_in_turn(page, traces, serv
         assert focused == rows.nth(150).get_attribute("data-key")
 
 
-def test_large_and_enlarged_views_get_finer_pictures(new_page, serve_traces, opened):
-    # A server of its own: no picture is on disk yet.
-    with serve_traces(has_pictures=True) as url:
-        page = new_page(900, 560, reduced_motion="reduce")
+def test_large_and_enlarged_views_get_finer_pictures(
+    new_page, serve_traces, grey, tmp_path, opened
+):
+    pictures = DrawnPictures(grey, lambda scan: tmp_path / scan)  # none is on disk yet
+    with serve_traces(pictures=pictures) as url:
+        page = new_page(reduced_motion="reduce")
         widths, held = [], []
         page.on("request", lambda request: widths.extend(WIDTH.findall(request.url)))
         page.route("**/api/picture?*width=2048", lambda route: held.append(route))

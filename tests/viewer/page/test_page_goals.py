@@ -39,9 +39,11 @@ def goal_trace(traces):
     )
 
 
-def test_objects_are_outlined_where_they_are(page, goal_trace, serve_traces, opened, heading):
+def test_objects_are_outlined_where_they_are(
+    page, goal_trace, serve_traces, pictures, opened, heading
+):
     episode, last = f"train/{goal_trace.instr_id}", len(goal_trace.steps) - 1
-    with serve_traces(goal_trace, has_pictures=True) as url:
+    with serve_traces(goal_trace, pictures=pictures) as url:
         opened(page, url, episode=episode, a="seeker", step=0)
         assert page.locator(".object").count() == 0
         for _ in range(last):

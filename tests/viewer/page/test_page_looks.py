@@ -43,12 +43,12 @@ def boxes(page, selector):
     return [one.bounding_box() for one in page.locator(selector).all()]
 
 
-def test_long_names_fit_all_windows(page, traces, serve_traces, opened):
+def test_long_names_fit_all_windows(page, traces, serve_traces, pictures, opened):
     last = traces[0].steps[-1]
     one_candidate = msgspec.structs.replace(last, candidates=last.candidates[:1])
     short = msgspec.structs.replace(traces[0], agent="short", steps=(one_candidate,))
     named = msgspec.structs.replace(traces[0], agent=LONG)
-    with serve_traces(named, short, has_pictures=True) as url:
+    with serve_traces(named, short, pictures=pictures) as url:
         opened(page, url, a="short")
         assert "1 candidate," in page.locator("#live").inner_text()
         opened(page, url, b=quote(LONG))
@@ -148,7 +148,7 @@ def test_a_presentation_shows_view_instruction_and_map_alone(page, url, opened):
         page.keyboard.press("f")
         page.locator(".presenting #presented .instruction").wait_for()
         (view,) = boxes(page, ".view")
-        assert view["width"] == 1280
+        assert view["width"] == page.viewport_size["width"]
         assert page.locator("#presented svg.map").is_visible()
         assert not any(page.locator(part).is_visible() for part in (".bar", ".side", ".charts"))
         words = page.locator("#presented .word").first.bounding_box()
@@ -254,8 +254,9 @@ def faint_texts(page):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_text_can_be_read_in_both_themes(new_page, url, opened, theme):
-    page = new_page(1600, 900, reduced_motion="reduce", color_scheme=theme)
+def test_all_text_can_be_read_in_both_themes(page, url, opened, theme):
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.emulate_media(color_scheme=theme)
     opened(page, url, b="wanderer", step=1)
     assert faint_texts(page) == []
     paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -46,10 +46,8 @@ def chosen_heading(step):
 @pytest.mark.parametrize(
     ("agent", "motion"), [("teacher", "no-preference"), ("wanderer", "reduce")]
 )
-def test_the_chosen_mark_is_seen_at_every_step(
-    new_page, url, traces, opened, heading, agent, motion
-):
-    page = new_page(reduced_motion=motion)
+def test_the_chosen_mark_is_seen_at_every_step(page, url, traces, opened, heading, agent, motion):
+    page.emulate_media(reduced_motion=motion)
     trace = next(t for t in traces if (t.agent, t.instr_id) == (agent, "100_0"))
     opened(page, url, a=agent)
     page.locator("#speed").select_option("4")
@@ -92,8 +90,8 @@ def test_a_move_turns_and_then_glides(moving_page, url, traces, opened, drawn, h
     assert apart(left["heading"], chosen_heading(steps[0])) < 1
 
 
-def test_changes_during_a_move_last(moving_page, url, opened):
-    page = opened(moving_page, url, a="wanderer")
+def test_changes_during_a_move_last(new_page, url, opened):
+    page = opened(new_page(), url, a="wanderer")  # its clock stays installed
     page.locator("#speed").select_option("4")
     for shown in (0, 1):
         page.evaluate(
@@ -114,8 +112,8 @@ def test_changes_during_a_move_last(moving_page, url, opened):
     assert len(bodies) == 1
 
 
-def test_speed_and_loop_are_remembered(page, url, opened):
-    opened(page, url)
+def test_speed_and_loop_are_remembered(new_page, url, opened):
+    page = opened(new_page(reduced_motion="reduce"), url)
     page.keyboard.press(">")
     page.keyboard.press(">")
     assert page.locator("#speed").input_value() == "4"

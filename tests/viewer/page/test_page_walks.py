@@ -3,7 +3,6 @@
 import pytest
 
 from clipnav.envs.metrics import score_path
-from clipnav.envs.pictures.panorama_files import DrawnPictures
 from clipnav.viewer.trace import outcome
 
 
@@ -13,9 +12,8 @@ def library(make_library):
 
 
 @pytest.fixture
-def start_server(library, serve, tmp_path, grey):
+def start_server(library, serve, pictures, tmp_path):
     """Starts a server that keeps walks in a folder of this test alone."""
-    pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
     return lambda library=library: serve(library, pictures, tmp_path / "traces")
 
 

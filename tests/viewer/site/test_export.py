@@ -4,7 +4,7 @@ import re
 import msgspec
 import pytest
 
-from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
+from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.site.export import export_outcomes, export_page, representative_walks
 from clipnav.viewer.site.routes import STATIC
 from clipnav.viewer.trace import outcome, trace_json
@@ -16,8 +16,7 @@ def held(text):
     return json.loads(found.group(1))
 
 
-def test_a_page_holds_all_it_needs(library, traces, tmp_path, grey):
-    pictures = DrawnPictures(grey, lambda scan: tmp_path / scan)
+def test_a_page_holds_all_it_needs(library, traces, pictures, tmp_path):
     path = tmp_path / "page.html"
     export_page(path, library, pictures, ["train/100_0"], width=1024)
     text = path.read_text("utf-8")

@@ -22,8 +22,7 @@ KEY = "train/100_0"
 
 
 @pytest.fixture
-def site(library, tmp_path, grey):
-    pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
+def site(library, pictures, tmp_path):
     return Routes(library, pictures, ManualWalks(library, tmp_path / "traces"))
 
 
@@ -208,7 +207,8 @@ def test_hands_out_traces_scenes_and_pictures(server, traces):
     assert answer.getheader("Content-Type") == "image/jpeg"
 
 
-def test_the_finest_picture_on_disk_is_sent_at_once(server):
+def test_the_finest_picture_on_disk_is_sent_at_once(server, site, grey, tmp_path):
+    site.pictures = DrawnPictures(grey, lambda scan: tmp_path / scan)
     path = "/api/picture?scan=attic&viewpoint=a0&width=1024&most="
     widths = []
     for most in (4096, 2048, 4096, 1024):
