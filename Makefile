@@ -10,6 +10,10 @@ LOWEST := .venv-lowest
 # Folders that are installed within the package clipnav.
 FOLDERS := agents connectivity encoders envs storage training viewer vl_tasks
 
+# Container images often forbid the cache of compiled modules. Without it, each of the many processes
+# of the tests compiles all packages again, and pytest all tests.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: install names demo sample digests results pictures test test-long run-tests test-lowest docs lint style types format clean
 
 install: $(DEVELOPED) names
