@@ -32,7 +32,7 @@ def test_a_submission_becomes_a_page_and_a_film(command, submission, tiny_world,
     done = command(
         *("visualise", submission),
         *("--data-dir", tiny_world, "--split", "train"),
-        *("--episode", "101_1", "--export", page, "--video", film),
+        *("--episode", "101_1", "--export", page, "--video", film, "--size", "480x360"),
     )
     assert done.returncode == 0, done.stderr
     assert "instructions without a path: 12" in done.stdout
