@@ -19,8 +19,8 @@ def encode(images: np.ndarray) -> np.ndarray:
 views = clipnav.WorldViews("houses", image_size=(64, 64), scans=("house_28",))
 store = views.write_features("own_features.safetensors", encode, encoder="mean colours")
 print(store)
-first, *others = views.viewpoints
-features = {place: encode(views.read(*place)) for place in [first, *others[:7]]}
-nearest = min(others[:7], key=lambda place: float(np.abs(features[place] - features[first]).mean()))
+first, *others = views.viewpoints[:8]
+features = store.take(np.array([store.row(*place) for place in (first, *others)]))  # (8, 36, 48)
+nearest = others[np.abs(features[1:] - features[0]).mean((1, 2)).argmin()]
 print(f"of seven viewpoints, {nearest[1][:8]} looks most like {first[1][:8]}")
 print('use them: clipnav.make("R2R-CLIP-v0", features="own_features.safetensors")')
