@@ -104,6 +104,7 @@ AGENTS = (
     *("follower", "grounding_follower", "frontier", "grounding_frontier"),
     *("map_agent", "grounding_map_agent", "hamt"),
 )
+BLANK = {"vision": False, "instruction_ablation": "empty"}
 
 
 @pytest.fixture
@@ -363,15 +364,18 @@ def test_two_ranks_train_like_one_process(learner, script, share, request, launc
 
 
 @pytest.mark.parametrize(
-    ("missing", "changes"),
+    ("agent", "missing", "changes"),
     [
-        ("", {}),
-        (" (no vision)", {"vision": False}),
-        (" (empty instructions)", {"instruction_ablation": "empty"}),
-        (" (shuffled instructions)", {"instruction_ablation": "shuffled"}),
+        *((agent, "", {}) for agent in AGENTS),
+        ("follower", " (no vision)", {"vision": False}),
+        ("follower", " (empty instructions)", {"instruction_ablation": "empty"}),
+        ("follower", " (shuffled instructions)", {"instruction_ablation": "shuffled"}),
+        *(
+            (agent, " (no vision, empty instructions)", BLANK)
+            for agent in ("frontier", "map_agent", "hamt")
+        ),
     ],
 )
-@pytest.mark.parametrize("agent", AGENTS)
 def test_a_loaded_agent_walks_as_evaluated(agent, missing, changes, request):
     config = dataclasses.replace(request.getfixturevalue(agent), iterations=2, **changes)
     results = train(config)
