@@ -15,6 +15,7 @@ LONGEST = (
     "test_plugin.py",
     "agents/hamt/test_fine_tuning.py",
     "viewer/page/test_page_walks.py",
+    "viewer/page/test_page_episodes.py",
     "viewer/page/test_page_looks.py",
     "viewer/page/test_page_motion.py",
     "vl_tasks/test_commands.py",
