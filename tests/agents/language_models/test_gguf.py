@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from clipnav.agents.language_models.models.local import load_model
 from tests.agents.language_models.tiny_models import write_llama
@@ -23,6 +22,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 def file(folder, tmp_path):
+    from transformers import AutoModelForCausalLM  # imports for a second
+
     gguf = pytest.importorskip("gguf")
     model = AutoModelForCausalLM.from_pretrained(folder)
     path = tmp_path / "llama.gguf"

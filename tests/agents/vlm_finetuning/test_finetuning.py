@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -29,7 +30,8 @@ from clipnav.envs.pictures.world_pictures import shared_pictures
 from tests.agents.language_models.tiny_models import TINY_MODELS
 from tests.agents.vlm_finetuning.conftest import PROMPT
 
-pytest.importorskip("peft")
+# Importing peft takes seconds, in each process that collects tests.
+pytestmark = pytest.mark.skipif(find_spec("peft") is None, reason="peft is missing")
 
 
 @pytest.fixture(scope="session")
