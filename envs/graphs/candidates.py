@@ -5,16 +5,21 @@ each neighbour the view that faces it most directly. The result depends on the g
 computed here for all viewpoints of a world at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP
+
+if TYPE_CHECKING:
+    from clipnav.envs.graphs.nav_graph import NavGraph
 
 # MatterSim.cpp takes vfov * width / height for the horizontal field of view: 80 degrees of a
 # 640 x 480 picture that is 60 degrees high.
 HALF_FIELD = np.deg2rad(40.0)
+_TABLES = ("targets", "views", "headings", "elevations")  # of candidates that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,17 @@ class CandidateEdges:
     views: np.ndarray
     headings: np.ndarray
     elevations: np.ndarray
+
+    @property
+    def tables(self) -> dict[str, np.ndarray]:
+        """Arrays that `from_tables` restores the candidates from, besides the origins."""
+        return {f"candidate_{name}": getattr(self, name) for name in _TABLES}
+
+    @classmethod
+    def from_tables(cls, origins: np.ndarray, tables: Mapping[str, np.ndarray]) -> "CandidateEdges":
+        """Restore candidates."""
+        targets, *others = (tables[f"candidate_{name}"] for name in _TABLES)
+        return cls(origins, targets, _ranks(origins), *others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +113,16 @@ def candidate_edges(
     return CandidateEdges(
         origins=origins,  # sorted before and after
         targets=targets[order],
-        ranks=edges - np.searchsorted(origins, origins),
+        ranks=_ranks(origins),
         views=views[order],
         headings=(STEP * best_heading + rel_heading[edges, best_heading])[order],
         elevations=elevation[order],
     )
 
 
-def candidate_table(graph: NavGraph) -> CandidateTable:
-    """Compute the candidates of every viewpoint of a graph."""
-    edges = candidate_edges(graph.positions, *graph.edges)
+def candidate_table(graph: "NavGraph") -> CandidateTable:
+    """Return the candidates of every viewpoint of a graph, padded."""
+    edges = graph.candidates
     shape = len(graph), int(edges.ranks.max(initial=-1)) + 1
 
     def padded(values: np.ndarray, padding: float, dtype: type) -> np.ndarray:
@@ -120,6 +136,11 @@ def candidate_table(graph: NavGraph) -> CandidateTable:
         headings=padded(edges.headings, 0.0, np.float64),
         elevations=padded(edges.elevations, 0.0, np.float64),
     )
+
+
+def _ranks(origins: np.ndarray) -> np.ndarray:
+    """Return the index (M,) of each edge among those of its viewpoint; `origins` are ascending."""
+    return np.arange(len(origins)) - np.searchsorted(origins, origins)
 
 
 def _directions(

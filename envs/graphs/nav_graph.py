@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipnav.connectivity import CONNECTIVITY_DIR, read_connectivity
+from clipnav.envs.graphs.candidates import CandidateEdges, candidate_edges
 from clipnav.storage import atomic_write, cache_dir
 from clipnav.storage.errors import UnknownNameError, UserError
 
@@ -116,9 +117,9 @@ def _next_hops(predecessors: np.ndarray) -> np.ndarray:
 
 
 # Count up when the meaning of the tables changes.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _CHECKSUM_BYTES = 8  # which keep the tables aligned
-_DTYPES = {"U8": "<u1", "I32": "<i4", "I64": "<i8", "F64": "<f8"}
+_DTYPES = {"U8": "<u1", "U16": "<u2", "I32": "<i4", "I64": "<i8", "F64": "<f8"}
 
 
 def table_path(content: bytes) -> Path:
@@ -349,6 +350,25 @@ class NavGraph:
         distances, next_hops = all_pairs(origins, targets, self._lengths(), len(self))
         return _read_only(distances), _read_only(next_hops)
 
+    @cached_property
+    def candidates(self) -> CandidateEdges:
+        """The candidates of all viewpoints."""
+        return candidate_edges(self.positions, *self.edges)
+
+    @cached_property
+    def teachers(self) -> np.ndarray:
+        """(N, N) uint8 or uint16 action from i along the shortest path to j, 0 if i is j or none.
+
+        Action k > 0 moves to candidate k - 1.
+        """
+        size, edges = len(self), self.candidates
+        most = 1 + int(edges.ranks.max(initial=0))
+        # A missing hop (-1) is the column after the last viewpoint, or entry 0: both are 0.
+        action_to = np.zeros((size, size + 1), np.uint8 if most <= 255 else np.uint16)
+        action_to[edges.origins, edges.targets] = 1 + edges.ranks
+        entries = self.next_hops + (size + 1) * np.arange(size)[:, None]
+        return _read_only(action_to.take(entries, mode="clip"))
+
     def _lengths(self) -> np.ndarray:
         """(M,) edge lengths in metres."""
         origins, targets = self.positions[self.edges]
@@ -364,6 +384,8 @@ class NavGraph:
             "edges": self.edges,
             "distances": self.distances,
             "next_hops": self.next_hops,
+            "teachers": self.teachers,
+            **self.candidates.tables,
         }
 
     @classmethod
@@ -376,6 +398,8 @@ class NavGraph:
             _read_only(tables["distances"]),
             _read_only(tables["next_hops"]),
         )
+        graph.candidates = CandidateEdges.from_tables(graph.edges[0], tables)
+        graph.teachers = _read_only(tables["teachers"])
         return graph
 
 

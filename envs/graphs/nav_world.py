@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clipnav.envs.graphs.candidates import candidate_edges
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UnknownNameError, UserError
 from clipnav.storage.features.store_file import feature_key
@@ -140,7 +139,7 @@ class NavWorld:
         return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
 
     def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
-        """Build the tables of actions, graph after graph, whose arrays fit into the CPU's cache."""
+        """Build the tables of actions."""
         size, actions = len(self), self.num_actions
         self.targets = np.repeat(np.arange(size, dtype=np.int32)[:, None], actions, axis=1)
         self.mask = np.zeros((size, actions), dtype=np.int8)
@@ -150,7 +149,7 @@ class NavWorld:
         for graph in graphs:
             first = self._offsets[graph.scan]
             nodes = slice(first, first + len(graph))
-            edges = candidate_edges(graph.positions, *graph.edges)
+            edges = graph.candidates
             chosen = edges.origins, 1 + edges.ranks
             self.targets[nodes][chosen] = first + edges.targets
             self.mask[nodes][chosen] = 1
@@ -169,16 +168,9 @@ class NavWorld:
         actions_type = np.uint8 if self.num_actions <= 256 else np.uint16
         self.teachers = np.empty(squares[-1], dtype=actions_type)
         for graph, first in zip(graphs, squares.tolist(), strict=False):
-            size, offset = len(graph), self._offsets[graph.scan]
-            pairs = slice(first, first + size * size)
+            pairs = slice(first, first + len(graph) ** 2)
             self.distances[pairs] = graph.distances.ravel()
-            # A missing hop (-1) is the column after the last viewpoint, or entry 0: both are 0.
-            action_to = np.zeros((size, size + 1), dtype=actions_type)
-            nodes = slice(offset, offset + size)
-            origins, actions = np.nonzero(self.mask[nodes, 1:])
-            action_to[origins, self.targets[nodes, 1:][origins, actions] - offset] = 1 + actions
-            entries = graph.next_hops + (size + 1) * np.arange(size)[:, None]
-            action_to.take(entries, mode="clip", out=self.teachers[pairs].reshape(size, size))
+            self.teachers[pairs] = graph.teachers.ravel()
 
 
 def node_routes(routes: ArrayLike, count: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import time
+from dataclasses import astuple
 
 import networkx
 import numpy as np
@@ -109,11 +110,14 @@ def forgetful(monkeypatch):
 def assert_same_graphs(first, second):
     assert first.viewpoint_ids == second.viewpoint_ids
     tables = "record_indices positions heights edges adjacency edge_lengths distances next_hops"
-    for name in tables.split():
+    for name in (*tables.split(), "teachers"):
         mine, other = getattr(first, name), getattr(second, name)
         np.testing.assert_array_equal(mine, other)
         assert mine.dtype == other.dtype
         assert not mine.flags.writeable
+    for mine, other in zip(*(astuple(graph.candidates) for graph in (first, second)), strict=True):
+        np.testing.assert_array_equal(mine, other)
+        assert mine.dtype == other.dtype
 
 
 def test_a_graph_is_computed_once(cache, own_connectivity, forgetful):
