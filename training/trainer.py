@@ -142,6 +142,7 @@ def restore_model(run: Path, learner: Learner, progress: Progress) -> None:
 
 
 _LOG_EVERY = 50
+_SAVE_EVERY = 300.0  # seconds of training without an evaluation: what a kill can cost
 _SHARED = "trainings of agents on graphs, of speakers, and of the representations of CLEAR"
 
 
@@ -180,6 +181,7 @@ class Trainer:
         self.best: dict[str, Any] = {}
         self.log: RunLog | None = None
         self._saved: int | None = None
+        self._saved_at = 0.0  # seconds of training
         self._recent: list[dict[str, float]] = []  # figures that are not logged yet
         self._is_due = False  # whether the current weights have to be evaluated
         self._requests: list[bool] = []  # to stop
@@ -251,6 +253,8 @@ class Trainer:
             finished = self.progress >= 1
             if finished or self.iteration % self.config.evaluate_every == 0:
                 self._evaluate_and_save()
+            elif self.seconds - self._saved_at >= _SAVE_EVERY:
+                self.save()
             if any(self._group.all_gather(bool(self._requests))) and not finished:
                 self._stop(bar)
 
@@ -335,7 +339,8 @@ class Trainer:
         if self._is_first:
             progress = Progress(self.iteration, self.seconds, self.best, self._recent, self._is_due)
             save_state(self.run, self.learner, progress)
-        self._saved = self.iteration  # on all ranks, for their messages
+        # On all ranks, for their messages, and to save again at the same iteration.
+        self._saved, self._saved_at = self.iteration, self.seconds
 
     def report(self, results: Mapping[str, Any]) -> None:
         """Write the results of the run: scores of the best weights by split."""
@@ -375,7 +380,7 @@ class Trainer:
     def _restore(self) -> None:
         progress = restore_state(self.run, self.learner)
         self.iteration, self.seconds, self.best, self._recent, self._is_due = progress[:5]
-        self._saved = self.iteration
+        self._saved, self._saved_at = self.iteration, self.seconds
         check_length(self.config, self.run, self.iteration)
         if self._is_due or self.progress < 1:
             progress.check_processes(self.run)

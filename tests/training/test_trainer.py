@@ -9,6 +9,7 @@ from torch import nn
 from clipnav.storage import UnwritableError
 from clipnav.storage.errors import UserError
 from clipnav.storage.locks import OutputInUseError
+from clipnav.training import trainer as trainer_module
 from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
 from clipnav.training.log import read_log
 from clipnav.training.optimisers import learning_rate
@@ -29,6 +30,30 @@ def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
         first.train()
     assert load_trainer(first.run)["iteration"] == 10
     second = make_trainer(None, resume=first.run)
+    second.train()
+    check_same_run(whole, second)
+
+
+def test_a_killed_run_loses_minutes_where_evaluations_are_hours_apart(
+    tmp_path, check_same_run, monkeypatch
+):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    monkeypatch.setattr(trainer_module, "_SAVE_EVERY", 10.0)
+    learner = Sums()
+    killed = make_trainer(tmp_path / "killed", learner)
+
+    def work():
+        killed.seconds += 4  # of the iteration that follows
+        if killed.iteration == 9:
+            raise KeyboardInterrupt  # as in a worker: nothing is saved on the way out
+
+    learner.before = work
+    with pytest.raises(KeyboardInterrupt, match="The state of iteration 8 is saved"):
+        killed.train()
+    assert load_trainer(killed.run)["iteration"] == 8
+    killed.close()
+    second = make_trainer(None, resume=killed.run)
     second.train()
     check_same_run(whole, second)
 
