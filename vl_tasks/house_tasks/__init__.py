@@ -5,8 +5,12 @@ JPEG files named as in COCO. The splits are "train", "val_seen" (other viewpoint
 houses) and "val_unseen" (houses without training images).
 """
 
-from clipnav.vl_tasks.house_tasks.config import HouseTasksConfig
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
-from clipnav.vl_tasks.house_tasks.generation import SPLITS, cached_house_tasks, make_house_tasks
+from clipnav.vl_tasks.house_tasks.generation import (
+    SPLITS,
+    HouseTasksConfig,
+    cached_house_tasks,
+    make_house_tasks,
+)
 
 __all__ = ["SPLITS", "HouseTaskFiles", "HouseTasksConfig", "cached_house_tasks", "make_house_tasks"]

@@ -2,73 +2,69 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Set
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 
 from clipnav.vl_tasks.house_tasks.images import HouseImage
 
 Item = TypeVar("Item")
+Answers = Mapping[str, Set[str]]
 
 
-class Example(Protocol):
-    """A question or a hypothesis about an image; its wording depends on kind and subject only."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question or a hypothesis about an image; its wording depends on kind and subject only.
+
+    Attributes:
+        kind: Kind of question or hypothesis, such as "colour".
+        subject: Names that the wording contains; with the kind, they determine its meaning.
+        answer: Answer in normalised VQA form, or the label of a hypothesis.
+        image: The image.
+    """
+
+    kind: str
+    subject: tuple[str, ...]
+    answer: str
+    image: HouseImage
 
     @property
-    def kind(self) -> str:
-        """Kind of question or hypothesis, such as "colour"."""
-        ...
-
-    @property
-    def subject(self) -> tuple[str, ...]:
-        """Names that the wording contains."""
-        ...
-
-    @property
-    def image(self) -> HouseImage:
-        """The image."""
-        ...
-
-
-AnyExample = TypeVar("AnyExample", bound=Example)
-Answers = Mapping[str, Set[Hashable]]
-
-
-def wording_key(example: Example) -> tuple[str, ...]:
-    """Return everything that the wording of an example depends on."""
-    return (example.kind, *example.subject)
+    def wording(self) -> tuple[str, ...]:
+        """Everything that the wording depends on."""
+        return (self.kind, *self.subject)
 
 
 def choose_balanced(
-    generators: Mapping[str, Callable[[], Iterable[AnyExample]]],
-    answer: Callable[[AnyExample], Hashable],
+    candidates: Callable[[str], Iterable[Example]],
     count: int,
     min_answers: Mapping[str, int],
     rng: np.random.Generator,
     known: Answers | None = None,
-) -> tuple[list[AnyExample], dict[str, float]]:
+) -> tuple[list[Example], dict[str, float]]:
     """Choose balanced examples of several kinds, about equally many of each kind.
 
     Args:
-        generators: Functions that return the candidates of each kind. Later kinds fill the part of
-            a share that earlier kinds leave unused.
+        candidates: Function that returns the candidates of a kind.
+        min_answers: Minimum number of answers per subject, by kind. Later kinds fill the part of a
+            share that earlier kinds leave unused.
         known: Answers to choose examples of, by kind, such as those of the training examples; None:
             all answers.
     """
-    chosen: list[AnyExample] = []
-    for number, (kind, generate) in enumerate(generators.items()):
-        share = (count - len(chosen)) // (len(generators) - number)
-        items = generate()
+    wording, answer = attrgetter("wording"), attrgetter("answer")
+    chosen: list[Example] = []
+    for number, (kind, least) in enumerate(min_answers.items()):
+        share = (count - len(chosen)) // (len(min_answers) - number)
+        items = candidates(kind)
         if known is not None:
             answers = known.get(kind, set())
-            items = (item for item in items if answer(item) in answers)
-        chosen += balanced(items, wording_key, answer, share, rng, min_answers[kind])
+            items = (item for item in items if item.answer in answers)
+        chosen += balanced(items, wording, answer, share, rng, least)
     chosen.sort(key=lambda example: example.image.image_id)
-    kinds = {kind: [one for one in chosen if one.kind == kind] for kind in generators}
-    chances = {
-        kind: chance(examples, wording_key, answer) for kind, examples in kinds.items() if examples
-    }
-    return chosen, {**chances, "all": chance(chosen, wording_key, answer)}
+    kinds = {kind: [one for one in chosen if one.kind == kind] for kind in min_answers}
+    chances = {kind: chance(own, wording, answer) for kind, own in kinds.items() if own}
+    return chosen, {**chances, "all": chance(chosen, wording, answer)}
 
 
 def balanced(
@@ -91,7 +87,10 @@ def balanced(
     rows: list[list[Item]] = []  # one item for each answer of a key
     rounds: list[int] = []
     for group in groups.values():
-        count = _best_count([len(members) for members in group.values()], min_answers)
+        sizes = [len(members) for members in group.values()]
+        answers = {n: sum(size >= n for size in sizes) for n in sizes}
+        enough = (n for n, number in answers.items() if number >= min_answers)
+        count = max(enough, key=lambda n: n * answers[n], default=0)
         kept = [
             [members[k] for k in rng.permutation(len(members))[:count]]
             for members in group.values()
@@ -116,10 +115,3 @@ def chance(items: Iterable[Item], key: Callable[[Item], Hashable], answer: Calla
         groups[key(item)][answer(item)] += 1
     total = sum(sum(group.values()) for group in groups.values())
     return sum(max(group.values()) for group in groups.values()) / max(total, 1)
-
-
-def _best_count(sizes: list[int], min_answers: int) -> int:
-    """Return the number of items per answer that keeps most items; 0 with too few answers."""
-    answers = {n: sum(size >= n for size in sizes) for n in sizes}
-    enough = (n for n, number in answers.items() if number >= min_answers)
-    return max(enough, key=lambda n: n * answers[n], default=0)

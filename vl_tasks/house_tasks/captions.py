@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clipnav.envs.houses.views.captions import pick, with_article
-from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
-from clipnav.vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, pick_synonym
 
 CAPTIONS = 5
 _MAX_THINGS = 4  # captions mention only so many of the largest things
@@ -54,8 +53,13 @@ def _caption(
         things.pop(int(rng.integers(1, len(things))))
     things = things[:count]
     frames = _WITH_ROOM if image.room else _WITHOUT_ROOM
-    words = [_phrase(thing, rng) for thing in things]
-    sides = {f"s{k}": _side(thing) for k, thing in enumerate(things)}
+    words = [
+        with_article(f"{thing.colour} {pick_synonym(thing.name, rng)}".strip()) for thing in things
+    ]
+    sides = {
+        f"s{k}": "in the middle" if (side := side_of(thing)) == "middle" else f"on the {side}"
+        for k, thing in enumerate(things)
+    }
     room = with_article(pick_synonym(image.room, rng)) if image.room else ""
     return pick(frames[count], rng).format(*words, r=room, **sides)
 
@@ -67,15 +71,6 @@ def largest_things(image: HouseImage, in_room: bool = False) -> list[Thing]:
         if not in_room or thing.room in ("", image.room):
             by_name.setdefault(thing.name, thing)
     return list(by_name.values())
-
-
-def _phrase(thing: Thing, rng: np.random.Generator) -> str:
-    return with_article(f"{thing.colour} {pick_synonym(thing.name, rng)}".strip())
-
-
-def _side(thing: Thing) -> str:
-    side = side_of(thing)
-    return "in the middle" if side == "middle" else f"on the {side}"
 
 
 def side_of(thing: Thing) -> str:

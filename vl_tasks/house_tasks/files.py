@@ -1,13 +1,13 @@
-"""Files of the house tasks, in the formats of VQA v2, SNLI-VE and Karpathy's COCO split.
+"""Files of the house tasks, in the formats of VQA v2, SNLI-VE, Karpathy's COCO split and LXMERT.
 
-`gqa_files` and `pairs` write the files in the formats of GQA and LXMERT.
+`gqa_files` writes the files in the format of GQA.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from clipnav.storage import write_text
 from clipnav.storage.json_files import write_json
 from clipnav.vl_tasks.data.question_files import write_questions
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
+from clipnav.vl_tasks.house_tasks.balance import Example
+from clipnav.vl_tasks.house_tasks.hypotheses import LETTERS
 from clipnav.vl_tasks.house_tasks.images import HouseImage
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, answer_type
 from clipnav.vl_tasks.text.ptb import python_words
 
 # Names of the splits in Karpathy's file.
 KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}
+# Questions with soft scores of their answers, by source and image id.
+LabelledQuestions = Mapping[str, Mapping[int, Sequence[tuple[str, Mapping[str, float]]]]]
 _TYPES = {
     "existence": "is there",
     "count": "how many",
@@ -32,6 +34,7 @@ _TYPES = {
     "nearer": "which is nearer",
     "room": "which room is this",
 }
+_ANSWER_TYPES = {"existence": "yes/no", "count": "number"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class HouseTaskFiles:
 
 
 def write_house_questions(
-    files: HouseTaskFiles, split: str, questions: Sequence[tuple[HouseQuestion, str]]
+    files: HouseTaskFiles, split: str, questions: Sequence[tuple[Example, str]]
 ) -> list[Question]:
     """Write questions with their texts, and annotations in which all annotators agree.
 
@@ -109,7 +112,7 @@ def write_house_questions(
                 text=text,
                 answers=(question.answer,),
                 question_type=_TYPES[question.kind],
-                answer_type=answer_type(question),
+                answer_type=_ANSWER_TYPES.get(question.kind, "other"),
                 majority_answer=question.answer,
             )
         )
@@ -121,13 +124,13 @@ def write_house_questions(
 def write_house_hypotheses(
     files: HouseTaskFiles,
     split: str,
-    hypotheses: Sequence[tuple[HouseHypothesis, str]],
+    hypotheses: Sequence[tuple[Example, str]],
     captions: dict[int, list[str]],
 ) -> None:
     """Write hypotheses with their texts, one per line; the premise is a caption of the image."""
     lines, counts = [], Counter[int]()
     for hypothesis, text in hypotheses:
-        image_id, label = hypothesis.image.image_id, hypothesis.label
+        image_id, label = hypothesis.image.image_id, hypothesis.answer
         stem = Path(hypothesis.image.file).stem
         number = counts[image_id]
         counts[image_id] += 1
@@ -174,8 +177,33 @@ def write_house_captions(
                     "sentences": sentences,
                 }
             )
-    content = {"dataset": "houses", "images": records}
-    write_json(files.captions, content)
+    write_json(files.captions, {"dataset": "houses", "images": records})
+
+
+def write_pairs(
+    files: HouseTaskFiles,
+    split: str,
+    images: Sequence[HouseImage],
+    captions: Mapping[int, Sequence[str]],
+    questions: LabelledQuestions,
+) -> int:
+    """Write the pairs of a split for pre-training, in the format of LXMERT.
+
+    A list of {"img_id", "sentf": {source: [sentence, ...]}, "labelf": {source: [{answer: score},
+    ...]}}. Questions have answers, captions have none.
+    """
+    records = []
+    for image in images:
+        sentences = {"captions": list(captions[image.image_id])}
+        labels = {}
+        for source, by_image in questions.items():
+            labelled = by_image.get(image.image_id, ())
+            if labelled:
+                sentences[source] = [text for text, _ in labelled]
+                labels[source] = [dict(scores) for _, scores in labelled]
+        records.append({"img_id": Path(image.file).stem, "sentf": sentences, "labelf": labels})
+    write_json(files.pairs(split), records)
+    return sum(len(texts) for record in records for texts in record["sentf"].values())
 
 
 def sentence(caption: str) -> str:

@@ -1,12 +1,12 @@
 """Generation of the house tasks: images, then the files of all tasks."""
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,33 +16,85 @@ from clipnav.storage.locks import sole_maker, sole_writer
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
+from clipnav.training.settings import check_counts, check_numbers
 from clipnav.vl_tasks.house_tasks.balance import Answers
 from clipnav.vl_tasks.house_tasks.captions import write_captions
-from clipnav.vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
 from clipnav.vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     sentence,
     write_house_captions,
     write_house_hypotheses,
     write_house_questions,
+    write_pairs,
 )
-from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices
-from clipnav.vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
+from clipnav.vl_tasks.house_tasks.gqa_files import AnswerChoices, gqa_records, write_gqa
 from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
 from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses
 from clipnav.vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
 from clipnav.vl_tasks.house_tasks.language_files import remove_other_languages, write_language
-from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
-from clipnav.vl_tasks.house_tasks.pairs import write_pairs
+from clipnav.vl_tasks.house_tasks.languages.lexicons import (
+    ENGLISH,
+    LANGUAGES,
+    check_languages,
+)
 from clipnav.vl_tasks.house_tasks.questions import answers_of, generate_questions
 
 SPLITS = ("train", "val_seen", "val_unseen")
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
 _WORDS_TAG = 62
 _LANGUAGES_FROM = 4  # streams of random numbers below are those of the English texts
+# Parts of the cache key; increase them if a configuration gives other files than before.
+FORMAT = 6
+LANGUAGES_FORMAT = 3  # of the files of further languages
 
 # Questions with soft scores of their answers, by image id.
 LabelledQuestions = dict[int, list[tuple[str, dict[str, float]]]]
+
+
+@dataclass(frozen=True)
+class HouseTasksConfig:
+    """Settings of the generated house tasks."""
+
+    train: int = 4800
+    """Number of images of the split train."""
+    val_seen: int = 320
+    """Number of images of the split val_seen: other viewpoints in the training houses."""
+    val_unseen: int = 480
+    """Number of images of the split val_unseen: houses without training images."""
+    questions: float = 6.0
+    """Maximum average number of questions per image."""
+    gqa_questions: float = 6.0
+    """Maximum average number of balanced GQA-form questions per image."""
+    hypotheses: float = 6.0
+    """Maximum average number of hypotheses per image."""
+    image_size: int = 224
+    """Height and width of an image in pixels."""
+    houses: int = 92
+    """Number of houses; one fifth of them, but not more than the set has, are for val_unseen."""
+    set: Literal["mini", "standard"] = "mini"
+    """House set: mini, with further training houses from annex, or standard, whose houses are
+    larger and have other plans and styles. Missing houses are built in the cache."""
+    languages: tuple[str, ...] = (ENGLISH,)
+    """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
+    the other ones are questions with the same ids, and captions."""
+    seed: int = 0
+    """Random seed for images, questions, hypotheses and captions."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("image_size",))
+        check_counts(self, ("seed",), least=0)
+        check_numbers(self, ("questions", "gqa_questions", "hypotheses"))
+        check_languages(self.languages)
+
+    @property
+    def key(self) -> str:
+        """Digest of the settings that the files depend on."""
+        settings = asdict(self)
+        if self.set == "mini":
+            del settings["set"]
+        further = sorted(set(settings.pop("languages")) - {ENGLISH})
+        text = json.dumps([FORMAT, settings, *([further, LANGUAGES_FORMAT] if further else [])])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:
@@ -201,10 +253,16 @@ def _render_all(
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
     # The viewpoints of their graphs are camera positions.
     build_missing([plan.scan for plan in plans], workers)
+    render = partial(render_images, files.folder / "images")
+    rendered = (
+        ((plan, render(plan)) for plan in plans)
+        if workers == 1
+        else run_jobs(render, plans, workers, "renders images")
+    )
     by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
     total = sum(plan.count for plan in plans)
     with progress_bar(total=total, desc="images", unit="images") as bar:
-        for plan, images in _rendered(files, plans, workers):
+        for plan, images in rendered:
             by_first_id[plan.split][plan.first_id] = images
             bar.update(plan.count)
     # Sorted by image id, because workers finish in any order.
@@ -214,20 +272,6 @@ def _render_all(
     }
 
 
-def _rendered(
-    files: HouseTaskFiles, plans: Sequence[ImagePlan], workers: int
-) -> Iterator[tuple[ImagePlan, list[HouseImage]]]:
-    """Yield each plan with its images in order of completion; one worker is this process."""
-    render = partial(_render, files)
-    if workers == 1:
-        return ((plan, render(plan)) for plan in plans)
-    return run_jobs(render, plans, workers, "renders images")
-
-
-def _render(files: HouseTaskFiles, plan: ImagePlan) -> list[HouseImage]:
-    return render_images(plan, files.images(plan.split))
-
-
 def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     """Distribute the images of a split evenly over its houses."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
@@ -235,7 +279,11 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     house_set = HOUSE_SETS[config.set]
     further = HOUSE_SETS["annex"].scans["train"] if config.set == "mini" else ()
     train, unseen = (*house_set.scans["train"], *further), house_set.scans["val_unseen"]
-    scans = _chosen_scans(split, config.houses, train, unseen)
+    if not 2 <= config.houses <= len(train) + len(unseen):
+        raise UserError(f"--houses {config.houses}: must be from 2 to {len(train) + len(unseen)}")
+    unseen_count = min(max(1, config.houses // 5), len(unseen))
+    is_unseen = split == "val_unseen"
+    scans = unseen[:unseen_count] if is_unseen else train[: config.houses - unseen_count]
     count = int(getattr(config, split))
     if count < 1:
         raise UserError(f"--{split.replace('_', '-')} {count}: must be at least 1")
@@ -246,13 +294,3 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
         for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
         if b > a
     ]
-
-
-def _chosen_scans(
-    split: str, houses: int, train: Sequence[str], unseen: Sequence[str]
-) -> Sequence[str]:
-    """Return the houses of a split: the first training houses or the first unseen ones."""
-    if not 2 <= houses <= len(train) + len(unseen):
-        raise UserError(f"--houses {houses}: must be from 2 to {len(train) + len(unseen)}")
-    count = min(max(1, houses // 5), len(unseen))
-    return unseen[:count] if split == "val_unseen" else train[: houses - count]

@@ -1,6 +1,8 @@
 """Files of GQA-form questions: balanced and all questions, choices, and scene graphs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,11 @@ import numpy as np
 
 from clipnav.envs.houses.views.captions import pick, with_article
 from clipnav.storage.json_files import write_json
+from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
-from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices, group_names, scene_graph
-from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, Key, Scene
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, question_text
-from clipnav.vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Key, Scene
+from clipnav.vl_tasks.house_tasks.images import pick_synonym
+from clipnav.vl_tasks.house_tasks.questions import question_text
 
 # {0} is an element of the subject, {a0} the same with an article.
 _FRAMES = {
@@ -68,10 +70,11 @@ _WITH_ANSWER = {
     "choose-side": "The {0} is to the {x} of the {1}.",
     "position": "The {0} is {side}.",
 }
+_POSITIONS = ("left", "middle", "right")
 _SIDES = {"left": "on the left", "right": "on the right", "middle": "in the middle"}
 
 
-def gqa_text(question: HouseQuestion, rng: np.random.Generator) -> str:
+def gqa_text(question: Example, rng: np.random.Generator) -> str:
     """Return a question as a sentence, which does not depend on its answer."""
     kind, subject = question.kind, list(question.subject)
     if kind not in _FRAMES:
@@ -84,7 +87,7 @@ def gqa_text(question: HouseQuestion, rng: np.random.Generator) -> str:
     return _filled(pick(_FRAMES[kind], rng), subject)
 
 
-def full_answer(question: HouseQuestion) -> str:
+def full_answer(question: Example) -> str:
     """Return the answer as a sentence."""
     answer = question.answer
     if question.kind in _YES_NO:
@@ -93,7 +96,7 @@ def full_answer(question: HouseQuestion) -> str:
     return _filled(_WITH_ANSWER[question.kind], question.subject, words)
 
 
-def program(question: HouseQuestion, scene: Scene) -> list[dict[str, Any]]:
+def program(question: Example, scene: Scene) -> list[dict[str, Any]]:
     """Return the functional programme of a question, in the form of GQA's field "semantic".
 
     The arguments contain the object ids of the things, "-" for absent things.
@@ -142,7 +145,7 @@ def _last(
     return f"{operation} {attribute}", "|".join(values), dependencies
 
 
-def _relation(question: HouseQuestion, scene: Scene) -> list[_Step]:
+def _relation(question: Example, scene: Scene) -> list[_Step]:
     """Return the programme of a question about the sides of two things."""
     if question.kind == "query-object":
         side, reference = question.subject
@@ -169,12 +172,7 @@ def _filled(frame: str, words: Iterable[str], others: dict[str, str] | None = No
     return frame.format(*words, **articles, **(others or {}))
 
 
-def entailed_keys(question: HouseQuestion) -> list[Key]:
-    """Return kind and subject of the questions that an answered question entails."""
-    return list(_ENTAILED[question.kind](question.answer, *question.subject))
-
-
-def equivalent_keys(question: HouseQuestion) -> list[Key]:
+def equivalent_keys(question: Example) -> list[Key]:
     """Return kind and subject of the questions with the same meaning as a question."""
     if question.kind != "verify-side":
         return []
@@ -182,102 +180,138 @@ def equivalent_keys(question: HouseQuestion) -> list[Key]:
     return [("verify-side", (second, OPPOSITE[side], first))]
 
 
-Entail = Callable[..., Iterator[Key]]
+def entailed_keys(question: Example) -> list[Key]:
+    """Return kind and subject of the questions that an answered question entails."""
+    return _ENTAILED[question.kind](question.answer, *question.subject)
 
 
-def _existence(answer: str, *names: str) -> Iterator[Key]:
-    for name in names:
-        yield "existence", (name,)
+def _exist(answer: str, *names: str) -> list[Key]:
+    return [("existence", (name,)) for name in names]
 
 
-def _colour(answer: str, name: str) -> Iterator[Key]:
-    yield from _existence(answer, name)
-    yield "verify-colour", (name, answer)
-
-
-def _verify_colour(answer: str, name: str, colour: str) -> Iterator[Key]:
-    yield from _existence(answer, name)
-    if answer == "yes":
-        yield "colour", (name,)
-
-
-def _choose_colour(answer: str, name: str, *colours: str) -> Iterator[Key]:
-    yield from _existence(answer, name)
-    yield "colour", (name,)
-    for colour in colours:
-        yield "verify-colour", (name, colour)
-
-
-def _room(answer: str) -> Iterator[Key]:
-    yield "verify-room", (answer,)
-
-
-def _verify_room(answer: str, room: str) -> Iterator[Key]:
-    if answer == "yes":
-        yield "room", ()
-
-
-def _choose_room(answer: str, *rooms: str) -> Iterator[Key]:
-    yield "room", ()
-    for room in rooms:
-        yield "verify-room", (room,)
-
-
-def _choose_side(answer: str, first: str, second: str) -> Iterator[Key]:
-    yield from _existence(answer, first, second)
-    yield "choose-side", (second, first)
-    for side in OPPOSITE:
-        yield "verify-side", (first, side, second)
-        yield "verify-side", (second, side, first)
-
-
-def _verify_side(answer: str, first: str, side: str, second: str) -> Iterator[Key]:
-    yield from _existence(answer, first, second)
-    yield "verify-side", (second, OPPOSITE[side], first)
-    if answer == "yes":
-        yield "verify-side", (first, OPPOSITE[side], second)
-        yield "choose-side", (first, second)
-
-
-def _query_object(answer: str, side: str, name: str) -> Iterator[Key]:
-    yield from _existence(answer, answer, name)
-    yield "verify-side", (answer, side, name)
-    yield "choose-side", (answer, name)
-
-
-def _both(answer: str, *names: str) -> Iterator[Key]:
-    if answer == "yes":
-        yield from _existence(answer, *names)
-        yield "either", names
-
-
-def _either(answer: str, *names: str) -> Iterator[Key]:
-    if answer == "no":
-        yield from _existence(answer, *names)
-        yield "both", names
-
-
-def _nothing(answer: str, *subject: str) -> Iterator[Key]:
-    yield from ()
-
-
-_ENTAILED: dict[str, Entail] = {
-    "query-object": _query_object,
-    "same-colour": _existence,
-    "nearer": _existence,
-    "choose-room": _choose_room,
-    "verify-room": _verify_room,
-    "room": _room,
-    "choose-colour": _choose_colour,
-    "verify-colour": _verify_colour,
-    "colour": _colour,
-    "choose-side": _choose_side,
-    "verify-side": _verify_side,
-    "position": _existence,
-    "both": _both,
-    "either": _either,
-    "existence": _nothing,
+_ENTAILED: dict[str, Callable[..., list[Key]]] = {
+    "query-object": lambda answer, side, name: [
+        *_exist("", answer, name),
+        ("verify-side", (answer, side, name)),
+        ("choose-side", (answer, name)),
+    ],
+    "same-colour": _exist,
+    "nearer": _exist,
+    "choose-room": lambda answer, *rooms: [
+        ("room", ()),
+        *(("verify-room", (room,)) for room in rooms),
+    ],
+    "verify-room": lambda answer, room: [("room", ())] if answer == "yes" else [],
+    "room": lambda answer: [("verify-room", (answer,))],
+    "choose-colour": lambda answer, name, *colours: [
+        *_exist("", name),
+        ("colour", (name,)),
+        *(("verify-colour", (name, colour)) for colour in colours),
+    ],
+    "verify-colour": lambda answer, name, colour: [
+        *_exist("", name),
+        *([("colour", (name,))] if answer == "yes" else []),
+    ],
+    "colour": lambda answer, name: [*_exist("", name), ("verify-colour", (name, answer))],
+    "choose-side": lambda answer, first, second: [
+        *_exist("", first, second),
+        ("choose-side", (second, first)),
+        *(
+            ("verify-side", (*pair,))
+            for side in OPPOSITE
+            for pair in ((first, side, second), (second, side, first))
+        ),
+    ],
+    "verify-side": lambda answer, first, side, second: [
+        *_exist("", first, second),
+        ("verify-side", (second, OPPOSITE[side], first)),
+        *(
+            [("verify-side", (first, OPPOSITE[side], second)), ("choose-side", (first, second))]
+            if answer == "yes"
+            else []
+        ),
+    ],
+    "position": _exist,
+    "both": lambda answer, *names: (
+        [*_exist("", *names), ("either", names)] if answer == "yes" else []
+    ),
+    "either": lambda answer, *names: (
+        [*_exist("", *names), ("both", names)] if answer == "no" else []
+    ),
+    "existence": lambda answer, name: [],
 }
+
+
+class AnswerChoices:
+    """Valid answers (in the scope of a question) and plausible answers (that occur in the houses).
+
+    An answer is plausible if some image shows such a thing in that colour, with that other thing,
+    or in that room.
+    """
+
+    def __init__(self, scenes: Iterable[Scene]) -> None:
+        self._colours: dict[str, set[str]] = defaultdict(set)  # by thing
+        self._rooms: dict[str, set[str]] = defaultdict(set)  # by largest thing, "" if none
+        self._companions: dict[str, set[str]] = defaultdict(set)  # by thing
+        for scene in scenes:
+            for (kind, subject), answer in scene.facts.items():
+                if kind == "colour":
+                    self._colours[subject[0]].add(answer)
+                elif kind == "room":
+                    self._rooms[_largest(scene)].add(answer)
+            for first, second in permutations(scene.clear, 2):
+                self._companions[first].add(second)
+        self._all_rooms = sorted(set().union(*self._rooms.values()))
+        self._all_colours = sorted(set().union(*self._colours.values()))
+
+    def of(self, question: Example, scene: Scene) -> dict[str, list[str]]:
+        """Return the record of a question in the form of GQA's choices file."""
+        kind, subject = question.kind, question.subject
+        possible: Iterable[str]
+        if kind in ("room", "choose-room"):
+            valid = self._all_rooms if kind == "room" else list(subject)
+            possible = self._rooms[_largest(scene)]
+        elif kind in ("colour", "choose-colour"):
+            valid = self._all_colours if kind == "colour" else list(subject[1:])
+            possible = self._colours[subject[0]]
+        elif kind == "query-object":
+            valid, possible = sorted(self._companions), self._companions[subject[1]]
+        else:
+            options = {"nearer": subject, "position": _POSITIONS, "choose-side": tuple(OPPOSITE)}
+            valid = possible = list(options.get(kind, YES_NO))
+        return {"valid": valid, "plausible": [answer for answer in valid if answer in possible]}
+
+
+def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
+    """Return the scene graph of an image, in the form of GQA's file of scene graphs.
+
+    Args:
+        size: Height and width of the image in pixels.
+    """
+    things = scene.image.clear
+    objects = {}
+    for thing in things:
+        left, top, width, height = thing.box
+        sides = [(other, scene.side(thing.name, other.name)) for other in things]
+        objects[str(thing.object_id)] = {
+            "name": thing.name,
+            "x": left,
+            "y": top,
+            "w": width,
+            "h": height,
+            "attributes": [thing.colour] if thing.colour else [],
+            "relations": [
+                {"name": f"to the {side} of", "object": str(other.object_id)}
+                for other, side in sides
+                if side is not None
+            ],
+        }
+    graph: dict[str, Any] = {"width": size, "height": size, "objects": objects}
+    return {**graph, "location": scene.image.room} if scene.image.room else graph
+
+
+def _largest(scene: Scene) -> str:
+    return next((thing.name for thing in scene.image.clear), "")
 
 
 Records = dict[str, dict[str, Any]]
@@ -285,7 +319,7 @@ Records = dict[str, dict[str, Any]]
 
 def gqa_records(
     scenes: Sequence[Scene],
-    balanced: Sequence[HouseQuestion],
+    balanced: Sequence[Example],
     choices: AnswerChoices,
     rng: np.random.Generator,
 ) -> tuple[Records, Records]:
@@ -294,14 +328,19 @@ def gqa_records(
     The questions that a balanced question entails are added as unbalanced questions. The question
     id is the image id times 1000, plus the number of the question for the image.
     """
-    by_image: dict[int, list[HouseQuestion]] = {}
+    by_image: dict[int, list[Example]] = {}
     for question in balanced:
         by_image.setdefault(question.image.image_id, []).append(question)
     questions: Records = {}
     answers: Records = {}
     for scene in scenes:
         chosen = by_image.get(scene.image.image_id, [])
-        ids = _numbered(scene, chosen)
+        # The chosen questions of an image, then those that they entail.
+        keys = {(question.kind, question.subject): None for question in chosen}
+        for question in chosen:
+            keys |= dict.fromkeys(entailed_keys(question))
+        first = scene.image.image_id * 1000
+        ids = {key: f"{first + number:010d}" for number, key in enumerate(keys)}
         for number, (key, question_id) in enumerate(ids.items()):
             question = scene.question(*key)
             record = _record(question, scene, ids, gqa_text(question, rng))
@@ -331,18 +370,7 @@ def write_gqa(
     write_json(files.scene_graphs(split), graphs)
 
 
-def _numbered(scene: Scene, chosen: Sequence[HouseQuestion]) -> dict[Key, str]:
-    """Return the ids of the chosen questions of an image, then of those that they entail."""
-    keys = {(question.kind, question.subject): None for question in chosen}
-    for question in chosen:
-        keys |= dict.fromkeys(entailed_keys(question))
-    first = scene.image.image_id * 1000
-    return {key: f"{first + number:010d}" for number, key in enumerate(keys)}
-
-
-def _record(
-    question: HouseQuestion, scene: Scene, ids: dict[Key, str], text: str
-) -> dict[str, Any]:
+def _record(question: Example, scene: Scene, ids: dict[Key, str], text: str) -> dict[str, Any]:
     """Return the record of a question, without "isBalanced"."""
     kind = KINDS[question.kind]
     own = ids[question.kind, question.subject]
@@ -356,7 +384,8 @@ def _record(
             "semantic": kind.semantic,
             "detailed": kind.detailed,
         },
-        "groups": group_names(question),
+        # Answers are balanced in a local group.
+        "groups": {"global": kind.group, "local": "-".join((question.kind, *question.subject))},
         "semantic": program(question, scene),
         "entailed": [ids[key] for key in entailed_keys(question) if key in ids],
         "equivalent": [own, *(ids[key] for key in equivalent_keys(question) if key in ids)],

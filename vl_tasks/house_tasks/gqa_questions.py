@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations, permutations
-from operator import attrgetter
 
 import numpy as np
 
-from clipnav.vl_tasks.house_tasks.balance import Answers, choose_balanced
+from clipnav.vl_tasks.house_tasks.balance import Answers, Example, choose_balanced
 from clipnav.vl_tasks.house_tasks.images import HouseImage
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion, image_facts
+from clipnav.vl_tasks.house_tasks.questions import image_facts
 
 OPPOSITE = {"left": "right", "right": "left"}
 YES_NO = ("yes", "no")
@@ -82,12 +80,16 @@ class Scene:
             return self.facts[kind, subject]
         return _ANSWERS[kind](self, *subject) if kind in _ANSWERS else None
 
-    def question(self, kind: str, subject: Subject) -> HouseQuestion:
+    def question(self, kind: str, subject: Subject) -> Example:
         """Return a question with its answer."""
         answer = self.answer(kind, subject)
         if answer is None:
             raise ValueError(f"image {self.image.image_id} does not answer {kind} {subject}")
-        return HouseQuestion(kind, subject, answer, self.image)
+        return Example(kind, subject, answer, self.image)
+
+    def colour(self, name: str) -> str | None:
+        """Return the colour of a single thing, if it is clear."""
+        return self.facts.get(("colour", (name,)))
 
     def subjects(self, kind: str) -> list[Subject]:
         """Return the subjects of the facts of a kind."""
@@ -121,24 +123,25 @@ def generate_gqa_questions(
     count: int,
     rng: np.random.Generator,
     known_answers: Answers | None = None,
-) -> tuple[list[HouseQuestion], dict[str, float]]:
+) -> tuple[list[Example], dict[str, float]]:
     """Generate balanced questions."""
-    known = _Known.of(scenes)
-    generators = {kind: partial(_candidates, kind, scenes, known, rng) for kind in KINDS}
+    known = _Known(scenes)
+
+    def candidates(kind: str) -> Iterator[Example]:
+        for scene in scenes:
+            for subject in _SUBJECTS[kind](scene, known, rng):
+                answer = scene.answer(kind, subject)
+                if answer is not None:
+                    yield Example(kind, subject, answer, scene.image)
+
     min_answers = {name: kind.min_answers for name, kind in KINDS.items()}
-    return choose_balanced(generators, attrgetter("answer"), count, min_answers, rng, known_answers)
+    return choose_balanced(candidates, count, min_answers, rng, known_answers)
 
 
-@dataclass(frozen=True)
 class _Known:
     """Colours of each thing, rooms, and names that occur in some image of the split."""
 
-    colours: dict[str, list[str]]
-    rooms: list[str]
-    names: list[str]
-
-    @classmethod
-    def of(cls, scenes: Iterable[Scene]) -> _Known:
+    def __init__(self, scenes: Iterable[Scene]) -> None:
         colours: dict[str, set[str]] = {}
         rooms, names = set(), set()
         for scene in scenes:
@@ -148,41 +151,15 @@ class _Known:
                     colours.setdefault(subject[0], set()).add(answer)
                 elif kind == "room":
                     rooms.add(answer)
-        by_name = {name: sorted(values) for name, values in colours.items()}
-        return cls(by_name, sorted(rooms), sorted(names))
+        self.colours = {name: sorted(values) for name, values in colours.items()}
+        self.rooms = sorted(rooms)
+        self.names = sorted(names)
 
 
-def _candidates(
-    kind: str, scenes: Sequence[Scene], known: _Known, rng: np.random.Generator
-) -> Iterator[HouseQuestion]:
-    for scene in scenes:
-        for subject in _SUBJECTS[kind](scene, known, rng):
-            answer = scene.answer(kind, subject)
-            if answer is not None:
-                yield HouseQuestion(kind, subject, answer, scene.image)
-
-
-def _yes_no(value: bool) -> str:
-    return YES_NO[0] if value else YES_NO[1]
-
-
-def _pair(first: str, second: str) -> Subject:
-    return (first, second) if first < second else (second, first)
-
-
-def _is_colour(scene: Scene, name: str, colour: str) -> str | None:
-    actual = scene.facts.get(("colour", (name,)))
-    return None if actual is None else _yes_no(actual == colour)
-
-
-def _chosen_colour(scene: Scene, name: str, *colours: str) -> str | None:
-    actual = scene.facts.get(("colour", (name,)))
-    return actual if actual in colours else None
-
-
-def _same_colour(scene: Scene, first: str, second: str) -> str | None:
-    colours = [scene.facts.get(("colour", (name,))) for name in (first, second)]
-    return None if None in colours else _yes_no(colours[0] == colours[1])
+def _equal(first: str | None, second: str | None) -> str | None:
+    if first is None or second is None:
+        return None
+    return YES_NO[0] if first == second else YES_NO[1]
 
 
 def _is_room(scene: Scene, room: str) -> str | None:
@@ -197,37 +174,27 @@ def _chosen_room(scene: Scene, *rooms: str) -> str | None:
     return scene.image.room if sorted(map(str, answers)) == ["no", "yes"] else None
 
 
-def _is_on_side(scene: Scene, name: str, side: str, reference: str) -> str | None:
-    actual = scene.side(name, reference)
-    return None if actual is None else _yes_no(actual == side)
-
-
-def _both(scene: Scene, *names: str) -> str | None:
+def _combined(scene: Scene, names: Iterable[str], decisive: str, other: str) -> str | None:
     answers = [scene.exists(name) for name in names]
-    if "no" in answers:
-        return "no"
-    return None if None in answers else "yes"
-
-
-def _either(scene: Scene, *names: str) -> str | None:
-    answers = [scene.exists(name) for name in names]
-    if "yes" in answers:
-        return "yes"
-    return None if None in answers else "no"
+    if decisive in answers:
+        return decisive
+    return None if None in answers else other
 
 
 # Functions that answer the questions that `image_facts` does not contain.
 _ANSWERS: dict[str, Callable[..., str | None]] = {
     "query-object": Scene.beside,
-    "same-colour": _same_colour,
+    "same-colour": lambda scene, *names: _equal(*map(scene.colour, names)),
     "choose-room": _chosen_room,
     "verify-room": _is_room,
-    "choose-colour": _chosen_colour,
-    "verify-colour": _is_colour,
+    "choose-colour": lambda scene, name, *colours: (
+        actual if (actual := scene.colour(name)) in colours else None
+    ),
+    "verify-colour": lambda scene, name, colour: _equal(scene.colour(name), colour),
     "choose-side": Scene.side,
-    "verify-side": _is_on_side,
-    "both": _both,
-    "either": _either,
+    "verify-side": lambda scene, name, side, other: _equal(scene.side(name, other), side),
+    "both": lambda scene, *names: _combined(scene, names, "no", "yes"),
+    "either": lambda scene, *names: _combined(scene, names, "yes", "no"),
     "existence": Scene.exists,
 }
 
@@ -238,13 +205,12 @@ def _drawn_pairs(scene: Scene, known: _Known, rng: np.random.Generator) -> Itera
     visible = rng.permutation(scene.clear).tolist() if scene.clear else []
     groups = ((visible, visible[1:]), (visible * _PAIRS, others), (others[::2], others[1::2]))
     for firsts, seconds in groups:
-        pairs = [_pair(*names) for names in zip(firsts, seconds, strict=False) if len({*names}) > 1]
+        pairs = [
+            tuple(sorted(names))
+            for names in zip(firsts, seconds, strict=False)
+            if len({*names}) > 1
+        ]
         yield from dict.fromkeys(pairs[:_PAIRS])
-
-
-def _chosen_colours(scene: Scene, known: _Known, rng: object) -> Iterator[Subject]:
-    for (name,) in scene.subjects("colour"):
-        yield from ((name, *pair) for pair in combinations(known.colours[name], 2))
 
 
 Subjects = Callable[[Scene, _Known, np.random.Generator], Iterable[Subject]]
@@ -260,7 +226,11 @@ _SUBJECTS: dict[str, Subjects] = {
     "same-colour": lambda scene, known, rng: combinations(sorted(scene.singles), 2),
     "choose-room": lambda scene, known, rng: combinations(known.rooms, 2),
     "verify-room": lambda scene, known, rng: ((room,) for room in known.rooms),
-    "choose-colour": _chosen_colours,
+    "choose-colour": lambda scene, known, rng: (
+        (name, *pair)
+        for (name,) in scene.subjects("colour")
+        for pair in combinations(known.colours[name], 2)
+    ),
     "verify-colour": lambda scene, known, rng: (
         (name, colour) for (name,) in scene.subjects("colour") for colour in known.colours[name]
     ),

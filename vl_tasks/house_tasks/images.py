@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clipnav.envs.houses.views.captions import SYNONYMS, pick
 from clipnav.envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
 from clipnav.storage import atomic_write
 from clipnav.vl_tasks.data.images import coco_name
-from clipnav.vl_tasks.house_tasks.wording import thing_name
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
@@ -32,6 +32,11 @@ _OTHER_PART = frozenset(
 _COLOURLESS = COLOURLESS | _OTHER_PART
 # Names of things that a common name can mean as well.
 _NARROWER = {"door": ("front door", "closed door"), "chair": ("armchair", "office chair")}
+# Synonyms by name, without the plural "drapes".
+_SYNONYMS_BY_NAME = {
+    words[0]: tuple(word for word in words if not word.endswith("s")) or words
+    for words in SYNONYMS.values()
+}
 _MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 _EXTRA_POSITIONS = 40  # per house, on edges between viewpoints
 _SEEN_POSITIONS = 5  # every fifth position of a training house is reserved for val_seen
@@ -40,6 +45,16 @@ _EMPTY_KEPT = 0.15  # probability of keeping an image that shows fewer than two 
 _ELEVATIONS = (-0.35, 0.05)  # radians
 _VFOVS = (1.0, 1.25)
 _JPEG_QUALITY = 92
+
+
+def thing_name(category: str) -> str:
+    """Return the name of things of a category, such as "television" for "tv stand"."""
+    return SYNONYMS.get(category, (category,))[0]
+
+
+def pick_synonym(name: str, rng: np.random.Generator) -> str:
+    """Return the name of a thing or room, or a synonym of it, at random."""
+    return pick(_SYNONYMS_BY_NAME.get(name, (name,)), rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +162,8 @@ class ImagePlan:
     seed: int
 
 
-def render_images(plan: ImagePlan, folder: Path) -> list[HouseImage]:
-    """Render the images of one house into a folder; build the house if it is not cached."""
+def render_images(images: Path, plan: ImagePlan) -> list[HouseImage]:
+    """Render the images of one house into the folder of their split; build a missing house."""
     from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
     from clipnav.envs.houses.rendering.training_panoramas import standing_positions
     from clipnav.envs.panoramas.ray_tracer import RayTracer
@@ -160,6 +175,7 @@ def render_images(plan: ImagePlan, folder: Path) -> list[HouseImage]:
         positions = positions[(number % _SEEN_POSITIONS == 0) == plan.seen]
     tag = list(plan.scan.encode()) + list(plan.split.encode())
     rng = np.random.default_rng([plan.seed, _IMAGE_TAG, *tag])
+    folder = images / plan.split
     folder.mkdir(parents=True, exist_ok=True)
     camera = _Camera(house, RayTracer(house.scene))
     return [
@@ -246,6 +262,12 @@ def visible_things(
     centre = np.bincount(ids, across, len(objects)) / np.maximum(counts, 1)
     mean_distance = np.bincount(ids, distance[inside], len(objects)) / np.maximum(counts, 1)
     area = counts / object_id.size
+
+    def box(mask: np.ndarray) -> tuple[int, int, int, int]:
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        left, top = int(columns[0]), int(rows[0])
+        return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
+
     return [
         Thing(
             name=thing_name(objects[k].category),
@@ -254,16 +276,9 @@ def visible_things(
             across=float(centre[k]),
             distance=float(mean_distance[k]),
             object_id=k,
-            box=_box(object_id == k),
+            box=box(object_id == k),
             room=kinds[objects[k].room] if objects[k].room >= 0 else "",
         )
         for k in np.argsort(-area, kind="stable").tolist()
         if area[k] >= THING_MAY and objects[k].category not in UNMENTIONED
     ]
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of the True pixels of a mask (H, W)."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    left, top = int(columns[0]), int(rows[0])
-    return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top

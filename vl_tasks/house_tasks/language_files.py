@@ -1,47 +1,241 @@
-"""Files of the house tasks in further languages, in the formats of VQA v2 and LXMERT.
+"""Texts of the house tasks in further languages, in the formats of VQA v2 and LXMERT.
 
 The folder languages/LANGUAGE contains the questions of each split, with the ids of the English
 ones, whose annotations they share, and pairs for pre-training.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from clipnav.envs.houses.views.captions import pick
 from clipnav.vl_tasks.data.question_files import write_question_file
 from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
-from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
+from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles, write_pairs
 from clipnav.vl_tasks.house_tasks.images import HouseImage
-from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES
-from clipnav.vl_tasks.house_tasks.languages.wording import (
-    PlannedQuestion,
-    PlannedThing,
-    word_caption,
-    word_questions,
-)
-from clipnav.vl_tasks.house_tasks.pairs import write_pairs
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES, Entry, lexicon_of
 
 _MAX_THINGS = 2  # in a caption
 _WITH_ROOM = 0.5  # share of captions that name the room, if it is clearly visible
 _COLOURED = 0.7  # share of things whose colour is mentioned
+_VOWELS = "aeiouyàâéèêëîïôùûh"
+
+
+def french(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a French noun phrase."""
+    feminine = noun["gender"] == "f"
+    if form == "pronoun":
+        return "elle" if feminine else "il"
+    if form == "of_plural":
+        return ("d'" if _elides(noun) else "de ") + noun["plural"]
+    phrase = _coloured(noun, colour)
+    if form == "indefinite":
+        return f"{'une' if feminine else 'un'} {phrase}"
+    if form == "definite":
+        return f"l'{phrase}" if _elides(noun) else f"{'la' if feminine else 'le'} {phrase}"
+    if form == "of_definite":
+        if _elides(noun):
+            return f"de l'{phrase}"
+        return f"{'de la' if feminine else 'du'} {phrase}"
+    raise ValueError(f"no form {form!r} of French nouns")
+
+
+def spanish(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Spanish noun phrase.
+
+    Args:
+        form: "indefinite" (un sofá), "definite" (el sofá), "of_definite" (del sofá, de la silla),
+            "plural" (sofás) or "how_many" (cuántos, cuántas).
+    """
+    feminine = noun["gender"] == "f"
+    forms: dict[str, Callable[[], str]] = {
+        "indefinite": lambda: f"{'una' if feminine else 'un'} {_coloured(noun, colour)}",
+        "definite": lambda: f"{'la' if feminine else 'el'} {_coloured(noun, colour)}",
+        "of_definite": lambda: f"{'de la' if feminine else 'del'} {_coloured(noun, colour)}",
+        "plural": lambda: noun["plural"],
+        "how_many": lambda: "cuántas" if feminine else "cuántos",
+    }
+    return forms[form]()
+
+
+def _coloured(noun: Entry, colour: Any) -> str:
+    return noun["singular"] if colour is None else f"{noun['singular']} {colour[noun['gender']]}"
+
+
+def _elides(noun: Entry) -> bool:
+    """Return whether articles are elided before a French noun."""
+    return noun["singular"][0].lower() in _VOWELS and not noun.get("aspirated", False)
+
+
+# Words that agree with a Hindi noun, masculine and feminine.
+_AGREEING = {
+    "how_many": ("कितने", "कितनी"),
+    "seen": ("दिख रहा", "दिख रही"),
+    "seen_plural": ("दिख रहे", "दिख रही"),
+    "of": ("का", "की"),
+}
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
+
+
+def hindi(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Hindi noun phrase, or a word that agrees with the noun."""
+    feminine = noun["gender"] == "f"
+    if form in _AGREEING:
+        return _AGREEING[form][feminine]
+    # Only the masculine singular in the direct case has the ending -ā.
+    ending = "f" if feminine else "m" if form == "direct" else "m_oblique"
+    words = [noun["of"], _GENITIVE[ending]] if "of" in noun else []
+    if colour is not None:
+        words.append(colour[ending])
+    return " ".join([*words, noun[form]])
+
+
+def telugu(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a Telugu noun phrase."""
+    return noun[form] if colour is None else f"{colour[0]} {noun[form]}"
+
+
+_DEFINITE = {"m": "der", "f": "die", "n": "das"}
+_INDEFINITE = {
+    "nominative": {"m": "ein", "f": "eine", "n": "ein"},
+    "accusative": {"m": "einen", "f": "eine", "n": "ein"},
+    "dative": {"m": "einem", "f": "einer", "n": "einem"},
+}
+# Endings of adjectives after the indefinite article.
+_ENDINGS = {
+    "nominative": {"m": "er", "f": "e", "n": "es"},
+    "accusative": {"m": "en", "f": "e", "n": "es"},
+    "dative": {"m": "en", "f": "en", "n": "en"},
+}
+_CASES = {
+    "indefinite": "nominative",
+    "indefinite_accusative": "accusative",
+    "indefinite_dative": "dative",
+}
+
+
+def german(noun: Entry, colour: Any, form: str) -> str:
+    """Return a form of a German noun phrase."""
+    gender, singular = noun["gender"], noun["singular"]
+    if form in _CASES:
+        case = _CASES[form]
+        words = [_INDEFINITE[case][gender]]
+        if colour is not None:
+            words.append(colour + _ENDINGS[case][gender])
+        return " ".join([*words, singular if case == "nominative" else _oblique(noun)])
+    if form == "definite":
+        return f"{_DEFINITE[gender]} {singular}"
+    if form == "definite_genitive":
+        return f"der {singular}" if gender == "f" else f"des {noun['genitive']}"
+    if form == "to_definite":
+        return f"{'zur' if gender == 'f' else 'zum'} {_oblique(noun)}"
+    if form == "plural":
+        return noun["plural"]
+    raise ValueError(f"no form {form!r} of German nouns")
+
+
+def _oblique(noun: Entry) -> str:
+    return noun.get("oblique", noun["singular"])
+
+
+_FIELD = re.compile(r"\{(\w+)\.(\w+)\}")
+_FORMS: dict[str, Callable[[Entry, Any, str], str]] = {
+    "fr": french,
+    "de": german,
+    "es": spanish,
+    "hi": hindi,
+    "te": telugu,
+}
+_FULL_STOPS = {"hi": "।"}
+
+
+class PlannedThing(NamedTuple):
+    """A thing that a caption mentions.
+
+    Attributes:
+        name: English name.
+        colour: English name of its colour; "" if it is not mentioned.
+        side: "left", "middle" or "right".
+    """
+
+    name: str
+    colour: str
+    side: str
+
+
+def word_questions(
+    language: str, questions: Sequence[Example], rng: np.random.Generator
+) -> list[str]:
+    """Return the texts of questions in a language.
+
+    The frames of a kind, and thereby the question words, are dealt out in turn to the questions
+    with the same subject and answer, so that they are equally frequent for all answers.
+    """
+    lexicon = lexicon_of(language)
+    turns: dict[tuple[str, ...], int] = {}
+    texts = []
+    for question in questions:
+        choices = lexicon.questions[question.kind]
+        key = (*question.wording, question.answer)
+        turns[key] = turns[key] + 1 if key in turns else int(rng.integers(len(choices)))
+        frame = choices[turns[key] % len(choices)]
+        subject = list(question.subject)
+        if question.kind == "nearer" and rng.random() < 0.5:
+            subject.reverse()
+        nouns = [_pick_entry(lexicon.nouns[name], rng) for name in subject]
+        phrases = {str(k): (noun, None) for k, noun in enumerate(nouns)}
+        texts.append(_sentence(language, frame, phrases))
+    return texts
+
+
+def word_caption(
+    language: str, things: Sequence[PlannedThing], room: str, rng: np.random.Generator
+) -> str:
+    """Return a caption of an image as a sentence."""
+    lexicon = lexicon_of(language)
+    shown = f"{'room ' if room else ''}{len(things)}" if things else "bare"
+    frame = pick(tuple(lexicon.captions[shown]), rng)
+    phrases: dict[str, tuple[Entry, Any]] = {}
+    for number, thing in enumerate(things):
+        noun = _pick_entry(lexicon.nouns[thing.name], rng)
+        phrases[str(number)] = noun, lexicon.colours[thing.colour] if thing.colour else None
+        frame = frame.replace(f"{{{number}.side}}", lexicon.sides[thing.side])
+    if room:
+        phrases["r"] = _pick_entry(lexicon.rooms[room], rng), None
+    return _sentence(language, frame, phrases) + _FULL_STOPS.get(language, ".")
+
+
+def _pick_entry(synonyms: Sequence[Entry], rng: np.random.Generator) -> Entry:
+    return synonyms[int(rng.integers(len(synonyms)))]
+
+
+def _sentence(language: str, frame: str, phrases: Mapping[str, tuple[Entry, Any]]) -> str:
+    """Replace the fields of a frame by forms of nouns with their colours."""
+    form_of = _FORMS[language]
+    text = _FIELD.sub(lambda match: form_of(*phrases[match[1]], match[2]), frame)
+    start = text.startswith("¿")  # before the capital
+    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
 
 
 def write_language(
     files: HouseTaskFiles,
     split: str,
     language: str,
-    questions: Sequence[tuple[HouseQuestion, Question]],
+    questions: Sequence[tuple[Example, Question]],
     images: Sequence[HouseImage],
     rng: np.random.Generator,
 ) -> None:
     """Write the questions and the pre-training pairs of a split in a language."""
     own = files.in_language(language)
     own.folder.mkdir(parents=True, exist_ok=True)
-    planned = [PlannedQuestion(one.kind, one.subject, one.answer) for one, _ in questions]
-    texts = word_questions(language, planned, rng)
+    texts = word_questions(language, [question for question, _ in questions], rng)
     records = [
         replace(record, text=text) for (_, record), text in zip(questions, texts, strict=True)
     ]

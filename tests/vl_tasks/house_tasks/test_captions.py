@@ -1,8 +1,7 @@
 import numpy as np
 
 from clipnav.vl_tasks.house_tasks.captions import largest_things, write_captions
-from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
-from clipnav.vl_tasks.house_tasks.wording import pick_synonym
+from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, pick_synonym
 
 
 def _all_words(name):

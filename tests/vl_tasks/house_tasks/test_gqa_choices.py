@@ -1,6 +1,6 @@
 import pytest
 
-from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices, scene_graph
+from clipnav.vl_tasks.house_tasks.gqa_files import AnswerChoices, scene_graph
 from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.gqa_files import gqa_text, program
 from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
-from clipnav.vl_tasks.house_tasks.questions import HouseQuestion
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_blind_baseline_answers_by_chance(questions):
 def test_texts_do_not_depend_on_the_answer(questions):
     for one in questions[0]:
         others = {
-            gqa_text(HouseQuestion(one.kind, one.subject, answer, one.image), rng)
+            gqa_text(Example(one.kind, one.subject, answer, one.image), rng)
             for answer in (one.answer, "another answer")
             for rng in [np.random.default_rng(7)]
         }

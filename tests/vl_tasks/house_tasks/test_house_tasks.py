@@ -117,7 +117,7 @@ def test_generation_does_not_depend_on_the_order_of_sets(capsys):
     """Compare this process with another, whose string hashes and so orders of sets differ."""
     program = (
         "import numpy as np\n"
-        "from clipnav.vl_tasks.house_tasks.gqa_choices import AnswerChoices\n"
+        "from clipnav.vl_tasks.house_tasks.gqa_files import AnswerChoices\n"
         "from clipnav.vl_tasks.house_tasks.gqa_files import gqa_records\n"
         "from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions\n"
         "from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses\n"

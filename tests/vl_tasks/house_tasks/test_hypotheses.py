@@ -18,7 +18,7 @@ def test_labels_are_true(hypotheses):
             expected = "neutral"
             if image.room:
                 expected = "entailment" if image.room == first else "contradiction"
-            assert one.label != "neutral" or first in image.rooms
+            assert one.answer != "neutral" or first in image.rooms
         elif not all(
             image.meant(name) for name in ([first, *rest] if one.kind == "nearer" else [first])
         ):
@@ -33,12 +33,12 @@ def test_labels_are_true(hypotheses):
         else:
             near, far = (image.meant(name)[0].distance for name in one.subject)
             expected = "entailment" if near < far else "contradiction"
-        assert one.label == expected
+        assert one.answer == expected
 
 
 def test_a_blind_baseline_labels_by_chance(hypotheses):
     examples, chances = hypotheses
     assert all(value == pytest.approx(1 / 3) for value in chances.values())
     assert {one.kind for one, _ in examples} == {"colour", "side", "nearer", "room"}
-    labels = Counter(one.label for one, _ in examples)
+    labels = Counter(one.answer for one, _ in examples)
     assert set(labels.values()) == {len(examples) // 3}

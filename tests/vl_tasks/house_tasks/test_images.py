@@ -3,9 +3,9 @@ import pytest
 
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
-from clipnav.vl_tasks.house_tasks.hypotheses import _is_neutral
+from clipnav.vl_tasks.house_tasks.hypotheses import is_neutral
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, visible_things
-from clipnav.vl_tasks.house_tasks.questions import COUNTED, _count, _existence
+from clipnav.vl_tasks.house_tasks.questions import COUNTED, count_questions, existence_questions
 
 OBJECTS = [
     ObjectInfo(k, name, colour, "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -57,7 +57,7 @@ def test_a_name_can_mean_things_of_narrower_names():
     assert both.meant("door") == [door, front]
     assert both.single("door") is None
     assert both.single("front door") is front
-    assert {one.subject for one in _count(both, [], np.random.default_rng(0))} == {
+    assert {one.subject for one in count_questions(both)} == {
         (name,) for name in COUNTED if name != "door"
     }
     chair = HouseImage(
@@ -66,8 +66,8 @@ def test_a_name_can_mean_things_of_narrower_names():
     plain = HouseImage(
         3, "3.jpg", "house_00", (Thing("chair", "red", 0.1, 0.0, 1.0),), "", frozenset()
     )
-    questions = list(_existence(chair, [plain], np.random.default_rng(0)))
+    questions = list(existence_questions(chair, [plain], np.random.default_rng(0)))
     assert [(one.subject, one.answer) for one in questions] == [(("armchair",), "yes")]
     assert Scene(chair).exists("chair") is None
     assert Scene(plain).exists("armchair") == "no"
-    assert not _is_neutral(chair, "colour", "chair", "red")
+    assert not is_neutral(chair, "colour", "chair", "red")

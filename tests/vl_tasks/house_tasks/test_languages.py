@@ -13,12 +13,11 @@ from clipnav.envs.houses.materials.colours import COLOUR_NAMES
 from clipnav.envs.houses.survey.landmarks import NOUNS
 from clipnav.envs.houses.views.captions import SYNONYMS
 from clipnav.vl_tasks.data.questions import read_questions
-from clipnav.vl_tasks.house_tasks.config import FORMAT, HouseTasksConfig
+from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles, write_house_questions
-from clipnav.vl_tasks.house_tasks.language_files import write_language
-from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
-from clipnav.vl_tasks.house_tasks.languages.wording import (
-    PlannedQuestion,
+from clipnav.vl_tasks.house_tasks.generation import FORMAT, HouseTasksConfig
+from clipnav.vl_tasks.house_tasks.images import HouseImage, thing_name
+from clipnav.vl_tasks.house_tasks.language_files import (
     PlannedThing,
     french,
     german,
@@ -27,11 +26,13 @@ from clipnav.vl_tasks.house_tasks.languages.wording import (
     telugu,
     word_caption,
     word_questions,
+    write_language,
 )
+from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES, lexicon_of
 from clipnav.vl_tasks.house_tasks.questions import generate_questions
-from clipnav.vl_tasks.house_tasks.wording import thing_name
 
 OTHERS = LANGUAGES[1:]
+IMAGE = HouseImage(1, "", "", (), "", frozenset())
 FURTHER = ("ceiling light", "curtain", "door", "kitchen cabinet", "range hood", "towel rail",
            "window")  # fmt: skip
 THINGS = sorted({thing_name(category) for category in NOUNS} | set(FURTHER))
@@ -104,7 +105,7 @@ def test_all_frames_can_be_filled(language):
     for kind, frames in lexicon.questions.items():
         for name in THINGS:
             subject = (name, "range hood")[: subjects.get(kind, 1)]
-            planned = [PlannedQuestion(kind, subject, "x")] * len(frames)
+            planned = [Example(kind, subject, "x", IMAGE)] * len(frames)
             texts = word_questions(language, planned, rng)
             assert all(text and "{" not in text for text in texts)
     for name in THINGS:
@@ -117,7 +118,7 @@ def test_all_frames_can_be_filled(language):
 
 def test_words_follow_the_grammar_of_whole_questions():
     def texts(language, kind, *subject):
-        planned = [PlannedQuestion(kind, subject, "x")] * 4
+        planned = [Example(kind, subject, "x", IMAGE)] * 4
         return set(word_questions(language, planned, np.random.default_rng(0)))
 
     assert texts("fr", "position", "teddy bear") == {
