@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipnav.vl_tasks.clip_vil_p.data.batch import Batch
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import Batch
 
 
 def gelu(x: Tensor) -> Tensor:

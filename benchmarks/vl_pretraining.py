@@ -24,8 +24,9 @@ from transformers import BertConfig
 
 from clipnav.encoders.weights.loading import load_image_tower
 from clipnav.training.optimisers import clip_gradient
-from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
-from clipnav.vl_tasks.clip_vil_p.networks.bert import build_bert
+from clipnav.vl_tasks.clip_vil_p.building import build_bert
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import NONE, Batch
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk

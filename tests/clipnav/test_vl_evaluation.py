@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from clipnav.vl_tasks.data.question_files import write_questions
-from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data.questions import Question, write_questions
 
 RESULTS = [{"image_id": 1, "caption": "A red sofa"}, {"image_id": 2, "caption": "Two cats run!"}]
 

@@ -58,7 +58,7 @@ def easy_vqa(folder: Path) -> Sample:
 
 
 def multilingual_tsv(folder: Path) -> Sample:
-    from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
+    from clipnav.vl_tasks.multilingual.questions import read_tsv
 
     path = folder / "train.tsv"
     tags = ["en", "fr"] * 4

@@ -32,9 +32,8 @@ from clipnav.training.checkpoints import save_model, save_trainer
 from clipnav.training.log import METRICS
 from clipnav.training.settings import CONFIG
 from clipnav.vl_tasks.classification.task import ANSWERS
-from clipnav.vl_tasks.clip_vil_p.building import TRUNK
+from clipnav.vl_tasks.clip_vil_p.building import BERT, TRUNK
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import TOKENIZER
-from clipnav.vl_tasks.clip_vil_p.networks.bert import BERT
 from clipnav.vl_tasks.reliability.folder import DESCRIPTION, PARTS_FILE
 from tests.windows_files import windows_files
 

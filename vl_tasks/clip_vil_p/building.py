@@ -1,16 +1,21 @@
-"""Networks of pre-training: new ones, and those of a run."""
+"""Networks of pre-training: new ones, and those of a run.
+
+transformers is imported when a BERT is built, because models without one import this module, too,
+and transformers takes as long to import as all the rest.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from clipnav.encoders.weights.loading import build_image_tower, load_image_tower
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.hugging_face import load_text_model
 from clipnav.storage.json_files import read_json_object
 from clipnav.training.checkpoints import load_model
 from clipnav.training.settings import read_config
@@ -18,16 +23,23 @@ from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_prepared, stack
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.clip_vil_p.networks.bert import bert_of_run, make_bert, save_bert_config
-from clipnav.vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
-from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.networks.network import (
+    PretrainingNetwork,
+    deviation,
+    initialise,
+    initialise_from_answers,
+)
 from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream, SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.settings.networks import TextConfig
 
 if TYPE_CHECKING:
-    from transformers import BertModel
+    from transformers import BertConfig, BertModel
 
+
+BERT = "bert.json"  # within the folder of a run
+_POSITIONS = 512  # of a new BERT
 TRUNK = "trunk.json"  # within the folder of a run: configuration of the image tower
 _REMEDY = "train the run again"
 
@@ -42,13 +54,6 @@ def make_network(
     return _assemble(config, visual, bert, answers), description
 
 
-class PretrainedParts(Protocol):
-    """Trunk and transformer of a network."""
-
-    trunk: Trunk
-    stream: SingleStream
-
-
 def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
     """Load the word pieces of a BERT, or learn them from the training sentences."""
     if config.text.bert is not None:
@@ -58,19 +63,19 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
 
 
 def standardise(
-    network: PretrainedParts, paths: Sequence[Path], config: PretrainConfig, device: str
+    trunk: Trunk, stream: SingleStream, paths: Sequence[Path], config: PretrainConfig, device: str
 ) -> None:
     """Fit the projection of grid features of a new network to images; see `VisualEmbedding`."""
     framing = config.framing
     portrait = np.array([framing.is_portrait(*image_size(path)) for path in paths], bool)
-    network.trunk.eval()
+    trunk.eval()
     cells = []
     with torch.inference_mode():
         for part in exact_batches(portrait, config.batch_size):
             pictures = stack([read_prepared(paths[k], framing) for k in part])
-            grid, mask = network.trunk(pictures.to(device))
+            grid, mask = trunk(pictures.to(device))
             cells.append(grid[mask].float())
-    network.stream.visual.standardise(torch.cat(cells).clone())
+    stream.visual.standardise(torch.cat(cells).clone())
 
 
 def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces, AnswerClasses]:
@@ -101,7 +106,7 @@ def build_network(config: PretrainConfig, run: Path, answers: int) -> Pretrainin
 def save_description(run: Path, bert: "BertModel", tower: dict[str, Any]) -> None:
     """Write the configurations of BERT and image tower into the folder of a run."""
     write_text(run / TRUNK, json.dumps(tower, indent=1) + "\n")
-    save_bert_config(run, bert)
+    write_text(run / BERT, bert.config.to_json_string())
 
 
 def start_from(
@@ -153,3 +158,57 @@ def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
             f"{flag}: {max(rows, columns)} cells along a side, but only {positions} "
             "position embeddings; raise --trunk.positions, or set it to 0"
         )
+
+
+def make_bert(config: TextConfig, pieces: int) -> "BertModel":
+    """Build a BERT without pooler."""
+    from transformers import BertConfig, BertModel
+
+    if config.bert is None:
+        sizes = BertConfig(
+            vocab_size=pieces,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward_size,
+            max_position_embeddings=_POSITIONS,
+            initializer_range=deviation(config.hidden_size),
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+        )
+        return build_bert(sizes)
+    loaded = load_text_model(config.bert)
+    if not isinstance(loaded, BertModel):
+        raise UserError(
+            f"{config.bert}: a {type(loaded).__name__}, not a BERT; give the folder or name of one"
+        )
+    if loaded.config.vocab_size < pieces:
+        raise UserError(
+            f"{config.bert}: its tokenizer has {pieces} word pieces, but the model only "
+            f"{loaded.config.vocab_size}; download the folder again"
+        )
+    loaded.config.hidden_dropout_prob = config.dropout
+    loaded.config.attention_probs_dropout_prob = config.dropout
+    bert = build_bert(loaded.config)
+    weights = {k: v for k, v in loaded.state_dict().items() if not k.startswith("pooler.")}
+    bert.load_state_dict(weights)
+    return bert
+
+
+def bert_of_run(run: Path) -> "BertModel":
+    """Build the BERT of a run with random weights."""
+    from transformers import BertConfig
+
+    path = run / BERT
+    content: Any = read_json_object(path, _REMEDY)
+    try:
+        return build_bert(BertConfig.from_dict(content))
+    except Exception as error:  # transformers raises many types for invalid values
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+
+
+def build_bert(config: "BertConfig") -> "BertModel":
+    """Build a BERT without pooler and with random weights."""
+    from transformers import BertModel
+
+    return BertModel(config, add_pooling_layer=False)

@@ -16,10 +16,9 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_new
 from clipnav.training.checkpoints import save_model
 from clipnav.training.settings import CONFIG, to_json
-from clipnav.vl_tasks.clip_vil_p.building import save_description
+from clipnav.vl_tasks.clip_vil_p.building import build_bert, save_description
 from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.clip_vil_p.networks.bert import build_bert
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
@@ -77,7 +76,13 @@ def convert_checkpoint(
     source = str(weights)
     original = read_weights(weights)[0]
     renamed = our_names(original, source)
-    _check_tied(original, source)
+    decoder = original.get("cls.predictions.decoder.weight")
+    embeddings = original.get("bert.embeddings.word_embeddings.weight")
+    if decoder is not None and embeddings is not None and not torch.equal(decoder, embeddings):
+        raise UserError(
+            f"{source}: cls.predictions.decoder.weight differs from the word embeddings, to which "
+            f"it is tied in CLIP-ViL_p; {_REMEDY}"
+        )
     pieces, classes = WordPieces.of_bert(bert), AnswerClasses.load(answers)
     _check_answers(renamed, classes, answers, source)
     sizes = _bert_config(renamed, heads, source)
@@ -90,7 +95,12 @@ def convert_checkpoint(
     trunk = Trunk(visual, faithful=True)
     stream = SingleStream(build_bert(sizes), trunk.channels, positions, faithful=True)
     network = PretrainingNetwork(trunk, stream, len(classes), None)
-    _load(network, renamed, source)
+    # The original saves no counters; frozen statistics do not need them.
+    own = network.state_dict().items()
+    counters = {name: x for name, x in own if name.endswith("num_batches_tracked")}
+    renamed = {**counters, **{name: tensor.float() for name, tensor in renamed.items()}}
+    check_shapes(renamed, network, source, _REMEDY)
+    network.load_state_dict(renamed)
     config = _settings(sizes, encoder, positions, output)
     output.mkdir(parents=True, exist_ok=True)
     pieces.save(output)
@@ -104,17 +114,6 @@ def _weight(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
     if name not in weights:
         raise UserError(f"{source}: the weight {name} is missing; {_REMEDY}")
     return weights[name]
-
-
-def _check_tied(weights: Mapping[str, Tensor], source: str) -> None:
-    """Check that the output weights of masked words are the word embeddings."""
-    decoder = weights.get("cls.predictions.decoder.weight")
-    embeddings = weights.get("bert.embeddings.word_embeddings.weight")
-    if decoder is not None and embeddings is not None and not torch.equal(decoder, embeddings):
-        raise UserError(
-            f"{source}: cls.predictions.decoder.weight differs from the word embeddings, to which "
-            f"it is tied in CLIP-ViL_p; {_REMEDY}"
-        )
 
 
 def _check_answers(
@@ -149,16 +148,6 @@ def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> Bert
         intermediate_size=len(_weight(weights, dense, source)),
         max_position_embeddings=positions,
     )
-
-
-def _load(network: PretrainingNetwork, weights: dict[str, Tensor], source: str) -> None:
-    """Load weights; each must exist and fit."""
-    # The original saves no counters; frozen statistics do not need them.
-    own = network.state_dict().items()
-    counters = {name: x for name, x in own if name.endswith("num_batches_tracked")}
-    weights = {**counters, **{name: tensor.float() for name, tensor in weights.items()}}
-    check_shapes(weights, network, source, _REMEDY)
-    network.load_state_dict(weights)
 
 
 def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> PretrainConfig:

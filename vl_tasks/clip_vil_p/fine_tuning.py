@@ -28,14 +28,17 @@ from clipnav.vl_tasks.clip_vil_p.building import (
     standardise,
 )
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
-from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
-from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size, read_pictures
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures, image_size, read_pictures
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
-from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
+from clipnav.vl_tasks.clip_vil_p.networks.network import (
+    AnswerHead,
+    PretrainingNetwork,
+    describe_stream,
+    initialise_from_answers,
+)
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
 from clipnav.vl_tasks.settings.runs import FineTunableConfig
@@ -174,7 +177,9 @@ class FineTuning:
         self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
         if config.clip_vil_p.dropout is not None:
-            _set_dropout(self.network, config.clip_vil_p.dropout)
+            for module in self.network.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = config.clip_vil_p.dropout
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
@@ -182,7 +187,9 @@ class FineTuning:
     def standardise(self, paths: Sequence[Path]) -> None:
         """Fit the projection of grid features of a new network to training images."""
         if self._base.trunk.standardise:
-            standardise(self.network, paths, self._base, self.config.device)
+            standardise(
+                self.network.trunk, self.network.stream, paths, self._base, self.config.device
+            )
 
     def encode(self, records: Sequence[Any]) -> ImageSentences:
         """Prepare texts about images: records with `text` and `image_id`."""
@@ -215,7 +222,11 @@ class FineTuning:
             batch = distributed.on_all_ranks(lambda: next(batches, None))
             with torch.inference_mode():
                 scored = batch and (batch[0], self.compute(batch, self.network))
-            yield from _shared(scored)
+            if distributed.world_size() == 1:
+                yield from [scored] if scored else []
+            else:
+                own_part = scored and (scored[0], scored[1].cpu())
+                yield from (part for part in distributed.all_gather(own_part) if part)
 
     def compute(self, batch: tuple[np.ndarray, Pictures, Tensor], network: nn.Module) -> Tensor:
         """Compute the logits (B, classes) float32 of a batch by the network or a wrapper of it."""
@@ -319,17 +330,3 @@ class FineTuningSteps:
         loss = self._loss_of(logits, batch[0]) / self._config.clip_vil_p.accumulate
         (loss * self.optimiser.loss_scale).backward()
         return loss.item()
-
-
-def _set_dropout(network: nn.Module, rate: float) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = rate
-
-
-def _shared(scored: tuple[np.ndarray, Tensor] | None) -> list[tuple[np.ndarray, Tensor]]:
-    """Return the numbers and logits of one batch of each process."""
-    if distributed.world_size() == 1:
-        return [scored] if scored else []
-    own = scored and (scored[0], scored[1].cpu())
-    return [part for part in distributed.all_gather(own) if part]

@@ -1,6 +1,6 @@
 """Pre-training of CLIP-ViL_p: masked words, matching and question answering."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -27,13 +27,11 @@ from clipnav.vl_tasks.clip_vil_p.building import (
     start_from,
 )
 from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
-from clipnav.vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
-from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
-from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
-from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import OBJECTIVES, Batch, BatchKey, PairBatches
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import PairIndex, open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
@@ -84,21 +82,24 @@ class Splits:
 
     def __init__(self, config: PretrainConfig) -> None:
         folder = data_folder(config)
-        images = image_folder(config, folder)
-        pairs = open_pairs(folder, config.train_splits, images, config.languages)
-        framing = config.framing
+        images, framing = image_folder(config, folder), config.framing
+
+        def opened(splits: Sequence[str]) -> PairSplit:
+            return PairSplit(open_pairs(folder, splits, images, config.languages), framing)
+
+        self.training = opened(config.train_splits)
         names = dict.fromkeys((config.select_by, *config.evaluation_splits))
-        evaluated = {
-            split: PairSplit(open_pairs(folder, [split], images, config.languages), framing)
-            for split in names
-            if split != HELD_OUT
-        }
-        self.training = PairSplit(pairs, framing)
+        evaluated = {split: opened([split]) for split in names if split != HELD_OUT}
         if config.select_by == HELD_OUT:
             self.training, held_out = _parted(self.training, folder)
             evaluated = {HELD_OUT: held_out, **evaluated}
         most = config.evaluation_pairs
-        self.evaluated = {split: _thinned(part, most) for split, part in evaluated.items()}
+        for split, part in evaluated.items():
+            count = len(part.images)
+            if most is not None and count > most:
+                chosen = part.numbers(evenly_spaced(count, most))
+                evaluated[split] = replace(part, chosen=chosen)
+        self.evaluated = evaluated
 
 
 def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
@@ -115,13 +116,6 @@ def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
     kept, reserved = np.flatnonzero(~is_held), np.flatnonzero(is_held)
     chosen = kept.astype(np.uint32), reserved.astype(np.uint32)
     return replace(split, chosen=chosen[0]), replace(split, chosen=chosen[1])
-
-
-def _thinned(split: PairSplit, most: int | None) -> PairSplit:
-    """Return at most `most` pairs, evenly spread."""
-    if most is None or len(split.images) <= most:
-        return split
-    return replace(split, chosen=split.numbers(evenly_spaced(len(split.images), most)))
 
 
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
@@ -166,7 +160,10 @@ class PretrainingTask(Task):
             group_size=config.pairs_per_image,
         )
         if config.trunk.standardise and config.resume is None and config.start_from is None:
-            self._standardise()
+            places = evenly_spaced(len(training.images), _STANDARDISED)
+            images = np.unique(training.index.images[training.numbers(places)])
+            paths = [training.index.image_path(int(image)) for image in images]
+            standardise(self.network.trunk, self.network.stream, paths, config, config.device)
         self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
         self._batches: Iterator[Batch] = iter(())
         self._next = -1  # iteration whose batches come next
@@ -178,7 +175,10 @@ class PretrainingTask(Task):
             lambda: [self._batch(iteration) for _ in range(self.config.accumulate)]
         )
         self._next = iteration + 1
-        counts = self._total_counts(batches)
+        own, device = [batch.counts() for batch in batches], torch.device(self.config.device)
+        counts = {
+            name: distributed.total(sum(part[name] for part in own), device) for name in OBJECTIVES
+        }
         sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
         for batch in batches[:-1]:
             with distributed.unsynchronised(self._scored):
@@ -232,7 +232,13 @@ class PretrainingTask(Task):
     def final_scores(self, split: str) -> Iterator[FinalScores]:
         """Yield the losses and accuracies of a split."""
         figures = self.score(split)
-        yield FinalScores(split, figures, f"{split}: {_summary_line(figures)}")
+
+        def text(name: str, prefix: str) -> str:
+            accuracy, loss = figures[f"{prefix}accuracy"], figures[f"{prefix}loss"]
+            return f"{name} {100 * accuracy:.1f} (loss {loss:.3f})"
+
+        each = (text(name, f"{name}_") for name in OBJECTIVES if f"{name}_loss" in figures)
+        yield FinalScores(split, figures, f"{split}: {text('accuracy', '')}: {', '.join(each)}")
 
     def start(self, run: Path) -> None:
         """Write word pieces, answers and configurations of a new run."""
@@ -249,13 +255,6 @@ class PretrainingTask(Task):
         (loss * self.optimiser.loss_scale).backward()
         return torch.stack([scores.losses.detach(), scores.correct]).double().cpu()
 
-    def _total_counts(self, batches: list[Batch]) -> dict[str, float]:
-        """Return the numbers of targets of an iteration, over all batches and processes."""
-        own, device = [batch.counts() for batch in batches], torch.device(self.config.device)
-        return {
-            name: distributed.total(sum(part[name] for part in own), device) for name in OBJECTIVES
-        }
-
     def _figures(self, sums: Tensor, counts: dict[str, Any]) -> Summary:
         """Return the mean losses and accuracies of the objectives that have targets.
 
@@ -271,32 +270,23 @@ class PretrainingTask(Task):
         mean = {"accuracy": sum(accuracies) / len(accuracies)} if accuracies else {}
         return {"loss": sum(losses), **mean, **figures}
 
-    def _standardise(self) -> None:
-        """Fit the projection of grid features to training images, evenly spread over the data."""
-        training = self.splits.training
-        places = evenly_spaced(len(training.images), _STANDARDISED)
-        images = np.unique(training.index.images[training.numbers(places)])
-        paths = [training.index.image_path(int(image)) for image in images]
-        standardise(self.network, paths, self.config, self.config.device)
-
     def _batch(self, iteration: int) -> Batch:
         if iteration != self._next:
-            keys = self._keys(iteration)
             training = self.splits.training
             # Otherwise held-out sentences would be learnt, and only as those of other images.
             maker = replace(self._maker(training.index), exchangeable=training.chosen)
+            rank, ranks = distributed.rank(), distributed.world_size()
+            # Neighbours, because pairs of one image follow each other.
+            places = np.arange(self.order.batch_size).reshape(ranks, -1)[rank]
+            keys = (
+                BatchKey(
+                    training.numbers(self.order.batch(number)[places]), (_TRAINED, number), places
+                )
+                for number in count(iteration * self.config.accumulate)
+            )
             self._batches = load_batches(maker, keys, self.config.workers)
             self._next = iteration
         return next(self._batches)
-
-    def _keys(self, iteration: int) -> Iterator[BatchKey]:
-        """Yield the keys of this process's batches from an iteration on, without end."""
-        rank, ranks = distributed.rank(), distributed.world_size()
-        for number in count(iteration * self.config.accumulate):
-            # Neighbours, because pairs of one image follow each other.
-            places = np.arange(self.order.batch_size).reshape(ranks, -1)[rank]
-            pairs = self.splits.training.numbers(self.order.batch(number)[places])
-            yield BatchKey(pairs, (_TRAINED, number), places)
 
     def _maker(self, index: PairIndex) -> PairBatches:
         config = self.config
@@ -318,7 +308,13 @@ class PretrainingTask(Task):
         if config.resume is not None:
             pieces, answers = WordPieces.load(config.resume), AnswerClasses.of_run(config.resume)
             return pieces, answers, build_network(config, config.resume, len(answers)), None
-        answers = self._new_answers()
+        if not config.answers_questions:
+            answers = AnswerClasses([])
+        elif config.answers is not None:
+            listed = AnswerClasses.load(config.answers).answers
+            answers = AnswerClasses([convert_answer(answer) for answer in listed])
+        else:
+            answers = AnswerClasses.of_pairs(self.splits.training.index, config.min_count)
         if config.start_from is not None:
             _, started, pieces, known = load_run(config.start_from)
             network = build_network(config, config.start_from, len(answers))
@@ -332,23 +328,3 @@ class PretrainingTask(Task):
         pieces = new_word_pieces(config, texts)
         network, tower = make_network(config, pieces, len(answers))
         return pieces, answers, network, tower
-
-    def _new_answers(self) -> AnswerClasses:
-        if not self.config.answers_questions:
-            return AnswerClasses([])
-        if self.config.answers is not None:
-            listed = AnswerClasses.load(self.config.answers).answers
-            return AnswerClasses([convert_answer(answer) for answer in listed])
-        return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
-
-
-def _summary_line(figures: Summary) -> str:
-    """Return accuracies in percent, and losses, as text."""
-    objectives = [name for name in OBJECTIVES if f"{name}_loss" in figures]
-    each = (_figures_text(name, figures, f"{name}_") for name in objectives)
-    return f"{_figures_text('accuracy', figures)}: {', '.join(each)}"
-
-
-def _figures_text(name: str, figures: Summary, prefix: str = "") -> str:
-    accuracy, loss = figures[f"{prefix}accuracy"], figures[f"{prefix}loss"]
-    return f"{name} {100 * accuracy:.1f} (loss {loss:.3f})"

@@ -72,7 +72,14 @@ def read_captions(
             raise AnnotationError(path, f"record {number} ({record.filename})", problem, REMEDY)
         if not secret and not any(sentence.tokens for sentence in record.sentences):
             raise AnnotationError(path, f"image {image_id}", "it has no caption", REMEDY)
-        images[image_id] = _captioned(image_id, record)
+        sentences = [sentence for sentence in record.sentences if sentence.tokens]
+        images[image_id] = CaptionedImage(
+            image_id,
+            str(Path(record.filepath) / record.filename),
+            record.split,
+            tuple(tuple(sentence.tokens) for sentence in sentences),
+            tuple(sentence.raw or " ".join(sentence.tokens) for sentence in sentences),
+        )
     if not images:
         of_split = "" if split is None else f" of split {split!r}"
         raise AnnotationError(path, "", f"it contains no image{of_split}", REMEDY)
@@ -119,14 +126,3 @@ def encode_captions(
     captions = [caption[:max_words] for image in images for caption in image.captions]
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return vocabulary.encode(captions, max_words + 1), first
-
-
-def _captioned(image_id: int, record: _Image) -> CaptionedImage:
-    sentences = [sentence for sentence in record.sentences if sentence.tokens]
-    return CaptionedImage(
-        image_id,
-        str(Path(record.filepath) / record.filename),
-        record.split,
-        tuple(tuple(sentence.tokens) for sentence in sentences),
-        tuple(sentence.raw or " ".join(sentence.tokens) for sentence in sentences),
-    )

@@ -2,6 +2,7 @@
 
 import re
 from codecs import BOM_UTF8
+from contextlib import suppress
 from pathlib import Path
 from types import GenericAlias
 from typing import TypeVar
@@ -83,19 +84,11 @@ def _explain(raw: bytes, error: str) -> tuple[str, str]:
         return "", error.replace("`", "")
     list_name, number, field = match.groups()
     record = f"record {number} of '{list_name}'"
-    record += _record_id(raw, list_name, int(number))
+    with suppress(ValueError, RecursionError, LookupError, TypeError):
+        # The rest of the document may be damaged, too.
+        content = msgspec.json.decode(raw)[list_name][int(number)]
+        name = next((name for name in _NAMES if name in content), None)
+        record += f" ({name} {shortened(content[name])})" if name else ""
     problem = error[: match.start()].replace("`", "")
     problem = problem[0].lower() + problem[1:]
     return record, f"field '{field}': {problem}" if field else problem
-
-
-def _record_id(raw: bytes, list_name: str, number: int) -> str:
-    """Return the id of a record of a list, as in " (question_id 7)"; "" if it has none."""
-    try:
-        # The rest of the document may be damaged, too.
-        content = msgspec.json.decode(raw)[list_name][number]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return ""
-    names = _NAMES if isinstance(content, dict) else ()
-    name = next((name for name in names if name in content), None)
-    return f" ({name} {shortened(content[name])})" if name else ""

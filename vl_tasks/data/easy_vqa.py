@@ -15,7 +15,7 @@ import msgspec
 
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
-from clipnav.vl_tasks.data.question_files import write_questions
+from clipnav.vl_tasks.data.questions import write_questions
 from clipnav.vl_tasks.data.questions import Question
 
 SPLITS = ("train", "test")
@@ -51,7 +51,11 @@ def convert_easy_vqa(
     folder: Path, source: Path | None = None, splits: Sequence[str] = SPLITS
 ) -> EasyVqaFiles:
     """Write the questions and images of the package as VQA v2 files."""
-    source = source or _installed()
+    if source is None:
+        spec = find_spec("easy_vqa")
+        if spec is None or not spec.origin:
+            raise FileNotFoundError(f"easy-vqa is not installed; {REMEDY}")
+        source = Path(spec.origin).parent / "data"
     files = EasyVqaFiles(folder)
     for split in splits:
         questions = list(_questions(source / split / "questions.json", split))
@@ -85,10 +89,3 @@ def _questions(path: Path, split: str) -> Iterator[Question]:
             answer_type="yes/no" if answer in ("yes", "no") else "other",
             majority_answer=answer,
         )
-
-
-def _installed() -> Path:
-    spec = find_spec("easy_vqa")
-    if spec is None or not spec.origin:
-        raise FileNotFoundError(f"easy-vqa is not installed; {REMEDY}")
-    return Path(spec.origin).parent / "data"

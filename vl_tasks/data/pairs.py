@@ -41,29 +41,11 @@ class _Text(msgspec.Struct, gc=False):
     older_id: str | int | None = msgspec.field(default=None, name="Flikr30kID")
 
 
-class UniterText(msgspec.Struct):
-    """A hypothesis of SNLI-VE.
-
-    Attributes:
-        key: Id of the record.
-        image: Flickr30K id of the image; None if it is missing.
-        premise: Caption of the image.
-        hypothesis: The sentence.
-        label: "contradiction", "entailment", "neutral", or "-"; None if it is missing.
-    """
-
-    key: str
-    image: str | int | None
-    premise: str
-    hypothesis: str
-    label: str | None
-
-
-def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
-    """Read the records in the order of the file."""
+def _uniter_records(path: Path) -> Iterator["_Record"]:
+    """Read the records of a text database in the order of the file."""
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
-    file = IsolatedFile(path, "LMDB", remedy)
+    file = IsolatedFile(path, "LMDB", REMEDY)
     for number, (key, value) in enumerate(zip(file.keys, file, strict=True)):
         name = key.encode("utf-8", "surrogateescape").decode(errors="replace")
         try:
@@ -71,9 +53,16 @@ def read_uniter_texts(path: Path, remedy: str) -> Iterator[UniterText]:
             label = _gold_label(text)
         except (ValueError, RecursionError) as error:
             problem = str(error).replace("`", "")
-            raise RecordError(path, number, problem, remedy, f"id {name}") from None
-        image = next((x for x in (text.id, text.older_id, text.image_id) if x is not None), None)
-        yield UniterText(name, image, text.sentence1, text.sentence2, label)
+            raise RecordError(path, number, problem, REMEDY, f"id {name}") from None
+        yield _Record(
+            id=text.id,
+            older_id=text.older_id,
+            image=text.image_id,
+            pair_id=name,
+            premise=text.sentence1,
+            hypothesis=text.sentence2,
+            gold_label=label,
+        )
 
 
 def _unpack(lz4: Any, raw: bytes) -> bytes:
@@ -148,7 +137,9 @@ class _Record(msgspec.Struct, gc=False):
 def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; the pair id of records without one is their number in the file."""
     hypotheses: dict[str, Hypothesis] = {}
-    for number, record in enumerate(_records(path)):
+    is_database = path.suffix == DATABASE
+    records = _uniter_records(path) if is_database else read_records(path, _Record, REMEDY)
+    for number, record in enumerate(records):
         try:
             hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
@@ -176,21 +167,6 @@ def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict
     correct = Counter(truth for truth, predicted in pairs if truth == predicted)
     classes = {name: correct[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
     return {"accuracy": correct.total() / len(pairs), **classes}
-
-
-def _records(path: Path) -> Iterable[_Record]:
-    if path.suffix != DATABASE:
-        return read_records(path, _Record, REMEDY)
-    return (
-        _Record(
-            image=text.image,
-            pair_id=text.key,
-            premise=text.premise,
-            hypothesis=text.hypothesis,
-            gold_label=text.label,
-        )
-        for text in read_uniter_texts(path, REMEDY)
-    )
 
 
 def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:

@@ -1,4 +1,4 @@
-"""Reader of VQA v2: questions and their ten annotated answers, from the published files.
+"""VQA v2: questions and their ten annotated answers.
 
 Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annotations file:
 {"annotations": [{"question_id", "image_id", "question_type", "answer_type",
@@ -13,6 +13,13 @@ import msgspec
 
 from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 from clipnav.vl_tasks.data.images import find_numbered
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clipnav.storage.json_files import write_json
+
 
 REMEDY = (
     "download the file again from visualqa.org/download.html, or see docs/vl_tasks.md for its "
@@ -164,3 +171,50 @@ def _check_unique(path: Path, ids: Sequence[int], remedy: str) -> None:
 
 def _name(question_id: int) -> str:
     return f"question_id {question_id}"
+
+
+ANNOTATORS = 10
+
+
+def write_questions(
+    questions: Sequence[Question],
+    questions_path: Path,
+    annotations_path: Path,
+    data_type: str,
+    subset: str,
+) -> None:
+    """Write a questions file and an annotations file, each atomically."""
+    annotations = [
+        {
+            **_ids(question),
+            "question_type": question.question_type,
+            "answer_type": question.answer_type,
+            "multiple_choice_answer": question.majority_answer,
+            "answers": [
+                {"answer": answer, "answer_confidence": "yes", "answer_id": number}
+                for number, answer in enumerate(
+                    question.answers * (ANNOTATORS if len(question.answers) == 1 else 1), start=1
+                )
+            ],
+        }
+        for question in questions
+    ]
+    write_question_file(questions, questions_path, data_type, subset)
+    write_json(annotations_path, {**_header(data_type, subset), "annotations": annotations})
+
+
+def write_question_file(
+    questions: Sequence[Question], path: Path, data_type: str, subset: str
+) -> None:
+    """Write a questions file atomically, without annotations; see `write_questions`."""
+    records = [{**_ids(question), "question": question.text} for question in questions]
+    header = _header(data_type, subset)
+    write_json(path, {**header, "task_type": "Open-Ended", "questions": records})
+
+
+def _header(data_type: str, subset: str) -> dict[str, Any]:
+    return {"data_type": data_type, "data_subtype": subset, "license": {}, "info": {}}
+
+
+def _ids(question: Question) -> dict[str, int]:
+    return {"question_id": question.question_id, "image_id": question.image_id}

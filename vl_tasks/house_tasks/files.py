@@ -14,8 +14,7 @@ from typing import Any
 
 from clipnav.storage import write_text
 from clipnav.storage.json_files import write_json
-from clipnav.vl_tasks.data.question_files import write_questions
-from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data.questions import Question, write_questions
 from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.hypotheses import LETTERS
 from clipnav.vl_tasks.house_tasks.images import HouseImage

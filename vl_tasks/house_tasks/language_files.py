@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipnav.envs.houses.views.captions import pick
-from clipnav.vl_tasks.data.question_files import write_question_file
-from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data.questions import Question, write_question_file
 from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.captions import CAPTIONS, largest_things, side_of
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles, write_pairs

@@ -22,8 +22,8 @@ from clipnav.vl_tasks.multilingual.questions import (
     by_language,
     in_language,
     read_language_questions,
+    read_tsv,
 )
-from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
 from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names
 from clipnav.vl_tasks.text.normalising import Variant

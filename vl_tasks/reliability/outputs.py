@@ -24,9 +24,9 @@ from clipnav.storage.tensor_files import header_bytes, read_header
 from clipnav.training.checkpoints import MODEL, VOCABULARY
 from clipnav.vl_tasks.classification.inputs import FeatureInputs
 from clipnav.vl_tasks.classification.task import ANSWERS
-from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork, FineTuning
 from clipnav.vl_tasks.clip_vil_p.optimisers import autocast
 from clipnav.vl_tasks.data.images import image_version

@@ -11,7 +11,7 @@ from PIL import Image
 from clipnav.vl_tasks.clip_vil_p.building import load_run
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTuning
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
+from clipnav.vl_tasks.clip_vil_p.networks.network import AnswerHead, initialise_from_answers
 from tests.vl_tasks.small_networks import preset
 
 SIZES = ("--text.vocabulary-size", "120", "--text.hidden-size", "32", "--text.layers", "1",

@@ -6,9 +6,15 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from clipnav.vl_tasks.clip_vil_p.conversion import our_names
-from clipnav.vl_tasks.clip_vil_p.data.batch import Batch, Pictures
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead, MaskedWordHead, MatchingHead
-from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import Batch
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.network import (
+    AnswerHead,
+    MaskedWordHead,
+    MatchingHead,
+    PretrainingNetwork,
+    total_loss,
+)
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}

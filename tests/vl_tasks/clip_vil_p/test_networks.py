@@ -6,9 +6,8 @@ from open_clip import get_model_config
 from transformers import BertConfig, BertModel
 
 from clipnav.encoders.weights.model_building import _build
-from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
-from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
+from clipnav.vl_tasks.clip_vil_p.networks.network import AnswerHead, PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
 from clipnav.vl_tasks.clip_vil_p.optimisers import autocast

@@ -10,11 +10,10 @@ import torch
 
 from clipnav.storage import cache_dir
 from clipnav.vl_tasks.clip_vil_p.data.answers import ANSWERS, AnswerClasses, convert_answer
-from clipnav.vl_tasks.clip_vil_p.data.batch import NONE
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
-from clipnav.vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import NONE, BatchKey, PairBatches
 from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
 from clipnav.vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces

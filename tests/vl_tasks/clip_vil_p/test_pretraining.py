@@ -12,7 +12,7 @@ from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.training.trainer import Trainer
 from clipnav.vl_tasks.clip_vil_p.building import load_run
-from clipnav.vl_tasks.clip_vil_p.data.batch import Batch
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import Batch
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser
 from clipnav.vl_tasks.clip_vil_p.pretraining import PretrainingTask
 from clipnav.vl_tasks.settings.networks import TrunkOptimiserConfig

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from clipnav.encoders.weights.model_building import _build
-from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch, Pictures
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import NONE, Batch
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
 from clipnav.vl_tasks.clip_vil_p.fine_tuning import FineTunedNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream

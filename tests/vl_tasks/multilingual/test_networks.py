@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from clipnav.vl_tasks.clip_vil_p.data.pair_batches import NONE, Batch
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream

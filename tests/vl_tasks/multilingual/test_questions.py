@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
-from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions
+from clipnav.vl_tasks.multilingual.questions import by_language, read_language_questions, read_tsv
 from clipnav.vl_tasks.multilingual.task import MultilingualTask, score_languages
-from clipnav.vl_tasks.multilingual.tsv_files import read_tsv
 from clipnav.vl_tasks.subsets import is_held_out
 from tests.vl_tasks.small_networks import preset
 

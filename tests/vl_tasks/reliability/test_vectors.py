@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel
 from clipnav.storage.locks import sole_maker
 from clipnav.training.settings import read_config
 from clipnav.vl_tasks.classification.inputs import FeatureNetwork
-from clipnav.vl_tasks.clip_vil_p.networks.heads import AnswerHead
+from clipnav.vl_tasks.clip_vil_p.networks.network import AnswerHead
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability import outputs as outputs_module

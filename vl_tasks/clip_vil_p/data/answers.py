@@ -4,14 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import read_json
-from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
+
+if TYPE_CHECKING:
+    from clipnav.vl_tasks.clip_vil_p.data.pair_files import PairIndex
 
 ANSWERS = "answers.json"  # within the folder of a run
 _REMEDY = "give LXMERT's all_ans.json, or a JSON list of answers"
@@ -53,7 +55,7 @@ class AnswerClasses:
         self.classes = {answer: number for number, answer in enumerate(self.answers)}
 
     @classmethod
-    def of_pairs(cls, pairs: PairIndex, min_count: int) -> "AnswerClasses":
+    def of_pairs(cls, pairs: "PairIndex", min_count: int) -> "AnswerClasses":
         """Collect the answers that are the best one of `min_count` pairs, by frequency."""
         counted = zip(pairs.answer_counts, pairs.answers, strict=True)
         frequent = sorted((-count, answer) for count, answer in counted if count >= min_count)
@@ -93,7 +95,7 @@ class AnswerClasses:
     def __len__(self) -> int:
         return len(self.answers)
 
-    def of_index(self, pairs: PairIndex) -> np.ndarray:
+    def of_index(self, pairs: "PairIndex") -> np.ndarray:
         """Return the class of each answer of an index, -1 if it has none: (answers,) int64."""
         return np.array([self.classes.get(answer, -1) for answer in pairs.answers], np.int64)
 

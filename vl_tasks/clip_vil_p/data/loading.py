@@ -20,12 +20,7 @@ class BatchMaker(Protocol[Key, Loaded]):
     """Makes a batch from its key; both must be picklable."""
 
     def make(self, key: Key) -> Loaded:
-        """Return the batch.
-
-        Raises:
-            FileNotFoundError: An image is missing.
-            UserError: An image cannot be read, or was replaced by one of another orientation.
-        """
+        """Return the batch; an image that is missing or cannot be read is an error."""
         ...
 
 
@@ -38,7 +33,7 @@ def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int
         num_workers=workers,
         # Threads of torch and of the caller do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_ignore_interrupts if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         # By default, a new iterator draws from the random numbers of the training.
         generator=torch.Generator(),
     )
@@ -80,6 +75,6 @@ class _Batches(Dataset[Any], Generic[Item]):
             return _Failure(type(error), str(error))
 
 
-def _ignore_interrupts(_: int) -> None:
+def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

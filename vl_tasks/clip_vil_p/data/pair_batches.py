@@ -11,17 +11,52 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from clipnav.storage.errors import UserError
 from clipnav.training.streams import Stream
-from clipnav.vl_tasks.clip_vil_p.data.batch import NONE, Batch
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
-from clipnav.vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
-from clipnav.vl_tasks.clip_vil_p.data.pictures import read_pictures
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import Pair, PairIndex
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures, read_pictures
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
+# Target of a word piece that is not masked, of a pair without an answer, or without an objective.
+NONE = -1
+OBJECTIVES: tuple[str, ...] = ("words", "matching", "answers")
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
 _ATTEMPTS = 100  # to draw a sentence of another image
+
+
+class Batch(NamedTuple):
+    """B pairs of an image and a sentence of at most T word pieces.
+
+    Attributes:
+        pictures: Images of the pairs.
+        pieces: (B, T) int64; 0 is padding.
+        words: (B, T) int64: the original id where a word piece is masked, else `NONE`.
+        matching: (B,) int64: 1 if the sentence belongs to the image, else 0; `NONE` without the
+            matching objective.
+        answers: (B,) int64: class of the answer, or `NONE`.
+    """
+
+    pictures: Pictures
+    pieces: Tensor
+    words: Tensor
+    matching: Tensor
+    answers: Tensor
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """Move all tensors to a device."""
+        pictures, *others = self
+        return Batch(pictures.to(device), *(x.to(device, non_blocking=True) for x in others))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of targets of each objective."""
+        return {
+            "words": int((self.words != NONE).sum()),
+            "matching": int((self.matching != NONE).sum()),
+            "answers": int((self.answers != NONE).sum()),
+        }
 
 
 class BatchKey(NamedTuple):

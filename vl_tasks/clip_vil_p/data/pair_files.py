@@ -1,4 +1,8 @@
-"""Data files of pre-training: LXMERT's JSON files, and captions in Karpathy's format.
+"""Pairs of image and sentence on disk, from LXMERT's JSON files and captions in Karpathy's format.
+
+Nothing holds all pairs in memory: their index is built once from the data files, record by record,
+and kept in the cache. It consists of flat arrays that are memory-mapped, so that a set of ten
+million pairs needs no time to open and no memory.
 
 LXMERT: a list of {"img_id", "sentf": {source: [sentence, ...]}, "labelf": {source: [{answer:
 score}, ...]}}. The answers of a sentence have the same place in "labelf" as the sentence in
@@ -22,13 +26,200 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.records import RecordError, stream_records
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
-from clipnav.vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META, PairIndex, is_index
 from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size
 from clipnav.vl_tasks.data.captions import caption_images, read_captions
 from clipnav.vl_tasks.data.images import holds_attributes, image_files, image_stem
 from clipnav.vl_tasks.data_folders import IMAGES, language_folder
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.subsets import evenly_spaced
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
+
+
+META = "index.json"
+_REMEDY = "delete its folder; it is built again"
+# Type codes of the array module, and numpy's types, of each file.
+ARRAYS = {
+    "text_ends": ("Q", np.uint64),
+    "images": ("I", np.uint32),
+    "label_ends": ("Q", np.uint64),
+    "label_answers": ("I", np.uint32),
+    "label_scores": ("f", np.float32),
+    "name_ends": ("Q", np.uint64),
+    "heights": ("I", np.uint32),
+    "widths": ("I", np.uint32),
+}
+
+
+class Pair(NamedTuple):
+    """A sentence about an image.
+
+    Attributes:
+        image: Number of the image.
+        text: The sentence.
+        answers: Numbers of its answers; empty for captions.
+        scores: Scores of the answers.
+    """
+
+    image: int
+    text: str
+    answers: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class PairIndex:
+    """Read access to an index; workers open the files again.
+
+    Attributes:
+        folder: Folder of the index.
+        pictures: Folder of the images.
+    """
+
+    folder: Path
+    pictures: Path
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> Pair:
+        """Return a pair by its number."""
+        start, end = self._span("text_ends", number)
+        text = self._decoded("texts", self._texts[start:end])
+        labels = slice(*self._span("label_ends", number))
+        scores = self._array("label_scores")[labels]
+        return Pair(int(self.images[number]), text, self._array("label_answers")[labels], scores)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "pictures": self.pictures}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @property
+    def images(self) -> np.ndarray:
+        """Number of the image of each pair."""
+        return self._array("images")
+
+    @property
+    def image_count(self) -> int:
+        """Number of images."""
+        return len(self._array("heights"))
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """Answers by number."""
+        return self._meta["answers"]
+
+    @cached_property
+    def answer_counts(self) -> list[int]:
+        """Number of pairs whose best answer each answer is."""
+        return self._meta["answer_counts"]
+
+    def check(self) -> None:
+        """Check that the files belong together, in one pass over the numbers."""
+        meta = self._meta
+        names: Any = meta.get("answers")
+        counts: Any = meta.get("answer_counts")
+        is_listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        is_counted = isinstance(counts, list) and all(type(count) is int for count in counts)
+        if not is_listed or not is_counted or len(names) != len(counts):
+            raise self._damaged(META, "answers and their numbers do not fit together")
+        lengths = {name: len(self._array(name)) for name in ARRAYS}
+        labels, images = lengths["label_answers"], lengths["heights"]
+        pairs, of_images = meta.get("pairs"), ("name_ends", "heights", "widths")
+        for name, length in lengths.items():
+            expected = images if name in of_images else pairs
+            expected = labels if name in ("label_answers", "label_scores") else expected
+            if length != expected or not (pairs and images):
+                raise self._damaged(name, f"{length} numbers instead of {expected}")
+        self._check_ends("text_ends", len(self._texts))
+        self._check_ends("name_ends", len(self._names))
+        self._check_ends("label_ends", labels)
+        for name, count in (("images", images), ("label_answers", len(names))):
+            numbers = self._array(name)
+            if len(numbers) and int(numbers.max()) >= count:
+                raise self._damaged(name, f"the number {numbers.max()} is too large")
+        for name in ("heights", "widths"):
+            if not self._array(name).all():
+                raise self._damaged(name, "an image has no pixels")
+        scores = self._array("label_scores")
+        if not bool(np.isfinite(scores).all() and (scores > 0).all()):
+            raise self._damaged("label_scores", "a score is not above 0")
+
+    def portrait(self, framing: Framing) -> np.ndarray:
+        """Return which images have a frame that is higher than wide: (images,) bool."""
+        sizes = zip(self._array("heights").tolist(), self._array("widths").tolist(), strict=True)
+        return np.array([framing.is_portrait(*size) for size in sizes], bool)
+
+    def image_size(self, image: int) -> tuple[int, int]:
+        """Return the (height, width) that an image had when the index was built."""
+        return int(self._array("heights")[image]), int(self._array("widths")[image])
+
+    def image_name(self, image: int) -> str:
+        """Return the path of an image below the folder of images."""
+        start, end = self._span("name_ends", image)
+        return self._decoded("names", self._names[start:end])
+
+    def image_path(self, image: int) -> Path:
+        """Return the path of an image."""
+        return self.pictures / self.image_name(image)
+
+    def _check_ends(self, name: str, total: int) -> None:
+        """Check that ends are sorted, and that the last one is the end of the content."""
+        ends = self._array(name)
+        if int(ends[-1]) != total or bool((ends[1:] < ends[:-1]).any()):
+            raise self._damaged(name, f"it does not divide {total} entries")
+
+    def _decoded(self, name: str, content: np.ndarray) -> str:
+        try:
+            return content.tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged(name, str(error)) from error
+
+    def _damaged(self, name: str, problem: str) -> UserError:
+        return UserError(f"{self.folder / name}: damaged ({problem}); {_REMEDY}")
+
+    @cached_property
+    def _meta(self) -> dict[str, Any]:
+        return read_json_object(self.folder / META, _REMEDY)
+
+    @cached_property
+    def _texts(self) -> np.ndarray:
+        return _mapped(self.folder / "texts", np.uint8)
+
+    @cached_property
+    def _names(self) -> np.ndarray:
+        return _mapped(self.folder / "names", np.uint8)
+
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self.__dict__:
+            self.__dict__[name] = _mapped(self.folder / name, ARRAYS[name][1])
+        return self.__dict__[name]
+
+    def _span(self, name: str, number: int) -> tuple[int, int]:
+        ends = self._array(name)
+        return int(ends[number - 1]) if number else 0, int(ends[number])
+
+
+def _mapped(path: Path, kind: Any) -> np.ndarray:
+    """Map a file of numbers into memory; numpy does not map empty files."""
+    size = path.stat().st_size
+    if size == 0:
+        return np.empty(0, kind)
+    if size % np.dtype(kind).itemsize:
+        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_REMEDY}")
+    return np.memmap(path, kind, "r")
+
 
 _FLUSHED = 1 << 16  # pairs in memory while an index is built
 
@@ -45,14 +236,6 @@ class SourceRecord(NamedTuple):
     image: str
     record: str
     sentences: list[tuple[str, dict[str, float]]]
-
-
-def write_index(folder: Path, pictures: Path, records: Iterable[SourceRecord]) -> None:
-    """Build an index."""
-    writer = _Writer(folder, pictures)
-    for record in records:
-        writer.add(record)
-    writer.close()
 
 
 class _Writer:
@@ -119,8 +302,16 @@ class _Writer:
         self._arrays["label_ends"].append(self._lengths["labels"])
 
     def _flush(self) -> None:
+        """Append what is in memory to the files."""
         try:
-            self._write()
+            for name, values in self._arrays.items():
+                with (self._folder / name).open("ab") as file:
+                    values.tofile(file)
+                del values[:]
+            for name, content in self._blobs.items():
+                with (self._folder / name).open("ab") as file:
+                    file.write(content)
+                content.clear()
         except OSError as error:
             reason = unwritable_reason(error, self._folder)
             if reason is None:
@@ -129,17 +320,6 @@ class _Writer:
                 f"{self._folder}: the index of pairs cannot be written ({reason}); make room, or "
                 "set CLIPNAV_CACHE to a folder on a larger disk"
             ) from error
-
-    def _write(self) -> None:
-        """Append what is in memory to the files."""
-        for name, values in self._arrays.items():
-            with (self._folder / name).open("ab") as file:
-                values.tofile(file)
-            del values[:]
-        for name, content in self._blobs.items():
-            with (self._folder / name).open("ab") as file:
-                file.write(content)
-            content.clear()
 
 
 REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
@@ -216,7 +396,7 @@ def _current_index(index: Path, images: Path) -> PairIndex | None:
 
     Only a sample of the images is looked for, because those of large data sets take minutes.
     """
-    if not is_index(index):
+    if not (index / META).is_file():
         return None
     pairs = PairIndex(index, images)
     pairs.check()
@@ -320,14 +500,12 @@ def _build(index: Path, images: Path, records: Iterator[SourceRecord]) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     unfinished.mkdir()
     try:
-        write_index(unfinished, images, records)
-        _move_all(unfinished, index)
+        writer = _Writer(unfinished, images)
+        for record in records:
+            writer.add(record)
+        writer.close()
+        # The file that marks the index as complete is moved last.
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.suffix == ".json"):
+            path.replace(index / path.name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _move_all(source: Path, target: Path) -> None:
-    """Move the files of an index; the file that marks it as complete is moved last."""
-    for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".json"):
-        path.replace(target / path.name)
-    source.rmdir()

@@ -7,12 +7,32 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.pictures import PictureError, picture_header
-from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.data.images import read_image
+
+
+class Pictures(NamedTuple):
+    """Images of B pairs, of one size, each padded at all sides.
+
+    Attributes:
+        pixels: (M, 3, H, W) uint8 RGB; black in the padding.
+        boxes: (M, 4) int64: top, left, height and width of the image without padding.
+        rows: (B,) int64: row of the image of each pair, so that pairs of one image share it; None
+            if each pair has an image of its own.
+    """
+
+    pixels: Tensor
+    boxes: Tensor
+    rows: Tensor | None = None
+
+    def to(self, device: str | torch.device) -> "Pictures":
+        """Move all tensors to a device."""
+        moved = (None if x is None else x.to(device, non_blocking=True) for x in self)
+        return Pictures(*moved)  # pyright: ignore
 
 
 class DamagedPictureError(UserError):

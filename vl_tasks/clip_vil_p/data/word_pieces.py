@@ -56,8 +56,15 @@ class WordPieces:
         texts = list(sentences)
         # The library numbers pieces inside of words in the order of a randomised hash table, and
         # breaks ties by these numbers. As special tokens, they are numbered in the given order.
-        normalizer = _normalizer(keeps_accents)
-        marks = [*MARKS, *_inner_characters(texts, normalizer)]
+        bert = normalizers.BertNormalizer(
+            lowercase=True, strip_accents=False if keeps_accents else None
+        )
+        parts = [normalizers.NFC(), bert]
+        normalizer = normalizers.Sequence(parts) if keeps_accents else bert  # pyright: ignore
+        cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+        words = (word for text in texts for word, _ in cut(normalizer.normalize_str(text)))
+        inner = sorted({character for word in words for character in word[1:]})
+        marks = [*MARKS, *(f"##{character}" for character in inner)]
         trainer = trainers.WordPieceTrainer(
             vocab_size=size, special_tokens=marks, show_progress=False
         )
@@ -111,13 +118,6 @@ class WordPieces:
         return ids
 
 
-def _normalizer(keeps_accents: bool) -> normalizers.Normalizer:
-    if not keeps_accents:
-        return normalizers.BertNormalizer(lowercase=True)
-    bert = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
-    return normalizers.Sequence([normalizers.NFC(), bert])  # pyright: ignore[reportCallIssue]
-
-
 def _tokenizer(
     normalizer: normalizers.Normalizer, vocabulary: dict[str, int] | None = None
 ) -> Tokenizer:
@@ -126,13 +126,3 @@ def _tokenizer(
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
-
-
-def _inner_characters(texts: Sequence[str], normalizer: normalizers.Normalizer) -> list[str]:
-    """Return "##" and each character that follows another one in a word, sorted."""
-    normalise = normalizer.normalize_str
-    cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
-    characters = {
-        character for text in texts for word, _ in cut(normalise(text)) for character in word[1:]
-    }
-    return [f"##{character}" for character in sorted(characters)]

@@ -4,15 +4,10 @@ Shen et al., "How Much Can CLIP Benefit Vision-and-Language Tasks?" (arXiv 2107.
 CLIP-ViL-Pretrain/src/lxrt/modeling.py (`LXRTModel`, `VisualFeatEncoder`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from transformers import BertModel
-
-from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from transformers import BertModel

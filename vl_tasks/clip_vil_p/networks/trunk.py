@@ -10,7 +10,7 @@ from clipnav.encoders.towers.resnet_tower import ResNetTower
 from clipnav.encoders.towers.tower import image_tower
 from clipnav.encoders.towers.vit_tower import ViTTower
 from clipnav.storage.errors import UserError
-from clipnav.vl_tasks.clip_vil_p.data.batch import Pictures
+from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures
 
 
 class Trunk(nn.Module):
