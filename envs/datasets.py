@@ -267,25 +267,20 @@ def _ids(label: str) -> tuple[str, str]:
 def _register(label: str, name: str, spec: DatasetSpec | None) -> None:
     """Register the environments of a dataset, or set the limits of ids that are registered."""
     graph_id, continuous_id = _ids(label)
-    _register_id(
-        graph_id, name, spec and spec.max_episode_steps, "clipnav.envs.navigation.vln_env", "vln"
-    )
+    envs: list[tuple[str, str, str, DatasetSpec | ContinuousVersion | None]]
+    envs = [(graph_id, "navigation.vln_env", "vln", spec)]
     version = spec and spec.continuous
     if spec is None or version is not None:
-        making = "clipnav.envs.continuous.environments.making"
-        _register_id(
-            continuous_id, name, version and version.max_episode_steps, making, "continuous"
+        envs.append((continuous_id, "continuous.environments.making", "continuous", version))
+    for env_id, module, kind, limits in envs:
+        limit = limits and limits.max_episode_steps
+        if env_id in gymnasium.registry:
+            gymnasium.registry[env_id].max_episode_steps = limit
+            continue
+        gymnasium.register(
+            id=env_id,
+            entry_point=f"clipnav.envs.{module}:make_{kind}_env",
+            vector_entry_point=f"clipnav.envs.{module}:make_{kind}_vector_env",
+            max_episode_steps=limit,
+            kwargs={"own_dataset": name},
         )
-
-
-def _register_id(env_id: str, name: str, limit: int | None, making: str, kind: str) -> None:
-    if env_id in gymnasium.registry:
-        gymnasium.registry[env_id].max_episode_steps = limit
-        return
-    gymnasium.register(
-        id=env_id,
-        entry_point=f"{making}:make_{kind}_env",
-        vector_entry_point=f"{making}:make_{kind}_vector_env",
-        max_episode_steps=limit,
-        kwargs={"own_dataset": name},
-    )

@@ -94,7 +94,23 @@ R4R = "r4r"
 @lru_cache(maxsize=1)
 def catalogue() -> Mapping[str, Group]:
     """Return all groups by name."""
-    return {**_annotation_groups(), **_feature_groups()}
+    terms = "derived from Matterport3D: its Terms of Use"
+    groups = _annotation_groups()
+    groups["features-imagenet"] = Group(
+        "features of ResNet-152 (ImageNet), 2048 wide",
+        "about 3 GB",
+        terms,
+        (RemoteFile(_IMAGENET, "features/imagenet.zip", unpacked="features/imagenet"),),
+    )
+    for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
+        file = f"features/CLIP-{name}-views.tsv"
+        groups[f"features-{name.lower()}"] = Group(
+            f"CLIP-ViL's features of CLIP {name}, computed from images with red and blue swapped",
+            "1 to 3 GB",
+            terms,
+            (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
+        )
+    return groups
 
 
 def group_of(names: Sequence[str], split: str) -> str | None:
@@ -113,12 +129,17 @@ def group_of(names: Sequence[str], split: str) -> str | None:
 
 
 def _annotation_groups() -> dict[str, Group]:
+    checksums = _GRAPH_CHECKSUMS.read_text(encoding="utf-8").splitlines()
+    graphs = tuple(
+        RemoteFile(f"{_SIMULATOR}/connectivity/{name}", f"matterport/connectivity/{name}", sha256)
+        for sha256, name in map(str.split, checksums)
+    )
     return {
         "connectivity": Group(
             "navigation graphs of the 90 buildings",
             "24 MB",
             "Matterport3DSimulator (MIT); Terms of Use of Matterport3D",
-            _graphs(),
+            graphs,
             "git clone https://github.com/peteanderson80/Matterport3DSimulator contains all graphs "
             "in its folder connectivity/",
         ),
@@ -162,27 +183,6 @@ def _annotation_groups() -> dict[str, Group]:
             (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
         ),
     }
-
-
-def _feature_groups() -> dict[str, Group]:
-    terms = "derived from Matterport3D: its Terms of Use"
-    groups = {
-        "features-imagenet": Group(
-            "features of ResNet-152 (ImageNet), 2048 wide",
-            "about 3 GB",
-            terms,
-            (RemoteFile(_IMAGENET, "features/imagenet.zip", unpacked="features/imagenet"),),
-        ),
-    }
-    for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
-        file = f"features/CLIP-{name}-views.tsv"
-        groups[f"features-{name.lower()}"] = Group(
-            f"CLIP-ViL's features of CLIP {name}, computed from images with red and blue swapped",
-            "1 to 3 GB",
-            terms,
-            (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
-        )
-    return groups
 
 
 def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Failure]:
@@ -240,24 +240,11 @@ def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -
             "use, and checked against this one from now on"
         )
     if file.unpacked is not None:
-        _unpack(path, data_dir / file.unpacked)
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive unless the folder exists; of several processes, one unpacks it."""
-    if folder.exists():
-        return
-    with sole_maker(folder):
+        folder = data_dir / file.unpacked
         if not folder.exists():
-            unpack_zip(archive, folder)
-
-
-def _graphs() -> tuple[RemoteFile, ...]:
-    lines = _GRAPH_CHECKSUMS.read_text(encoding="utf-8").splitlines()
-    return tuple(
-        RemoteFile(f"{_SIMULATOR}/connectivity/{name}", f"matterport/connectivity/{name}", sha256)
-        for sha256, name in (line.split() for line in lines)
-    )
+            with sole_maker(folder):
+                if not folder.exists():  # no other process has unpacked it in the meantime
+                    unpack_zip(path, folder)
 
 
 def _rxr(*stems: str) -> tuple[RemoteFile, ...]:

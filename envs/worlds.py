@@ -166,22 +166,19 @@ class WorldFiles:
         for path in paths:
             if path.exists():
                 return path
-        remedy = [self._remedy_of(paths[0], names, split)]
+        from clipnav.envs.real_data import group_of
+
+        # The files of added datasets are the user's own.
+        group, folder = group_of(names, split), self.annotations_dir
+        own = group is None if not self.is_built_in else folder not in paths[0].parents
+        remedy = ["put the file there" if own else self._remedy(group)]
+        if self.is_built_in and not own and paths[0].parent != folder:
+            remedy = [f"{remedy[0]} --episodes goals"]
         if others := self._splits(names):
             # The built-in houses are made with all their splits; making them again adds none.
             known = f"name one of the splits that exist: {', '.join(others)}"
             remedy = [known] if self.is_built_in else [known, *remedy]
         raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(remedy)}")
-
-    def _remedy_of(self, path: Path, names: Sequence[str], split: str) -> str:
-        """Return the remedy for a missing file; those of added datasets are the user's own."""
-        from clipnav.envs.real_data import group_of
-
-        group = group_of(names, split)
-        own = group is None if not self.is_built_in else self.annotations_dir not in path.parents
-        if self.is_built_in and not own and path.parent != self.annotations_dir:
-            return f"{self._remedy(group)} --episodes goals"
-        return "put the file there" if own else self._remedy(group)
 
     def _splits(self, names: Sequence[str]) -> list[str]:
         """Return the splits that have a file with one of these name patterns."""

@@ -158,15 +158,16 @@ def only_agent_info(info: LazyInfo, metrics: Callable[[], dict[str, float]] | No
     """Return the info of the only agent of a batch; its numbers are Python's."""
     names = [name for name in info.names() if not name.startswith("_") and name != "metrics"]
     makers: dict[str, Callable[[], Any]] = {
-        name: partial(_only_value, info, name) for name in names
+        name: partial(only_value, partial(info.__getitem__, name)) for name in names
     }
     if metrics is not None:
         makers["metrics"] = metrics
     return LazyInfo({names[0]: makers.pop(names[0])()}, makers)
 
 
-def _only_value(info: LazyInfo, name: str) -> Any:
-    value = info[name][0]
+def only_value(make: Callable[[], Any]) -> Any:
+    """Return the value of the only agent of a batch; numbers are Python's."""
+    value = make()[0]
     return value.item() if isinstance(value, np.generic) else value
 
 

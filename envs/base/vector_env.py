@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from clipnav.envs.arguments import action_array, whole_number
-from clipnav.envs.base.infos import LazyInfo, finals, only_agent_info
+from clipnav.envs.base.infos import LazyInfo, finals
 from clipnav.storage.errors import UserError
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
@@ -55,8 +55,18 @@ class SingleAgentEnv(gym.Env):
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, LazyInfo]:
         """Take an action."""
-        reward = self.core._act(np.array([self._checked(action)])).item()
+        self.core._check_reset("reset the environment before the first step")
         walks = self.core.walks
+        if walks.terminated[0] or walks.truncated[0]:
+            raise gym.error.ResetNeeded("the episode has ended: reset the environment")
+        last = self.core.num_actions - 1
+        try:
+            number = operator.index(action)
+        except TypeError as error:
+            raise UserError(f"action {action!r} is not an integer in 0..{last}") from error
+        if not 0 <= number <= last:
+            raise UserError(f"action {number} is not in 0..{last}")
+        reward = self.core._act(np.array([number])).item()
         ended = walks.terminated.item(), walks.truncated.item()
         return self._observe(), reward, *ended, self._info()
 
@@ -69,31 +79,12 @@ class SingleAgentEnv(gym.Env):
         """Return (A,) bool, True for valid actions, as sb3-contrib's MaskablePPO expects."""
         return self.core.action_masks()[0]
 
-    def _checked(self, action: int) -> int:
-        """Return an action as a number; refuse others, and actions after the end of an episode."""
-        self.core._check_reset("reset the environment before the first step")
-        walks = self.core.walks
-        if walks.terminated[0] or walks.truncated[0]:
-            raise gym.error.ResetNeeded("the episode has ended: reset the environment")
-        last = self.core.num_actions - 1
-        try:
-            number = operator.index(action)
-        except TypeError as error:
-            raise UserError(f"action {action!r} is not an integer in 0..{last}") from error
-        if not 0 <= number <= last:
-            raise UserError(f"action {number} is not in 0..{last}")
-        return number
-
     def _observe(self) -> Observation:
         """Return the observation of the only agent, whose integers are `np.int64`."""
         return {name: values[0] for name, values in self.core._observe().items()}
 
     def _info(self) -> LazyInfo:
         """Return the info of the only agent; its numbers are Python's."""
-        return only_agent_info(self.core._info(), self._lazy_metrics())
-
-    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
-        """Return a function that computes the metrics of the path so far; None for secret goals."""
         raise NotImplementedError
 
 
@@ -260,6 +251,19 @@ class WalkFlags(Protocol):
     ended_now: np.ndarray
 
 
+_METHODS: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "action_masks": lambda env: list(env.action_masks()),
+    "render": lambda env: env.render() or [None] * env.num_envs,
+}
+_OWN: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "episode": lambda env: env.current_episodes(),
+    "np_random": lambda env: env.sampler.generators,
+}
+_SPACES = {"action_space": "single_action_space", "observation_space": "single_observation_space"}
+_SHARED = ("max_episode_steps", "metadata", "render_mode", "spec")
+_SETTABLE = ("max_episode_steps", "np_random")
+
+
 class BatchEnv(VectorEnv):
     """Vector environment that computes B agents together: resets, autoreset and attributes.
 
@@ -370,7 +374,19 @@ class BatchEnv(VectorEnv):
         `name` is a method or attribute of an environment with one agent, so that code written for
         Gymnasium's `SyncVectorEnv` works with both.
         """
-        return _agent_values(self, name, *args, **kwargs)
+        if name in _METHODS:
+            if args or kwargs:
+                raise TypeError(f"{name}() takes no arguments, but got {(*args, *kwargs)}")
+            return tuple(_METHODS[name](self))
+        if name in _OWN:
+            return tuple(_OWN[name](self))
+        if name in _SPACES or name in _SHARED:
+            return (getattr(self, _SPACES.get(name, name)),) * self.num_envs
+        known = ", ".join(sorted((*_METHODS, *_OWN, *_SPACES, *_SHARED)))
+        hint = f"; use env.unwrapped.{name} of the whole batch" if hasattr(self, name) else ""
+        raise AttributeError(
+            f"agents of a {type(self).__name__} have no attribute {name!r}, only {known}{hint}"
+        )
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Return the values of an attribute of the B agents."""
@@ -378,7 +394,25 @@ class BatchEnv(VectorEnv):
 
     def set_attr(self, name: str, values: Any) -> None:
         """Set `np_random` or `max_episode_steps` of the agents."""
-        _set_agent_values(self, name, values)
+        if name not in _SETTABLE:
+            raise AttributeError(
+                f"attribute {name!r} of the agents of a {type(self).__name__} cannot be set; only "
+                f"{' and '.join(_SETTABLE)} can"
+            )
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise UserError(f"{name}: {len(values)} values for {self.num_envs} agents")
+        if name == "max_episode_steps":
+            if any(value != values[0] for value in values):
+                raise UserError(f"max_episode_steps must be the same for all agents, not {values}")
+            self.max_episode_steps = whole_number("max_episode_steps", values[0])
+            return
+        if not all(isinstance(value, np.random.Generator) for value in values):
+            raise UserError("np_random must be numpy.random.Generator objects, one for each agent")
+        if len({id(value) for value in values}) < len(values):
+            raise UserError("np_random must be a different generator for each agent")
+        self.sampler.generators = list(values)
 
     def action_masks(self) -> np.ndarray:
         """Return (B, A) bool, True where an action is valid, for algorithms that mask actions."""
@@ -423,56 +457,3 @@ class BatchEnv(VectorEnv):
         self.single_observation_space = observation
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-
-
-_METHODS: dict[str, Callable[[Any], Sequence[Any]]] = {
-    "action_masks": lambda env: list(env.action_masks()),
-    "render": lambda env: env.render() or [None] * env.num_envs,
-}
-_OWN: dict[str, Callable[[Any], Sequence[Any]]] = {
-    "episode": lambda env: env.current_episodes(),
-    "np_random": lambda env: env.sampler.generators,
-}
-_SPACES = {"action_space": "single_action_space", "observation_space": "single_observation_space"}
-_SHARED = ("max_episode_steps", "metadata", "render_mode", "spec")
-_SETTABLE = ("max_episode_steps", "np_random")
-
-
-def _agent_values(env: BatchEnv, name: str, *arguments: Any, **named: Any) -> tuple[Any, ...]:
-    """Call a method of each agent, or return an attribute of each agent."""
-    if name in _METHODS:
-        if arguments or named:
-            raise TypeError(f"{name}() takes no arguments, but got {(*arguments, *named)}")
-        return tuple(_METHODS[name](env))
-    if name in _OWN:
-        return tuple(_OWN[name](env))
-    if name in _SPACES or name in _SHARED:
-        return (getattr(env, _SPACES.get(name, name)),) * env.num_envs
-    known = ", ".join(sorted((*_METHODS, *_OWN, *_SPACES, *_SHARED)))
-    hint = f"; use env.unwrapped.{name} of the whole batch" if hasattr(env, name) else ""
-    raise AttributeError(
-        f"agents of a {type(env).__name__} have no attribute {name!r}, only {known}{hint}"
-    )
-
-
-def _set_agent_values(env: BatchEnv, name: str, values: Any) -> None:
-    """Set an attribute of each agent."""
-    if name not in _SETTABLE:
-        raise AttributeError(
-            f"attribute {name!r} of the agents of a {type(env).__name__} cannot be set; only "
-            f"{' and '.join(_SETTABLE)} can"
-        )
-    if not isinstance(values, list | tuple):
-        values = [values] * env.num_envs
-    if len(values) != env.num_envs:
-        raise UserError(f"{name}: {len(values)} values for {env.num_envs} agents")
-    if name == "max_episode_steps":
-        if any(value != values[0] for value in values):
-            raise UserError(f"max_episode_steps must be the same for all agents, not {values}")
-        env.max_episode_steps = whole_number("max_episode_steps", values[0])
-        return
-    if not all(isinstance(value, np.random.Generator) for value in values):
-        raise UserError("np_random must be numpy.random.Generator objects, one for each agent")
-    if len({id(value) for value in values}) < len(values):
-        raise UserError("np_random must be a different generator for each agent")
-    env.sampler.generators = list(values)

@@ -59,17 +59,14 @@ def moved(
         ends: Viewpoint and heading in radians at the end of walks, by instr_id. An episode that
             follows none of them keeps its start.
     """
-    return [
-        _moved(episode, graphs[episode.scan], *ends[episode.follows])
-        if episode.follows in ends
-        else episode
-        for episode in episodes
-    ]
-
-
-def _moved(episode: Episode, graph: NavGraph, start: str, heading: float) -> Episode:
-    goal = nearest(graph, start, episode.goal.viewpoints)
-    return replace(episode, path=tuple(graph.shortest_path(start, goal)), heading=heading)
+    result = []
+    for episode in episodes:
+        if episode.follows in ends:
+            (start, heading), graph = ends[episode.follows], graphs[episode.scan]
+            path = graph.shortest_path(start, nearest(graph, start, episode.goal.viewpoints))
+            episode = replace(episode, path=tuple(path), heading=heading)
+        result.append(episode)
+    return result
 
 
 def nearest(graph: NavGraph, start: str, viewpoints: Sequence[str]) -> str:

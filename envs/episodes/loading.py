@@ -55,7 +55,11 @@ def load_episodes(
     for row in sorted(of_goals)[:1]:
         number = own[row]
         raise RecordError(path, number, of_goals[row], remedy, records[number].name)
-    kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
+    kept = [
+        episode
+        for episode in episodes.values()
+        if language in (None, episode.language, base_language(episode.language))
+    ]
     if not kept:
         languages = ", ".join(sorted({episode.language for episode in episodes.values()}))
         raise UserError(
@@ -114,10 +118,6 @@ def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) ->
         episodes[episode.instr_id] = episode
     assert episode is not None
     return episode
-
-
-def _matches(tag: str, language: str) -> bool:
-    return tag == language or base_language(tag) == language
 
 
 @dataclass(frozen=True, slots=True)

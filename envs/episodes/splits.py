@@ -7,11 +7,11 @@ success is left does not come from the instructions.
 """
 
 import zlib
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -224,6 +224,9 @@ class _Request:
     objects: "str | Path | ObjectStore | None"
 
     def load(self) -> LoadedSplit:
+        from clipnav.storage.features.objects import ObjectStore, open_objects
+        from clipnav.storage.features.opening import open_store
+
         dataset, files, language = self.dataset, self.files, self.language
         episodes = load_episodes(dataset, self.split, files, language)
         tokenizer = self.tokenizer
@@ -234,13 +237,23 @@ class _Request:
             tokenizer = cached_vocabulary([episode.instruction for episode in train])
         elif isinstance(tokenizer, str | Path):
             tokenizer = load_tokenizer(tokenizer)
-        nav_world = self._nav_world({episode.scan for episode in episodes})
-        store = self._store(nav_world)
+        names, folder = sorted({episode.scan for episode in episodes}), files.connectivity_dir
+        key = (self._graphs_key(), *names)
+        nav_world = _WORLDS.get(key, lambda: NavWorld.load(names, folder))
+        if self.features is None or isinstance(self.features, str | Path):
+            path = files.features_path(self.features)
+            store = path and _STORES.get(_path_key(path), lambda: open_store(path))
+        else:
+            store = files.open_features(self.features, nav_world.keys)
+        objects = self.objects
+        if not isinstance(objects, ObjectStore):
+            file = files.objects_path(dataset, objects)
+            objects = file and _OBJECTS.get(_path_key(file), lambda: open_objects(file))
         if self.exchanged_words is not None:
             episodes = exchange_words(episodes, self.exchanged_words)
         return LoadedSplit(
             *(dataset, self.split, files, episodes, tokenizer, nav_world, store, self.length),
-            objects=self._objects(),
+            objects=objects,
         )
 
     def key(self) -> Hashable:
@@ -251,50 +264,23 @@ class _Request:
         stamps = frozenset(map(file_stamp, paths))
         return (
             *(dataset_spec(self.dataset), self.split, files, self.language, self.length),
-            *(self.exchanged_words, stamps, self._graphs_key(), self._features_key()),
-            *(self._tokenizer_key(), self._objects_key()),
+            *(self.exchanged_words, stamps, self._graphs_key()),
+            _content_key(self.features, files.features_path),
+            _content_key(self.tokenizer, lambda path: path),
+            _content_key(self.objects, partial(files.objects_path, self.dataset)),
         )
-
-    def _nav_world(self, scans: Collection[str]) -> NavWorld:
-        names, folder = sorted(scans), self.files.connectivity_dir
-        key = (self._graphs_key(), *names)
-        return _WORLDS.get(key, lambda: NavWorld.load(names, folder))
-
-    def _store(self, nav_world: NavWorld) -> FeatureStore | None:
-        from clipnav.storage.features.opening import open_store
-
-        if self.features is not None and not isinstance(self.features, str | Path):
-            return self.files.open_features(self.features, nav_world.keys)
-        path = self.files.features_path(self.features)
-        return None if path is None else _STORES.get(_path_key(path), lambda: open_store(path))
-
-    def _objects(self) -> "ObjectStore | None":
-        from clipnav.storage.features.objects import ObjectStore, open_objects
-
-        if isinstance(self.objects, ObjectStore):
-            return self.objects
-        path = self.files.objects_path(self.dataset, self.objects)
-        return None if path is None else _OBJECTS.get(_path_key(path), lambda: open_objects(path))
-
-    def _objects_key(self) -> Hashable:
-        if self.objects is not None and not isinstance(self.objects, str | Path):
-            return id(self.objects)
-        path = self.files.objects_path(self.dataset, self.objects)
-        return None if path is None else _path_key(path)
 
     def _graphs_key(self) -> Hashable:
         graphs = self.files.connectivity_dir.glob("*_connectivity.json")
         return frozenset(map(file_stamp, graphs))
 
-    def _tokenizer_key(self) -> Hashable:
-        tokenizer = self.tokenizer
-        return _path_key(tokenizer) if isinstance(tokenizer, str | Path) else id(tokenizer)
 
-    def _features_key(self) -> Hashable:
-        if self.features is not None and not isinstance(self.features, str | Path):
-            return id(self.features)
-        path = self.files.features_path(self.features)
-        return None if path is None else _path_key(path)
+def _content_key(given: Any, find: Callable[[Any], Any]) -> Hashable:
+    """Return what identifies an open object, or the content of the file of any other argument."""
+    if given is not None and not isinstance(given, str | Path):
+        return id(given)
+    path = find(given)
+    return None if path is None else _path_key(path)
 
 
 def _path_key(path: str | Path) -> Hashable:

@@ -142,28 +142,25 @@ def house_objects(files: WorldFiles) -> Path:
     digest = files_digest([boxes, features])
     path = cache_dir() / "features" / f"{files.world}-objects-{digest}.safetensors"
     with sole_maker(path):
-        if not path.is_file():
-            _write_house_objects(path, boxes, files)
-    return path
-
-
-def _write_house_objects(path: Path, boxes: Path, files: WorldFiles) -> None:
-    store = files.open_features(None)
-    assert store is not None
-    scans = {key.rpartition("_")[0] for key in store.keys}
-    keys, parts = [], []
-    for scan, viewpoint, objects in read_boxes(boxes, scans):
-        found = seen_objects(objects, f"{boxes}: viewpoint {viewpoint}", files.remedy)
-        views = np.asarray(store.views[store.row(scan, viewpoint)])
-        keys.append(f"{scan}_{viewpoint}")
-        parts.append(
-            Objects(
-                [one.object_id for one in found],
-                [one.name for one in found],
-                views[[one.view for one in found]],
-                np.array([one.direction for one in found]).reshape(-1, 2),
-                np.array([one.size for one in found]).reshape(-1, 2),
+        if path.is_file():
+            return path
+        store = files.open_features(None)
+        assert store is not None
+        scans = {key.rpartition("_")[0] for key in store.keys}
+        keys, parts = [], []
+        for scan, viewpoint, objects in read_boxes(boxes, scans):
+            found = seen_objects(objects, f"{boxes}: viewpoint {viewpoint}", files.remedy)
+            views = np.asarray(store.views[store.row(scan, viewpoint)])
+            keys.append(f"{scan}_{viewpoint}")
+            parts.append(
+                Objects(
+                    [one.object_id for one in found],
+                    [one.name for one in found],
+                    views[[one.view for one in found]],
+                    np.array([one.direction for one in found]).reshape(-1, 2),
+                    np.array([one.size for one in found]).reshape(-1, 2),
+                )
             )
-        )
-    metadata = {"encoder": store.encoder, "object_features": "view with the largest box"}
-    write_objects(path, keys, parts, metadata)
+        metadata = {"encoder": store.encoder, "object_features": "view with the largest box"}
+        write_objects(path, keys, parts, metadata)
+    return path

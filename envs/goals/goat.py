@@ -127,7 +127,9 @@ def read_chains(path: Path, split: str, files: WorldFiles, timed: bool) -> Seque
             for index, (wanted, walk) in enumerate(goals):
                 place = wanted, walk, heading
                 records.append(ChainRecord(*place, first.path_id, index, len(records)))
-                heading = _heading(graph, *walk[-2:])
+                start, end = map(graph.index, walk[-2:])
+                x, y, _ = graph.positions[end] - graph.positions[start]
+                heading = float(np.arctan2(x, y) % (2 * np.pi))
     return records
 
 
@@ -169,12 +171,6 @@ def _chains(
             chain.append((wanted, tuple(path)))
             place = path[-1]
         yield chain
-
-
-def _heading(graph: NavGraph, start: str, end: str) -> float:
-    """Return the heading of an edge in radians clockwise from +y."""
-    x, y, _ = graph.positions[graph.index(end)] - graph.positions[graph.index(start)]
-    return float(np.arctan2(x, y) % (2 * np.pi))
 
 
 def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> dict[str, float]:

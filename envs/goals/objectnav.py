@@ -109,19 +109,16 @@ def read_objects(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
                 observed = tuple(dict.fromkeys(ids.all_observation_viewpoint_ids))
             if (files.connectivity_dir / f"{scan}_connectivity.json").is_file():
                 graph = NavGraph.load(scan, files.connectivity_dir)
-                observed = _reachable(graph, item.path[0], observed)
+                start = item.path[0]
+                observed = tuple(
+                    goal
+                    for goal in observed
+                    if start not in graph
+                    or goal not in graph
+                    or np.isfinite(graph.geodesic(start, goal))
+                )
             records.append(ObjectRecord(item, scan, len(records), observed))
     return records
-
-
-def _reachable(graph: NavGraph, start: str, goals: Sequence[str]) -> tuple[str, ...]:
-    """Return the goals that can be reached, and those that the graph lacks."""
-    known = start in graph
-    return tuple(
-        goal
-        for goal in goals
-        if not known or goal not in graph or np.isfinite(graph.geodesic(start, goal))
-    )
 
 
 def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> dict[str, float]:
@@ -145,15 +142,14 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
     }
 
 
-def _aliases(episodes: Sequence[Episode]) -> dict[str, str]:
-    """Return ids by the spellings of SAME's runs and files."""
-    ids = [episode.instr_id for episode in episodes]
-    return {f"{prefix}_{name}": name for prefix in ("objnav_mp3d", "mp3d") for name in ids}
-
-
 SCORES = GoalScores(
     definitions=("nearest", "same"),
     score=_score,
     metrics={"SoftSPL": Metric("soft_spl", 100, "%")},
-    aliases=_aliases,
+    # The spellings of SAME's runs and files.
+    aliases=lambda episodes: {
+        f"{prefix}_{episode.instr_id}": episode.instr_id
+        for prefix in ("objnav_mp3d", "mp3d")
+        for episode in episodes
+    },
 )

@@ -57,22 +57,6 @@ def official_efficiency(ideal: float, length: float) -> float:
     return ideal / max(ideal, length) if length or ideal else 1.0
 
 
-def _no_answer(record: Mapping[str, Any]) -> Any:
-    return None
-
-
-def _no_pointing(answer: ObjectAnswer) -> Any:
-    return None
-
-
-def _no_aliases(episodes: Sequence[Episode]) -> dict[str, str]:
-    return {}
-
-
-def _nothing(episodes: Sequence[Episode], columns: Mapping[str, np.ndarray]) -> Columns:
-    return {}
-
-
 @dataclass(frozen=True)
 class GoalScores:
     """Scores of a dataset, named by a row of the table of datasets; see docs/goals.md.
@@ -93,10 +77,12 @@ class GoalScores:
     definitions: tuple[str, ...]
     score: Callable[[Walked, Episode, Any, str], dict[str, float]]
     metrics: Mapping[str, Metric]
-    answer: Callable[[Mapping[str, Any]], Any] = _no_answer
-    pointed: Callable[[ObjectAnswer], Any] = _no_pointing
-    aliases: Callable[[Sequence[Episode]], dict[str, str]] = _no_aliases
-    joint: Callable[[Sequence[Episode], Mapping[str, np.ndarray]], Columns] = _nothing
+    answer: Callable[[Mapping[str, Any]], Any] = lambda record: None
+    pointed: Callable[[ObjectAnswer], Any] = lambda answer: None
+    aliases: Callable[[Sequence[Episode]], dict[str, str]] = lambda episodes: {}
+    joint: Callable[[Sequence[Episode], Mapping[str, np.ndarray]], Columns] = (
+        lambda episodes, columns: {}
+    )
 
 
 def dataset_scores(dataset: str) -> GoalScores | None:

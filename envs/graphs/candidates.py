@@ -93,7 +93,11 @@ def candidate_edges(
         origins: (M,) start of each edge, ascending.
         targets: (M,) end of each edge.
     """
-    heading, elevation = _directions(positions, origins, targets)
+    # MatterSim stores positions as float32, which matters for viewpoints 0.1 mm apart.
+    positions = positions.astype(np.float32)
+    offsets = (positions[targets] - positions[origins]).astype(np.float64)
+    heading = np.arctan2(offsets[:, 0], offsets[:, 1])
+    elevation = np.arctan2(offsets[:, 2], np.hypot(offsets[:, 0], offsets[:, 1]))
     rel_heading = heading[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
     rel_heading = np.pi - (np.pi - rel_heading) % (2 * np.pi)
     rel_elevation = elevation[:, None] - STEP * np.arange(-1, 2)  # (M, 3)
@@ -141,15 +145,3 @@ def candidate_table(graph: "NavGraph") -> CandidateTable:
 def _ranks(origins: np.ndarray) -> np.ndarray:
     """Return the index (M,) of each edge among those of its viewpoint; `origins` are ascending."""
     return np.arange(len(origins)) - np.searchsorted(origins, origins)
-
-
-def _directions(
-    positions: np.ndarray, origins: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute heading and elevation (M,) in radians from origin to target of each edge."""
-    # MatterSim stores positions as float32, which matters for viewpoints 0.1 mm apart.
-    positions = positions.astype(np.float32)
-    offsets = (positions[targets] - positions[origins]).astype(np.float64)
-    heading = np.arctan2(offsets[:, 0], offsets[:, 1])
-    elevation = np.arctan2(offsets[:, 2], np.hypot(offsets[:, 0], offsets[:, 1]))
-    return heading, elevation

@@ -51,8 +51,37 @@ class NavWorld:
         self._offsets = dict(zip(self.graphs, np.cumsum([0, *sizes]).tolist(), strict=False))
         self.viewpoint_ids = np.array([v for g in graphs for v in g.viewpoint_ids], dtype=object)
         self.scan_names = np.array([g.scan for g in graphs for _ in g.viewpoint_ids], dtype=object)
-        self._build_candidates(graphs)
-        self._build_pairs(graphs, sizes)
+        size, actions = len(self), self.num_actions
+        self.targets = np.repeat(np.arange(size, dtype=np.int32)[:, None], actions, axis=1)
+        self.mask = np.zeros((size, actions), dtype=np.int8)
+        self.mask[:, 0] = 1
+        self.views = np.zeros((size, actions), dtype=np.int32)
+        directions: list[tuple[np.ndarray, ...]] = []
+        for graph in graphs:
+            first = self._offsets[graph.scan]
+            nodes = slice(first, first + len(graph))
+            edges = graph.candidates
+            chosen = edges.origins, 1 + edges.ranks
+            self.targets[nodes][chosen] = first + edges.targets
+            self.mask[nodes][chosen] = 1
+            self.views[nodes][chosen] = edges.views
+            directions.append((first + chosen[0], chosen[1], edges.headings, edges.elevations))
+        self._directions = tuple(map(np.concatenate, zip(*directions, strict=True)))
+
+        # Flat tables over all pairs of viewpoints of one scan, scan after scan.
+        self.locals = np.concatenate([np.arange(own) for own in sizes])
+        squares = np.cumsum([0, *(own * own for own in sizes)])
+        self.pair_starts = np.concatenate(
+            [first + own * np.arange(own) for first, own in zip(squares, sizes, strict=False)]
+        )
+        self.distances = np.empty(squares[-1])
+        actions_type = np.uint8 if self.num_actions <= 256 else np.uint16
+        self.teachers = np.empty(squares[-1], dtype=actions_type)
+        for graph, first in zip(graphs, squares.tolist(), strict=False):
+            pairs = slice(first, first + len(graph) ** 2)
+            self.distances[pairs] = graph.distances.ravel()
+            self.teachers[pairs] = graph.teachers.ravel()
+
         for value in vars(self).values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -137,40 +166,6 @@ class NavWorld:
     def teacher_action(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
         """Return the (...) int64 actions along the shortest path; 0 (stop) at the goal."""
         return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
-
-    def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
-        """Build the tables of actions."""
-        size, actions = len(self), self.num_actions
-        self.targets = np.repeat(np.arange(size, dtype=np.int32)[:, None], actions, axis=1)
-        self.mask = np.zeros((size, actions), dtype=np.int8)
-        self.mask[:, 0] = 1
-        self.views = np.zeros((size, actions), dtype=np.int32)
-        directions: list[tuple[np.ndarray, ...]] = []
-        for graph in graphs:
-            first = self._offsets[graph.scan]
-            nodes = slice(first, first + len(graph))
-            edges = graph.candidates
-            chosen = edges.origins, 1 + edges.ranks
-            self.targets[nodes][chosen] = first + edges.targets
-            self.mask[nodes][chosen] = 1
-            self.views[nodes][chosen] = edges.views
-            directions.append((first + chosen[0], chosen[1], edges.headings, edges.elevations))
-        self._directions = tuple(map(np.concatenate, zip(*directions, strict=True)))
-
-    def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
-        """Build the flat tables over all pairs of viewpoints of one scan, scan after scan."""
-        self.locals = np.concatenate([np.arange(size) for size in sizes])
-        squares = np.cumsum([0, *(size * size for size in sizes)])
-        self.pair_starts = np.concatenate(
-            [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
-        )
-        self.distances = np.empty(squares[-1])
-        actions_type = np.uint8 if self.num_actions <= 256 else np.uint16
-        self.teachers = np.empty(squares[-1], dtype=actions_type)
-        for graph, first in zip(graphs, squares.tolist(), strict=False):
-            pairs = slice(first, first + len(graph) ** 2)
-            self.distances[pairs] = graph.distances.ravel()
-            self.teachers[pairs] = graph.teachers.ravel()
 
 
 def node_routes(routes: ArrayLike, count: int) -> np.ndarray:

@@ -90,10 +90,17 @@ def bootstrap_intervals(
     if count == 1:
         low = high = np.full(values.shape[1], math.nan)
     else:
-        rng = np.random.default_rng(seed)
-        means = _resampled_means(values, members, count, rng, resamples)
+        rng, means = np.random.default_rng(seed), []
+        sums = np.stack([np.bincount(members, column, count) for column in values.T], axis=1)
+        sizes = np.bincount(members, minlength=count)
+        for start in range(0, resamples, _CHUNK):
+            rows = min(_CHUNK, resamples - start)
+            draws = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+            times = np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count)
+            weights = times.astype(np.float64)
+            means.append((weights @ sums) / (weights @ sizes)[:, None])
         expanded = math.sqrt(count / (count - 1)) * t.ppf((1 - confidence) / 2, count - 1)
-        low, high = np.quantile(means, norm.cdf([expanded, -expanded]), axis=0)
+        low, high = np.quantile(np.concatenate(means), norm.cdf([expanded, -expanded]), axis=0)
     return {
         name: Interval(float(values[:, i].mean()), float(low[i]), float(high[i]))
         for i, name in enumerate(columns)
@@ -153,24 +160,6 @@ def cluster_numbers(labels: Sequence[Hashable]) -> tuple[np.ndarray, int]:
     ids: dict[Hashable, int] = {}
     members = np.array([ids.setdefault(label, len(ids)) for label in labels])
     return members, len(ids)
-
-
-def _resampled_means(
-    values: np.ndarray, members: np.ndarray, count: int, rng: np.random.Generator, resamples: int
-) -> np.ndarray:
-    """(resamples, M) means of values (B, M) over `count` clusters drawn with replacement."""
-    sums = np.stack(
-        [np.bincount(members, weights=column, minlength=count) for column in values.T], axis=1
-    )
-    sizes = np.bincount(members, minlength=count)
-    means = []
-    for start in range(0, resamples, _CHUNK):
-        rows = min(_CHUNK, resamples - start)
-        draws = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-        times = np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count)
-        weights = times.astype(np.float64)
-        means.append((weights @ sums) / (weights @ sizes)[:, None])
-    return np.concatenate(means)
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:

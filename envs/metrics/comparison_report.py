@@ -82,12 +82,17 @@ def make_report(
         clusters = _values(first, rows[first], split, ids, cluster)[0].tolist()
         figures[split] = {
             name: {
-                metric: _figure(
-                    row_values[metric], None if name == first else values[first][metric], clusters
+                metric: Figure(
+                    runs=tuple(own.mean(1).tolist()),
+                    over_seeds=seed_interval(own.mean(1)),
+                    over_clusters=bootstrap_interval(own.mean(0), clusters=clusters),
+                    against_first=None
+                    if name == first
+                    else seed_difference(values[first][metric], own, clusters),
                 )
-                for metric in metrics
+                for metric, own in of_row.items()
             }
-            for name, row_values in values.items()
+            for name, of_row in values.items()
         }
     return Report(figures, tuple(metrics), cluster)
 
@@ -115,15 +120,6 @@ def _values(
     return np.array([[scores[split][item][metric] for item in ids] for scores in runs])
 
 
-def _figure(values: np.ndarray, first: np.ndarray | None, clusters: Sequence[float]) -> Figure:
-    return Figure(
-        runs=tuple(values.mean(1).tolist()),
-        over_seeds=seed_interval(values.mean(1)),
-        over_clusters=bootstrap_interval(values.mean(0), clusters=clusters),
-        against_first=None if first is None else seed_difference(first, values, clusters),
-    )
-
-
 def text_table(report: Report) -> str:
     """Return an aligned table in per cent, with half of the interval over seeds after each mean."""
     rows = _cells(report)
@@ -144,7 +140,13 @@ def to_json(report: Report) -> dict[str, Any]:
     return {
         split: {
             name: {
-                metric: _json_figure(figure, report.cluster) for metric, figure in figures.items()
+                metric: {
+                    "runs": list(figure.runs),
+                    "over_seeds": figure.over_seeds.to_json(),
+                    f"over_{report.cluster}s": figure.over_clusters.to_json(),
+                    "against_first": figure.against_first and figure.against_first.to_json(),
+                }
+                for metric, figure in figures.items()
             }
             for name, figures in rows.items()
         }
@@ -196,12 +198,3 @@ def _with_ends(interval: Interval | None) -> str:
         return ""
     mean, low, high = (100 * end for end in interval)
     return f"{mean:+.1f}" + ("" if math.isnan(low) else f" [{low:+.1f}, {high:+.1f}]")
-
-
-def _json_figure(figure: Figure, cluster: str) -> dict[str, Any]:
-    return {
-        "runs": list(figure.runs),
-        "over_seeds": figure.over_seeds.to_json(),
-        f"over_{cluster}s": figure.over_clusters.to_json(),
-        "against_first": figure.against_first and figure.against_first.to_json(),
-    }

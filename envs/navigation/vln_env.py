@@ -16,14 +16,13 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from clipnav.envs.arguments import check_argument_names
-from clipnav.envs.base.infos import LazyInfo
+from clipnav.envs.base.infos import LazyInfo, only_value
 from clipnav.envs.base.vector_env import SingleAgentEnv
 from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.envs.navigation.settings import PICTURES, RENDER_MODES, EnvSettings
 from clipnav.envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv, object_info
-from clipnav.envs.navigation.walks import WalkRecord, Walks
 from clipnav.storage.errors import UserError
 
 _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
@@ -147,9 +146,10 @@ class VlnEnv(SingleAgentEnv):
             "action_mask": partial(world.valid.take, node, axis=0),
         }
         about = object_info(split, self.core.objects, walks.episodes.copy(), walks.nodes.copy())
-        makers |= {name: partial(_first, make) for name, make in about.items()}
+        makers |= {name: partial(only_value, make) for name, make in about.items()}
         if walks.has_goal[0]:
-            makers["metrics"] = partial(_only_metrics, walks, walks.record(_ONLY))
+            score = partial(walks.score, walks.record(_ONLY))
+            makers["metrics"] = lambda: {name: values.item() for name, values in score().items()}
         numbers = {
             "distance_to_goal": walks.distances.item(),
             "teacher_action": walks.teacher_actions().item(),
@@ -158,16 +158,6 @@ class VlnEnv(SingleAgentEnv):
 
 
 _ONLY = np.zeros(1, dtype=np.int64)  # the agents of a batch of one
-
-
-def _first(make: Callable[[], np.ndarray]) -> Any:
-    """Return the value of the only agent; numbers are Python's."""
-    value = make()[0]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _only_metrics(walks: Walks, record: WalkRecord) -> dict[str, float]:
-    return {name: values.item() for name, values in walks.score(record).items()}
 
 
 def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:

@@ -160,7 +160,9 @@ def check_submission(
         read_answer: Function of a record that returns its answer or raises UserError.
     """
     findings = _Findings()
-    names = {**(aliases or {}), **_names(episodes)}
+    # HAMT and its successors write `<path_id>_<instruction_id>` for an instruction of RxR.
+    spelled = {f"{e.path_id}_{e.instr_id}": e.instr_id for e in episodes if "_" not in e.instr_id}
+    names = {**(aliases or {}), **spelled, **{e.instr_id: e.instr_id for e in episodes}}
     walked, answers = _walked_paths(records, names, findings, read_answer)
     expected = [e for e in episodes if counted is None or e.instr_id in counted]
     asked = {episode.instr_id for episode in expected}
@@ -204,15 +206,6 @@ def _walked_paths(
         else:
             walked[instr_id], answers[instr_id] = viewpoints, answer
     return walked, answers
-
-
-def _names(episodes: Sequence[Episode]) -> dict[str, str]:
-    """Return the instr_id of each accepted spelling of an instruction's id.
-
-    HAMT and its successors write `<path_id>_<instruction_id>` for an instruction of RxR.
-    """
-    names = {f"{e.path_id}_{e.instr_id}": e.instr_id for e in episodes if "_" not in e.instr_id}
-    return names | {e.instr_id: e.instr_id for e in episodes}
 
 
 def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:

@@ -154,7 +154,22 @@ def results(
         "confidence": rules.confidence,
         "resamples": rules.resamples,
         "seed": rules.seed,
-        "submissions": [_file_results(file, rules) for file in scored],
+        "submissions": [
+            {
+                "file": str(file.checked.path),
+                "records": file.checked.records,
+                "instructions": file.checked.expected,
+                "usable": file.checked.usable,
+                "scored": len(file.instructions),
+                "faulty": file.checked.faulty,
+                "findings": [
+                    {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
+                    for f in file.checked.findings
+                ],
+                **file.results(rules),
+            }
+            for file in scored
+        ],
         "differences": [
             {
                 "first": str(first.checked.path),
@@ -164,23 +179,6 @@ def results(
             }
             for other, count, gains in pairs
         ],
-    }
-
-
-def _file_results(scored: ScoredFile, rules: ScoringRules) -> dict[str, Any]:
-    checked = scored.checked
-    return {
-        "file": str(checked.path),
-        "records": checked.records,
-        "instructions": checked.expected,
-        "usable": checked.usable,
-        "scored": len(scored.instructions),
-        "faulty": checked.faulty,
-        "findings": [
-            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
-            for f in checked.findings
-        ],
-        **scored.results(rules),
     }
 
 

@@ -390,9 +390,6 @@ class PretrainedTokenizer:
         return self._tokenizer.decode(model_ids, skip_special_tokens=True)
 
 
-_REMEDY = "train the run again"
-
-
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read the tokenizer that `Tokenizer.save` wrote: words, subwords or a Hugging Face model's.
 
@@ -407,10 +404,10 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         UserError: The file does not contain a vocabulary; or the Hugging Face model that it names
             cannot be read.
     """
+    is_list = Path(path).suffix == ".txt"
+    remedy = "download the file again" if is_list else "train the run again"
     try:
-        if Path(path).suffix == ".txt":
-            return _read_words(path)
-        saved = read_json(path, _REMEDY)
+        saved: Any = read_bytes(path, remedy) if is_list else read_json(path, remedy)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
             f"{path}: no such file of a vocabulary; name the vocabulary.json of a run, or "
@@ -418,16 +415,22 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         ) from error
     if isinstance(saved, dict) and "pretrained" in saved:
         if not isinstance(saved["pretrained"], str):
-            raise UserError(f"{path}: 'pretrained' is not the name of a model; {_REMEDY}")
+            raise UserError(f"{path}: 'pretrained' is not the name of a model; {remedy}")
         return PretrainedTokenizer(saved["pretrained"])
-    if isinstance(saved, dict) and "subwords" in saved:
-        return _read_subwords(saved["subwords"], path)
     try:
+        if isinstance(saved, bytes):
+            words = saved.decode().split()
+            return WordTokenizer(words if BOS in words else [*words, BOS])
+        if isinstance(saved, dict) and "subwords" in saved:
+            from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+            text = json.dumps(saved["subwords"])
+            return SubwordTokenizer(HuggingFaceTokenizer.from_str(text))
         if not all(isinstance(word, str) for word in saved["words"]):
             raise UserError("a word is not a string")
         return WordTokenizer(saved["words"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error
+    except Exception as error:  # tokenizers raises no exception of its own
+        raise UserError(f"{path}: not a vocabulary ({error}); {remedy}") from error
 
 
 def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
@@ -439,21 +442,3 @@ def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:
             "name another run"
         )
     return load_tokenizer(path)
-
-
-def _read_words(path: str | Path) -> WordTokenizer:
-    remedy = "download the file again"
-    try:
-        words = read_bytes(path, remedy).decode().split()
-        return WordTokenizer(words if BOS in words else [*words, BOS])
-    except ValueError as error:
-        raise UserError(f"{path}: not a vocabulary ({error}); {remedy}") from error
-
-
-def _read_subwords(saved: Any, path: str | Path) -> SubwordTokenizer:
-    from tokenizers import Tokenizer as HuggingFaceTokenizer
-
-    try:
-        return SubwordTokenizer(HuggingFaceTokenizer.from_str(json.dumps(saved)))
-    except Exception as error:  # tokenizers raises no exception of its own
-        raise UserError(f"{path}: not a vocabulary ({error}); {_REMEDY}") from error

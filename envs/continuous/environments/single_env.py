@@ -1,11 +1,11 @@
 """ContinuousEnv: one agent that follows an instruction without a navigation graph."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
 from gymnasium.vector import AutoresetMode
 
+from clipnav.envs.base.infos import LazyInfo, only_agent_info
 from clipnav.envs.base.vector_env import SingleAgentEnv
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
@@ -86,9 +86,10 @@ class ContinuousEnv(SingleAgentEnv):
         """Return the measures of the walk so far; empty where the goal is secret."""
         return self.core.metrics()[0]
 
-    def _lazy_metrics(self) -> Callable[[], dict[str, float]] | None:
+    def _info(self) -> LazyInfo:
         record = self.core.record(0)
-        return None if record is None else partial(self.core.experts.measure, *record)
+        metrics = None if record is None else partial(self.core.experts.measure, *record)
+        return only_agent_info(self.core._info(), metrics)
 
     @property
     def episode(self) -> ContinuousEpisode:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from clipnav.envs.metrics.ranking import kendall_tau, resampled_means
+from clipnav.agents.experiments.ranking import kendall_tau, resampled_means
 from clipnav.storage.errors import UserError
 
 
