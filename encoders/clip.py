@@ -85,10 +85,19 @@ class ClipEncoder:
         config = PreprocessCfg(**{**getattr(visual, "preprocess_cfg", {}), "size": size})
         self.preprocessing: dict[str, Any] = vars(config)
         self.tower: Tower = image_tower(visual)
-        self._place_model()
+        if self.precision != "fp32":
+            fold_batch_norms(visual)
+        self.model.to(self.device)
+        # On a CPU the text tower stays float32: nn.MultiheadAttention is slow in bfloat16 there.
+        halved = visual if self.device.type == "cpu" else self.model
+        halved.to(DTYPES[self.precision], memory_format=self.tower.layout)
         chosen = replace(config, size=self.image_size)
         self.preparation = Preparation(chosen, self.tower.multiple, self.tower.stride, self.device)
-        self._pooled = _compiled(self.tower) if compiled else self.tower.pooled
+        self._pooled: _Encode = self.tower.pooled
+        if compiled:
+            # Freezing lets the compiler choose the memory layout of the weights.
+            options = {"freezing": True}
+            self._pooled = torch.compile(_Pooled(self.tower), dynamic=False, options=options)
         self._tokenizer = tokenizer
         self.embed_dim: int = self._encode_texts(["a room"]).shape[1]
 
@@ -236,16 +245,6 @@ class ClipEncoder:
         with torch.inference_mode(), matmul_precision(self.precision):
             return encode(pixels, tower_mask).float().cpu().numpy(), mask
 
-    def _place_model(self) -> None:
-        """Move the model to the device and convert its image tower to the precision."""
-        visual = self.model.visual
-        if self.precision != "fp32":
-            fold_batch_norms(visual)
-        self.model.to(self.device)
-        # On a CPU the text tower stays float32: nn.MultiheadAttention is slow in bfloat16 there.
-        halved = visual if self.device.type == "cpu" else self.model
-        halved.to(DTYPES[self.precision], memory_format=self.tower.layout)
-
 
 class _Pooled(nn.Module):
     """A tower's `pooled` as a module, so that the compiler can treat its weights as constants."""
@@ -257,8 +256,3 @@ class _Pooled(nn.Module):
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         return self._tower.pooled(images, mask)
-
-
-def _compiled(tower: Tower) -> _Encode:
-    """Compile `pooled`; freezing lets the compiler choose the memory layout of the weights."""
-    return torch.compile(_Pooled(tower), dynamic=False, options={"freezing": True})

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.precision import matmul_precision
-from clipnav.encoders.preparation import Fit, PreparedBatch
+from clipnav.encoders.preparation import Fit
 from clipnav.encoders.towers.attention import allowed_keys
 from clipnav.encoders.towers.vit_tower import ViTTower, run_block
 from clipnav.storage.errors import UserError
@@ -78,7 +78,9 @@ def explain(
         else:
             heat, value = _grad_cam(tower, pixels, mask, score, of)
     heat = heat.float().cpu().numpy() * real[0]
-    return Explanation(heat / (heat.max() or 1), _encoder_input(encoder, batch), value)
+    mean, std = (np.array(encoder.preprocessing[name]) for name in ("mean", "std"))
+    shown = (batch.pixels[0].permute(1, 2, 0).numpy() * std + mean).clip(0, 1)
+    return Explanation(heat / (heat.max() or 1), np.rint(255 * shown).astype(np.uint8), value)
 
 
 def overlay(image: Image.Image | np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -167,10 +169,3 @@ def _attention_with_probabilities(
     probabilities = logits.softmax(-1)
     mixed = (probabilities @ value).transpose(1, 2).flatten(2)
     return attention.out_proj(mixed), probabilities
-
-
-def _encoder_input(encoder: ClipEncoder, batch: PreparedBatch) -> np.ndarray:
-    """Return the image (H, W, 3) uint8 of a batch of one."""
-    mean, std = (np.array(encoder.preprocessing[name]) for name in ("mean", "std"))
-    pixels = batch.pixels[0].permute(1, 2, 0).numpy() * std + mean
-    return np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)

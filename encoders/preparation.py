@@ -81,7 +81,12 @@ class Preparation:
         # A tower accepts its own size, even if that is not a multiple of its stride (SigLIP at 384
         # with patches of 14): as in open_clip, no cell covers the remaining pixels.
         if size is not None and size != own:
-            self._check_size(size)
+            for side, multiple, stride in zip(size, self._multiple, self._stride, strict=True):
+                if side % multiple or side < stride:
+                    raise UserError(
+                        f"size {size[0]} x {size[1]} does not fit this tower; give multiples of "
+                        f"{self._multiple[0]} x {self._multiple[1]} pixels, at least {stride}"
+                    )
         groups: dict[Size, list[int]] = {}
         for index, image in enumerate(images):
             target = self._native_size(image, size) if fit == "native" else size
@@ -100,9 +105,13 @@ class Preparation:
             pixels = torch.from_numpy(chosen).to(self._device).permute(0, 3, 1, 2)
             return PreparedBatch(indices, self._normalised(pixels), real)
         for index in indices:
-            _load_pixels(images[index])
+            image = images[index]
+            if isinstance(image, Image.Image):
+                image.load()  # two threads must not decode a file, if the image occurs twice
         if fit == "center_crop":
-            transform = _training_transform(self._config, size)
+            from open_clip.transform import image_transform_v2
+
+            transform: Any = image_transform_v2(replace(self._config, size=size), is_train=False)
             prepared = _in_threads(lambda index: transform(_as_pil(images[index])), indices)
             return PreparedBatch(indices, torch.stack(prepared), real)
         pixels = torch.zeros(len(indices), 3, *size)
@@ -126,7 +135,8 @@ class Preparation:
         return (pixels.float() / 255 - mean) / std
 
     def _native_size(self, image: Image.Image | np.ndarray, bound: Size | None) -> Size:
-        height, width = _height_width(image)
+        is_pil = isinstance(image, Image.Image)
+        height, width = (image.height, image.width) if is_pil else image.shape[:2]
         if bound is not None:
             rows, columns = (b - b % m for b, m in zip(bound, self._multiple, strict=True))
             if height > rows or width > columns:
@@ -134,14 +144,6 @@ class Preparation:
         sides = zip((height, width), self._multiple, self._stride, strict=True)
         height, width = (max(round(side / m) * m, least) for side, m, least in sides)
         return height, width
-
-    def _check_size(self, size: Size) -> None:
-        for side, multiple, stride in zip(size, self._multiple, self._stride, strict=True):
-            if side % multiple or side < stride:
-                raise UserError(
-                    f"size {size[0]} x {size[1]} does not fit this tower; give multiples of "
-                    f"{self._multiple[0]} x {self._multiple[1]} pixels, at least {stride}"
-                )
 
 
 def check_images(images: Images) -> None:
@@ -174,26 +176,8 @@ def _in_threads(function: Callable[[int], Any], items: Sequence[int]) -> list[An
         return list(pool.map(function, items))
 
 
-def _training_transform(config: Any, size: Size) -> Any:
-    from open_clip.transform import image_transform_v2
-
-    return image_transform_v2(replace(config, size=size), is_train=False)
-
-
-def _load_pixels(image: Image.Image | np.ndarray) -> None:
-    """Decode an opened file; two threads must not do so, if the image occurs twice."""
-    if isinstance(image, Image.Image):
-        image.load()
-
-
 def _as_pil(image: Image.Image | np.ndarray) -> Image.Image:
     return image if isinstance(image, Image.Image) else Image.fromarray(image)
-
-
-def _height_width(image: Image.Image | np.ndarray) -> Size:
-    if isinstance(image, Image.Image):
-        return image.height, image.width
-    return image.shape[0], image.shape[1]
 
 
 def _inside(height: int, width: int, size: Size) -> Size:

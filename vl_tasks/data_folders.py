@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
@@ -17,21 +17,6 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import (
     check_languages,
 )
 
-
-class DataLocation(Protocol):
-    """Location of a data set."""
-
-    @property
-    def data(self) -> str:
-        """The name "house" or "easy-vqa", or a folder."""
-        ...
-
-    @property
-    def images(self) -> Path | None:
-        """Folder of the images; None for the data folder or its images/."""
-        ...
-
-
 # Folders within a data folder.
 IMAGES = "images"
 REGIONS = "regions"
@@ -39,10 +24,16 @@ REGIONS = "regions"
 _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
 
-def data_folder(config: DataLocation, flag: str = "--data") -> Path:
+def data_folder(config: Any, flag: str = "--data") -> Path:
     """Return the data folder of a run; the built-in data sets are generated in the cache."""
     if config.data == "house":
-        return _houses(getattr(config, "data_languages", ()))
+        from clipnav.vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
+
+        languages = tuple(getattr(config, "data_languages", ()))
+        if not set(languages) - {ENGLISH}:
+            return cached_house_tasks(workers=usable_cpus()).folder
+        check_languages(languages)
+        return cached_house_tasks(HouseTasksConfig(languages=LANGUAGES), usable_cpus()).folder
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)
@@ -56,16 +47,6 @@ def data_folder(config: DataLocation, flag: str = "--data") -> Path:
             "see docs/vl_tasks.md"
         )
     return folder
-
-
-def _houses(languages: Sequence[str]) -> Path:
-    """Return the house tasks in the cache, in all languages if one of them is not English."""
-    from clipnav.vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
-
-    if not set(languages) - {ENGLISH}:
-        return cached_house_tasks(workers=usable_cpus()).folder
-    check_languages(tuple(languages))
-    return cached_house_tasks(HouseTasksConfig(languages=LANGUAGES), usable_cpus()).folder
 
 
 def _easy_vqa() -> Path:
@@ -97,12 +78,12 @@ def language_folder(folder: Path, language: str) -> Path:
     return own
 
 
-def image_folder(config: DataLocation, folder: Path) -> Path:
+def image_folder(config: Any, folder: Path) -> Path:
     """Return the image folder: --images, the folder `images` in the data, or the data folder."""
     return image_folders(config, folder)[0]
 
 
-def image_folders(config: DataLocation, folder: Path) -> list[Path]:
+def image_folders(config: Any, folder: Path) -> list[Path]:
     """Return the folders that image paths may be relative to, in order of priority.
 
     These are --images if given, otherwise the folder `images` in the data and the data folder
@@ -124,7 +105,14 @@ def split_file(
     """
     found = find_split_file(folder, split, *endings)
     if found is None:
-        remedy = remedy or _other_splits(folder, endings, flags)
+        others = [path.name for path in _matching(folder, f".+{_any_of(endings)}")]
+        if remedy is None:
+            remedy = "see docs/vl_tasks.md for the contents of a data folder"
+            if others:
+                remedy = (
+                    f"the folder contains {', '.join(others)}; select the splits of these with "
+                    f"{flags}"
+                )
         raise FileNotFoundError(
             f"{folder}: no file of split {split!r} (its name ends in "
             f"{' or '.join(split + ending for ending in endings)}); {remedy}"
@@ -134,8 +122,7 @@ def split_file(
 
 def find_split_file(folder: Path, split: str, *endings: str) -> Path | None:
     """Return the file of a split, or None if there is none; see `split_file`."""
-    name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
-    found = _matching(folder, name)
+    found = _matching(folder, rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{_any_of(endings)}")
     # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
     found = [path for path in found if path.suffix == ".jsonl"] or found
     if len(found) > 1:
@@ -150,19 +137,10 @@ def _any_of(endings: Sequence[str]) -> str:
     return f"({'|'.join(map(re.escape, endings))})"
 
 
-def _matching(folder: Path, name: re.Pattern[str]) -> list[Path]:
+def _matching(folder: Path, pattern: str) -> list[Path]:
     """Return the files of a folder whose whole names match, sorted."""
     return sorted(
         path
         for path in folder.iterdir()
-        if name.fullmatch(path.name) and not holds_attributes(path)
+        if re.fullmatch(pattern, path.name) and not holds_attributes(path)
     )
-
-
-def _other_splits(folder: Path, endings: Sequence[str], flags: str) -> str:
-    """Return the remedy for a missing split: the files that a folder has with these endings."""
-    pattern = re.compile(f".+{_any_of(endings)}")
-    others = [path.name for path in _matching(folder, pattern)]
-    if not others:
-        return "see docs/vl_tasks.md for the contents of a data folder"
-    return f"the folder contains {', '.join(others)}; select the splits of these with {flags}"

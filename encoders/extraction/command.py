@@ -1,9 +1,10 @@
 """The command that extracts features: stores, shards and encoders of one call."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from clipnav.encoders.extraction.encoding import (
     view_features,
 )
 from clipnav.encoders.extraction.house_labels import WIDTH, HouseLabels
-from clipnav.encoders.extraction.ray_engine import check_ray, ray_rows
 from clipnav.encoders.extraction.view_sources import ViewSource
 from clipnav.encoders.extraction.world_features import (
     Viewpoints,
@@ -27,6 +27,7 @@ from clipnav.encoders.extraction.world_features import (
     view_source,
 )
 from clipnav.storage.errors import UserError
+from clipnav.storage.extras import check_extra
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.partial_store import partial_path
 from clipnav.storage.features.shards import Shard, is_finished, merge_shards, other_store
@@ -194,3 +195,58 @@ class RowEncoder:
         """Return features (36, D), or None to skip a damaged skybox."""
         views = self._source.load(self._viewpoints[key])
         return None if views is None else view_features(key, views, self._encoder)
+
+
+# Returns the features (36, D) of one key, or None if its viewpoint is skipped.
+Encode = Callable[[str], np.ndarray | None]
+
+_KEYS_PER_TASK = 8
+
+
+def check_ray() -> None:
+    """Check that Ray is installed."""
+    check_extra("ray", "ray", "--engine ray")
+
+
+def ray_rows(
+    keys: Sequence[str], make_encode: Callable[[], Encode], workers: int
+) -> Iterator[np.ndarray | None]:
+    """Yield the features of each key, in order."""
+    check_ray()
+    import ray
+
+    if not keys:
+        return
+    ray.init(ignore_reinit_error=True)
+    # An equal share for each worker; Ray hides the GPUs from workers that do not request any.
+    gpus = min(1.0, ray.cluster_resources().get("GPU", 0) / workers)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False  # `fill_stores` shows one
+    blocks = -(-len(keys) // _KEYS_PER_TASK)
+    dataset = ray.data.from_items([{"key": key} for key in keys], override_num_blocks=blocks)
+    encoded = dataset.map_batches(
+        _Worker,
+        fn_constructor_args=(make_encode,),
+        concurrency=workers,
+        num_gpus=gpus,
+        batch_size=_KEYS_PER_TASK,
+    )
+    for item in encoded.iter_rows():
+        views = item["views"]
+        yield np.frombuffer(item["features"], "<f4").reshape(views, -1) if views else None
+
+
+class _Worker:
+    """A Ray actor that holds the encoder, so that it is loaded once."""
+
+    def __init__(self, make_encode: Callable[[], Encode]) -> None:
+        self._encode = make_encode()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        rows = [self._encode(str(key)) for key in batch["key"]]
+        # Bytes, because Arrow transfers them unchanged.
+        return {
+            "features": [b"" if row is None else row.astype("<f4").tobytes() for row in rows],
+            "views": [0 if row is None else len(row) for row in rows],
+        }

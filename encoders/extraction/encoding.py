@@ -103,7 +103,15 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
             for store in stores
         ]
         first = min(rows.done for rows in partials)
-        stack.enter_context(interruption_message(lambda: _progress(partials, len(keys))))
+
+        def progress() -> str:
+            done, files = min(rows.done for rows in partials), [str(rows.path) for rows in partials]
+            return (
+                f"{done} of {len(keys)} viewpoints are saved in {', '.join(files)}; the same "
+                "command resumes there"
+            )
+
+        stack.enter_context(interruption_message(progress))
         names = " ".join(store.path.name for store in stores)
         bar = stack.enter_context(
             progress_bar(
@@ -128,12 +136,6 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         # Last, so that a run that is killed earlier need not load views again.
         for rows in partials:
             rows.remove()
-
-
-def _progress(partials: Sequence[PartialStore], total: int) -> str:
-    done = min(rows.done for rows in partials)
-    files = ", ".join(str(rows.path) for rows in partials)
-    return f"{done} of {total} viewpoints are saved in {files}; the same command resumes there"
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:

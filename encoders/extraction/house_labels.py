@@ -49,7 +49,12 @@ class HouseLabels:
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray:
         """Return the features (36, 256) float32 of the views of a (scan, viewpoint)."""
-        return np.stack([fact_features(facts) for facts in _facts(self, *viewpoint)])
+        from clipnav.envs.houses.rendering.view_objects import view_object_ids
+
+        panoramas, (scan, _) = _panoramas(self), viewpoint
+        ids, kinds = view_object_ids(panoramas, *viewpoint), _room_kinds(panoramas, scan)
+        objects = panoramas.tracer(scan).scene.objects
+        return np.stack([fact_features(view_facts(view, objects, kinds)) for view in ids])
 
     def pool(self, workers: int) -> Executor:
         """Return the processes that find facts."""
@@ -81,16 +86,6 @@ def _direction(fact: Fact) -> np.ndarray:
     seed = int.from_bytes(sha256(" ".join(fact).encode()).digest()[:8], "little")
     direction = np.random.default_rng(seed).standard_normal(WIDTH)
     return (direction / np.linalg.norm(direction)).astype(np.float32)
-
-
-def _facts(source: HouseLabels, scan: str, viewpoint: str) -> list[ViewFacts]:
-    from clipnav.envs.houses.rendering.view_objects import view_object_ids
-
-    panoramas = _panoramas(source)
-    ids = view_object_ids(panoramas, scan, viewpoint)
-    kinds = _room_kinds(panoramas, scan)
-    objects = panoramas.tracer(scan).scene.objects
-    return [view_facts(view, objects, kinds) for view in ids]
 
 
 # One entry is enough: each process serves one source, scan by scan.

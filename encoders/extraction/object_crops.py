@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,24 +72,21 @@ class CropSource:
         if self.scan_dir is not None:
             panoramas = _skyboxes(self)
             return panoramas.crops(viewpoint.scan, viewpoint.viewpoint, viewpoint.crops, self.size)
-        return np.stack([_house_crop(self, viewpoint, *crop) for crop in viewpoint.crops])
+        houses, shape = _houses(self.connectivity_dir), (self.size, self.size)
+        tracer = houses.tracer(viewpoint.scan)
+        position = houses.position(viewpoint.scan, viewpoint.viewpoint)
+        crops = []
+        for heading, elevation, field in viewpoint.crops:
+            camera = perspective_camera(shape, heading, elevation, field)
+            hits = render(tracer, position, camera, shape, field / self.size)
+            crops.append(hits.rgb.reshape(*shape, 3))
+        return np.stack(crops)
 
     def pool(self, workers: int) -> Executor:
         """Return the executor for `load`."""
         return (
             rendering_processes(workers) if self.scan_dir is None else ThreadPoolExecutor(workers)
         )
-
-
-def _house_crop(
-    source: CropSource, request: CropRequest, heading: float, elevation: float, field: float
-) -> np.ndarray:
-    houses = _houses(source.connectivity_dir)
-    shape = (source.size, source.size)
-    position = houses.position(request.scan, request.viewpoint)
-    camera = perspective_camera(shape, heading, elevation, field)
-    hits = render(houses.tracer(request.scan), position, camera, shape, field / source.size)
-    return hits.rgb.reshape(*shape, 3)
 
 
 @lru_cache(maxsize=1)
@@ -179,9 +176,14 @@ def extract(
             if done < len(found):
                 crops = np.array([one.crop for one in found[done:]])
                 requests[str(number)] = CropRequest(scan, viewpoint, crops)
-        message = partial(_progress, rows, len(objects))
+        hint = "the same command resumes there"
         bar = progress_bar(total=len(objects), initial=rows.done, desc=path.name, unit="objects")
-        with interruption_message(message), bar:
+        with (
+            interruption_message(
+                lambda: f"{rows.done} of {len(objects)} objects are saved in {rows.path}; {hint}"
+            ),
+            bar,
+        ):
             load = load_views(source, requests, arguments.workers, list(requests))  # type: ignore[arg-type]
             for pictures in load:
                 assert pictures is not None
@@ -204,9 +206,3 @@ def _joined(
             np.array([one.direction for one in found]),
             np.array([one.size for one in found]),
         )
-
-
-def _progress(rows: PartialStore, total: int) -> str:
-    return (
-        f"{rows.done} of {total} objects are saved in {rows.path}; the same command resumes there"
-    )

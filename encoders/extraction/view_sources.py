@@ -76,7 +76,12 @@ class ViewSource:
         problems = []
         for scan, viewpoint in viewpoints:
             try:
-                self._check_file(self.scan_dir, scan, viewpoint)
+                if self.world == "matterport":
+                    skybox_files(self.scan_dir, scan, viewpoint, self.full_faces)
+                elif self.world == "habitat":
+                    from clipnav.envs.panoramas.habitat_panoramas import scene_file
+
+                    scene_file(self.scan_dir, scan)
             except FileNotFoundError as error:
                 problems.append(error)
         if problems:
@@ -84,14 +89,6 @@ class ViewSource:
             raise FileNotFoundError(
                 f"{problems[0]} ({len(problems)} of {len(viewpoints)} viewpoints without {kind})"
             )
-
-    def _check_file(self, folder: Path, scan: str, viewpoint: str) -> None:
-        if self.world == "matterport":
-            skybox_files(folder, scan, viewpoint, self.full_faces)
-        if self.world == "habitat":
-            from clipnav.envs.panoramas.habitat_panoramas import scene_file
-
-            scene_file(folder, scan)
 
     def pool(self, workers: int) -> Executor:
         """Return the executor that loads views while the encoder works.

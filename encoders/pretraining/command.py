@@ -19,12 +19,12 @@ from clipnav.encoders.pretraining.contrastive import (
 )
 from clipnav.encoders.pretraining.learner import PretrainingLearner, image_features
 from clipnav.encoders.pretraining.settings import PretrainConfig
-from clipnav.encoders.pretraining.single_label import SingleLabel
-from clipnav.encoders.pretraining.supervised import Supervised
-from clipnav.encoders.pretraining.view_labels import (
+from clipnav.encoders.pretraining.supervised import (
     LabelNames,
     LabelScores,
+    SingleLabel,
     SingleLabelScores,
+    Supervised,
     label_scores,
     labelled_batch,
     single_label_batch,
@@ -198,7 +198,12 @@ def main(config: PretrainConfig) -> None:
 
 def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
     """Build and render the houses of `scans`, train, export and score."""
-    houses = _render(config, scans)
+    from clipnav.envs.houses.house_set import build_missing
+    from clipnav.envs.houses.rendering.training_panoramas import render_houses
+
+    build_missing(scans, config.workers)
+    positions = (config.viewpoints, config.extra_positions)
+    houses = render_houses(scans, panorama_dir(), positions, config.panorama_width, config.workers)
     count = len(houses) - config.held_out
     trainer, classifier = train_and_export(houses[:count], config, run)
     results = {}
@@ -229,21 +234,6 @@ def training_scans(config: PretrainConfig) -> Sequence[str]:
             f"house to train on; give 0 to {len(scans) - 1}, or more --houses"
         )
     return scans
-
-
-def _render(config: PretrainConfig, scans: Sequence[str]) -> list[HousePictures]:
-    """Return the panoramas of the houses; build and render those that are missing."""
-    from clipnav.envs.houses.house_set import build_missing
-    from clipnav.envs.houses.rendering.training_panoramas import render_houses
-
-    build_missing(scans, config.workers)
-    return render_houses(
-        scans,
-        panorama_dir(),
-        (config.viewpoints, config.extra_positions),
-        config.panorama_width,
-        config.workers,
-    )
 
 
 def train_and_export(

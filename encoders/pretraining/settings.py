@@ -1,5 +1,6 @@
 """Settings of the pre-training of the house CLIP; this module does not import torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -7,7 +8,13 @@ from typing import ClassVar, Literal
 from clipnav.storage.errors import UserError
 from clipnav.training.log import TrackerName
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.training.settings import check_counts, check_positive, idle_training_settings
+from clipnav.training.resuming import early_values, parse_run
+from clipnav.training.settings import (
+    check_counts,
+    check_positive,
+    idle_training_settings,
+    read_config,
+)
 
 Labels = Literal["all", "largest"]
 
@@ -191,3 +198,33 @@ def idle_settings(config: PretrainConfig) -> dict[str, str]:
         reason = f"with --objective {config.objective}, which does not use labels"
         idle |= dict.fromkeys(_LABEL_SETTINGS, reason)
     return idle
+
+
+# Settings that may change when a run is resumed; any other change would make it another run.
+_MAY_CHANGE = frozenset("resume export iterations minutes save_every workers threads track".split())
+
+
+def parse_pretraining(arguments: Sequence[str], description: str | None = None) -> PretrainConfig:
+    """Return the settings of a pre-training from its command line.
+
+    --iterations determines the default of --optimiser.warmup. --config takes all defaults from a
+    file, --resume from the run that it names.
+    """
+
+    def defaults() -> PretrainConfig:
+        iterations = early_values(arguments).get("iterations", "")
+        if not iterations.isdecimal():
+            return PretrainConfig()
+        return PretrainConfig(optimiser=default_optimiser(int(iterations)))
+
+    resumed, may_change = early_values(arguments).get("resume"), _MAY_CHANGE
+    if resumed is not None and read_config(Path(resumed), PretrainConfig).labelled_fraction != 1:
+        may_change -= {"iterations"}  # their number determines which views have labels
+    return parse_run(
+        PretrainConfig,
+        arguments,
+        description,
+        defaults=defaults,
+        idle=idle_settings,
+        may_change=may_change,
+    )

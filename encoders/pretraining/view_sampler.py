@@ -67,7 +67,14 @@ class ViewSampler:
         self._seed = seed
         self._config = config or SamplerConfig()
         self._first = np.concatenate([[0], np.cumsum([len(house.rgb) for house in houses])])
-        self._cameras = self._draw_cameras()
+        # Cameras with heading 0: pixel directions (_CAMERAS, size, size, 2).
+        drawn, camera_rng = self._config, Stream.VIEW_CAMERAS.rng(seed)
+        side = (1 - drawn.level_share) / 2
+        band = camera_rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, drawn.level_share, side])
+        jitter = camera_rng.uniform(-1, 1, _CAMERAS) * np.radians(drawn.elevation_jitter_degrees)
+        vfov = np.radians(camera_rng.uniform(*drawn.vfov_degrees, _CAMERAS))
+        elevation = band * STEP + jitter
+        self._cameras = view_directions(np.zeros(_CAMERAS), elevation, vfov, image_size)
 
     def batch(self, index: int) -> CaptionBatch:
         """Draw a batch of views and captions, with the truth value of each pair."""
@@ -96,16 +103,6 @@ class ViewSampler:
             part = images[start : start + each]
             facts += self._draw_views(self._houses[house_index], panorama, rng, part)
         return images, facts, rng
-
-    def _draw_cameras(self) -> np.ndarray:
-        """Draw cameras with heading 0; return pixel directions (_CAMERAS, size, size, 2)."""
-        config = self._config
-        rng = Stream.VIEW_CAMERAS.rng(self._seed)
-        side = (1 - config.level_share) / 2
-        band = rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, config.level_share, side])
-        jitter = rng.uniform(-1, 1, _CAMERAS) * np.radians(config.elevation_jitter_degrees)
-        vfov = np.radians(rng.uniform(*config.vfov_degrees, _CAMERAS))
-        return view_directions(np.zeros(_CAMERAS), band * STEP + jitter, vfov, self._size)
 
     def _draw_views(
         self, house: HousePictures, panorama: int, rng: np.random.Generator, images: torch.Tensor

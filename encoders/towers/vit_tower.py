@@ -107,7 +107,14 @@ class ViTTower:
                     "a tower with two poolers does not support masked padding; use fit 'stretch' "
                     "or 'native'"
                 )
-            return visual._global_pool(visual.ln_post(_masked_pooler(self._pooler, x, mask)))[0]
+            # open_clip's AttentionalPooler over the cells without padding.
+            pooler, padding = self._pooler, ~allowed_keys(mask)[:, 0, 0]
+            keys = pooler.ln_k(x)
+            queries = pooler.ln_q(pooler.query).expand(len(x), -1, -1)
+            states = pooler.attn(queries, keys, keys, key_padding_mask=padding, need_weights=False)[
+                0
+            ]
+            return visual._global_pool(visual.ln_post(states))[0]
         real = mask.flatten(1)[..., None]  # (N, h * w, 1)
         last_norm = visual.ln_post
         if not visual.final_ln_after_pool:
@@ -140,11 +147,3 @@ def run_block(
     x = x if queries is None else x[:, :queries]
     x = x + block.ls_1(mixed)
     return x + block.ls_2(block.mlp(block.ln_2(x)))
-
-
-def _masked_pooler(pooler: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Apply open_clip's AttentionalPooler to the cells without padding."""
-    keys = pooler.ln_k(x)
-    queries = pooler.ln_q(pooler.query).expand(len(x), -1, -1)
-    padding = ~allowed_keys(mask)[:, 0, 0]
-    return pooler.attn(queries, keys, keys, key_padding_mask=padding, need_weights=False)[0]

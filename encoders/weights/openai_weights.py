@@ -34,7 +34,23 @@ def openai_model_config(
 ) -> dict[str, Any]:
     """Derive open_clip's `model_cfg` from the shapes of weights in OpenAI's layout."""
     shapes = _Shapes(weights, source)
-    vision = _vit_config(shapes) if "visual.proj" in weights else _resnet_config(shapes)
+    if "visual.proj" in weights:
+        width, _, _, patch = shapes.of("visual.conv1.weight", 4)
+        vision = {
+            "image_size": patch * shapes.side("visual.positional_embedding"),
+            "layers": shapes.count(r"visual\.transformer\.resblocks\.(\d+)\."),
+            "width": width,
+            "head_width": _HEAD_WIDTH,
+            "patch_size": patch,
+        }
+    else:
+        vision = {
+            "image_size": _RESNET_STRIDE * shapes.side("visual.attnpool.positional_embedding"),
+            "layers": [shapes.count(rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)],
+            "width": shapes.of("visual.layer1.0.conv1.weight", 4)[0],
+            "head_width": _HEAD_WIDTH,
+            "patch_size": None,
+        }
     context, width = shapes.of("positional_embedding", 2)
     config = {
         "embed_dim": shapes.of("text_projection", 2)[1],
@@ -97,28 +113,6 @@ class _Shapes:
         """Count the distinct values of the pattern's group over all names."""
         return len({match[1] for name in self._shapes if (match := re.match(pattern, name))})
 
-
-def _vit_config(shapes: _Shapes) -> dict[str, Any]:
-    width, _, _, patch = shapes.of("visual.conv1.weight", 4)
-    return {
-        "image_size": patch * _side(shapes, "visual.positional_embedding"),
-        "layers": shapes.count(r"visual\.transformer\.resblocks\.(\d+)\."),
-        "width": width,
-        "head_width": _HEAD_WIDTH,
-        "patch_size": patch,
-    }
-
-
-def _resnet_config(shapes: _Shapes) -> dict[str, Any]:
-    return {
-        "image_size": _RESNET_STRIDE * _side(shapes, "visual.attnpool.positional_embedding"),
-        "layers": [shapes.count(rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)],
-        "width": shapes.of("visual.layer1.0.conv1.weight", 4)[0],
-        "head_width": _HEAD_WIDTH,
-        "patch_size": None,
-    }
-
-
-def _side(shapes: _Shapes, positions: str) -> int:
-    """Return the side of the square grid of a position table with 1 + side ** 2 rows."""
-    return math.isqrt(max(shapes.of(positions, 2)[0] - 1, 0))
+    def side(self, positions: str) -> int:
+        """Return the side of the square grid of a position table with 1 + side ** 2 rows."""
+        return math.isqrt(max(self.of(positions, 2)[0] - 1, 0))

@@ -19,7 +19,7 @@ from clipnav.agents.settings import RunConfig
 from clipnav.agents.vlm_finetuning.settings import FinetuneVlmConfig
 from clipnav.agents.waypoints.settings import PredictorConfig
 from clipnav.cli import COMMANDS, help_text, main, summary
-from clipnav.encoders.pretraining.command_line import _MAY_CHANGE
+from clipnav.encoders.pretraining.settings import _MAY_CHANGE
 from clipnav.envs.datasets import dataset_spec
 from clipnav.parsing import parse
 from clipnav.training.resuming import parse_settings

@@ -14,7 +14,7 @@ def question_parts(folder: Path) -> Sample:
 
 
 def published_parts(folder: Path) -> Sample:
-    from clipnav.vl_tasks.reliability.published_parts import read_published_ids
+    from clipnav.vl_tasks.reliability.parts import read_published_ids
 
     records = [{"version": 1}, *({"image_id": k, "answers": ["a"] * 3} for k in range(9))]
     path = folder / "imdb_val2014-dev.npy"

@@ -143,8 +143,7 @@ def gqa_predictions(folder: Path) -> Sample:
 
 
 def captions(folder: Path) -> Sample:
-    from clipnav.vl_tasks.captioning.results import read_any_references
-    from clipnav.vl_tasks.data.captions import read_captions
+    from clipnav.vl_tasks.data.captions import read_any_references, read_captions
 
     images = [
         {
@@ -161,7 +160,7 @@ def captions(folder: Path) -> Sample:
 
 
 def caption_references(folder: Path) -> Sample:
-    from clipnav.vl_tasks.captioning.results import read_any_references
+    from clipnav.vl_tasks.data.captions import read_any_references
 
     rows = [{"image_id": i // 2, "id": i, "caption": "A red sofa."} for i in range(8)]
     path = write_json(folder / "captions_val2014.json", {"annotations": rows})
@@ -169,7 +168,7 @@ def caption_references(folder: Path) -> Sample:
 
 
 def caption_results(folder: Path) -> Sample:
-    from clipnav.vl_tasks.captioning.results import read_results
+    from clipnav.vl_tasks.data.captions import read_results
 
     rows = [{"image_id": i, "caption": "A red sofa."} for i in range(8)]
     path = write_json(folder / "results.json", rows)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from clipnav.vl_tasks.captioning.settings import CaptionerConfig
 from clipnav.vl_tasks.grids.grids import Grids
-from clipnav.vl_tasks.networks.attention import Attention, FeedForward, layer_norm
-from clipnav.vl_tasks.networks.positions import GridPositions
+from clipnav.vl_tasks.networks.attention import Attention, FeedForward, GridPositions, layer_norm
 
 
 class EncoderLayer(nn.Module):

@@ -240,7 +240,12 @@ class CiderD:
         overlap = np.stack(
             [np.bincount(cell, column, len(captions) * ORDERS) for column in product.T], axis=-1
         ).reshape(len(captions), ORDERS, -1)
-        return self._mean(images, overlap, norm, np.maximum(lengths - 1, 0))
+        both = norm[:, :, None] * self.norm[images].transpose(0, 2, 1)  # (B, 4, R)
+        similarity = np.divide(overlap, both, out=np.zeros_like(both), where=both != 0)
+        length = np.maximum(lengths - 1, 0)
+        penalty = np.exp(-((length[:, None] - self.length[images]) ** 2) / (2 * _SIGMA**2))
+        total = (similarity.mean(1) * penalty).sum(1)
+        return _SCALE * total / self.references[images]
 
     def rewards(self, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
         """Compute the scores as rewards of self-critical training."""
@@ -269,16 +274,6 @@ class CiderD:
         inside = np.flatnonzero(position < len(keys))
         matched = inside[keys[position[inside]] == wanted[inside]]
         return entries[position[matched]], matched
-
-    def _mean(
-        self, images: np.ndarray, overlap: np.ndarray, norm: np.ndarray, length: np.ndarray
-    ) -> np.ndarray:
-        """Compute scores (B,) from overlaps (B, 4, R), norms (B, 4) and lengths (B,)."""
-        both = norm[:, :, None] * self.norm[images].transpose(0, 2, 1)
-        similarity = np.divide(overlap, both, out=np.zeros_like(both), where=both != 0)
-        penalty = np.exp(-((length[:, None] - self.length[images]) ** 2) / (2 * _SIGMA**2))
-        total = (similarity.mean(1) * penalty).sum(1)
-        return _SCALE * total / self.references[images]
 
     def _reason(self, captions: np.ndarray) -> str:
         lengths = caption_lengths(captions, self.end_counts)

@@ -107,7 +107,11 @@ class CaptionTask(Task):
         self.splits = {split: read_captions(path, split) for split in config.evaluated_splits}
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = read_captions(path, config.submit, secret=True)
-        self.words = self._vocabulary(path)
+        run = config.resume or config.start_from
+        if run is not None:
+            self.words = Vocabulary.load(run / VOCABULARY)
+        else:
+            self.words = caption_vocabulary(read_captions(path, secret=True), config.min_count)
         pictures: dict[int, Path] = {}
         if config.vision:
             images = [*self.examples, *(one for split in self.splits.values() for one in split)]
@@ -123,7 +127,10 @@ class CaptionTask(Task):
             self._statistics = CiderD.build(
                 references, self._first, len(self.words), end_counts=True
             )
-        self._begin()
+        if config.resume is None and config.start_from is not None:
+            load_model(config.start_from, self.network, self.metadata)
+        elif config.resume is None and config.standardise:
+            fit_scale(self.network.scale, self.source, [one.image_id for one in self.examples])
         self.network.to(config.device)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
@@ -177,21 +184,6 @@ class CaptionTask(Task):
         """Return the captions of the images of a split as records of a submission."""
         captions = self.write(self.splits[split], self.config.beams)
         return [{"image_id": key, "caption": text} for key, text in captions.items()]
-
-    def _begin(self) -> None:
-        config = self.config
-        if config.resume is not None:
-            return
-        if config.start_from is not None:
-            load_model(config.start_from, self.network, self.metadata)
-        elif config.standardise:
-            fit_scale(self.network.scale, self.source, [one.image_id for one in self.examples])
-
-    def _vocabulary(self, path: Path) -> Vocabulary:
-        run = self.config.resume or self.config.start_from
-        if run is not None:
-            return Vocabulary.load(run / VOCABULARY)
-        return caption_vocabulary(read_captions(path, secret=True), self.config.min_count)
 
     def _drawn(self, rows: np.ndarray, each: int) -> np.ndarray:
         """Draw captions (B * each, T) of images, without replacement if there are enough."""

@@ -1,6 +1,6 @@
 """Generate captions of any images with the model of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -50,22 +50,19 @@ class LoadedCaptioner:
 
     def captions(self, images: Sequence[Path]) -> list[str]:
         """Generate one caption per image file; the first call loads the networks."""
-        source = self._source_of(dict(enumerate(images)))
-        network = self._network = self._network or self._load(source)
+        files = dict(enumerate(images))
+        if isinstance(self._source, GridSource):
+            source = GridSource(self._source.encoder, files, self._config.grids)
+        else:
+            source = self._source = uncached_source(self._config, files, self._device)
+        if self._network is None:
+            network = CaptionNetwork(self._config, source.channels, len(self._words))
+            load_model(self._run, network, dict(source.metadata))
+            self._network = network.to(self._device).eval()
+        network = self._network
         captions: list[list[int]] = []
         for rows in in_batches(len(images), self._config.evaluation_batch_size):
             grids = source.batch(rows.tolist()).to(self._device)
             with torch.inference_mode():
                 captions += network.write(grids, self._beams).tolist()
         return [" ".join(self._words.decode(caption)) for caption in captions]
-
-    def _source_of(self, images: Mapping[int, Path]) -> GridSource | BlindSource:
-        if isinstance(self._source, GridSource):
-            return GridSource(self._source.encoder, images, self._config.grids)
-        self._source = uncached_source(self._config, images, self._device)
-        return self._source
-
-    def _load(self, source: GridSource | BlindSource) -> CaptionNetwork:
-        network = CaptionNetwork(self._config, source.channels, len(self._words))
-        load_model(self._run, network, dict(source.metadata))
-        return network.to(self._device).eval()

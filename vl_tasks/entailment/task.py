@@ -80,7 +80,14 @@ class TowerInputs(FeatureInputs):
         self._pictures: dict[str, Tensor] = {}
         if isinstance(source, GridSource):
             self.encoder = source.encoder
-            self._pictures = _unit_vectors(source)
+            names = list(source.images)
+            total = len(names)
+            with progress_bar(total=total, desc="reading", unit="images", disable=not names) as bar:
+                for rows in in_batches(total, _STEP):
+                    part = [names[row] for row in rows]
+                    pooled = source.batch(part).features[:, 0]  # (B, D)
+                    self._pictures |= zip(part, F.normalize(pooled, dim=1), strict=True)
+                    bar.update(len(part))
         else:
             self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
@@ -111,19 +118,6 @@ class TowerInputs(FeatureInputs):
         else:
             pictures = torch.zeros_like(texts)
         return pictures.to(self.config.device), texts.to(self.config.device)
-
-
-def _unit_vectors(source: GridSource) -> dict[str, Tensor]:
-    """Compute the unit-length embeddings (D,) of all images by name."""
-    names = list(source.images)
-    vectors: dict[str, Tensor] = {}
-    with progress_bar(total=len(names), desc="reading", unit="images", disable=not names) as bar:
-        for rows in in_batches(len(names), _STEP):
-            part = [names[row] for row in rows]
-            pooled = source.batch(part).features[:, 0]  # (B, D)
-            vectors |= zip(part, F.normalize(pooled, dim=1), strict=True)
-            bar.update(len(part))
-    return vectors
 
 
 class EntailmentTask(ClassificationTask):

@@ -85,43 +85,34 @@ def read_split(folder: Path, split: str) -> GqaSplit:
 def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSplit:
     """Read the questions of a split with its choices and entailed questions, where it has these."""
     part = read_split(folder, split)
+    entailed, choices = None, None
     all_path = find_split_file(folder, split, _ALL) if with_consistency else None
+    if all_path is not None:
+        questions = read_gqa_questions(all_path)
+        needed = {other: key for key, one in part.balanced.items() for other in one.entailed}
+        missing = next((other for other in needed if other not in questions), None)
+        if missing is not None:
+            raise UserError(
+                f"{all_path}: question {missing}, which question {needed[missing]} entails, is "
+                "missing; take the file of all questions of this split, or set --no-consistency"
+            )
+        entailed = {key: questions[key] for key in needed if key not in part.balanced}
     choices_path = find_split_file(folder, split, _CHOICES)
-    return GqaSplit(
-        part.path,
-        part.balanced,
-        None if all_path is None else _entailed(all_path, part.balanced),
-        None if choices_path is None else _choices(choices_path, part.balanced),
-    )
+    if choices_path is not None:
+        choices = read_gqa_choices(choices_path)
+        missing = next((key for key in part.balanced if key not in choices), None)
+        if missing is not None:
+            raise UserError(
+                f"{choices_path}: question {missing} has no choices; take the choices file of this "
+                "split, or remove it to score without validity and plausibility"
+            )
+    return GqaSplit(part.path, part.balanced, entailed, choices)
 
 
 def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
     """Read the questions of a split without answers: all, or the balanced ones."""
     path = find_split_file(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
-
-
-def _choices(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, Choices]:
-    choices = read_gqa_choices(path)
-    missing = next((key for key in balanced if key not in choices), None)
-    if missing is not None:
-        raise UserError(
-            f"{path}: question {missing} has no choices; take the choices file of this split, or "
-            "remove it to score without validity and plausibility"
-        )
-    return choices
-
-
-def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQuestion]:
-    questions = read_gqa_questions(path)
-    needed = {other: key for key, one in balanced.items() for other in one.entailed}
-    missing = next((other for other in needed if other not in questions), None)
-    if missing is not None:
-        raise UserError(
-            f"{path}: question {missing}, which question {needed[missing]} entails, is missing; "
-            "take the file of all questions of this split, or set --no-consistency"
-        )
-    return {key: questions[key] for key in needed if key not in balanced}
 
 
 class GqaTask(ClassificationTask):

@@ -83,7 +83,9 @@ class GridCache:
         }
         tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
         with sole_maker(self.folder / f"{self._prefix}shard"):
-            path = self._next_path()
+            numbers = itertools.count(self._next)
+            paths = (self.folder / f"{self._prefix}{n:05}.safetensors" for n in numbers)
+            path = next(path for path in paths if not path.exists())
             with atomic_write(path) as beside, beside.open("wb") as file:
                 file.write(header_bytes(tensors, metadata))
                 halves.tofile(file)
@@ -126,11 +128,6 @@ class GridCache:
             padded[number, :h, :w] = grids[row]
             mask[number, :h, :w] = shard_mask[row]
         return padded, mask
-
-    def _next_path(self) -> Path:
-        """Return the next unused path of a shard."""
-        names = (f"{self._prefix}{number:05}.safetensors" for number in itertools.count(self._next))
-        return next(path for name in names if not (path := self.folder / name).exists())
 
     def _open(self, path: Path) -> None:
         try:

@@ -80,7 +80,11 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
             file = np.load(opened)
             name = "features" if "features" in file.files else "x"
             features = np.asarray(file[name], np.float32)
-            count = _region_count(file) if name == "x" else None
+            count = None  # number of regions by the boxes of openvqa's file
+            if name == "x" and "bbox" in file and (boxes := file["bbox"]).ndim == 2:
+                count = len(boxes)
+            elif name == "x" and "num_bbox" in file and (number := file["num_bbox"]).size == 1:
+                count = int(number.item())
         except Exception as error:  # NumPy and zipfile raise almost any type on damaged bytes
             problem = in_one_line(error)
             raise UserError(f"{path}: cannot be read as features ({problem}); {_REMEDY}") from error
@@ -91,7 +95,9 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     if name == "features":
         return features
     regions = features if in_rows else features.T
-    if _is_transposed(regions.shape, count):
+    # Files whose boxes match neither axis, such as padded ones, are judged by their size.
+    assumed, width = regions.shape
+    if assumed != count if count in regions.shape else assumed > MAX_REGIONS >= width:
         found, expected, task = ("column", "row", "GQA") if in_rows else ("row", "column", "VQA v2")
         raise UserError(
             f"{path}: 'x' {features.shape} contains a region per {found}, but this task reads a "
@@ -100,29 +106,14 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     return regions[:MAX_REGIONS]
 
 
-def _region_count(file: Mapping[str, np.ndarray]) -> int | None:
-    """Return the number of regions by the boxes of openvqa's file, None if there are none."""
-    if "bbox" in file and (boxes := file["bbox"]).ndim == 2:
-        return len(boxes)
-    if "num_bbox" in file and (number := file["num_bbox"]).size == 1:
-        return int(number.item())
-    return None
-
-
-def _is_transposed(shape: tuple[int, ...], count: int | None) -> bool:
-    """Check whether features of an assumed shape (N, C) are (C, N).
-
-    Files whose boxes match neither axis, such as padded ones, are judged by their size.
-    """
-    regions, width = shape
-    if count in shape:
-        return regions != count
-    return regions > MAX_REGIONS >= width
-
-
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
     """Find region files by the image id at the end of their names."""
-    return _find(folder, wanted, _number)
+
+    def number(path: Path) -> int | None:
+        match = _NUMBER.search(path.name)
+        return int(match[1]) if match else None
+
+    return _find(folder, wanted, number)
 
 
 def find_named_regions(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
@@ -130,16 +121,7 @@ def find_named_regions(folder: Path, wanted: Mapping[str, str]) -> dict[str, Pat
 
     Arguments and errors are as for `find_regions`.
     """
-    return _find(folder, wanted, _name)
-
-
-def _number(path: Path) -> int | None:
-    match = _NUMBER.search(path.name)
-    return int(match[1]) if match else None
-
-
-def _name(path: Path) -> str:
-    return image_stem(path.name.removesuffix(".npz"))
+    return _find(folder, wanted, lambda path: image_stem(path.name.removesuffix(".npz")))
 
 
 def _find(

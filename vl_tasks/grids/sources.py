@@ -141,7 +141,10 @@ class GridSource:
         ) as progress:
             steps = _decoded(distinct, damaged if skip_damaged else None)
             for step, (keys, images) in enumerate(steps):
-                encoded.append(self._halves(images))
+                grids, mask = self._encode_images(images)
+                # In the half precision of the cache, as a file needs gigabytes otherwise.
+                with np.errstate(over="ignore"):  # the cache refuses infinities
+                    encoded.append((grids.astype(np.float16), mask))
                 if step == 0:
                     self._cache.check_disk_space(len(distinct), *encoded[0])
                 shard += keys
@@ -172,12 +175,6 @@ class GridSource:
             return pooled[:, None, None], np.ones((len(pooled), 1, 1), bool)
         encode = self.encoder.masked_dense if self.kind == "dense" else self.encoder.masked_grid
         return encode(images, size, fit)
-
-    def _halves(self, images: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return grids in the half precision of the cache, as a file needs gigabytes otherwise."""
-        grids, mask = self._encode_images(images)
-        with np.errstate(over="ignore"):  # the cache refuses infinities
-            return grids.astype(np.float16), mask
 
     def _key_of(self, image_id: Any) -> str:
         if image_id not in self._keys:

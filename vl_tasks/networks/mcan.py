@@ -11,11 +11,11 @@ from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import (
     Attention,
     FeedForward,
+    GridPositions,
     JointVectors,
     layer_norm,
     masked_softmax,
 )
-from clipnav.vl_tasks.networks.positions import GridPositions
 from clipnav.vl_tasks.settings.networks import McanConfig
 
 

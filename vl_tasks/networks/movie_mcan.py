@@ -145,20 +145,16 @@ class MovieMcan(nn.Module):
         condition, question = self.question_pool(words, word_mask).unbind(1)  # (B, hidden) each
         cells = self.places(grids, words, word_mask)  # (B, N, hidden)
         attended = self.place_pool(cells, grids.mask)[:, 0]  # (B, hidden)
-        return question, attended, self._movie(grids, condition)
+        mask = grids.mask.unflatten(1, grids.shape)[:, None].float()  # (B, 1, h, w)
+        x = grids.features.transpose(1, 2).unflatten(2, grids.shape) * mask  # (B, C, h, w)
+        for bottleneck in self.bottlenecks:
+            x = bottleneck(x, mask, condition)
+        return question, attended, self.movie_norm(masked_mean(x, mask))
 
     def _fuse(self, question: Tensor, attended: Tensor, movie: Tensor) -> Tensor:
         """Compute the sum (B, fused) of both branches and the question."""
         from_image = self.from_movie[0](movie)
         return self.from_question[0](question) + from_image + self.from_attention[0](attended)
-
-    def _movie(self, grids: Grids, condition: Tensor) -> Tensor:
-        """Compute the branch of modulated convolutions (B, hidden)."""
-        mask = grids.mask.unflatten(1, grids.shape)[:, None].float()  # (B, 1, h, w)
-        x = grids.features.transpose(1, 2).unflatten(2, grids.shape) * mask  # (B, C, h, w)
-        for bottleneck in self.bottlenecks:
-            x = bottleneck(x, mask, condition)
-        return self.movie_norm(masked_mean(x, mask))
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -75,7 +75,10 @@ class Pythia(nn.Module):
 
     def join(self, grids: Grids, tokens: Tensor) -> JointVectors:
         """Compute the vectors of questions, token ids (B, T), about grids."""
-        question = self._question(tokens)  # (B, 2 hidden)
+        states = self.words(tokens)  # (B, T, hidden)
+        mask = None if self.faithful else tokens != 0
+        glimpses = masked_softmax(self.glimpses(states), mask)  # (B, T, 2)
+        question = torch.flatten(glimpses.transpose(1, 2) @ states, 1)  # (B, 2 hidden)
         keys = self.place_key(grids.features) * self.question_key(question)[:, None]
         scores = self.attention(self.dropout(keys))  # (B, N, 1)
         weights = masked_softmax(scores, grids.mask)
@@ -89,9 +92,3 @@ class Pythia(nn.Module):
         """Compute the logits (B, classes) of fused vectors."""
         texts = self.text_classifier(self.text_head(fused))
         return texts + self.place_classifier(self.place_head(fused))
-
-    def _question(self, tokens: Tensor) -> Tensor:
-        states = self.words(tokens)  # (B, T, hidden)
-        mask = None if self.faithful else tokens != 0
-        weights = masked_softmax(self.glimpses(states), mask)  # (B, T, 2)
-        return torch.flatten(weights.transpose(1, 2) @ states, 1)  # (B, 2 hidden)

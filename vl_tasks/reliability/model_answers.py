@@ -1,6 +1,6 @@
 """Answers of models to val and test: of confidence estimators, and from predictions files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from clipnav.vl_tasks.classification.task import ANSWERS
 from clipnav.vl_tasks.data.questions import Question, read_questions
 from clipnav.vl_tasks.data_folders import REGIONS, data_folder
 from clipnav.vl_tasks.reliability.folder import (
+    DESCRIPTION,
     PARTS_FILE,
     OpenedSelector,
     open_selector,
@@ -19,8 +20,13 @@ from clipnav.vl_tasks.reliability.folder import (
     read_description,
 )
 from clipnav.vl_tasks.reliability.methods import predict_rows
-from clipnav.vl_tasks.reliability.outputs import outputs_of
-from clipnav.vl_tasks.reliability.parts import questions_of_parts, read_parts
+from clipnav.vl_tasks.reliability.outputs import compute_outputs, outputs_of
+from clipnav.vl_tasks.reliability.parts import (
+    input_files,
+    questions_of_parts,
+    read_parts,
+    read_split,
+)
 from clipnav.vl_tasks.reliability.scores.report import (
     ModelAnswers,
     ScoredAnswers,
@@ -28,9 +34,9 @@ from clipnav.vl_tasks.reliability.scores.report import (
     score_answers,
     score_predictions_file,
 )
-from clipnav.vl_tasks.reliability.splits import input_files, read_split
 from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.training import warn_of_training_data
+from clipnav.vl_tasks.vqa.answering import as_questions
 
 Divided = Mapping[str, Sequence[Question]]
 
@@ -73,7 +79,10 @@ def check_same_questions(models: Sequence[tuple[Path, Divided]]) -> None:
     (first, expected), *others = models
     for path, divided in others:
         for part in ("val", "test"):
-            one, other = _facts(expected[part]), _facts(divided[part])
+            one, other = (
+                {row.question_id: (row.image_id, row.answers) for row in questions[part]}
+                for questions in (expected, divided)
+            )
             different = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
             if different:
                 raise UserError(
@@ -110,11 +119,6 @@ def answers_of_selector(
     return replace(answers, test=mixture(answers.test, shifted, shift.share, shift.seed))
 
 
-def _facts(questions: Iterable[Question]) -> dict[int, tuple[int, tuple[str, ...]]]:
-    """Return image and annotated answers by question id."""
-    return {one.question_id: (one.image_id, one.answers) for one in questions}
-
-
 def _shifted_answers(
     selector: OpenedSelector, shift: Shift, variant: Variant, device: str
 ) -> ScoredAnswers:
@@ -144,3 +148,61 @@ def _shifted_answers(
     found = predict_rows(selector.estimator, outputs, rows, unknown, device=device)
     answers = AnswerVocabulary.load(selector.run / ANSWERS)
     return score_answers(found.by_question(questions, answers), questions, variant)
+
+
+@dataclass(frozen=True)
+class ReliableAnswer:
+    """An answer, or an abstention.
+
+    Attributes:
+        answer: Most probable answer.
+        confidence: Confidence in it, 0..1.
+        threshold: Lowest confidence that is answered; None abstains always.
+    """
+
+    answer: str
+    confidence: float
+    threshold: float | None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the confidence reaches the threshold."""
+        return self.threshold is not None and self.confidence >= self.threshold
+
+    @property
+    def text(self) -> str:
+        """The answer with its confidence, or the reason for abstaining."""
+        confidence = f"confidence {self.confidence:.2f}"
+        if self.threshold is None:
+            return f"not sure: {confidence}, and no threshold keeps the tolerated risk"
+        threshold = f"threshold {self.threshold:.2f}"
+        if self.is_given:
+            return f"{self.answer} ({confidence}, {threshold})"
+        return f"not sure: {confidence}, {threshold}"
+
+
+def answer_or_abstain(
+    selector: Path,
+    run: Path | None,
+    image: Path,
+    questions: Sequence[str],
+    max_risk: float,
+    device: str = "cpu",
+) -> list[ReliableAnswer]:
+    """Answer questions about an image with a tolerated risk."""
+    opened = open_selector(selector, run, device)
+    thresholds = {one.risk: one.threshold for one in opened.description.thresholds}
+    if max_risk not in thresholds:
+        raise UserError(
+            f"{selector / DESCRIPTION}: no threshold for a risk of {max_risk:g} %; choose one of "
+            f"{', '.join(f'{risk:g}' for risk in thresholds)}, or train a selector with other "
+            "--risks"
+        )
+    outputs = compute_outputs(opened.run, as_questions(questions), {0: image}, device)
+    rows, unknown = np.arange(len(questions)), opened.description.unknown
+    found = predict_rows(opened.estimator, outputs, rows, unknown, device=device)
+    texts = AnswerVocabulary.load(opened.run / ANSWERS).answers
+    return [
+        ReliableAnswer(texts[number], float(confidence), thresholds[max_risk])
+        for number, confidence in zip(*found, strict=True)
+    ]

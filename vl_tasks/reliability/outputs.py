@@ -50,36 +50,22 @@ def joint_vectors(
     A model without vision has no image vector.
     """
     inputs.network.eval()
+    config = inputs.config
     if isinstance(inputs, FineTuning):
-        yield from _of_fine_tuned(inputs, questions)
+        sentences, settings = inputs.encode(questions), config.clip_vil_p
+        keys = exact_batches(sentences.portrait, config.evaluation_batch_size)
+        for rows, pictures, pieces in load_batches(sentences.maker, keys, settings.workers):
+            with torch.inference_mode(), autocast(settings.precision, config.device):
+                joined = join_stream(
+                    inputs.network, pictures.to(config.device), pieces.to(config.device)
+                )
+            yield rows, _named(*joined, vision=True)
     else:
-        yield from _of_features(inputs, questions)
-
-
-def _of_features(
-    inputs: FeatureInputs, questions: Sequence[Question]
-) -> Iterator[tuple[np.ndarray, Named]]:
-    config, encoded = inputs.config, inputs.encode(questions)
-    for rows in in_batches(len(questions), config.evaluation_batch_size):
-        with torch.inference_mode():
-            joined = inputs.network.join(*inputs.batch(questions, encoded, rows))
-        yield rows, _named(*joined, vision=config.vision)
-
-
-def _of_fine_tuned(
-    inputs: FineTuning, questions: Sequence[Question]
-) -> Iterator[tuple[np.ndarray, Named]]:
-    config, sentences = inputs.config, inputs.encode(questions)
-    keys = exact_batches(sentences.portrait, config.evaluation_batch_size)
-    for rows, pictures, pieces in load_batches(sentences.maker, keys, config.clip_vil_p.workers):
-        with (
-            torch.inference_mode(),
-            autocast(config.clip_vil_p.precision, config.device),
-        ):
-            joined = join_stream(
-                inputs.network, pictures.to(config.device), pieces.to(config.device)
-            )
-        yield rows, _named(*joined, vision=True)
+        encoded = inputs.encode(questions)
+        for rows in in_batches(len(questions), config.evaluation_batch_size):
+            with torch.inference_mode():
+                joined = inputs.network.join(*inputs.batch(questions, encoded, rows))
+            yield rows, _named(*joined, vision=config.vision)
 
 
 def join_stream(
@@ -207,7 +193,15 @@ def _compute(
         atomic_write(path) as beside,
         progress_bar(total=len(questions), desc="answering", unit="questions") as bar,
     ):
-        _reserve(beside, header, shapes)
+        size = len(header) + 4 * sum(count * width for count, width in shapes.values())
+        with beside.open("wb") as file:
+            file.write(header)
+            file.flush()
+            # Writing to a memory map on a full disk would end the process.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
         for written in _fill(beside, chain([(rows, first)], batches)):
             bar.update(written)
 
@@ -224,19 +218,6 @@ def _fill(path: Path, batches: Iterable[tuple[np.ndarray, Named]]) -> Iterator[i
         yield len(numbers)
     for array in arrays.values():
         array.flush()
-
-
-def _reserve(path: Path, header: bytes, shapes: Mapping[str, tuple[int, int]]) -> None:
-    """Write a header and reserve the disk space of the arrays after it."""
-    size = len(header) + 4 * sum(count * width for count, width in shapes.values())
-    with path.open("wb") as file:
-        file.write(header)
-        file.flush()
-        # Writing to a memory map on a full disk would end the process.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
 
 
 def _mapped(path: Path, mode: Literal["r", "r+"] = "r") -> dict[str, np.memmap]:

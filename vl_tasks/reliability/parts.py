@@ -3,22 +3,62 @@
 Selectors are trained on dev; val selects their weights and the thresholds; test is reported.
 """
 
+import io
 import json
+import pickle
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import read_json_object
-from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.reliability.published_parts import read_published_ids
+from clipnav.vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
+from clipnav.vl_tasks.data_folders import data_folder, image_folder, split_file
+from clipnav.vl_tasks.grids.regions import find_regions
 from clipnav.vl_tasks.reliability.settings import PART_SEED
+from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 PARTS = ("dev", "val", "test")
 SHARES = (0.4, 0.1, 0.5)
 _REMEDY = "write it with clipnav split-questions"
+
+
+@dataclass(frozen=True)
+class QuestionSplit:
+    """Questions with answers.
+
+    Attributes:
+        questions_file: Questions file.
+        annotations_file: Annotations file.
+        questions: The questions.
+    """
+
+    questions_file: Path
+    annotations_file: Path
+    questions: list[Question]
+
+
+def read_split(folder: Path, split: str, flag: str = "--split") -> QuestionSplit:
+    """Read the questions of a split in a data folder."""
+    questions = split_file(folder, split, "_questions.json", flags=flag)
+    annotations = split_file(folder, split, "_annotations.json", flags=flag)
+    return QuestionSplit(questions, annotations, read_questions(questions, annotations))
+
+
+def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Path]:
+    """Return the image files, or region files, that the model of a run reads, by image id."""
+    if not config.vision:
+        return {}
+    if config.regions is not None:
+        return find_regions(config.regions, wanted_images(questions))
+    return question_images(questions, image_folder(config, data_folder(config)))
+
 
 # Image ids by part.
 Parts = Mapping[str, Collection[int]]
@@ -59,7 +99,13 @@ def read_parts(path: Path) -> dict[str, list[int]]:
         parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in PARTS}
     else:
         parts = read_json_object(path, _REMEDY)
-        wrong = [name for name in PARTS if not _are_ids(parts.get(name))]
+        wrong = [
+            name
+            for name in PARTS
+            if not isinstance(ids := parts.get(name), list)
+            or not ids
+            or not all(type(one) is int for one in ids)
+        ]
         if wrong or len(parts) > len(PARTS):
             problem = f"{wrong[0]!r} is not a list of image ids" if wrong else "has other keys"
             raise UserError(f"{path}: {problem}; {_REMEDY}")
@@ -100,5 +146,67 @@ def questions_of_parts(
     return divided
 
 
-def _are_ids(value: object) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(type(one) is int for one in value)
+PUBLISHED_REMEDY = (
+    "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "
+    "split-questions"
+)
+
+
+class _Array:
+    """Stand-in for numpy.ndarray: keeps the items of an array of objects."""
+
+    items: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.items = state[4] if isinstance(state, tuple) and len(state) == 5 else None
+
+
+class _Ignored:
+    """Stand-in for numpy.dtype."""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+_STAND_INS: dict[str, Any] = {
+    "_reconstruct": lambda *arguments: _Array(),  # numpy's function that creates an empty array
+    "ndarray": _Array,
+    "dtype": _Ignored,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickler that resolves NumPy's array types to stand-ins, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] == "numpy" and name in _STAND_INS:
+            return _STAND_INS[name]
+        raise pickle.UnpicklingError(f"it contains {module}.{name}")
+
+
+def read_published_ids(path: Path) -> list[int]:
+    """Return the image ids of a published file, sorted."""
+    raw = path.read_bytes()
+    try:
+        file = io.BytesIO(raw)
+        is_first = np.lib.format.read_magic(file) == (1, 0)
+        header = np.lib.format
+        read = header.read_array_header_1_0 if is_first else header.read_array_header_2_0
+        if not read(file)[2].hasobject:
+            raise UserError("an array of numbers")
+        array = _Unpickler(file).load()
+        if not isinstance(array, _Array) or not isinstance(array.items, list):
+            raise UserError("not an array of records")
+    except Exception as error:  # a damaged pickle raises any type
+        problem = shortened(str(error) or type(error).__name__, 200)
+        raise UserError(
+            f"{path}: not a published division ({problem}); {PUBLISHED_REMEDY}"
+        ) from error
+    # The first record describes the file and has no image.
+    ids = {one["image_id"] for one in array.items if isinstance(one, dict) and "image_id" in one}
+    if not ids or not all(type(one) is int for one in ids):
+        raise UserError(f"{path}: no record has an 'image_id' that is a number; {PUBLISHED_REMEDY}")
+    return sorted(ids)

@@ -43,15 +43,17 @@ from clipnav.vl_tasks.reliability.methods import (
 )
 from clipnav.vl_tasks.reliability.outputs import INPUTS, Outputs, model_digest, outputs_of
 from clipnav.vl_tasks.reliability.parts import (
+    QuestionSplit,
     divide_images,
+    input_files,
     questions_of_parts,
     read_parts,
+    read_split,
     write_parts,
 )
 from clipnav.vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from clipnav.vl_tasks.reliability.scores.report import score_answers
 from clipnav.vl_tasks.reliability.settings import SelectorConfig
-from clipnav.vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
 from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.training import prepare, warn_of_training_data
 from clipnav.vl_tasks.vqa.settings import VqaConfig
@@ -198,7 +200,7 @@ class SelectionLearner(SavedNetwork):
     def evaluate(self) -> dict[str, Summary]:
         """Return the scores of val; the mean accuracy over all coverages is 1 - AUC."""
         scored = self._task.score(_VAL, self._task.predict(self.network, _VAL))
-        error = expected_calibration_error(scored.accuracy, scored.confidence)
+        error = _calibration_error(scored)
         return {_VAL: {_METRIC: 1 - ties_averaged_auc(scored), "ECE": error}}
 
     def start(self, run: Path) -> None:
@@ -215,10 +217,17 @@ def train_selector(config: SelectorConfig) -> Path:
         steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)
         config = replace(config, iterations=max(1, steps))
         task = replace(task, config=config)
-    print(_inputs_line(task))
+    widths = task.outputs.widths
+    used = INPUTS if config.method == "selector" else ("scores",)
+    present = ", ".join(f"{name} ({widths[name]})" for name in used if name in widths)
+    line = f"{config.method} for {config.run}, over {present}"
+    missing = [name for name in used if name not in widths]
+    if missing:
+        line += f"; the model has no {' and no '.join(missing)} vector, so it is left out"
+    print(line)
     # Unless its outputs are cached, the VQA model was built here, which draws random numbers.
     torch.manual_seed(config.seed)
-    estimator = build_estimator(config, task.outputs.widths)
+    estimator = build_estimator(config, widths)
     if estimator is None:
         run = run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
@@ -237,18 +246,6 @@ def train_selector(config: SelectorConfig) -> Path:
         trainer.report(_finish(task, estimator, run))
     print(f"the selector is in {run}")
     return run
-
-
-def _inputs_line(task: SelectionTask) -> str:
-    """Return a line about what the method reads of the VQA model."""
-    config, widths = task.config, task.outputs.widths
-    used = INPUTS if config.method == "selector" else ("scores",)
-    present = ", ".join(f"{name} ({widths[name]})" for name in used if name in widths)
-    line = f"{config.method} for {config.run}, over {present}"
-    missing = [name for name in used if name not in widths]
-    if missing:
-        line += f"; the model has no {' and no '.join(missing)} vector, so it is left out"
-    return line
 
 
 def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict[str, Any]:
@@ -273,8 +270,15 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
             f"{part}: accuracy {one['accuracy']:.2f} %, AUC {one['AUC']:.2f} %, "
             f"ECE {one['ECE']:.2f} % (MaxProb {one['ECE of MaxProb']:.2f} %)"
         )
-    thresholds = _thresholds(scored["val"], task.config.risks)
     config, split = task.config, task.split
+    ordered, thresholds = scored["val"].by_confidence(), []
+    for risk in sorted(set(config.risks)):
+        best = coverage_at(ordered, risk / 100)
+        thresholds.append(RiskThreshold(risk, best.threshold, best.coverage))
+        text = "no answer is reliable enough"
+        if best.threshold is not None:
+            text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
+        print(f"risk {risk:g} %: {text}")
     assert config.run is not None  # open_task
     description = Description(
         run=str(config.run.resolve()),
@@ -285,7 +289,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
         variant=config.variant,
         widths=task.outputs.widths,
         unknown=task.unknown,
-        thresholds=thresholds,
+        thresholds=tuple(thresholds),
         estimator="" if estimator is None else model_digest(run),
     )
     write_description(run, description)
@@ -294,17 +298,3 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
 
 def _calibration_error(answers: Answers) -> float:
     return expected_calibration_error(answers.accuracy, answers.confidence)
-
-
-def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, ...]:
-    """Choose the threshold of each tolerated risk in percent."""
-    ordered = val.by_confidence()
-    thresholds = []
-    for risk in sorted(set(risks)):
-        best = coverage_at(ordered, risk / 100)
-        thresholds.append(RiskThreshold(risk, best.threshold, best.coverage))
-        text = "no answer is reliable enough"
-        if best.threshold is not None:
-            text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
-        print(f"risk {risk:g} %: {text}")
-    return tuple(thresholds)

@@ -50,24 +50,16 @@ _PLAIN_IN_V0 = frozenset("ain't aren't can't could've couldn't we've where's who
 _NO_KEY_IN_V0 = frozenset({"couldn'tve", "hadn'tve"})
 
 
-def _without_an_apostrophe() -> dict[str, str]:
-    positions = ((word, k) for word in _CONTRACTIONS for k, c in enumerate(word) if c == "'")
-    restored = {word[:k] + word[k + 1 :]: word for word, k in positions}
-    return restored | {"somebody'd": "somebodyd"}
-
-
-def _curled(table: Mapping[str, str]) -> dict[str, str]:
-    return {
-        wrong.replace("'", _TYPOGRAPHIC): right
-        if right in _PLAIN_IN_V0
-        else right.replace("'", _TYPOGRAPHIC)
-        for wrong, right in table.items()
-        if wrong not in _NO_KEY_IN_V0
-    }
-
-
-_RESTORED = _without_an_apostrophe()
-_RESTORED_V0 = _curled(_RESTORED)
+_RESTORED = {
+    word[:k] + word[k + 1 :]: word for word in _CONTRACTIONS for k, c in enumerate(word) if c == "'"
+} | {"somebody'd": "somebodyd"}
+_RESTORED_V0 = {
+    wrong.replace("'", _TYPOGRAPHIC): right
+    if right in _PLAIN_IN_V0
+    else right.replace("'", _TYPOGRAPHIC)
+    for wrong, right in _RESTORED.items()
+    if wrong not in _NO_KEY_IN_V0
+}
 
 
 def strip_answer(text: str) -> str:

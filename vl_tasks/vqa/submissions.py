@@ -4,7 +4,7 @@ reliable_vqa's files also have the field "confidence".
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,14 +69,14 @@ def _read(
         "not in the split": [key for key in records if key not in known],
         "not answered": [key for key in expected if key not in records],
     }
-    listed = [f"{fault}: {len(ids)} {_listed(ids)}" for fault, ids in faults.items() if ids]
+    listed = [
+        f"{fault}: {len(ids)} ({', '.join(map(str, ids[:_NAMED]))}"
+        f"{', ...' if len(ids) > _NAMED else ''})"
+        for fault, ids in faults.items()
+        if ids
+    ]
     if listed:
         raise UserError(
             f"{path}: questions {'; '.join(listed)}; answer each question of the split once"
         )
     return {key: records[key] for key in expected}
-
-
-def _listed(ids: Collection[int]) -> str:
-    listed = ", ".join(str(key) for key in list(ids)[:_NAMED])
-    return f"({listed}{', ...' if len(ids) > _NAMED else ''})"

@@ -15,7 +15,7 @@ scores the model. The last houses are held out: their views are used for the sco
 
 from collections.abc import Sequence
 
-from clipnav.encoders.pretraining.command_line import parse_pretraining
+from clipnav.encoders.pretraining.settings import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _answer_or_abstain(config: AnswerConfig, max_risk: float) -> None:
     """Print the answers that are confident enough for a tolerated risk in percent."""
-    from clipnav.vl_tasks.reliability.abstaining import answer_or_abstain
+    from clipnav.vl_tasks.reliability.model_answers import answer_or_abstain
 
     run = Path(os.path.abspath(config.run))  # the path "." has no name
     folder = config.selector or run.with_name(f"selector-{run.name}")

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     # Imported here so that --help returns at once.
     from clipnav.storage import write_text
     from clipnav.vl_tasks.captioning.metrics import evaluate_captions
-    from clipnav.vl_tasks.captioning.results import read_any_references, read_results
+    from clipnav.vl_tasks.data.captions import read_any_references, read_results
 
     references = read_any_references(config.references)
     meteor = {"auto": None, "yes": True, "no": False}[config.meteor]

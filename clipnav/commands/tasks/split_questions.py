@@ -61,9 +61,9 @@ def main(arguments: Sequence[str]) -> None:
         divide_images,
         questions_of_parts,
         read_parts,
+        read_split,
         write_parts,
     )
-    from clipnav.vl_tasks.reliability.splits import read_split
 
     split = read_split(data_folder(config), config.split)
     check_outputs(config, _OUTPUTS, (split.questions_file, split.annotations_file))

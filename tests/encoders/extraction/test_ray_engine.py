@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from clipnav.encoders.extraction.arguments import ExtractArguments
-from clipnav.encoders.extraction.command import main
-from clipnav.encoders.extraction.ray_engine import ray_rows
+from clipnav.encoders.extraction.command import main, ray_rows
 
 KEYS = [f"lab_v{i}" for i in range(19)]
 

@@ -1,7 +1,6 @@
 import pytest
 
-from clipnav.encoders.pretraining.command_line import parse_pretraining
-from clipnav.encoders.pretraining.settings import PretrainConfig
+from clipnav.encoders.pretraining.settings import PretrainConfig, parse_pretraining
 from clipnav.training.settings import CONFIG, to_json
 
 

@@ -11,8 +11,11 @@ from safetensors.torch import load_file
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.pretraining import command
 from clipnav.encoders.pretraining.command import CONTEXT_LENGTH
-from clipnav.encoders.pretraining.command_line import parse_pretraining
-from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.encoders.pretraining.settings import (
+    PretrainConfig,
+    default_optimiser,
+    parse_pretraining,
+)
 from clipnav.envs.houses import house_set
 from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering import training_panoramas

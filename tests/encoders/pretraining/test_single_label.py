@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from clipnav.encoders.pretraining.contrastive import scale_pooled_features
-from clipnav.encoders.pretraining.single_label import SingleLabel, SingleLabelBatch
-from clipnav.encoders.pretraining.supervised import NO_LABEL
+from clipnav.encoders.pretraining.supervised import NO_LABEL, SingleLabel, SingleLabelBatch
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.encoders.pretraining.view_labels import (
+from clipnav.encoders.pretraining.supervised import (
     LabelNames,
     label_scores,
     labelled_batch,

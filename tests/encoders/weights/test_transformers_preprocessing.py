@@ -12,7 +12,7 @@ from open_clip.transform import PreprocessCfg
 from PIL import Image
 
 from clipnav.encoders.preparation import Preparation
-from clipnav.encoders.weights.transformers_preprocessing import image_processor, read_preprocessing
+from clipnav.encoders.weights.transformers_weights import image_processor, read_preprocessing
 from clipnav.storage.errors import UserError
 
 SIZE = 64

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from clipnav.vl_tasks.captioning.results import (
+from clipnav.vl_tasks.data.captions import (
     read_any_references,
     read_references,
     read_results,

@@ -3,8 +3,8 @@ import math
 import torch
 
 from clipnav.vl_tasks.grids.grids import Grids
+from clipnav.vl_tasks.networks.attention import GridPositions, waves
 from clipnav.vl_tasks.networks.mcan import Mcan
-from clipnav.vl_tasks.networks.positions import GridPositions, waves
 from clipnav.vl_tasks.settings.networks import McanConfig
 
 

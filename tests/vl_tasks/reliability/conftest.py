@@ -10,9 +10,8 @@ from clipnav.cli import main
 from clipnav.vl_tasks.classification.answers import AnswerVocabulary
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.outputs import Outputs
-from clipnav.vl_tasks.reliability.parts import divide_images
+from clipnav.vl_tasks.reliability.parts import QuestionSplit, divide_images
 from clipnav.vl_tasks.reliability.settings import SelectorSizes, selector_defaults
-from clipnav.vl_tasks.reliability.splits import QuestionSplit
 from clipnav.vl_tasks.reliability.training import Part, SelectionTask
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from clipnav.vl_tasks.reliability.scores.metrics import Answers
-from clipnav.vl_tasks.reliability.scores.mmf_metrics import (
+from clipnav.vl_tasks.reliability.scores.metrics import (
+    Answers,
     cost_threshold,
     gain_without_abstention,
     risk_scores,

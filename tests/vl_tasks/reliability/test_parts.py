@@ -11,9 +11,9 @@ from clipnav.vl_tasks.reliability.parts import (
     divide_images,
     questions_of_parts,
     read_parts,
+    read_published_ids,
     write_parts,
 )
-from clipnav.vl_tasks.reliability.published_parts import read_published_ids
 
 QUESTIONS = [Question(k, k // 3, "?") for k in range(300)]
 

@@ -3,7 +3,7 @@
 Bootstrap intervals resample the questions about an image together; they are not independent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,19 @@ import numpy as np
 from clipnav.storage.errors import UserError
 from clipnav.training.streams import Stream
 from clipnav.vl_tasks.data.questions import Question
-from clipnav.vl_tasks.reliability.scores import mmf_metrics
 from clipnav.vl_tasks.reliability.scores.metrics import (
     COSTS,
     RISKS,
     Answers,
+    cost_threshold,
     coverage_at,
+    curve_area,
+    gain_without_abstention,
     reliability,
     risk_curve,
+    risk_scores,
+    select_above,
+    select_best,
 )
 from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
@@ -84,16 +89,15 @@ def mixture(
         np.sort(rng.permutation(len(part.images))[:number])
         for part, number in ((usual, round(total) - count), (shifted, count))
     ]
-    answers = Answers(
-        _joined(usual.answers.accuracy, shifted.answers.accuracy, rows),
-        _joined(usual.answers.confidence, shifted.answers.confidence, rows),
+    accuracy, confidence, images = (
+        np.concatenate([first[rows[0]], second[rows[1]]])
+        for first, second in (
+            (usual.answers.accuracy, shifted.answers.accuracy),
+            (usual.answers.confidence, shifted.answers.confidence),
+            (usual.images, shifted.images + 1 + int(usual.images.max())),
+        )
     )
-    other_images = shifted.images + 1 + int(usual.images.max())
-    return ScoredAnswers(answers, _joined(usual.images, other_images, rows))
-
-
-def _joined(first: np.ndarray, second: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([first[rows[0]], second[rows[1]]])
+    return ScoredAnswers(Answers(accuracy, confidence), images)
 
 
 Ends = tuple[float, float]
@@ -109,23 +113,6 @@ def reliability_intervals(
 ) -> dict[str, Ends]:
     """Return percentile intervals of 95 %, in percent, by the names of `report.model_report`."""
     draws: dict[str, list[float]] = {}
-    for values in _resampled(scored, risks, thresholds, resamples, seed):
-        for name, value in values.items():
-            draws.setdefault(name, []).append(value)
-    return {
-        name: tuple(np.quantile(values, [_TAIL, 1 - _TAIL]).tolist())
-        for name, values in draws.items()
-    }
-
-
-def _resampled(
-    scored: ScoredAnswers,
-    risks: Sequence[float],
-    thresholds: Mapping[float, float],
-    resamples: int,
-    seed: int,
-) -> Iterator[dict[str, float]]:
-    """Yield the scores of each resample."""
     answers = scored.answers
     # Decreasing confidence; ties with decreasing accuracy, as in the official programme.
     order = np.lexsort((-answers.accuracy, -answers.confidence))
@@ -144,7 +131,12 @@ def _resampled(
         values = _curve_scores(accuracy[rows], tie[rows], risks)
         for cost, gain in gains.items():
             values[f"Phi_{cost:g}"] = 100 * float(gain[rows].mean())
-        yield values
+        for name, value in values.items():
+            draws.setdefault(name, []).append(value)
+    return {
+        name: tuple(np.quantile(values, [_TAIL, 1 - _TAIL]).tolist())
+        for name, values in draws.items()
+    }
 
 
 def _curve_scores(
@@ -164,17 +156,13 @@ def _curve_scores(
     ends = np.flatnonzero(np.append(tie[1:] != tie[:-1], True))
     values = {
         "accuracy": 100 * float(accuracy.mean()),
-        "AUC": _area(averaged),
-        "AUC (official)": _area(curve),
+        "AUC": 100 * curve_area(averaged),
+        "AUC (official)": 100 * curve_area(curve),
     }
     for risk in risks:
         within = ends[curve[ends] <= risk]
         values[f"C@{100 * risk:g}%"] = 100 * (int(within[-1]) + 1) / count if len(within) else 0.0
     return values
-
-
-def _area(curve: np.ndarray) -> float:
-    return 100 * float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)
 
 
 # Values by name; those with an interval are {"value", "low", "high"}.
@@ -273,20 +261,20 @@ def _with_threshold_of_val(model: ModelAnswers, risk: float) -> dict[str, float 
 def _mmf_report(model: ModelAnswers) -> Report:
     """Return the scores as published trainings compute them, in shares 0..1."""
     test, val = model.test.answers, model.val.answers
-    scores, best = mmf_metrics.risk_scores(test), mmf_metrics.risk_scores(test, best=True)
+    scores, best = risk_scores(test), risk_scores(test, best=True)
     report: Report = {"auc": scores.auc, "best_auc": best.auc}
-    for risk, threshold in mmf_metrics.risk_scores(val).threshold.items():
-        selected = mmf_metrics.select_above(test, threshold)
+    for risk, threshold in risk_scores(val).threshold.items():
+        selected = select_above(test, threshold)
         report |= {
             f"cov@{risk}": scores.coverage[risk],
             f"best_cov@{risk}": best.coverage[risk],
             f"cov_precomputed_threshold@{risk}": selected.coverage,
             f"risk_precomputed_threshold@{risk}": selected.risk,
         }
-    oracle = mmf_metrics.select_best(test)
+    oracle = select_best(test)
     for cost in COSTS:
-        threshold = mmf_metrics.cost_threshold(val, cost)
-        selected = mmf_metrics.select_above(test, threshold, cost)
+        threshold = cost_threshold(val, cost)
+        selected = select_above(test, threshold, cost)
         report |= {
             f"phi_c@{cost}": selected.phi,
             f"cov_phi_c@{cost}": selected.coverage,
@@ -294,7 +282,7 @@ def _mmf_report(model: ModelAnswers) -> Report:
             f"best_phi_c@{cost}": oracle.phi,
             f"best_cov_phi_c@{cost}": oracle.coverage,
             f"best_risk_phi_c@{cost}": oracle.risk,
-            f"no_abstention_phi_c@{cost}": mmf_metrics.gain_without_abstention(test, cost),
+            f"no_abstention_phi_c@{cost}": gain_without_abstention(test, cost),
         }
     return report
 
