@@ -96,8 +96,8 @@ class ClipEncoder:
         self._pooled: _Encode = self.tower.pooled
         if compiled:
             # Freezing lets the compiler choose the memory layout of the weights.
-            options = {"freezing": True}
-            self._pooled = torch.compile(_Pooled(self.tower), dynamic=False, options=options)
+            pooled = _Pooled(self.tower)
+            self._pooled = torch.compile(pooled, dynamic=False, options={"freezing": True})
         self._tokenizer = tokenizer
         self.embed_dim: int = self._encode_texts(["a room"]).shape[1]
 

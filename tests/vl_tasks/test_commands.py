@@ -38,9 +38,9 @@ def data_flags(shapes):
 def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     run = runs / "vqa"
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *MCAN)
-    flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.003")
+    flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.006")
     printed = command(
-        "finetune-vqa", *flags, "--iterations", "120", "--output", run, "--submit", "test"
+        "finetune-vqa", *flags, "--iterations", "60", "--output", run, "--submit", "test"
     )
     assert "val: accuracy" in printed
     assert results(run)["val"]["overall"] > 85

@@ -271,14 +271,6 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
             f"ECE {one['ECE']:.2f} % (MaxProb {one['ECE of MaxProb']:.2f} %)"
         )
     config, split = task.config, task.split
-    ordered, thresholds = scored["val"].by_confidence(), []
-    for risk in sorted(set(config.risks)):
-        best = coverage_at(ordered, risk / 100)
-        thresholds.append(RiskThreshold(risk, best.threshold, best.coverage))
-        text = "no answer is reliable enough"
-        if best.threshold is not None:
-            text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
-        print(f"risk {risk:g} %: {text}")
     assert config.run is not None  # open_task
     description = Description(
         run=str(config.run.resolve()),
@@ -289,7 +281,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
         variant=config.variant,
         widths=task.outputs.widths,
         unknown=task.unknown,
-        thresholds=tuple(thresholds),
+        thresholds=_thresholds(scored["val"], config.risks),
         estimator="" if estimator is None else model_digest(run),
     )
     write_description(run, description)
@@ -298,3 +290,17 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
 
 def _calibration_error(answers: Answers) -> float:
     return expected_calibration_error(answers.accuracy, answers.confidence)
+
+
+def _thresholds(val: Answers, risks: tuple[float, ...]) -> tuple[RiskThreshold, ...]:
+    """Choose the threshold of each tolerated risk in percent."""
+    ordered = val.by_confidence()
+    thresholds = []
+    for risk in sorted(set(risks)):
+        best = coverage_at(ordered, risk / 100)
+        thresholds.append(RiskThreshold(risk, best.threshold, best.coverage))
+        text = "no answer is reliable enough"
+        if best.threshold is not None:
+            text = f"threshold {best.threshold:.4f}, coverage {best.coverage:.1f} % of val"
+        print(f"risk {risk:g} %: {text}")
+    return tuple(thresholds)

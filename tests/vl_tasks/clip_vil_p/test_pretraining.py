@@ -159,15 +159,16 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     config = dataclasses.replace(
         tiny,
         data=str(data),
-        iterations=120,
-        evaluate_every=120,
+        iterations=80,
+        evaluate_every=80,
         accumulate=1,
-        batch_size=24,
+        batch_size=32,
+        pairs_per_image=4,
         cells=None,
         text=text,
         trunk=dataclasses.replace(tiny.trunk, frozen_norms=True),
         trunk_optimiser=TrunkOptimiserConfig(0.03),
-        optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
+        optimiser=OptimiserConfig("adamw", 2e-3, schedule="linear", warmup=20, clip="norm"),
     )
     train(config)
     results = json.loads((config.output / RESULTS).read_text())["results"]["val"]
