@@ -49,18 +49,17 @@ class BucketedBatchOrder:
         """Return the names of the records of an iteration (from 0)."""
         epoch, position = divmod(iteration, self.batches_per_epoch)
         if epoch != self._epoch:
-            self._batches, self._epoch = self._shuffle(epoch), epoch
+            rng = Stream.BUCKETED_ORDER.rng(self._seed, epoch)
+            order = rng.permutation(len(self._names))
+            order = order[: self.batches_per_epoch * self._batch_size]
+            pools = [
+                order[start : start + self._pool] for start in range(0, len(order), self._pool)
+            ]
+            order = np.concatenate(
+                [pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools]
+            )
+            self._batches, self._epoch = rng.permutation(order.reshape(-1, self._batch_size)), epoch
         return [self._names[index] for index in self._batches[position]]
-
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        rng = Stream.BUCKETED_ORDER.rng(self._seed, epoch)
-        order = rng.permutation(len(self._names))
-        order = order[: self.batches_per_epoch * self._batch_size]
-        pools = [order[start : start + self._pool] for start in range(0, len(order), self._pool)]
-        order = np.concatenate(
-            [pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools]
-        )
-        return rng.permutation(order.reshape(-1, self._batch_size))
 
 
 class ShuffledBatchOrder:

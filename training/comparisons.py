@@ -89,20 +89,25 @@ def train_rows(
         with progress_bar(total=total, initial=done, desc="trainings", unit="runs") as bar:
 
             def show_iterations() -> None:
-                bar.set_postfix_str(_iterations(unfinished))
+                running = [job.run for job in unfinished if not (job.run / SCORES).is_file()]
+                iterations = {run.name: read_log(run)[-1:] for run in running}
+                shown = [
+                    f"{name} {events[0]['iteration']}"
+                    for name, events in iterations.items()
+                    if events
+                ]
+                bar.set_postfix_str(f"iterations: {', '.join(shown)}" if shown else "")
                 bar.update(0)
 
             for _ in run_jobs(run_job, unfinished, workers, "trains", show_iterations):
                 bar.update()
-    return {name: [_read_scores(job.run) for job in row_jobs] for name, row_jobs in jobs.items()}
-
-
-def _iterations(jobs: Sequence[Job]) -> str:
-    """Return the last logged iterations of the runs that have begun and are not scored."""
-    running = [job.run for job in jobs if not (job.run / SCORES).is_file()]
-    iterations = {run.name: read_log(run)[-1:] for run in running}
-    shown = [f"{name} {events[0]['iteration']}" for name, events in iterations.items() if events]
-    return f"iterations: {', '.join(shown)}" if shown else ""
+    return {
+        name: [
+            read_json(job.run / SCORES, "delete it to score the run again", Scores, allow_nan=True)
+            for job in row_jobs
+        ]
+        for name, row_jobs in jobs.items()
+    }
 
 
 def resumable_job(
@@ -152,7 +157,3 @@ def _folders(names: Sequence[str]) -> Mapping[str, str]:
     if len({folder.casefold() for folder in folders.values()}) < len(names):
         raise UserError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
     return folders
-
-
-def _read_scores(run: Path) -> Scores:
-    return read_json(run / SCORES, "delete it to score the run again", Scores, allow_nan=True)

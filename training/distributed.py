@@ -55,7 +55,18 @@ def join(device: str) -> None:
     if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
         return
     if device.startswith("cuda"):
-        _take_gpu(device)
+        number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if device != "cuda":
+            raise UserError(
+                f"--device {device}: each process of torchrun uses its own GPU; use --device cuda, "
+                "and select GPUs with CUDA_VISIBLE_DEVICES"
+            )
+        if number >= count:
+            raise UserError(
+                f"--device cuda: local rank {number} has no GPU, as this machine has {count}; "
+                "start torchrun with a lower --nproc-per-node"
+            )
+        torch.cuda.set_device(number)
         distributed.init_process_group("nccl")
     else:
         distributed.init_process_group("gloo")
@@ -158,22 +169,6 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     distributed.all_gather(parts, rows.detach().contiguous())
     parts[rank()] = rows
     return torch.cat(parts)
-
-
-def _take_gpu(device: str) -> None:
-    """Make "cuda" the GPU of this process's local rank."""
-    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if device != "cuda":
-        raise UserError(
-            f"--device {device}: each process of torchrun uses its own GPU; use --device cuda, and "
-            "select GPUs with CUDA_VISIBLE_DEVICES"
-        )
-    if number >= count:
-        raise UserError(
-            f"--device cuda: local rank {number} has no GPU, as this machine has {count}; "
-            "start torchrun with a lower --nproc-per-node"
-        )
-    torch.cuda.set_device(number)
 
 
 def mean_over_ranks(number: float, device: torch.device) -> float:

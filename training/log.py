@@ -91,15 +91,10 @@ def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
     return _Logger(started.log, started.finish)
 
 
-def _ids(run: Path) -> dict[str, str]:
-    """Return the ids of a run by tracker."""
-    path = run / _IDS
-    return read_json(path, _IDS_REMEDY, dict[str, str]) if path.exists() else {}
-
-
 def _id(run: Path, tracker: TrackerName) -> str:
     """Return the id of a run for a tracker, which the first call draws."""
-    ids = _ids(run)
+    path = run / _IDS
+    ids = read_json(path, _IDS_REMEDY, dict[str, str]) if path.exists() else {}
     if tracker not in ids:
         ids[tracker] = uuid4().hex[:8]
         write_text(run / _IDS, json.dumps(ids) + "\n")

@@ -227,7 +227,19 @@ class Trainer:
             raise UnfinishedIterationError
 
     def _train(self) -> None:
-        with interruption() as self._requests, self._bar() as bar:
+        # Counts per mille, as a run may be limited by time or by iterations.
+        with (
+            interruption() as self._requests,
+            (
+                progress_bar(
+                    total=1000,
+                    initial=int(1000 * self.progress),
+                    desc="training",
+                    unit=None,
+                    disable=not self._is_first,
+                )
+            ) as bar,
+        ):
             if self.progress >= 1 and self._is_first:
                 flag = "--iterations" if self.config.minutes is None else "--minutes"
                 tqdm.write(
@@ -249,7 +261,12 @@ class Trainer:
             self._evaluate_and_save()
         while self.progress < 1:
             loss = self._iterate()
-            self._show(bar, loss)
+            iteration, seconds = self._began
+            rate = (self.iteration - iteration) / max(self.seconds - seconds, 1e-9)
+            bar.set_postfix_str(
+                f"{self.iteration} it, {rate:.1f} it/s, loss {loss:.3f}", refresh=False
+            )
+            bar.update(int(1000 * self.progress) - bar.n)
             finished = self.progress >= 1
             if finished or self.iteration % self.config.evaluate_every == 0:
                 self._evaluate_and_save()
@@ -420,19 +437,3 @@ class Trainer:
         if self.iteration % _LOG_EVERY == 0:
             self._recent.clear()
         return figures["loss"]
-
-    def _bar(self) -> ProgressBar:
-        # Counts per mille, as a run may be limited by time or by iterations.
-        return progress_bar(
-            total=1000,
-            initial=int(1000 * self.progress),
-            desc="training",
-            unit=None,
-            disable=not self._is_first,
-        )
-
-    def _show(self, bar: ProgressBar, loss: float) -> None:
-        iteration, seconds = self._began
-        rate = (self.iteration - iteration) / max(self.seconds - seconds, 1e-9)
-        bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss:.3f}", refresh=False)
-        bar.update(int(1000 * self.progress) - bar.n)

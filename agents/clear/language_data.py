@@ -49,7 +49,11 @@ class PathInstructions:
         languages: Sequence[str] = (),
     ) -> None:
         """Encode and group instructions."""
-        self.episodes = [e for e in episodes if not languages or _has_language(e, languages)]
+        self.episodes = [
+            e
+            for e in episodes
+            if not languages or (e.language in languages or base_language(e.language) in languages)
+        ]
         present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
         if missing := [language for language in languages if language not in present]:
             known = ", ".join(sorted({base_language(episode.language) for episode in episodes}))
@@ -173,10 +177,6 @@ class PartnerInstructions:
             own = Stream.LANGUAGE_PARTNERS.rng(seed, iteration, crc32(instr_id.encode()))
             rows.append(choices[int(own.integers(len(choices)))])
         return self._tokens[rows]
-
-
-def _has_language(episode: Episode, languages: Sequence[str]) -> bool:
-    return episode.language in languages or base_language(episode.language) in languages
 
 
 def _by_path(episodes: Sequence[Episode]) -> list[list[int]]:

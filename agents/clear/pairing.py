@@ -28,7 +28,7 @@ from clipnav.agents.clear.pair_files import (
     path_embeddings,
     write_multi_file,
 )
-from clipnav.agents.clear.settings import LanguageConfig, PairPathsConfig
+from clipnav.agents.clear.settings import PairPathsConfig
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text
@@ -51,7 +51,8 @@ def pair_paths(config: PairPathsConfig) -> None:
     files = world_files(config.world, config.data_dir)
     sources = {split: files.annotations("rxr", split) for split in config.splits}
     network, tokenizer, settings = load_language(config.language_representation, config.device)
-    settings = _for_rxr(settings)
+    languages = settings.languages or dataset_spec(settings.dataset).languages
+    settings = dataclasses.replace(settings, dataset="rxr", languages=languages)
     read = ", ".join(settings.languages)
     print(f"Languages of the instructions, which the representation has read: {read}")
     config.output.mkdir(parents=True, exist_ok=True)
@@ -87,12 +88,6 @@ def pair_paths(config: PairPathsConfig) -> None:
                 )
         document = {"results": results}
         write_text(config.output / RESULTS, json.dumps(document, indent=2) + "\n")
-
-
-def _for_rxr(settings: LanguageConfig) -> LanguageConfig:
-    """Return the settings of a representation with those languages of RxR that it has read."""
-    languages = settings.languages or dataset_spec(settings.dataset).languages
-    return dataclasses.replace(settings, dataset="rxr", languages=languages)
 
 
 def _earlier_results(path: Path) -> dict[str, dict[str, float]]:

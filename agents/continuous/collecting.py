@@ -187,7 +187,38 @@ class Collector:
         """Collect what is missing of the rounds up to `number`; a bar shows the progress."""
         while len(self._rounds) <= number:
             current = len(self._rounds)
-            self._rounds.append(self._round(current, network))
+            store = self._expert if current == 0 else self._own
+            assert store is not None, "start(run) comes first"
+            entries: list[_Entry] = []
+            parts = list(self._parts(current))
+            total = sum(len(episodes) for _, episodes in parts)
+            label = "demonstrations, " + ("expert" if current == 0 else f"round {current}")
+            missing = sum(len(episodes) for name, episodes in parts if not store.has(name))
+            if missing:
+                tqdm.write(
+                    f"{label}: {missing} walks are collected before the next iteration, and "
+                    f"kept in {store.folder}",
+                    sys.stderr,
+                )
+            with progress_bar(total=total, desc=label, unit="walk") as bar:
+                for k, (name, episodes) in enumerate(parts):
+                    self._fill(store, current, name, episodes, network)
+                    if k == 0:
+                        store.check_disk_space([other for other, _ in parts])
+                    bar.update(len(episodes))
+                    lengths = store.lengths(name).tolist()
+                    for row, episode in enumerate(store.episodes(name).tolist()):
+                        if lengths[row] > (self._config.max_walk_length or lengths[row]):
+                            continue
+                        serves = self._instructions(episode) if current == 0 else [episode]
+                        entries += [
+                            _Entry(store, name, row, lengths[row], other) for other in serves
+                        ]
+            if current == 0 and not entries:
+                raise UserError(
+                    f"--max-walk-length {self._config.max_walk_length}: all walks are longer"
+                )
+            self._rounds.append(entries)
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Demonstration]:
         """Draw different demonstrations of all rounds so far, which have similar lengths.
@@ -206,39 +237,6 @@ class Collector:
             for entry in (entries[int(k)] for k in pool)
         ]
 
-    def _round(self, number: int, network: ContinuousNetwork) -> list[_Entry]:
-        """Collect a round and return its demonstrations with their episodes."""
-        store = self._expert if number == 0 else self._own
-        assert store is not None, "start(run) comes first"
-        entries: list[_Entry] = []
-        parts = list(self._parts(number))
-        total = sum(len(episodes) for _, episodes in parts)
-        label = "demonstrations, " + ("expert" if number == 0 else f"round {number}")
-        missing = sum(len(episodes) for name, episodes in parts if not store.has(name))
-        if missing:
-            tqdm.write(
-                f"{label}: {missing} walks are collected before the next iteration, and kept in "
-                f"{store.folder}",
-                sys.stderr,
-            )
-        with progress_bar(total=total, desc=label, unit="walk") as bar:
-            for k, (name, episodes) in enumerate(parts):
-                self._fill(store, number, name, episodes, network)
-                if k == 0:
-                    store.check_disk_space([other for other, _ in parts])
-                bar.update(len(episodes))
-                lengths = store.lengths(name).tolist()
-                for row, episode in enumerate(store.episodes(name).tolist()):
-                    if lengths[row] > (self._config.max_walk_length or lengths[row]):
-                        continue
-                    serves = self._instructions(episode) if number == 0 else [episode]
-                    entries += [_Entry(store, name, row, lengths[row], other) for other in serves]
-        if number == 0 and not entries:
-            raise UserError(
-                f"--max-walk-length {self._config.max_walk_length}: all walks are longer"
-            )
-        return entries
-
     def _fill(
         self,
         store: DemonstrationStore,
@@ -253,7 +251,24 @@ class Collector:
         store.folder.mkdir(parents=True, exist_ok=True)
         with sole_maker(store.folder / name):
             if not store.has(name):
-                store.write(name, self._walks(number, name, episodes, network))
+                config = self._config
+                part = int(name.split("-")[-2])
+                seed = iteration_seed(config.seed, Stream.DAGGER_ACTIONS, 100_000 * number + part)
+                beta = config.expert_probability**number
+                was_training = network.training
+                network.eval()
+                walks = collect_walks(
+                    self._env,
+                    self._features,
+                    network if number else None,
+                    episodes,
+                    beta,
+                    seed,
+                    config.reads_instructions,
+                    self._check,
+                )
+                network.train(was_training)
+                store.write(name, walks)
 
     def _parts(self, number: int) -> Iterator[tuple[str, list[int]]]:
         """Yield names and episodes of the parts of a round."""
@@ -274,29 +289,6 @@ class Collector:
     def _instructions(self, episode: int) -> list[int]:
         first = self._env.episodes[episode]
         return self._of_path[first.scan, first.path_id]
-
-    def _walks(
-        self, number: int, name: str, episodes: Sequence[int], network: ContinuousNetwork
-    ) -> list[Demonstration]:
-        """Return the walks of a part."""
-        config = self._config
-        part = int(name.split("-")[-2])
-        seed = iteration_seed(config.seed, Stream.DAGGER_ACTIONS, 100_000 * number + part)
-        beta = config.expert_probability**number
-        was_training = network.training
-        network.eval()
-        walks = collect_walks(
-            self._env,
-            self._features,
-            network if number else None,
-            episodes,
-            beta,
-            seed,
-            config.reads_instructions,
-            self._check,
-        )
-        network.train(was_training)
-        return walks
 
 
 def collect_walks(

@@ -124,7 +124,15 @@ class ContinuousTask(SplitTask):
         else:
             encoder = NamedEncoder.parse_unnamed(config.encoder).load(device=config.device)
         self.features = FrozenFeatures(encoder, config.depth_pixels, config.vision)
-        self.settings = self._settings()
+        size, pixels = self.features.picture_size, self.config.depth_pixels
+        self.settings = task_settings(
+            self.config.dataset,
+            observe=("rgb", "depth") if self.config.vision else (),
+            rgb_size=size,
+            depth_size=(pixels, pixels) if self.config.encoder == RELEASED else size,
+            teacher=self.config.teacher,
+            **self._changes,
+        )
         super().__init__(HouseSimulator(self.settings))
         if run is None:
             self._splits["train"] = self._load("train", None)
@@ -168,17 +176,6 @@ class ContinuousTask(SplitTask):
     def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit:
         config = self.config
         return load_continuous_split(config.dataset, split, config.world, tokenizer=tokenizer)
-
-    def _settings(self) -> ContinuousSettings:
-        size, pixels = self.features.picture_size, self.config.depth_pixels
-        return task_settings(
-            self.config.dataset,
-            observe=("rgb", "depth") if self.config.vision else (),
-            rgb_size=size,
-            depth_size=(pixels, pixels) if self.config.encoder == RELEASED else size,
-            teacher=self.config.teacher,
-            **self._changes,
-        )
 
 
 def read_continuous_config(run: Path) -> TaskConfig:

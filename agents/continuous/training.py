@@ -121,11 +121,21 @@ class ContinuousLearner(SavedNetwork):
         self.network = self.task.make_network()
         self.clipped: list[nn.Module] = [self.network]
         self.optimiser = make_optimiser(self.network, config.optimiser)
+        key = self.task.features.key | {
+            "dataset": self.config.dataset,
+            "world": self.config.world,
+            "settings": str(self.task.settings),
+            "floor": "navigation mesh",
+        }
+        if not self.config.vision:
+            key["vision"] = "no"
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        default = cache_dir() / "demonstrations" / f"{self.config.dataset}-ce-{digest}"
         self.collector = Collector(
             config,
             self.task.env("train", config.collect_batch_size),
             self.task.features,
-            *self._store(),
+            *(self.config.demonstrations or default, key),
         )
 
     def backward(self, iteration: int) -> Summary:
@@ -173,20 +183,6 @@ class ContinuousLearner(SavedNetwork):
         if self._replaces_run:
             shutil.rmtree(run / DEMONSTRATIONS, ignore_errors=True)
         self.task.tokenizer.save(run / VOCABULARY)
-
-    def _store(self) -> tuple[Path, dict[str, str]]:
-        """Return the folder and the key of the expert's demonstrations."""
-        key = self.task.features.key | {
-            "dataset": self.config.dataset,
-            "world": self.config.world,
-            "settings": str(self.task.settings),
-            "floor": "navigation mesh",
-        }
-        if not self.config.vision:
-            key["vision"] = "no"
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        default = cache_dir() / "demonstrations" / f"{self.config.dataset}-ce-{digest}"
-        return self.config.demonstrations or default, key
 
 
 def _has_other_settings(config: ContinuousTrainConfig) -> bool:

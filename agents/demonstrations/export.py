@@ -33,7 +33,6 @@ from clipnav.agents.demonstrations.recording.settings import (
 )
 from clipnav.agents.demonstrations.recording.shards import (
     PICTURES,
-    Shard,
     ShardWalks,
     chosen_episodes,
     complete_shard,
@@ -69,7 +68,20 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
         if not _is_complete(output, known):  # by a process that has just ended
             _check_staging(staging, known)
             shards = make_shards(config, staging, episodes)
-            _complete(shards, config.workers)
+            missing = [shard for shard in shards if not shard.path.is_file()]
+            total = sum(len(shard.episodes) for shard in shards)
+            done = total - sum(len(shard.episodes) for shard in missing)
+            with progress_bar(
+                total=total, initial=done, desc="walks and pictures", unit="episodes"
+            ) as bar:
+                if config.workers == 1:
+                    results = ((shard, complete_shard(shard)) for shard in missing)
+                else:
+                    results = run_jobs(
+                        complete_shard, missing, config.workers, "exports demonstrations"
+                    )
+                for shard, _ in results:
+                    bar.update(len(shard.episodes))
             dataset, walks = staging / _DATASET, ShardWalks(shards)
             counts = count_walks(walks)
             if config.format not in CONVERSATIONS and counts["truncated"] == counts["episodes"]:
@@ -151,20 +163,6 @@ def _check_staging(staging: Path, known: Json) -> None:
         raise FileExistsError(f"{staging}: is no unfinished export; name another --output")
     else:
         write_text(path, json.dumps(known, indent=2) + "\n")
-
-
-def _complete(shards: list[Shard], workers: int) -> None:
-    """Complete the shards that are missing."""
-    missing = [shard for shard in shards if not shard.path.is_file()]
-    total = sum(len(shard.episodes) for shard in shards)
-    done = total - sum(len(shard.episodes) for shard in missing)
-    with progress_bar(total=total, initial=done, desc="walks and pictures", unit="episodes") as bar:
-        if workers == 1:
-            results = ((shard, complete_shard(shard)) for shard in missing)
-        else:
-            results = run_jobs(complete_shard, missing, workers, "exports demonstrations")
-        for shard, _ in results:
-            bar.update(len(shard.episodes))
 
 
 # Writes walks, whose pictures are in a folder, to a folder.

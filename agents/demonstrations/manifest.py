@@ -73,11 +73,14 @@ def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:
         for name, value in dataclasses.asdict(config).items()
         if name not in _WITHOUT_INFLUENCE
     }
+    rows = [
+        [e.instr_id, e.scan, list(e.path), e.heading, e.instruction, e.language] for e in episodes
+    ]
     return {
         "format_version": FORMAT_VERSION,
         "clipnav": version("clipnav"),
         "settings": settings,
-        "episodes_sha256": _digest(episodes),
+        "episodes_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "policy": None if config.policy is None else policy_identity(config.policy),
     }
 
@@ -95,13 +98,6 @@ def policy_identity(run: Path) -> Json:
         "settings_sha256": file_sha256(run / CONFIG),
         "weights_sha256": file_sha256(run / MODEL),
     }
-
-
-def _digest(episodes: Sequence[Episode]) -> str:
-    rows = [
-        [e.instr_id, e.scan, list(e.path), e.heading, e.instruction, e.language] for e in episodes
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def count_walks(walks: Iterable[RecordedWalk]) -> Json:

@@ -206,7 +206,7 @@ class MapAgent(RouteWalker):
         nodes, views = observation["viewpoint"][rows], observation["view"][rows]
         self._maps.visit(rows, nodes)
         here = self._maps.current[rows]
-        every = self._sent(rows)
+        every = torch.from_numpy(rows).to(self._device)
         dropout = None if self._dropout is None else self._dropout[every]
         index = encode_panoramas(self.model, self.features, self._memory, nodes, views, dropout)
         self._panoramas[rows, here] = index
@@ -258,9 +258,6 @@ class MapAgent(RouteWalker):
             slots: (R,) slots of the maps.
         """
         return self._best_objects[rows, slots]
-
-    def _sent(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
 
 
 def _stop_probabilities(logits: Tensor) -> np.ndarray:

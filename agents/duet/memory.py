@@ -193,7 +193,12 @@ class PanoramaMemory:
         if self._flat is None:
             width = max(tokens.shape[1] for tokens in self._tokens)
             self._flat = (
-                torch.cat([_padded(tokens, width) for tokens in self._tokens]),
+                torch.cat(
+                    [
+                        functional.pad(tokens, (0, 0, 0, width - tokens.shape[1]))
+                        for tokens in self._tokens
+                    ]
+                ),
                 torch.cat(self._means),
                 torch.cat([functional.pad(m, (0, width - m.shape[1])) for m in self._masks]),
             )
@@ -223,7 +228,3 @@ def encode_panoramas(
     tokens, means = model.panorama(inputs)
     objects = None if features.objects is None else features.objects.counts[np.asarray(nodes)]
     return memory.add(tokens, means, inputs.mask, objects)
-
-
-def _padded(tokens: Tensor, width: int) -> Tensor:
-    return functional.pad(tokens, (0, 0, 0, width - tokens.shape[1]))

@@ -86,7 +86,18 @@ class PanoramaEncoder(FeatureInput):
         self.type_embedding = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width, EPS)
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(_layer(config) for _ in range(config.panorama_layers))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.hidden_size,
+                config.heads,
+                config.feed_forward_size,
+                config.dropout,
+                functional.gelu,
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(config.panorama_layers)
+        )
         self.final_norm = nn.LayerNorm(width, EPS)
 
     def embed(self, inputs: PanoramaInputs) -> Tensor:
@@ -120,19 +131,6 @@ class PanoramaEncoder(FeatureInput):
         x = self.final_norm(x)
         weights = inputs.mask / inputs.mask.sum(1, keepdim=True)
         return x, (weights[:, None] @ x)[:, 0]
-
-
-def _layer(config: TransformerConfig) -> nn.TransformerEncoderLayer:
-    """Build a layer that normalises before each part."""
-    return nn.TransformerEncoderLayer(
-        config.hidden_size,
-        config.heads,
-        config.feed_forward_size,
-        config.dropout,
-        functional.gelu,
-        batch_first=True,
-        norm_first=True,
-    )
 
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14

@@ -93,14 +93,10 @@ class BackTranslator:
             context = self.speaker.network.encode(paths.views, step_noise)
             tokens = self.speaker.network.generate(context, languages, self.speaker.longest_decoded)
         if self.speaker.tokenizer != self._tokenizer:
-            tokens = self._encode_again(tokens)
+            texts = [self.speaker.tokenizer.decode(row) for row in tokens]
+            longest = self._config.max_instruction_length
+            tokens = np.stack([self._tokenizer.encode(text, longest) for text in texts])
         return EpisodeBatch(instr_ids, rng, tokens, noise)
-
-    def _encode_again(self, tokens: np.ndarray) -> np.ndarray:
-        """Convert token ids from the vocabulary of the speaker to that of the follower."""
-        texts = [self.speaker.tokenizer.decode(row) for row in tokens]
-        longest = self._config.max_instruction_length
-        return np.stack([self._tokenizer.encode(text, longest) for text in texts])
 
 
 def held_out_episodes(config: RunConfig) -> list[Episode]:

@@ -193,7 +193,20 @@ class GhostWalker:
             episodes, poses, known.cpu().numpy(), stops, labels.tolist(), strict=True
         ):
             episode.stop_probabilities.append(stop)
-            self._begin_walk(episode, pose, self._policy(own, label, episode.rng))
+            chosen = self._policy(own, label, episode.rng)
+            ghosts = episode.ghosts
+            is_last = len(ghosts.nodes) == self._config.max_decisions or not ghosts.ghosts
+            if chosen == STOP_TOKEN or is_last:
+                path = ghosts.path(int(np.argmax(episode.stop_probabilities)))
+                places = [ghosts.nodes[node] for node in path]
+                episode.is_over = True
+            else:
+                number = list(ghosts.ghosts)[chosen - 1 - len(ghosts.nodes)]
+                path, ghost = ghosts.choose(number)
+                places = [*(ghosts.nodes[node] for node in path), ghost.position]
+                episode.previous = path[-1] if path else len(ghosts.nodes) - 1
+            rng = episode.rng if self._tries_out else None
+            episode.walk, episode.is_walking = walk_along(pose, places, self._settings, rng), False
 
     def _encode(self, sights: Sequence[Sight]) -> list[Tensor]:
         """Return the encoded panorama tokens (V, d) of places."""
@@ -224,21 +237,6 @@ class GhostWalker:
             ends = walk_ends(floor, pose.position, headings, sight.distances, self._settings)
         episode.ghosts.visit(pose.position, episode.previous, candidates, ends, len(tokens))
         episode.panoramas.append(tokens)
-
-    def _begin_walk(self, episode: Episode, pose: Pose, chosen: int) -> None:
-        ghosts = episode.ghosts
-        is_last = len(ghosts.nodes) == self._config.max_decisions or not ghosts.ghosts
-        if chosen == STOP_TOKEN or is_last:
-            path = ghosts.path(int(np.argmax(episode.stop_probabilities)))
-            places = [ghosts.nodes[node] for node in path]
-            episode.is_over = True
-        else:
-            number = list(ghosts.ghosts)[chosen - 1 - len(ghosts.nodes)]
-            path, ghost = ghosts.choose(number)
-            places = [*(ghosts.nodes[node] for node in path), ghost.position]
-            episode.previous = path[-1] if path else len(ghosts.nodes) - 1
-        rng = episode.rng if self._tries_out else None
-        episode.walk, episode.is_walking = walk_along(pose, places, self._settings, rng), False
 
 
 def walk_ends(

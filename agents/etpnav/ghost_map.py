@@ -173,7 +173,13 @@ class GhostMap:
         places = np.array([*self.nodes, *(ghost.position for ghost in ghosts)])
         positions = np.empty((size, 7), np.float32)
         positions[0] = _STOP_POSITION
-        positions[1:, :4] = _directions(places - self.nodes[here], heading, elevation)
+        offsets = places - self.nodes[here]
+        east, north, up = offsets.T
+        length = np.maximum(np.linalg.norm(offsets, axis=1), 1e-8)
+        relative = np.arctan2(east, north) - heading
+        sine = (-north if elevation == "published" else up) / length
+        cosine = np.sqrt(np.maximum(1 - sine**2, 0.0))
+        positions[1:, :4] = np.stack([np.sin(relative), np.cos(relative), sine, cosine], axis=1)
         positions[1:, 4] = np.linalg.norm(places - self.nodes[here], axis=1) / _METRES
         positions[1:, 5] = (self.distances[here, anchors] + beyond) / _METRES
         positions[1:, 6] = hops / _STEPS
@@ -213,13 +219,3 @@ class GhostMap:
             distances = np.where(shorter, through, distances)
             following = np.where(shorter, following[:, middle, None], following)
         self.distances, self._next = distances, following
-
-
-def _directions(offsets: np.ndarray, heading: float, elevation: Elevation) -> np.ndarray:
-    """Return sine and cosine of heading and elevation (N, 4) of offsets (N, 3) from the agent."""
-    east, north, up = offsets.T
-    length = np.maximum(np.linalg.norm(offsets, axis=1), 1e-8)
-    relative = np.arctan2(east, north) - heading
-    sine = (-north if elevation == "published" else up) / length
-    cosine = np.sqrt(np.maximum(1 - sine**2, 0.0))
-    return np.stack([np.sin(relative), np.cos(relative), sine, cosine], axis=1)

@@ -59,7 +59,16 @@ def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
             f"--start-from {run}: its agent is {agent}; choose a run of --agent etpnav, of a map "
             "agent or of its pre-training"
         )
-    _check_encoder(run, agent, task)
+    wanted = task.metadata.get("encoder_weights")
+    if agent == "map":
+        settings = read_agent_config(run)
+        found = feature_store(settings).metadata.get("weights_sha256") if settings.vision else None
+    else:
+        found = model_metadata(run).get("encoder_weights")
+    if found != wanted:
+        raise UserError(
+            f"--start-from {run}: has features of another encoder; name that one with --encoder"
+        )
     weights = load_file(run / MODEL)
     if agent == "map":
         weights = convert_map_agent(weights)
@@ -81,16 +90,3 @@ def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
             f"{wrong[0]}; use the sizes and the text encoder of that run"
         )
     network.load_state_dict(own | {name: weights[name] for name in own if name in weights})
-
-
-def _check_encoder(run: Path, agent: str, task: EtpNavTask) -> None:
-    wanted = task.metadata.get("encoder_weights")
-    if agent == "map":
-        settings = read_agent_config(run)
-        found = feature_store(settings).metadata.get("weights_sha256") if settings.vision else None
-    else:
-        found = model_metadata(run).get("encoder_weights")
-    if found != wanted:
-        raise UserError(
-            f"--start-from {run}: has features of another encoder; name that one with --encoder"
-        )

@@ -221,17 +221,6 @@ def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) 
     Returns:
         Summaries by split and agent; splits with unpublished goals are left out.
     """
-    config = _prepared(config)
-    results = evaluate_splits(
-        config.splits, lambda split: _evaluate_split(config, split, record_batch), config.json
-    )
-    if results:
-        print(dataset_table(results, read_agent_config(config.run).dataset))
-    return results
-
-
-def _prepared(config: EvaluateConfig) -> EvaluateConfig:
-    """Check everything that an evaluation needs, set the number of threads, and tune the search."""
     keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -245,8 +234,20 @@ def _prepared(config: EvaluateConfig) -> EvaluateConfig:
                 f"{config.run} has --instruction-language {settings.instruction_language}; "
                 "evaluate a run of all languages, or add --partial"
             )
-    _check_data(config, settings)
-    return _tuned(config, settings)
+    _check_search(config, settings)
+    files = world_files(settings.world, settings.data_dir)
+    tune = [] if config.search.tune is None else [config.search.tune]
+    for split in (*config.splits, *tune):
+        files.annotations(settings.dataset, split)
+    if config.search.speaker is not None:
+        read_config(config.search.speaker, SpeakerTrainConfig)
+    config = _tuned(config, settings)
+    results = evaluate_splits(
+        config.splits, lambda split: _evaluate_split(config, split, record_batch), config.json
+    )
+    if results:
+        print(dataset_table(results, read_agent_config(config.run).dataset))
+    return results
 
 
 def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
@@ -275,17 +276,6 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
         flags += " --search.per-word" * best.per_word + " --search.per-action" * best.per_action
     print(f"{search.tune}: success {100 * success:.1f} with {flags}")
     return replace(config, search=best)
-
-
-def _check_data(config: EvaluateConfig, settings: AgentConfig) -> None:
-    """Check that splits and speaker exist before the evaluation, which takes minutes."""
-    _check_search(config, settings)
-    files = world_files(settings.world, settings.data_dir)
-    tune = [] if config.search.tune is None else [config.search.tune]
-    for split in (*config.splits, *tune):
-        files.annotations(settings.dataset, split)
-    if config.search.speaker is not None:
-        read_config(config.search.speaker, SpeakerTrainConfig)
 
 
 def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:

@@ -217,24 +217,18 @@ class HistoryTransformer(TransformerNetwork):
         self.layers = nn.ModuleList(TwoWayLayer(config) for _ in range(config.cross_layers))
         self.head = ScoreHead(width, width, dropout=config.dropout)
         self._initialise_parts(views)
-        self._initialise_inputs()
-        if not config.language_attention:
-            # Its output is unused (HAMT computes it as well), but DistributedDataParallel waits
-            # for every gradient.
-            self._layers[-1].language.requires_grad_(False)
-
-    def _initialise_inputs(self) -> None:
-        """Initialise what is normalised at the input, so that its gradient is bounded.
-
-        The start token and stop, whose features are zero, would otherwise be normalised at zero.
-        Released weights do not have the problem.
-        """
+        # What is normalised at the input. The start token and stop, whose features are zero, would
+        # otherwise be normalised at zero, with an unbounded gradient; released weights are not.
         nn.init.normal_(self.history.type_embedding, std=_STANDARD_DEVIATION)
         for view in (self.history.view, self.history.panorama, self.observation.view):
             for part in view.children():
                 if isinstance(part, nn.Linear):
                     part.reset_parameters()
                     nn.init.normal_(part.bias, std=_STANDARD_DEVIATION)
+        if not config.language_attention:
+            # Its output is unused (HAMT computes it as well), but DistributedDataParallel waits
+            # for every gradient.
+            self._layers[-1].language.requires_grad_(False)
 
     @property
     def architecture(self) -> dict[str, str]:

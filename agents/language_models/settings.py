@@ -260,7 +260,18 @@ class EvaluateVlmConfig:
         if self.local_model is not None and self.server.answer_format == "object":
             raise UserError("--answer-format object: a local model has schema or text; name one")
         if self.url is not None:
-            _check_url(self.url)
+            if not self.url.startswith(("http://", "https://")):
+                raise UserError(f"--url {self.url}: must start with http:// or https://")
+            try:
+                parts = urlsplit(self.url)
+                _ = parts.port  # sockets would refuse it later, with errors that do not name it
+            except ValueError as error:
+                raise UserError(
+                    f"--url {self.url}: not an address ({error}); correct it"
+                ) from error
+            if "@" in parts.netloc:
+                # The address is part of the results.
+                raise UserError("--url: must not contain a password; use --api-key-file")
         if self.environment == "continuous":
             self._check_continuous()
         self._check_effects()
@@ -348,16 +359,3 @@ class EvaluateVlmConfig:
         )
         parts = [value for value, default in task if value != default]
         return "-".join(["vlm", name, *parts, self.split])
-
-
-def _check_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"--url {url}: must start with http:// or https://")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # sockets would refuse it only later, with errors that do not name it
-    except ValueError as error:
-        raise UserError(f"--url {url}: not an address ({error}); correct it") from error
-    if "@" in parts.netloc:
-        # The address is part of the results.
-        raise UserError("--url: must not contain a password; use --api-key-file")

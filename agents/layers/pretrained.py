@@ -221,7 +221,13 @@ class FrozenStates:
         if key not in self._places:
             states = self._encode(tokens)
             if key in self._reserved:
-                self._places[key] = self._write(states.tobytes())
+                data = states.tobytes()
+                place = self._end, len(data)
+                self._file.seek(self._end)
+                self._file.write(data)
+                self._file.flush()
+                self._end += len(data)
+                self._places[key] = place
             return states
         start, size = self._places[key]
         self._file.seek(start)
@@ -236,11 +242,3 @@ class FrozenStates:
         with torch.autocast(device.type, enabled=False):
             states = self._text.states(torch.from_numpy(tokens).to(device)[None])[0]
         return states.half().cpu().numpy()
-
-    def _write(self, data: bytes) -> tuple[int, int]:
-        place = self._end, len(data)
-        self._file.seek(self._end)
-        self._file.write(data)
-        self._file.flush()
-        self._end += len(data)
-        return place

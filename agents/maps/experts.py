@@ -126,7 +126,9 @@ class Expert:
         """Return (R,) bool, whether R agents should stop here, given the costs (R, N) of nodes."""
         stops = (maps.nodes[rows, maps.current[rows]][:, None] == self._goals[rows]).any(1)
         if self._kind == "ndtw":
-            stops &= ~self._passes_goal[rows] | (self._stop_costs(rows) < costs.min(1) - _TIE)
+            stops &= ~self._passes_goal[rows] | (
+                self._costs_of(self._dtw[rows], rows) < costs.min(1) - _TIE
+            )
         return stops
 
     def _measure(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
@@ -153,10 +155,6 @@ class Expert:
             between = world.distance(at[moving, None], self._references[rows[moving]])
             dtw[moving] = next_dtw_rows(dtw[moving].T, between.T).T
         return self._costs_of(dtw, rows)
-
-    def _stop_costs(self, rows: np.ndarray) -> np.ndarray:
-        """Return the (R,) negative log of nDTW of the paths so far."""
-        return self._costs_of(self._dtw[rows], rows)
 
     def _costs_of(self, dtw: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the (M,) negative log of nDTW, given the last rows (M, R) of alignments."""

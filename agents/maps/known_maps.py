@@ -205,7 +205,11 @@ class KnownMaps:
         self.counts[rows] += new.sum(1)
         # One slot stays free, so that index -1 is never a node.
         if self.counts.max() >= self.nodes.shape[1]:
-            self._grow(max(int(self.counts.max()) + 1, 2 * self.nodes.shape[1]))
+            names = ("nodes", "visit_steps", "distances", "next_hops", "hops", "sightings")
+            kept = {name: getattr(self, name) for name in names}
+            self._allocate(max(int(self.counts.max()) + 1, 2 * self.nodes.shape[1]))
+            for name, array in kept.items():
+                getattr(self, name)[tuple(map(slice, array.shape))] = array
         row, column = np.nonzero(new)
         episode, node = rows[row], nodes[row, column]
         self._slots[episode, self.geometry.world.locals[node]] = slots[row, column]
@@ -252,14 +256,6 @@ class KnownMaps:
         diagonal = np.arange(capacity)
         self.distances[:, diagonal, diagonal] = 0.0
         self.next_hops[:, diagonal, diagonal] = diagonal
-
-    def _grow(self, capacity: int) -> None:
-        """Make room for a larger number of slots."""
-        names = ("nodes", "visit_steps", "distances", "next_hops", "hops", "sightings")
-        kept = {name: getattr(self, name) for name in names}
-        self._allocate(capacity)
-        for name, array in kept.items():
-            getattr(self, name)[tuple(map(slice, array.shape))] = array
 
 
 _DIGITS = 4

@@ -268,7 +268,17 @@ class WaypointEnv:
                 self._places[agent] = places
                 self._ids[agent] = self._remember(int(agent), position)
             if self._encoder is not None:
-                self._features[agents] = self._encoded(names, positions)
+                count = len(names)
+                drawn = self._simulator.draw(
+                    [scan for scan in names for _ in range(NUM_VIEWS)],
+                    positions.repeat(NUM_VIEWS, axis=0),
+                    np.tile(VIEW_HEADINGS, count),
+                    np.tile(VIEW_ELEVATIONS, count),
+                    ("rgb",),
+                )
+                self._features[agents] = self._encoder.pooled(drawn["rgb"]).reshape(
+                    count, NUM_VIEWS, -1
+                )
         mask = np.zeros((self.num_envs, MOST_PLACES + 1), bool)
         mask[:, 0] = True
         for agent, places in enumerate(self._places):
@@ -297,19 +307,6 @@ class WaypointEnv:
             if known >= 0 and known != number:
                 self.targets[row, k] = agent * _IDS + known
         return row
-
-    def _encoded(self, scans: Sequence[str], positions: np.ndarray) -> np.ndarray:
-        """Return the features (M, 36, D) of the views at positions (M, 3)."""
-        assert self._encoder is not None
-        count = len(scans)
-        drawn = self._simulator.draw(
-            [scan for scan in scans for _ in range(NUM_VIEWS)],
-            positions.repeat(NUM_VIEWS, axis=0),
-            np.tile(VIEW_HEADINGS, count),
-            np.tile(VIEW_ELEVATIONS, count),
-            ("rgb",),
-        )
-        return self._encoder.pooled(drawn["rgb"]).reshape(count, NUM_VIEWS, -1)
 
 
 def _nearest(visited: Sequence[np.ndarray], position: np.ndarray) -> int:

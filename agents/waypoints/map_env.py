@@ -90,7 +90,10 @@ class PlaceMaps:
         for number in np.argsort(away, kind="stable"):
             if away[number] >= SAME_PLACE:
                 break
-            if _sees(floor, known[number], position):
+            start = known[number]
+            east, north = (position - start)[:2]
+            free = floor.straight_walks(start, np.array([np.arctan2(east, north)]))[0]
+            if bool(free >= np.hypot(east, north) - 1e-6):
                 return int(first + number)
         node = int(first + self._counts[agent])
         self.geometry.positions[node] = position
@@ -133,13 +136,6 @@ class PlaceMaps:
         geometry.token_headings[node] = VIEW_HEADINGS[views]
         geometry.token_headings[node, :count] = headings
         geometry.token_elevations[node] = VIEW_ELEVATIONS[views]
-
-
-def _sees(floor: ContinuousFloor, start: np.ndarray, end: np.ndarray) -> bool:
-    """Return whether a straight walk leads from a position (3,) to another one."""
-    east, north = (end - start)[:2]
-    free = floor.straight_walks(start, np.array([np.arctan2(east, north)]))[0]
-    return bool(free >= np.hypot(east, north) - 1e-6)
 
 
 class MapWaypointEnv(WaypointEnv):

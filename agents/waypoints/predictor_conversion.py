@@ -76,12 +76,25 @@ def convert_predictor_run(
     check_new(output)
     released, _ = read_weights(weights, entries=("predictor", "state_dict"))
     converted = convert_predictor(released)
+    first = converted.get("layers.0.feed_forward.inner.weight")
+    if first is None:
+        raise UserError(f"{weights}: has no transformer layers; give a checkpoint of a predictor")
+    feed_forward, width = first.shape
+    if width % heads:
+        raise UserError(f"--heads {heads}: must divide the width {width} of {weights}")
+    layers = {name.split(".")[1] for name in converted if name.startswith("layers.")}
     config = PredictorConfig(
         output=output,
         depth_weights=depth_weights,
         suppression="published",
         rgb="rgb.weight" in converted,
-        network=_sizes(weights, converted, heads),
+        network=PredictorNetworkConfig(
+            hidden_size=width,
+            heads=heads,
+            feed_forward_size=feed_forward,
+            layers=len(layers),
+            dropout=0.3,
+        ),
     )
     if config.rgb != (rgb_weights is not None):
         problem = "reads colour; give" if config.rgb else "reads no colour; omit"
@@ -95,21 +108,3 @@ def convert_predictor_run(
     output.mkdir(parents=True, exist_ok=True)
     save_model(output, predictor, {"converted from": weights.name})
     write_text(output / CONFIG, to_json(config))
-
-
-def _sizes(path: Path, weights: Mapping[str, Tensor], heads: int) -> PredictorNetworkConfig:
-    """Return the sizes of converted weights."""
-    first = weights.get("layers.0.feed_forward.inner.weight")
-    if first is None:
-        raise UserError(f"{path}: has no transformer layers; give a checkpoint of a predictor")
-    feed_forward, width = first.shape
-    if width % heads:
-        raise UserError(f"--heads {heads}: must divide the width {width} of {path}")
-    layers = {name.split(".")[1] for name in weights if name.startswith("layers.")}
-    return PredictorNetworkConfig(
-        hidden_size=width,
-        heads=heads,
-        feed_forward_size=feed_forward,
-        layers=len(layers),
-        dropout=0.3,
-    )

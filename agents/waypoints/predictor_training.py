@@ -162,7 +162,35 @@ class PredictorLearner(SavedNetwork):
         if isinstance(network, DdppoDepthNetwork) and config.depth_weights is not None:
             load_ddppo(network, config.depth_weights)
         self.simulator = HouseSimulator(self.network.cameras)
-        self.splits = self._draw_splits()
+        scans = HOUSE_SETS[self.config.world].scans
+        parts: dict[str, list[ViewpointSplit]] = {name: [] for name in (TRAIN, *EVALUATED)}
+        houses = [*scans["train"], *scans["val_unseen"]]
+        for number, scan in enumerate(progress_bar(houses, desc="drawing", unit="houses")):
+            graph = NavGraph.load(scan, world_files(self.config.world).connectivity_dir)
+            rng = Stream.WAYPOINT_HEADINGS.rng(self.config.seed, number)
+            headings = rng.uniform(0, 2 * np.pi, (len(graph), self.config.panoramas))
+            rows = np.arange(len(graph))
+            if scan in scans["val_unseen"]:
+                chosen = {"val_unseen": rows}
+            else:
+                held_out = rows % _HELD_OUT == _HELD_OUT - 1
+                chosen = {TRAIN: rows[~held_out], "val_seen": rows[held_out]}
+            for name, part in chosen.items():
+                seen = headings[part] if name == TRAIN else headings[part, :1]
+                floor, rule = self.simulator.floor(scan), self.config.targets
+                found = read_viewpoints(graph, part, seen, floor, rule)
+                parts[name] += [
+                    self._draw(found[start : start + _DRAWN_TOGETHER])
+                    for start in range(0, len(found), _DRAWN_TOGETHER)
+                ]
+        self.splits = {
+            name: ViewpointSplit(
+                [one for part in drawn for one in part.viewpoints],
+                torch.cat([part.depth for part in drawn]),
+                torch.cat([part.targets for part in drawn]),
+            )
+            for name, drawn in parts.items()
+        }
         count = len(self.splits["train"].viewpoints)
         self._order = ShuffledBatchOrder(count, config.batch_size, config.seed)
 
@@ -218,38 +246,6 @@ class PredictorLearner(SavedNetwork):
     def _logits(self, depth: Tensor) -> Tensor:
         depth = depth.to(self.config.device).float()
         return self.network.heat_map(depth) if self._is_frozen else self.network(depth)
-
-    def _draw_splits(self) -> dict[str, ViewpointSplit]:
-        """Draw the viewpoints of each split, house by house."""
-        scans = HOUSE_SETS[self.config.world].scans
-        parts: dict[str, list[ViewpointSplit]] = {name: [] for name in (TRAIN, *EVALUATED)}
-        houses = [*scans["train"], *scans["val_unseen"]]
-        for number, scan in enumerate(progress_bar(houses, desc="drawing", unit="houses")):
-            graph = NavGraph.load(scan, world_files(self.config.world).connectivity_dir)
-            rng = Stream.WAYPOINT_HEADINGS.rng(self.config.seed, number)
-            headings = rng.uniform(0, 2 * np.pi, (len(graph), self.config.panoramas))
-            rows = np.arange(len(graph))
-            if scan in scans["val_unseen"]:
-                chosen = {"val_unseen": rows}
-            else:
-                held_out = rows % _HELD_OUT == _HELD_OUT - 1
-                chosen = {TRAIN: rows[~held_out], "val_seen": rows[held_out]}
-            for name, part in chosen.items():
-                seen = headings[part] if name == TRAIN else headings[part, :1]
-                floor, rule = self.simulator.floor(scan), self.config.targets
-                found = read_viewpoints(graph, part, seen, floor, rule)
-                parts[name] += [
-                    self._draw(found[start : start + _DRAWN_TOGETHER])
-                    for start in range(0, len(found), _DRAWN_TOGETHER)
-                ]
-        return {
-            name: ViewpointSplit(
-                [one for part in drawn for one in part.viewpoints],
-                torch.cat([part.depth for part in drawn]),
-                torch.cat([part.targets for part in drawn]),
-            )
-            for name, drawn in parts.items()
-        }
 
     def _draw(self, viewpoints: list[Viewpoint]) -> ViewpointSplit:
         pictures = draw_panoramas(

@@ -161,30 +161,28 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
     decisions, seen = [], set[str]()
     for number, record in enumerate(read_records(path, kind, REMEDY)):
         with checked_record(path, number, f"id {record.id}"):
-            decision = _conversation(record, folder)
+            if isinstance(record, LlavaRecord):
+                roles = [turn.speaker for turn in record.conversations]
+                texts = [turn.value for turn in record.conversations]
+                expected, images = ["human", "gpt"], record.image
+            else:
+                roles = [message.role for message in record.messages]
+                texts = [message.content for message in record.messages]
+                expected, images = ["system", "user", "assistant"], record.images
+            if roles != expected:
+                raise UserError(
+                    f"the turns are {', '.join(roles)} instead of {', '.join(expected)}"
+                )
+            *system, prompt, answer = texts
+            pictures = [inside(folder, name) for name in images]
+            texts = "".join(system), prompt, answer
+            decision = Conversation(record.id, pictures, *texts, record.options, record.source)
             if decision.id in seen:
                 raise UserError("its id occurs twice")
             _check(decision, size)
         seen.add(decision.id)
         decisions.append(decision)
     return decisions
-
-
-def _conversation(record: LlavaRecord | MessagesRecord, folder: Path) -> Conversation:
-    if isinstance(record, LlavaRecord):
-        roles = [turn.speaker for turn in record.conversations]
-        texts = [turn.value for turn in record.conversations]
-        expected, images = ["human", "gpt"], record.image
-    else:
-        roles = [message.role for message in record.messages]
-        texts = [message.content for message in record.messages]
-        expected, images = ["system", "user", "assistant"], record.images
-    if roles != expected:
-        raise UserError(f"the turns are {', '.join(roles)} instead of {', '.join(expected)}")
-    *system, prompt, answer = texts
-    pictures = [inside(folder, name) for name in images]
-    texts = "".join(system), prompt, answer
-    return Conversation(record.id, pictures, *texts, record.options, record.source)
 
 
 def _check(decision: Conversation, size: tuple[int, int] | None) -> None:

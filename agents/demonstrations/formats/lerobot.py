@@ -156,13 +156,12 @@ def write(
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
     for _, walk in stopping(walks):
         rows = walk_rows(walk, most)
-        names = [step.picture or _name(walk, step) for step in walk.steps]
+        names = [
+            step.picture or picture_name(ViewPose(walk.scan, step.viewpoint, step.heading))
+            for step in walk.steps
+        ]
         writer.add(one_line(walk.instruction), rows, [pictures / name for name in names])
     writer.close()
-
-
-def _name(walk: RecordedWalk, step: Step) -> str:
-    return picture_name(ViewPose(walk.scan, step.viewpoint, step.heading))
 
 
 def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
@@ -408,7 +407,10 @@ class LeRobotReader:
         self.columns = self._read_columns()
         self._check_indices()
         self._check_actions()
-        self._check_statistics()
+        found = read_json(self.folder / STATS_PATH, REMEDY)
+        for name, values in self.columns.items():
+            same = np.allclose(found[name]["mean"], values.astype(float).mean(0), atol=1e-4)
+            self._require(same, STATS_PATH, f"the mean of {name} differs from the data")
 
     def frames(self) -> list[np.ndarray]:
         """Decode all pictures (H, W, 3) uint8, in order."""
@@ -495,12 +497,6 @@ class LeRobotReader:
             actions = columns[name][:, 0]
             possible = (actions >= 0) & (actions <= most)
             self._require(bool(possible.all()), "data", f"column {name} has impossible actions")
-
-    def _check_statistics(self) -> None:
-        found = read_json(self.folder / STATS_PATH, REMEDY)
-        for name, values in self.columns.items():
-            same = np.allclose(found[name]["mean"], values.astype(float).mean(0), atol=1e-4)
-            self._require(same, STATS_PATH, f"the mean of {name} differs from the data")
 
     def _images(self) -> list[np.ndarray]:
         pictures = []

@@ -81,7 +81,23 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRec
     records = read_records(path, StreamVlnRecord, REMEDY)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
-            _check(record, number, folder, size)
+            if record.id != number:
+                raise UserError(f"its id is not {number}, its number in the list")
+            files = sorted((inside(folder, record.video) / "rgb").glob("*.jpg"))
+            if len(files) != len(record.actions):
+                raise UserError(f"{len(record.actions)} actions for {len(files)} pictures")
+            if not len(record.sources) == len(record.labels) == len(files):
+                raise UserError(
+                    f"sources or labels differ in number from the {len(files)} pictures"
+                )
+            if record.actions[:1] != [_NOTHING]:
+                raise UserError("the first action is not -1")
+            if any(not FORWARD <= action <= RIGHT for action in record.actions[1:]):
+                raise UserError("an action is not 1, 2 or 3")
+            if not record.instructions or not all(record.instructions):
+                raise UserError("it has no instruction")
+            for file in files:
+                check_picture(file, size)
     return records
 
 
@@ -96,23 +112,3 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     records = read(folder, (camera["width"], camera["height"]))
     pictures = sum(len(record.actions) for record in records)
     return f"{counted(len(records), 'walk')}, {counted(pictures, 'picture')}"
-
-
-def _check(
-    record: StreamVlnRecord, number: int, folder: Path, size: tuple[int, int] | None
-) -> None:
-    if record.id != number:
-        raise UserError(f"its id is not {number}, its number in the list")
-    files = sorted((inside(folder, record.video) / "rgb").glob("*.jpg"))
-    if len(files) != len(record.actions):
-        raise UserError(f"{len(record.actions)} actions for {len(files)} pictures")
-    if not len(record.sources) == len(record.labels) == len(files):
-        raise UserError(f"sources or labels differ in number from the {len(files)} pictures")
-    if record.actions[:1] != [_NOTHING]:
-        raise UserError("the first action is not -1")
-    if any(not FORWARD <= action <= RIGHT for action in record.actions[1:]):
-        raise UserError("an action is not 1, 2 or 3")
-    if not record.instructions or not all(record.instructions):
-        raise UserError("it has no instruction")
-    for file in files:
-        check_picture(file, size)

@@ -95,7 +95,28 @@ def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRec
     records = read_records(path, UniNavidRecord, REMEDY)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
-            _check(record, folder, shape)
+            if ID_MARK not in record.id:
+                raise UserError(f"its id does not contain {ID_MARK}")
+            if [turn.speaker for turn in record.conversations] != ["human", "gpt"]:
+                raise UserError("the turns are not human, gpt")
+            prompt = record.conversations[0].value
+            if IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
+                raise UserError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
+            words = record.answer
+            if not 1 <= len(words) <= ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
+                raise UserError(
+                    f"the answer {record.conversations[1].value!r} is no list of actions"
+                )
+            if "stop" in words[:-1] or (len(words) < ACTIONS_PER_ANSWER and words[-1] != "stop"):
+                raise UserError("the answer does not end with its stop")
+            start = int(record.id.rpartition("_")[2])
+            frames = read_video(inside(folder, record.video))
+            if len(frames) != start + 1:
+                raise UserError(f"{record.video} has {len(frames)} frames instead of {start + 1}")
+            if shape is not None and frames[0].shape[:2] != shape:
+                raise UserError(
+                    f"{record.video} has the size {frames[0].shape[:2]} instead of {shape}"
+                )
     return records
 
 
@@ -105,24 +126,3 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     records = read(folder, (camera["height"], camera["width"]))
     walks = {record.instr_id for record in records}
     return f"{counted(len(walks), 'walk')}, {counted(len(records), 'answer')}"
-
-
-def _check(record: UniNavidRecord, folder: Path, shape: tuple[int, int] | None) -> None:
-    if ID_MARK not in record.id:
-        raise UserError(f"its id does not contain {ID_MARK}")
-    if [turn.speaker for turn in record.conversations] != ["human", "gpt"]:
-        raise UserError("the turns are not human, gpt")
-    prompt = record.conversations[0].value
-    if IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
-        raise UserError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
-    words = record.answer
-    if not 1 <= len(words) <= ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
-        raise UserError(f"the answer {record.conversations[1].value!r} is no list of actions")
-    if "stop" in words[:-1] or (len(words) < ACTIONS_PER_ANSWER and words[-1] != "stop"):
-        raise UserError("the answer does not end with its stop")
-    start = int(record.id.rpartition("_")[2])
-    frames = read_video(inside(folder, record.video))
-    if len(frames) != start + 1:
-        raise UserError(f"{record.video} has {len(frames)} frames instead of {start + 1}")
-    if shape is not None and frames[0].shape[:2] != shape:
-        raise UserError(f"{record.video} has the size {frames[0].shape[:2]} instead of {shape}")

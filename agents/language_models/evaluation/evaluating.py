@@ -20,7 +20,7 @@ from clipnav.agents.language_models.evaluation.reporting import (
     write_submission,
 )
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, price
+from clipnav.agents.language_models.models.replies import ReplyCache, Spending, price
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Prompt, prompt_text
 from clipnav.agents.language_models.prompts.pictures import (
@@ -33,8 +33,6 @@ from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.strategies import Describe, make_strategy
 from clipnav.agents.language_models.walks.asking import (
     AskingWalk,
-    DecisionRecord,
-    Exchange,
     Strategy,
     WalkSettings,
 )
@@ -182,7 +180,13 @@ def run_experiment(
         (output / RUNNING).unlink(missing_ok=True)
     if config.submission is not None and answered.walks and not is_kept:
         write_submission(config, experiment.split, answered)
-    _print_end(finished)
+    failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
+    if failed:
+        share = f"{len(failed)} of {len(finished.walks)}"
+        print(f"{share} episodes failed and are not scored: {failed[0].error}")
+    if finished.stopped:
+        scored = " The scores are those of the finished episodes." if finished.walks else ""
+        print(f"Stopped: {finished.stopped}.{scored}")
     if is_kept:
         print(
             f"Nothing is written: {output} has results of a more complete run, with "
@@ -192,17 +196,6 @@ def run_experiment(
     else:
         print(f"Results: {output}")
     return 1 if finished.stopped or len(answered.walks) < len(finished.walks) else 0
-
-
-def _print_end(finished: Finished) -> None:
-    """Print why walks failed, and why the run ended before all episodes."""
-    failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
-    if failed:
-        share = f"{len(failed)} of {len(finished.walks)}"
-        print(f"{share} episodes failed and are not scored: {failed[0].error}")
-    if finished.stopped:
-        scored = " The scores are those of the finished episodes." if finished.walks else ""
-        print(f"Stopped: {finished.stopped}.{scored}")
 
 
 def _walk(experiment: Experiment, spending: Spending) -> Finished:
@@ -221,7 +214,14 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             show(1)
 
         def show(walks: int = 0) -> None:
-            bar.set_postfix_str(_progress(config, spending, cache, failed), refresh=False)
+            usage = spending.usage
+            parts = [f"{failed} failed"] if failed else []
+            parts += [f"{spending.requests} requests", f"{cache.hits} cached"]
+            parts.append(f"{(usage.prompt + usage.completion) / 1000:.0f}k tokens")
+            cost = price(usage, config.budget)
+            if cost is not None:
+                parts.append(f"cost {cost:.2f}")
+            bar.set_postfix_str(", ".join(parts), refresh=False)
             bar.update(walks)
 
         if config.local_model is not None:
@@ -250,17 +250,6 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             return walk_concurrently(maker, model, config.concurrency, on_walk)
         finally:
             model.close()
-
-
-def _progress(config: EvaluateVlmConfig, spending: Spending, cache: ReplyCache, failed: int) -> str:
-    usage = spending.usage
-    parts = [f"{failed} failed"] if failed else []
-    parts += [f"{spending.requests} requests", f"{cache.hits} cached"]
-    parts.append(f"{(usage.prompt + usage.completion) / 1000:.0f}k tokens")
-    cost = price(usage, config.budget)
-    if cost is not None:
-        parts.append(f"cost {cost:.2f}")
-    return ", ".join(parts)
 
 
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
@@ -339,32 +328,31 @@ def write_requests(path: Path, walks: Iterable[AskingWalk]) -> None:
 def _lines(walk: AskingWalk) -> Iterator[bytes]:
     for step, decision in enumerate(walk.decisions):
         for exchange in decision.exchanges:
-            entry = {"episode": walk.instr_id, "step": step, **_entry(decision, exchange)}
+            text = prompt_text(exchange.question.prompt).encode("utf-8", "surrogatepass")
+            digest = hashlib.sha256(text).hexdigest()
+            answer, reply = exchange.answer, exchange.reply
+            option = None if answer is None else answer.option
+            entry = {
+                "episode": walk.instr_id,
+                "step": step,
+                "prompt_sha256": digest,
+                "options": [option.label for option in decision.observation.options],
+                "answer": reply.text[:_LONGEST],
+                "refusal": reply.refusal,
+                "reasoning": reply.reasoning[:_LONGEST],
+                "finish": reply.finish,
+                "kind": "too_long" if answer is None else answer.kind,
+                "action": None if option is None else option.action,
+                "words": "" if option is None else option.words,
+                "problem": "" if answer is None else answer.problem,
+                "usage": reply.usage,
+                "seconds": reply.seconds,
+                "attempts": reply.attempts,
+            }
             yield msgspec.json.encode(entry) + b"\n"
     if walk.error:
         entry = {"episode": walk.instr_id, "step": len(walk.decisions)}
         yield msgspec.json.encode({**entry, "error": walk.error}) + b"\n"
-
-
-def _entry(decision: DecisionRecord, exchange: Exchange) -> dict[str, Any]:
-    text = prompt_text(exchange.question.prompt)
-    answer, reply = exchange.answer, exchange.reply
-    option = None if answer is None else answer.option
-    return {
-        "prompt_sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
-        "options": [option.label for option in decision.observation.options],
-        "answer": reply.text[:_LONGEST],
-        "refusal": reply.refusal,
-        "reasoning": reply.reasoning[:_LONGEST],
-        "finish": reply.finish,
-        "kind": "too_long" if answer is None else answer.kind,
-        "action": None if option is None else option.action,
-        "words": "" if option is None else option.words,
-        "problem": "" if answer is None else answer.problem,
-        "usage": reply.usage,
-        "seconds": reply.seconds,
-        "attempts": reply.attempts,
-    }
 
 
 T = TypeVar("T")
@@ -454,7 +442,15 @@ def write_prompts(experiment: Experiment) -> Path:
     experiment.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside, beside.open("wb") as file:
         for episode in progress_bar(episodes, desc="prompts", unit="episodes"):
-            for step, question in enumerate(_questions(experiment, episode.instr_id)):
+            walk = experiment.maker.start(episode.instr_id)
+            questions = []
+            while walk.question is not None:
+                questions.append(walk.question)
+                option = walk.teacher_option()
+                if option is None:  # the teacher stops where the prompt has no such option yet
+                    break
+                walk.take(option)
+            for step, question in enumerate(questions):
                 entry = {"episode": episode.instr_id, "step": step}
                 entry |= {"prompt": prompt_text(question.prompt)}
                 file.write(msgspec.json.encode(entry) + b"\n")
@@ -471,15 +467,3 @@ def write_prompts(experiment: Experiment) -> Path:
 def count_pictures(prompt: Prompt) -> int:
     """Return the number of pictures of a prompt."""
     return sum(not isinstance(part, str) for message in prompt for part in message.parts)
-
-
-def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
-    walk = experiment.maker.start(instr_id)
-    questions = []
-    while walk.question is not None:
-        questions.append(walk.question)
-        option = walk.teacher_option()
-        if option is None:  # the teacher stops where the prompt has no such option yet
-            break
-        walk.take(option)
-    return questions

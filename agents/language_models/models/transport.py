@@ -42,7 +42,12 @@ class Transport:
     def __init__(self, base_url: str, key: str = "", connections: int = 8) -> None:
         self._httpx = import_extra("httpx", "language-models", "a language-model server")
         self._base = base_url.rstrip("/")
-        self._check_address()
+        try:
+            _ = self._httpx.URL(self._base).host
+        except (ValueError, self._httpx.InvalidURL) as error:
+            raise UserError(
+                f"--url {shortened(self._base)}: not an address ({in_one_line(error)}); correct it"
+            ) from error
         self._headers = {"Accept-Encoding": "identity"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -74,25 +79,15 @@ class Transport:
 
     def _response(self, method: str, path: str, seconds: float, body: Any) -> Response:
         try:
-            return self._run(self._bounded(method, path, seconds, body))
+            coroutine = self._bounded(method, path, seconds, body)
+            with self._guard:
+                if self._is_closed:  # nothing would ever end a request on the stopped loop
+                    coroutine.close()
+                    raise CancelledError
+                future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            return future.result()
         except CancelledError:
             return Response(0, {}, b"the request was cancelled")
-
-    def _run(self, coroutine: Any) -> Any:
-        with self._guard:
-            if self._is_closed:  # nothing would ever end a request on the stopped loop
-                coroutine.close()
-                raise CancelledError
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        return future.result()
-
-    def _check_address(self) -> None:
-        try:
-            _ = self._httpx.URL(self._base).host
-        except (ValueError, self._httpx.InvalidURL) as error:
-            raise UserError(
-                f"--url {shortened(self._base)}: not an address ({in_one_line(error)}); correct it"
-            ) from error
 
     def _open(self, connections: int) -> Any:
         limits = self._httpx.Limits(max_connections=connections)

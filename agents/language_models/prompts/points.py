@@ -67,7 +67,13 @@ class PointForm:
             return None
         rows = [value] if self.answers == "pixel" else value
         length = 2 if self.answers == "pixel" else 3
-        if not 1 <= len(rows) <= WAYPOINTS or not all(_is_row(row, length) for row in rows):
+        if not 1 <= len(rows) <= WAYPOINTS or not all(
+            isinstance(row, list)
+            and len(row) == length
+            and all(isinstance(x, int | float) and not isinstance(x, bool) for x in row)
+            and all(map(math.isfinite, row))
+            for row in rows
+        ):
             return None, f"the action is neither an option nor {self.words}"
         if self.answers == "pixel":
             (x, y), (height, width) = value, self.size
@@ -87,12 +93,3 @@ class PointForm:
             return json.loads(text)
         except (ValueError, RecursionError):
             return None
-
-
-def _is_row(row: Any, length: int) -> bool:
-    return (
-        isinstance(row, list)
-        and len(row) == length
-        and all(isinstance(x, int | float) and not isinstance(x, bool) for x in row)
-        and all(map(math.isfinite, row))
-    )

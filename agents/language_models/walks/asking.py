@@ -158,7 +158,15 @@ class AskingWalk(ABC):
         self._exchanges.append(Exchange(question, reply, answer))
         asked = sum(exchange.answer is not None for exchange in self._exchanges)
         if answer.option is None and asked <= self._settings.answer_retries:
-            self.question = _asked_again(question, reply, answer)
+            text = (
+                f"Your answer cannot be used: {answer.problem}. Answer with one JSON object, whose "
+                f"action is one of {', '.join(question.labels)}"
+                + ("." if question.points is None else f", or {question.points.words}.")
+            )
+            said = Message("assistant", (reply.text[:_QUOTED] or "(no answer)",))
+            self.question = replace(
+                question, prompt=(*question.prompt, said, Message("user", (text,)))
+            )
             return
         option = answer.option
         if option is None:
@@ -240,17 +248,6 @@ class AskingWalk(ABC):
 
     def _end(self, ending: Ending) -> None:
         self.ending, self.question = ending, None
-
-
-def _asked_again(question: Question, reply: Reply, answer: ParsedAnswer) -> Question:
-    """Return the question that follows an invalid answer in the same conversation."""
-    text = (
-        f"Your answer cannot be used: {answer.problem}. Answer with one JSON object, whose action "
-        f"is one of {', '.join(question.labels)}"
-        + ("." if question.points is None else f", or {question.points.words}.")
-    )
-    said = Message("assistant", (reply.text[:_QUOTED] or "(no answer)",))
-    return replace(question, prompt=(*question.prompt, said, Message("user", (text,))))
 
 
 Trajectory = list[tuple[str, float, float]]
