@@ -9,7 +9,7 @@ import open_clip  # noqa: F401
 from transformers import BertModel  # noqa: F401
 
 from clipnav import cli  # noqa: F401
-from clipnav.agents.clear import language_training, visual_training  # noqa: F401
+from clipnav.agents.clear import training  # noqa: F401
 from clipnav.agents.duet import learner as fine_tuning  # noqa: F401
 from clipnav.agents.envdrop import learner, speaker_training  # noqa: F401
 from clipnav.agents.experiments import runs  # noqa: F401

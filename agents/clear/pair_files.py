@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from clipnav.agents.clear.retrieval import normalised
 from clipnav.envs.episodes.annotations import GuideRecord
 from clipnav.envs.episodes.episode import path_problems
 from clipnav.envs.worlds import WorldFiles
@@ -63,6 +62,13 @@ def mine_pairs(paths: Sequence[PathKey], embeddings: np.ndarray) -> dict[PathKey
                     scan, path = paths[row]
                     pairs[paths[query]] = MinedPair(scan, path, value)
     return pairs
+
+
+def normalised(embeddings: np.ndarray) -> np.ndarray:
+    """Return embeddings (..., W) float32 of length 1; zeros stay zero."""
+    embeddings = np.asarray(embeddings, np.float32)
+    length = np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    return embeddings / np.maximum(length, 1e-12)
 
 
 def path_embeddings(groups: Sequence[Sequence[int]], embeddings: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ import torch
 
 from clipnav.agents.clear.language_data import PathInstructions
 from clipnav.agents.clear.language_network import LanguageRepresentation, embed
-from clipnav.agents.clear.language_training import split_episodes
 from clipnav.agents.clear.loading import load_language
 from clipnav.agents.clear.objects import (
     OBJECTS_FILE,
@@ -29,6 +28,7 @@ from clipnav.agents.clear.pair_files import (
     write_multi_file,
 )
 from clipnav.agents.clear.settings import PairPathsConfig
+from clipnav.agents.clear.training import split_episodes
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text

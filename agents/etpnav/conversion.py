@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from clipnav.agents.acting.environments import feature_store
+from clipnav.agents.acting.tokenizers import shared_words
 from clipnav.agents.duet.conversion import SHARED_PARTS
-from clipnav.agents.etpnav.network import EtpNavNetwork
+from clipnav.agents.etpnav.network import DIRECTION_SIZE, EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
 from clipnav.agents.etpnav.task import EtpNavTask
+from clipnav.agents.settings import read_agent_config
+from clipnav.agents.settings.reading import agent_of
 from clipnav.agents.transformer.released import (
     Checkpoint,
     Features,
@@ -24,6 +30,84 @@ from clipnav.agents.transformer.released import (
     write_run,
 )
 from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.envs.tokenizers import load_run_tokenizer
+from clipnav.storage.errors import UserError
+from clipnav.training.checkpoints import MODEL, VOCABULARY, model_metadata
+
+_METRES = 30.0  # ETPNav's unit of distances between places; those of map agents are metres
+_WORDS = "text.words.weight"
+
+
+def convert_map_agent(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a `MapTransformer` for ETPNav, without its local branch.
+
+    The network then computes what the global branch of the map agent computes: the elevations of
+    views are 0, distances have another unit, and features are not standardised beforehand.
+    """
+    kept = {
+        name.replace("global_head.", "head."): weight
+        for name, weight in weights.items()
+        if not name.startswith(("local_branch.", "local_head.", "gate."))
+    }
+    directions = kept["panorama.directions.weight"]
+    kept["panorama.directions.weight"] = directions[:, :DIRECTION_SIZE]
+    # The other directions of DUET are ones.
+    kept["panorama.directions.bias"] = kept["panorama.directions.bias"] + directions[
+        :, DIRECTION_SIZE:
+    ].sum(1)
+    kept["panorama.types.weight"] = kept["panorama.types.weight"][:2]
+    kept["global_branch.distance.weight"] = _METRES * kept["global_branch.distance.weight"]
+    mean = kept.pop("panorama.feature_mean", None)
+    if mean is not None:
+        projection = kept["panorama.features.weight"] / kept.pop("panorama.feature_deviation")
+        kept["panorama.features.weight"] = projection
+        kept["panorama.features.bias"] = kept["panorama.features.bias"] - projection @ mean
+    return kept
+
+
+def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
+    """Copy the weights of a run; words of both vocabularies keep their embeddings.
+
+    Depth features, which a map agent does not have, keep their new weights.
+    """
+    agent, source = agent_of(run), load_run_tokenizer(run / VOCABULARY, "--start-from")
+    if agent not in ("map", task.config.agent):
+        raise UserError(
+            f"--start-from {run}: its agent is {agent}; choose a run of --agent etpnav, of a map "
+            "agent or of its pre-training"
+        )
+    wanted = task.metadata.get("encoder_weights")
+    if agent == "map":
+        settings = read_agent_config(run)
+        found = feature_store(settings).metadata.get("weights_sha256") if settings.vision else None
+    else:
+        found = model_metadata(run).get("encoder_weights")
+    if found != wanted:
+        raise UserError(
+            f"--start-from {run}: has features of another encoder; name that one with --encoder"
+        )
+    weights = load_file(run / MODEL)
+    if agent == "map":
+        weights = convert_map_agent(weights)
+    own = network.state_dict()
+    if _WORDS in weights and _WORDS in own:
+        pairs = shared_words(source, task.tokenizer)
+        words = own[_WORDS].clone().cpu()
+        words[pairs[:, 1]] = weights[_WORDS][torch.from_numpy(pairs[:, 0])]
+        weights[_WORDS] = words
+    new = ("panorama.depth.", "panorama.depth_norm.") if agent == "map" else ()
+    wrong = [
+        name
+        for name, weight in own.items()
+        if not name.startswith(new) and (name not in weights or weights[name].shape != weight.shape)
+    ]
+    if wrong:
+        raise UserError(
+            f"--start-from {run}: {len(wrong)} weights do not fit --network, the first: "
+            f"{wrong[0]}; use the sizes and the text encoder of that run"
+        )
+    network.load_state_dict(own | {name: weights[name] for name in own if name in weights})
+
 
 _PARTS: tuple[Renaming, ...] = (
     *SHARED_PARTS,

@@ -13,9 +13,9 @@ from clipnav.agents.acting.evaluation import Results
 from clipnav.agents.continuous.evaluation import evaluate_split
 from clipnav.agents.continuous.walking import spread, walk_all, walk_batch
 from clipnav.agents.etpnav.agent import GhostDecisions, GhostWalker
+from clipnav.agents.etpnav.conversion import start_from
 from clipnav.agents.etpnav.network import EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavTrainConfig
-from clipnav.agents.etpnav.starting import start_from
 from clipnav.agents.etpnav.task import EtpNavTask, training_task
 from clipnav.agents.etpnav.teacher import GhostTeacher
 from clipnav.agents.learning.agent_learner import AgentLearner

@@ -59,8 +59,6 @@ class LeRobotWriter:
 
     def add(self, task: str, rows: dict[str, list[Any]], pictures: list[Path]) -> None:
         """Append an episode."""
-        from clipnav.storage.pictures import load_picture
-
         number, length = len(self._episodes), len(pictures)
         rows = rows | {
             "timestamp": [index / FPS for index in range(length)],

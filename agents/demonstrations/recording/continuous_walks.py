@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -40,11 +40,6 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.pictures import load_picture
 from clipnav.training.settings import read_config
 from clipnav.training.streams import Stream
-
-if TYPE_CHECKING:
-    from clipnav.envs.continuous.walkers import Walker
-    from clipnav.envs.tokenizers import Tokenizer
-
 
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
@@ -123,11 +118,6 @@ class ContinuousWalkMaker:
 
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
         """Walk episodes with a trained agent, whose steps the expert labels."""
-        from clipnav.agents.demonstrations.recording.continuous_walks import (
-            continuous_policy_walks,
-            load_continuous_policy,
-        )
-
         config = self._config
         if self._policy is None:
             limit = config.max_episode_steps or task_settings(config.dataset).max_episode_steps

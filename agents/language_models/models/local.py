@@ -194,8 +194,6 @@ class LocalModel:
         return count, None
 
     def _generate(self, inputs: Any, questions: Sequence[Question]) -> list[Reply]:
-        import torch
-
         started = time.monotonic()
         most = self._sampling.max_answer_tokens
         settings: dict[str, Any] = {"max_new_tokens": most, "eos_token_id": self.loaded.ends}

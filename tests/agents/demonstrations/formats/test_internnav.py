@@ -6,7 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from clipnav.agents.demonstrations.export import check_export, export_demonstrations
+from clipnav.agents.demonstrations.export import (
+    check_export,
+    chosen_episodes,
+    export_demonstrations,
+)
 from clipnav.agents.demonstrations.formats import waypoints
 from clipnav.agents.demonstrations.formats.internnav import (
     Sampling,
@@ -18,7 +22,6 @@ from clipnav.agents.demonstrations.formats.internnav import (
 )
 from clipnav.agents.demonstrations.recording.continuous_walks import ContinuousWalkMaker, read_depth
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, GoalCameras
-from clipnav.agents.demonstrations.recording.shards import chosen_episodes
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.goal_labels import GoalCamera, pixel_goal, waypoint_positions
 

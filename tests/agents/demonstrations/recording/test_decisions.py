@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from clipnav.agents.demonstrations.export import GraphSteps, teacher_walks
 from clipnav.agents.demonstrations.formats.conversations import read
 from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
 from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
-from clipnav.agents.demonstrations.recording.shards import GraphSteps, teacher_walks
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
-from clipnav.agents.demonstrations.recording.shards import (
+from clipnav.agents.demonstrations.export import (
     GraphSteps,
     policy_settings,
     policy_walks,
     teacher_walks,
 )
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.frontier.settings import FrontierTrainConfig
