@@ -76,15 +76,14 @@ class ShuffledBatchOrder:
         """Return the record indices (batch_size,) of an iteration (from 0)."""
         positions = np.arange(iteration * self._size, (iteration + 1) * self._size)
         epochs = positions // self._records
-        self._orders = {int(epoch): self._order(int(epoch)) for epoch in np.unique(epochs)}
+        self._orders = {
+            epoch: self._orders[epoch]
+            if epoch in self._orders
+            else Stream.SHUFFLED_ORDER.rng(self._seed, epoch).permutation(self._records)
+            for epoch in np.unique(epochs).tolist()
+        }
         rows = [
             self._orders[int(epoch)][position]
             for epoch, position in zip(epochs, positions % self._records, strict=True)
         ]
         return np.array(rows)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch in self._orders:
-            return self._orders[epoch]
-        rng = Stream.SHUFFLED_ORDER.rng(self._seed, epoch)
-        return rng.permutation(self._records)

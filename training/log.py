@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -46,13 +46,12 @@ def start_trackers(
     names: Iterable[TrackerName], run: Path, first: int, settings: Mapping[str, Any]
 ) -> list[Tracker]:
     """Start or continue the trackers of a run."""
-    makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
-    return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
-
-
-def _tensorboard(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
-    check_trackers(["tensorboard"])
-    return EventFile(run / "tensorboard", first)
+    makers: dict[TrackerName, Callable[[], Tracker]] = {
+        "tensorboard": lambda: EventFile(run / "tensorboard", first),
+        "wandb": lambda: _wandb(run, settings),
+        "trackio": lambda: _trackio(run, settings),
+    }
+    return [makers[name]() for name in dict.fromkeys(names)]
 
 
 class _Logger:
@@ -71,7 +70,7 @@ class _Logger:
         self._finish()
 
 
-def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
+def _wandb(run: Path, settings: Mapping[str, Any]) -> Tracker:
     wandb = import_extra("wandb", "wandb", "--track wandb")
     try:
         started = wandb.init(
@@ -101,7 +100,7 @@ def _id(run: Path, tracker: TrackerName) -> str:
     return ids[tracker]
 
 
-def _trackio(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
+def _trackio(run: Path, settings: Mapping[str, Any]) -> Tracker:
     trackio = import_extra("trackio", "trackio", "--track trackio")
     # Another run may have had this folder, hence the id.
     name = f"{run.parent.name}/{run.name}-{_id(run, 'trackio')}"

@@ -116,7 +116,13 @@ class DecisionRecord:
             teacher: (N,) actions of the teacher.
             contrast: (2, N, H) part of `Decisions.contrast`; None without.
         """
-        actions = self._chosen(scores, teacher, live)
+        source, actions = self._source, teacher
+        if source.draws is not None:
+            sampled = sample_logits(scores, source.draws.next(live))
+            teacher_forced = source.teacher_forced[live]
+            if source.sampled_steps:
+                teacher_forced = teacher_forced & (source.draws.next(live) >= source.sampled_steps)
+            actions = np.where(teacher_forced, teacher, sampled)
         self._rows.append(live)
         self._scores.append(scores)
         self._hidden.append(hidden)
@@ -160,17 +166,6 @@ class DecisionRecord:
             cut_hidden=cut_hidden.detach(),
             contrast=torch.cat(self._contrast, 1) if self._contrast else None,
         )
-
-    def _chosen(self, scores: Tensor, teacher: np.ndarray, live: np.ndarray) -> np.ndarray:
-        source = self._source
-        if source.draws is None:
-            return teacher
-        draws = source.draws.next(live)
-        sampled = sample_logits(scores, draws)
-        teacher_forced = source.teacher_forced[live]
-        if source.sampled_steps:
-            teacher_forced = teacher_forced & (source.draws.next(live) >= source.sampled_steps)
-        return np.where(teacher_forced, teacher, sampled)
 
 
 def sample_logits(logits: Tensor, draws: np.ndarray) -> np.ndarray:

@@ -84,10 +84,6 @@ class Evaluation:
         return summarise_groups(list(self.scores.values()), languages)
 
 
-def _walk(env: VlnVectorEnv, agent: Agent, name: str, instr_ids: list[str]) -> object:
-    return walk(env, agent, instr_ids)
-
-
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     """Walk every episode of an environment's split once and score the trajectories.
 
@@ -204,10 +200,11 @@ def evaluate_all(
     record_batch: NamedWalk | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate agents on one split, by name."""
-    walk_named = record_batch or _walk
 
     def walk_by(agent: Agent, name: str) -> Callable[[VlnVectorEnv, list[str]], object]:
-        return lambda place, ids: walk_named(place, agent, name, ids)
+        if record_batch is None:
+            return lambda place, ids: walk(place, agent, ids)
+        return lambda place, ids: record_batch(place, agent, name, ids)
 
     return {
         name: evaluate_walks(env, walk_by(agent, name), f"{split} {name}")
@@ -272,8 +269,12 @@ def table(
     rows = [["split", "agent", *metrics]]
     for split, agents in results.items():
         for agent, summary in agents.items():
-            values = [(metric, summary.get(name, math.nan)) for name, metric in metrics.items()]
-            rows.append([split, agent, *(_printed(*value) for value in values)])
+            row = [split, agent]
+            for name, metric in metrics.items():
+                value = summary.get(name, math.nan)
+                text = f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"
+                row.append("-" if math.isnan(value) else text)
+            rows.append(row)
     return aligned(rows, texts=2)
 
 
@@ -281,7 +282,3 @@ def dataset_table(results: Mapping[str, Mapping[str, Summary]], dataset: str) ->
     """Return the table of results on a dataset, with the metrics that it adds."""
     own = dataset_scores(dataset)
     return table(results, {**_METRICS, **(own.metrics if own else {})})
-
-
-def _printed(metric: Metric, value: float) -> str:
-    return "-" if math.isnan(value) else f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"

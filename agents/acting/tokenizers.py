@@ -66,11 +66,11 @@ def shared_words(first: Tokenizer, second: Tokenizer) -> np.ndarray:
 
 def _pieces(tokenizer: Tokenizer) -> list[str]:
     """Return a vocabulary in the notation of subword tokenizers."""
-    if not isinstance(tokenizer, SubwordTokenizer):
-        return [_as_piece(word) for word in tokenizer.words]
-    return list(tokenizer.words)
-
-
-def _as_piece(word: str) -> str:
-    is_special = word in (PAD, UNK, EOS, BOS) or not any(letter.isalnum() for letter in word)
-    return word if is_special else WORD_START + word
+    if isinstance(tokenizer, SubwordTokenizer):
+        return list(tokenizer.words)
+    return [
+        word
+        if word in (PAD, UNK, EOS, BOS) or not any(letter.isalnum() for letter in word)
+        else WORD_START + word
+        for word in tokenizer.words
+    ]

@@ -233,7 +233,10 @@ class Collector:
                     for row, episode in enumerate(store.episodes(name).tolist()):
                         if lengths[row] > (self._config.max_walk_length or lengths[row]):
                             continue
-                        serves = self._instructions(episode) if current == 0 else [episode]
+                        serves = [episode]
+                        if current == 0:
+                            first = self._env.episodes[episode]
+                            serves = self._of_path[first.scan, first.path_id]
                         entries += [
                             _Entry(store, name, row, lengths[row], other) for other in serves
                         ]
@@ -309,10 +312,6 @@ class Collector:
         for k, part in enumerate(parts):
             yield f"{prefix}-{size}-{k:05d}-{len(part)}", part
 
-    def _instructions(self, episode: int) -> list[int]:
-        first = self._env.episodes[episode]
-        return self._of_path[first.scan, first.path_id]
-
 
 def collect_walks(
     env: ContinuousVectorEnv,
@@ -362,19 +361,17 @@ def collect_walks(
         previous = actions + 1
         observation, _, terminated, truncated, info = env.step(actions)
         active = active[~(terminated | truncated)[active]]
-    return [_demonstration(number, walk) for number, walk in zip(episodes, steps, strict=True)]
-
-
-def _demonstration(episode: int, steps: Sequence[tuple[object, ...]]) -> Demonstration:
-    rgb, depth, previous, labels, progress = (np.array(part) for part in zip(*steps, strict=True))
-    return Demonstration(
-        episode,
-        rgb,
-        depth,
-        previous.astype(np.int8),
-        labels.astype(np.int8),
-        progress.astype(np.float32),
-    )
+    kinds = np.float16, np.float16, np.int8, np.int8, np.float32
+    return [
+        Demonstration(
+            number,
+            *(
+                np.array(part, kind)
+                for part, kind in zip(zip(*walk, strict=True), kinds, strict=True)
+            ),
+        )
+        for number, walk in zip(episodes, steps, strict=True)
+    ]
 
 
 class Batch(NamedTuple):
@@ -509,14 +506,14 @@ class ContinuousLearner(SavedNetwork):
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the summaries of greedy walks on some episodes of the evaluation splits."""
-        return {split: self._walk(split) for split in self.config.evaluation_splits}
-
-    def _walk(self, split: str) -> Summary:
-        config = self.config
-        env = self.task.env(split, config.evaluation_batch_size)
-        chosen = spread(len(env.episodes), config.evaluation_episodes)
-        walker = self.task.walker(self.network)
-        return summarise_walks(walk_all(env, walker, chosen, check=self.check_interruption))
+        config, summaries = self.config, {}
+        for split in config.evaluation_splits:
+            env = self.task.env(split, config.evaluation_batch_size)
+            chosen = spread(len(env.episodes), config.evaluation_episodes)
+            walker = self.task.walker(self.network)
+            walks = walk_all(env, walker, chosen, check=self.check_interruption)
+            summaries[split] = summarise_walks(walks)
+        return summaries
 
     def start(self, run: Path) -> None:
         """Write the vocabulary, and delete the walks of a run that was killed here earlier.

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from clipnav.agents.continuous.networks import ContinuousNetwork, Steps, Words
@@ -137,19 +136,19 @@ class NetworkWalker:
         output = self._network(words, steps, self._state[:, rows])
         self._state[:, rows] = output.state
         actions = np.full(len(self._previous), STOP)
-        actions[active] = self._chosen(output.logits[:, 0]).numpy()
+        logits = output.logits[:, 0]
+        if self._generator is None:
+            chosen = logits.argmax(-1).cpu()
+        else:
+            probabilities = logits.softmax(-1).cpu()
+            chosen = torch.multinomial(probabilities, 1, generator=self._generator)[:, 0]
+        actions[active] = chosen.numpy()
         self.follow(actions)
         return actions
 
     def follow(self, actions: np.ndarray) -> None:
         """Note that other actions (B,) than those of `act` are carried out."""
         self._previous = torch.from_numpy(actions + 1).to(self._previous.device)
-
-    def _chosen(self, logits: Tensor) -> Tensor:
-        if self._generator is None:
-            return logits.argmax(-1).cpu()
-        probabilities = logits.softmax(-1).cpu()
-        return torch.multinomial(probabilities, 1, generator=self._generator)[:, 0]
 
 
 class RandomWalker:

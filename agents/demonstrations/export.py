@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from clipnav.agents.acting.rollout import STOP, Agent
-from clipnav.agents.demonstrations.formats import conversations
+from clipnav.agents.demonstrations import formats
 from clipnav.agents.demonstrations.formats.files import EXTRA
 from clipnav.agents.demonstrations.manifest import (
     MANIFEST,
@@ -55,7 +55,7 @@ from clipnav.envs.pictures.view_pictures import ViewPictures
 from clipnav.envs.pictures.world_pictures import shared_pictures
 from clipnav.envs.worlds import WorldFiles, world_files
 from clipnav.storage import atomic_write, remove_abandoned, write_text
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError
 from clipnav.storage.extras import check_extra
 from clipnav.storage.features.view_grid import view_direction
 from clipnav.storage.json_files import read_json
@@ -270,31 +270,30 @@ class GraphSteps:
         graph = world.graphs[world.scan_names[node]]
         position = graph.positions[world.locals[node]]
         targets = world.targets[node][world.valid[node]][1:]
+        candidates = []
+        for target, offset in zip(
+            targets, graph.positions[world.locals[targets]] - position, strict=True
+        ):
+            east, north, rise = offset.tolist()
+            candidates.append(
+                Candidate(
+                    viewpoint=str(world.viewpoint_ids[target]),
+                    heading=float(np.arctan2(east, north)),
+                    elevation=float(np.arctan2(rise, np.hypot(east, north))),
+                    distance=float(np.linalg.norm(offset)),
+                    rise=rise,
+                )
+            )
+        x, y, z = position.tolist()
         return Step(
-            position=_triple(position),
+            position=(x, y, z),
             heading=view_direction(view)[0],
             label=label,
             taken=taken,
             source=source,
             viewpoint=str(world.viewpoint_ids[node]),
-            candidates=tuple(
-                _candidate(str(world.viewpoint_ids[target]), offset)
-                for target, offset in zip(
-                    targets, graph.positions[world.locals[targets]] - position, strict=True
-                )
-            ),
+            candidates=tuple(candidates),
         )
-
-
-def _candidate(viewpoint: str, offset: np.ndarray) -> Candidate:
-    east, north, rise = offset.tolist()
-    return Candidate(
-        viewpoint=viewpoint,
-        heading=float(np.arctan2(east, north)),
-        elevation=float(np.arctan2(rise, np.hypot(east, north))),
-        distance=float(np.linalg.norm(offset)),
-        rise=rise,
-    )
 
 
 def teacher_walks(
@@ -371,11 +370,6 @@ def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedW
     radius = episode.goal.success_radius(SUCCESS_THRESHOLD)
     success = steps[-1].taken == STOP and distance < radius
     return RecordedWalk.of(episode, steps, success)
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = values.tolist()
-    return x, y, z
 
 
 _IDENTITY = "export.json"
@@ -505,18 +499,7 @@ def _format(name: Format) -> tuple[Writer, Checker]:
     packages = {"lerobot": ("pyarrow", "av"), "uni-navid": ("av",), "internnav": ("pyarrow",)}
     for package in packages.get(name, ()):
         check_extra(package, EXTRA, f"--format {name}")
-    if name in CONVERSATIONS:
-        return conversations.write, _check_conversations
     # Imported here, as some import packages of the extra.
-    module = import_module(f"{conversations.__package__}.{name.replace('-', '_')}")
+    file = "conversations" if name in CONVERSATIONS else name.replace("-", "_")
+    module = import_module(f"{formats.__name__}.{file}")
     return module.write, module.check
-
-
-def _check_conversations(folder: Path, manifest: dict[str, Any]) -> str:
-    camera = manifest["camera"]
-    decisions = conversations.read(folder, (camera["width"], camera["height"]))
-    expected = manifest["counts"]["steps"]
-    if len(decisions) != expected:
-        raise UserError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
-    pictures = {picture for decision in decisions for picture in decision.pictures}
-    return f"{counted(len(decisions), 'record')}, {counted(len(pictures), 'picture')}"

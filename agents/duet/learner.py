@@ -139,8 +139,10 @@ def known_paths(
         panoramas[rows, maps.current[rows]] = count + np.arange(len(rows))
         state = map_state(maps, panoramas, rows, views[rows, step], revisits)
         states.append(state)
-        targets.append(path_targets(maps, rows, state.tokens, following[rows, step]))
-        local_targets.append(_local_targets(geometry, nodes[rows, step], following[rows, step]))
+        ahead = following[rows, step]
+        targets.append(path_targets(maps, rows, state.tokens, ahead))
+        moves = route_moves(geometry.world, nodes[rows, step], ahead[:, None])[:, 0]
+        local_targets.append(np.where(ahead < 0, 0, moves))
         count += len(rows)
     return KnownPaths(
         stack_states(states),
@@ -148,12 +150,6 @@ def known_paths(
         np.concatenate(local_targets),
         np.repeat(np.arange(len(states)), [len(state.rows) for state in states]),
     )
-
-
-def _local_targets(geometry: MapGeometry, nodes: np.ndarray, following: np.ndarray) -> np.ndarray:
-    """Return the (R,) actions from nodes (R,) to the following nodes (R,); 0 for -1."""
-    moves = route_moves(geometry.world, nodes, following[:, None])[:, 0]
-    return np.where(following < 0, 0, moves)
 
 
 _WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path

@@ -381,7 +381,10 @@ class MapTransformer(TransformerNetwork):
         """
         actions = fine[:, : 1 + views.candidates.shape[1]]
         hidden = torch.cat([coarse[:, 0], fine[:, 0]], 1)
-        gate = self._gate(hidden)  # (R, 1)
+        if self.config.fusion == "dynamic":
+            gate = torch.sigmoid(self.gate(hidden))  # (R, 1)
+        else:
+            gate = hidden.new_full((len(hidden), 1), 0.5)
         global_scores = gate * self.global_head(coarse)[..., 0]
         local_scores = (1 - gate) * self.local_head(actions)[..., 0]
         spread = torch.bmm(views.fusion.to(local_scores.dtype), local_scores[..., None])[..., 0]
@@ -404,12 +407,6 @@ class MapTransformer(TransformerNetwork):
         """Return the logits (R, F) of objects (R, F), given tokens (R, F + 1, d) of `fuse`."""
         logits = self.object_head(fine[:, 1:])[..., 0]
         return logits.masked_fill(~objects, -torch.inf)
-
-    def _gate(self, hidden: Tensor) -> Tensor:
-        """Return the weights (R, 1) of the global branch, given both [stop] tokens (R, 2 d)."""
-        if self.config.fusion == "dynamic":
-            return torch.sigmoid(self.gate(hidden))
-        return hidden.new_full((len(hidden), 1), 0.5)
 
     @staticmethod
     def _layers(branch: GlobalBranch | LocalBranch) -> list[CrossModalLayer]:

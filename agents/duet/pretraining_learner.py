@@ -594,8 +594,7 @@ def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None
 @distributed.destroys_process_group
 def pretrain(config: MapPretrainConfig) -> dict[str, Summary]:
     """Pre-train a map agent, evaluate its best weights and write RUN/results.json."""
-    return train_and_evaluate(*make_agent_trainer(PretrainingLearner, config), _figures)
-
-
-def _figures(summary: Summary) -> str:
-    return f"SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}"
+    return train_and_evaluate(
+        *make_agent_trainer(PretrainingLearner, config),
+        lambda summary: f"SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}",
+    )

@@ -252,7 +252,10 @@ def _next_path(
     """
     while frontier and len(result.paths) < count:
         _, _, item = heapq.heappop(frontier)
-        move = _last_move(item)
+        move = -1, -1  # node before the last action, and the action
+        if item.actions:
+            before = -1 if item.actions[-1] == STOP else -2
+            move = item.positions[before].node, item.actions[-1]
         if move in done:
             continue
         if len(result.expanded) == max_expansions:
@@ -267,14 +270,6 @@ def _next_path(
         result.paths.append(item)
     frontier.clear()
     return None
-
-
-def _last_move(path: _PartialPath | FoundPath) -> tuple[int, int]:
-    """Return the node before the last action and the action; -1 twice before the first one."""
-    if not path.actions:
-        return -1, -1
-    before = -1 if path.actions[-1] == STOP else -2
-    return path.positions[before].node, path.actions[-1]
 
 
 def _sorted(result: SearchResult) -> SearchResult:

@@ -246,8 +246,7 @@ def load_speaker(
 @distributed.destroys_process_group
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train a speaker, evaluate its best weights, print the results and write RUN/results.json."""
-    return train_and_evaluate(*make_agent_trainer(SpeakerLearner, config), _figures)
-
-
-def _figures(summary: Summary) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
+    return train_and_evaluate(
+        *make_agent_trainer(SpeakerLearner, config),
+        lambda summary: ", ".join(f"{name} {value:.3f}" for name, value in summary.items()),
+    )

@@ -152,7 +152,13 @@ class EtpNavLearner(AgentLearner):
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the summaries of greedy walks on some episodes of the evaluation splits."""
-        return {split: self._walk(split) for split in self.config.evaluation_splits}
+        config, summaries = self.config, {}
+        for split in config.evaluation_splits:
+            env = self.task.env(split, config.evaluation_batch_size)
+            chosen = spread(len(env.episodes), config.evaluation_episodes)
+            walks = walk_all(env, self.task.walker(self.saved), chosen)
+            summaries[split] = summarise_walks(walks)
+        return summaries
 
     def results(self) -> Results:
         """Return the summaries of the agent and the baselines on every evaluation split."""
@@ -162,8 +168,3 @@ class EtpNavLearner(AgentLearner):
             split: evaluate_split(self.task, walker, split, episodes)
             for split in self.config.evaluation_splits
         }
-
-    def _walk(self, split: str) -> Summary:
-        env = self.task.env(split, self.config.evaluation_batch_size)
-        chosen = spread(len(env.episodes), self.config.evaluation_episodes)
-        return summarise_walks(walk_all(env, self.task.walker(self.saved), chosen))

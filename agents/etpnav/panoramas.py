@@ -140,30 +140,18 @@ class Surroundings:
             ]
         else:
             heat_maps, depth = self._predictor.look(self._depths, *poses)
-            waypoints = [
-                self._waypoints(one, None if rngs is None else rngs[row])
-                for row, one in enumerate(heat_maps)
-            ]
+            waypoints = []
+            rule = self._config.resampling
+            for row, logits in enumerate(heat_maps):
+                peaks = find_peaks(logits, self._predictor.config.suppression)
+                if rngs is not None and rule != "none":
+                    peaks = resample(logits, peaks, rngs[row], rule)
+                waypoints.append(polar(peaks))
             if self.depth_size:
                 features.append(depth)
-        return [
-            Sight(one, *_ascending(*own))
-            for one, own in zip(torch.cat(features, 2), waypoints, strict=True)
-        ]
-
-    def _waypoints(
-        self, logits: np.ndarray, rng: np.random.Generator | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return angles and distances of the peaks of a heat map; in training, of samples."""
-        assert self._predictor is not None
-        peaks = find_peaks(logits, self._predictor.config.suppression)
-        rule = self._config.resampling
-        if rng is not None and rule != "none":
-            peaks = resample(logits, peaks, rng, rule)
-        return polar(peaks)
-
-
-def _ascending(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    angles = angles % (2 * np.pi)
-    order = np.argsort(angles, kind="stable")
-    return angles[order], distances[order]
+        sights = []
+        for one, (angles, distances) in zip(torch.cat(features, 2), waypoints, strict=True):
+            angles = angles % (2 * np.pi)
+            order = np.argsort(angles, kind="stable")
+            sights.append(Sight(one, angles[order], distances[order]))
+        return sights

@@ -164,31 +164,26 @@ def path_scores(
     runs = []
     for seed in range(seeds):
         path = Path(template.replace("{seed}", str(seed)))
-        read = _submitted if path.suffix == ".json" else _compared
+        if path.suffix == ".json":
+            scored = score_submission(path, rules)
+            if scored.checked.faulty:
+                raise UserError(f"{path}: incomplete; clipnav evaluate-submission names its faults")
+            rates = scored.metrics["SR"].tolist()
+            successes = dict(zip(scored.instructions, rates, strict=True))
+        else:
+            path = path / SCORES
+            scores = read_json(path, "finish the comparison first", Scores, allow_nan=True)
+            if split not in scores:
+                raise UserError(f"{path}: has no scores of {split}; add it to --splits")
+            successes = {instr_id: metrics["SR"] for instr_id, metrics in scores[split].items()}
         by_path: dict[str, list[float]] = defaultdict(list)
-        for instr_id, success in read(path, split, rules).items():
+        for instr_id, success in successes.items():
             by_path[instr_id.rpartition("_")[0]].append(success)
         runs.append({number: float(np.mean(rates)) for number, rates in by_path.items()})
     paths = sorted(runs[0])
     if any(sorted(run) != paths for run in runs):
         raise UserError(f"{template}: its runs were scored on different paths of {split}")
     return paths, np.array([[run[number] for number in paths] for run in runs])
-
-
-def _compared(run: Path, split: str, _: ScoringRules) -> dict[str, float]:
-    """Return the success of each instruction from the scores of a run."""
-    scores = read_json(run / SCORES, "finish the comparison first", Scores, allow_nan=True)
-    if split not in scores:
-        raise UserError(f"{run / SCORES}: has no scores of {split}; add it to --splits")
-    return {instr_id: metrics["SR"] for instr_id, metrics in scores[split].items()}
-
-
-def _submitted(path: Path, split: str, rules: ScoringRules) -> dict[str, float]:
-    """Return the success of each instruction from a submission file."""
-    scored = score_submission(path, rules)
-    if scored.checked.faulty:
-        raise UserError(f"{path}: incomplete; clipnav evaluate-submission names its faults")
-    return dict(zip(scored.instructions, scored.metrics["SR"].tolist(), strict=True))
 
 
 def rank_files(

@@ -51,11 +51,10 @@ from clipnav.agents.settings import AgentConfig, EvaluateConfig, SearchConfig, r
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.episodes import Episode, base_language, load_episodes
+from clipnav.envs.episodes import base_language, load_episodes
 from clipnav.envs.episodes.chains import check_no_chains
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
-from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files
@@ -103,9 +102,11 @@ def search_split(
     ):
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
-            tokens = readable(_start_batch(env, batch, search), agent.reads_instructions)
             ids = [episode.instr_id for episode in batch]
-            starts = [search.starts[instr_id] for instr_id in ids]
+            observation, _, _ = start_episodes(env, ids)
+            starts = start_positions(observation)[: len(ids)]
+            search.starts.update(zip(ids, starts, strict=True))
+            tokens = readable(observation["instruction"][: len(ids)], agent.reads_instructions)
             searcher = Searcher(agent.follower, agent.features, env.nav_world, tokens, starts)
             if config.method == "beam":
                 results = beam_search(searcher, config.paths, env.max_episode_steps)
@@ -113,7 +114,9 @@ def search_split(
                 results = best_first_search(searcher, config.paths, config.expansions)
             search.results.update(zip(ids, results, strict=True))
             if speaker is not None:
-                ranked = _rank(results, speaker, agent.features, batch)
+                words = speaker.token_ids([episode.instruction for episode in batch])
+                languages = speaker.language_ids([base_language(e.language) for e in batch])
+                ranked = rank_paths(results, speaker.network, agent.features, words, languages)
                 search.ranked.update(zip(ids, ranked, strict=True))
             bar.update(len(batch))
     return search
@@ -184,26 +187,6 @@ def best_frontier(
     rates = [evaluate(env, one).summary()["SR"] for one in agents]
     best = int(np.argmax(rates))
     return trials[best], rates[best]
-
-
-def _start_batch(env: VlnVectorEnv, batch: list[Episode], search: SplitSearch) -> np.ndarray:
-    """Reset the environment to a batch, record start positions and return the instructions."""
-    ids = [episode.instr_id for episode in batch]
-    observation, _, _ = start_episodes(env, ids)
-    search.starts.update(zip(ids, start_positions(observation), strict=False))
-    return observation["instruction"][: len(ids)]
-
-
-def _rank(
-    results: list[SearchResult],
-    speaker: LoadedSpeaker,
-    features: DeviceFeatures,
-    batch: list[Episode],
-) -> list[list[RankedPath]]:
-    """Score the found paths of a batch with a speaker."""
-    tokens = speaker.token_ids([episode.instruction for episode in batch])
-    languages = speaker.language_ids([base_language(episode.language) for episode in batch])
-    return rank_paths(results, speaker.network, features, tokens, languages)
 
 
 _LOG = logging.getLogger(__name__)

@@ -86,10 +86,20 @@ class PromptConfig:
 
         They have none in the strategies of this package. A strategy of one's own may read them.
         """
-        names = ("egocentric_views", "known_map", "option_order", "direction_words")
-        idle: dict[str, str] = dict.fromkeys(names, "with --environment continuous")
-        if environment == "graph":
-            idle = self._idle_on_graphs()
+        idle: dict[str, str] = {}
+        if environment == "continuous":
+            names = ("egocentric_views", "known_map", "option_order", "direction_words")
+            idle = dict.fromkeys(names, "with --environment continuous")
+        else:
+            idle["most_repeats"] = "on graphs, only in continuous walks"
+            if self.picture_kind == "egocentric":
+                idle["history_pictures"] = "with --pictures egocentric, only with candidates"
+            else:
+                idle["egocentric_views"] = "without --pictures egocentric"
+            if self.strategy == "mapgpt":
+                idle["known_map"] = "with --strategy mapgpt, whose prompts always contain the map"
+            elif self.strategy == "navgpt":
+                idle["known_map"] = "with --strategy navgpt, whose prompts contain no map"
         if self.picture_kind == "none":
             reason = (
                 f"with {'--strategy navgpt' if self.strategy == 'navgpt' else '--pictures none'}"
@@ -97,18 +107,6 @@ class PromptConfig:
             idle |= dict.fromkeys(("history_pictures", "picture_detail"), reason)
             if self.captioner is None:  # captions are those of pictures
                 idle["image_size"] = reason
-        return idle
-
-    def _idle_on_graphs(self) -> dict[str, str]:
-        idle = {"most_repeats": "on graphs, only in continuous walks"}
-        if self.picture_kind == "egocentric":
-            idle["history_pictures"] = "with --pictures egocentric, only with candidates"
-        else:
-            idle["egocentric_views"] = "without --pictures egocentric"
-        if self.strategy == "mapgpt":
-            idle["known_map"] = "with --strategy mapgpt, whose prompts always contain the map"
-        elif self.strategy == "navgpt":
-            idle["known_map"] = "with --strategy navgpt, whose prompts contain no map"
         return idle
 
 

@@ -69,7 +69,9 @@ class Expert:
         """
         for nodes in routes.T:
             moving = nodes >= 0
-            self._dtw[rows[moving]] = self._aligned(rows[moving], nodes[moving])
+            own = rows[moving]
+            between = self._world.distance(nodes[moving][:, None], self._references[own])
+            self._dtw[own] = next_dtw_rows(self._dtw[own].T, between.T).T
 
     def targets(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R,) map tokens that R agents should choose.
@@ -160,10 +162,6 @@ class Expert:
         """Return the (M,) negative log of nDTW, given the last rows (M, R) of alignments."""
         sizes = self._sizes[rows]
         return dtw[np.arange(len(rows)), sizes - 1] / (SUCCESS_THRESHOLD * sizes)
-
-    def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        between = self._world.distance(nodes[:, None], self._references[rows])
-        return next_dtw_rows(self._dtw[rows].T, between.T).T
 
 
 def first_best(costs: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ Renaming = tuple[str, str]  # regular expression of a name without prefix, and i
 # Names of nested entries around the weights of an agent, in files of the fine-tuning programs.
 _ENTRIES = ("vln_bert", "state_dict")
 # Prefixes of DistributedDataParallel, of the agent, and of the pre-training model.
-_PREFIXES = ("module.", "vln_bert.", "bert.")
+_PREFIXES = re.compile(r"^(?:(?:module|vln_bert|bert)\.)+")
 # Buffers without information.
 _IGNORED = re.compile(r"embeddings\.position_ids$")
 _TYPES = "embeddings.token_type_embeddings.weight"
@@ -71,7 +71,7 @@ def renamed(
     table = (*_EMBEDDINGS, *parts, *_LAYERS)
     converted: dict[str, Tensor] = {}
     for old, tensor in weights.items():
-        name = _without_prefix(old)
+        name = _PREFIXES.sub("", old)
         if _IGNORED.search(name):
             continue
         found = {name: tensor}
@@ -113,16 +113,6 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) 
             f"{min(problems)}; use the settings of the published model"
         )
     model.load_state_dict(dict(weights))
-
-
-def _without_prefix(name: str) -> str:
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in _PREFIXES:
-            if name.startswith(prefix):
-                name, stripped = name.removeprefix(prefix), True
-    return name
 
 
 # Builds a network from its settings, the number of token ids, the width of the features, and the

@@ -158,7 +158,17 @@ class VlmLearner(SavedNetwork):
             base.gradient_checkpointing_enable()
             base.enable_input_require_grads()
         torch.manual_seed(config.seed)
-        self.model: Any = (_adapted(base, config) if config.lora_rank else base).to(config.device)
+        if config.lora_rank:  # adapters at the linear layers, except the output layer
+            peft = import_extra("peft", "finetuning", "clipnav finetune-vlm --lora-rank")
+            settings = peft.LoraConfig(
+                r=config.lora_rank,
+                lora_alpha=config.lora_alpha,
+                lora_dropout=config.lora_dropout,
+                target_modules="all-linear",
+                exclude_modules=None if config.tune_vision else _VISION,
+            )
+            base = peft.get_peft_model(base, settings)
+        self.model: Any = base.to(config.device)
         self.network = TrainedWeights(self.model, {"lora_rank": str(config.lora_rank)})
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self._order = ShuffledBatchOrder(len(self.records), config.batch_size, config.seed)
@@ -217,19 +227,6 @@ def _records(folder: Path) -> list[Conversation]:
     records = read_records(folder)
     check_fit(records, folder)
     return records
-
-
-def _adapted(base: Any, config: FinetuneVlmConfig) -> Any:
-    """Return a model with low-rank adapters at its linear layers, except the output layer."""
-    peft = import_extra("peft", "finetuning", "clipnav finetune-vlm --lora-rank")
-    settings = peft.LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules="all-linear",
-        exclude_modules=None if config.tune_vision else _VISION,
-    )
-    return peft.get_peft_model(base, settings)
 
 
 MERGED = "merged"

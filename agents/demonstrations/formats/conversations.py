@@ -32,7 +32,7 @@ from clipnav.agents.demonstrations.recording.decisions import (
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, counted
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.records import read_records
 
@@ -115,7 +115,6 @@ def write(
 ) -> None:
     """Write the records of walks on graphs, with links to their pictures."""
     used: set[str] = set()
-    make = _llava if config.format == "llava" else _messages
     limit = decision_limit(config)
 
     def records() -> Iterator[dict[str, Any]]:
@@ -126,7 +125,14 @@ def write(
                 used.update(pictures_of)
                 task, text = map(_text, decision.prompt)
                 images = [f"{IMAGES}/{name}" for name in pictures_of]
-                record = make(task, text, images, decision.answer)
+                if config.format == "llava":
+                    turns = [("human", f"{task}\n\n{text}"), ("gpt", decision.answer)]
+                    turns = [{"from": speaker, "value": value} for speaker, value in turns]
+                    record = {"id": "", "image": images, "conversations": turns}
+                else:
+                    turns = [("system", task), ("user", text), ("assistant", decision.answer)]
+                    turns = [{"role": role, "content": content} for role, content in turns]
+                    record = {"messages": turns, "images": images}
                 record |= {"id": f"{walk.instr_id}_{number}", "instr_id": walk.instr_id}
                 record |= {"step": number, "language": walk.language, "options": decision.labels}
                 yield record | {"source": walk.steps[number].source}
@@ -139,18 +145,6 @@ def _text(message: Message) -> str:
     """Return the parts of a message as one text, with a marker on its own line for each picture."""
     plain = (p.replace(IMAGE, "[image]") if isinstance(p, str) else IMAGE for p in message.parts)
     return "\n".join(plain)
-
-
-def _llava(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
-    turns = [("human", f"{task}\n\n{text}"), ("gpt", answer)]
-    conversations = [{"from": speaker, "value": value} for speaker, value in turns]
-    return {"id": "", "image": images, "conversations": conversations}
-
-
-def _messages(task: str, text: str, images: list[str], answer: str) -> dict[str, Any]:
-    turns = [("system", task), ("user", text), ("assistant", answer)]
-    messages = [{"role": role, "content": content} for role, content in turns]
-    return {"messages": messages, "images": images}
 
 
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation]:
@@ -179,21 +173,30 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
             decision = Conversation(record.id, pictures, *texts, record.options, record.source)
             if decision.id in seen:
                 raise UserError("its id occurs twice")
-            _check(decision, size)
+            markers = (decision.system + decision.prompt).count(IMAGE)
+            if markers != len(decision.pictures):
+                raise UserError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
+            if IMAGE in decision.answer:
+                raise UserError(f"the answer contains {IMAGE}")
+            action = parse_json(decision.answer, "the answer", REMEDY)
+            label = action.get("action") if isinstance(action, dict) else None
+            if label not in decision.options:
+                raise UserError(
+                    f"the answer {decision.answer} is none of {', '.join(decision.options)}"
+                )
+            for picture in decision.pictures:
+                check_picture(picture, size)
         seen.add(decision.id)
         decisions.append(decision)
     return decisions
 
 
-def _check(decision: Conversation, size: tuple[int, int] | None) -> None:
-    markers = (decision.system + decision.prompt).count(IMAGE)
-    if markers != len(decision.pictures):
-        raise UserError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
-    if IMAGE in decision.answer:
-        raise UserError(f"the answer contains {IMAGE}")
-    action = parse_json(decision.answer, "the answer", REMEDY)
-    label = action.get("action") if isinstance(action, dict) else None
-    if label not in decision.options:
-        raise UserError(f"the answer {decision.answer} is none of {', '.join(decision.options)}")
-    for picture in decision.pictures:
-        check_picture(picture, size)
+def check(folder: Path, manifest: dict[str, Any]) -> str:
+    """Read an export strictly; return what it contains."""
+    camera = manifest["camera"]
+    decisions = read(folder, (camera["width"], camera["height"]))
+    expected = manifest["counts"]["steps"]
+    if len(decisions) != expected:
+        raise UserError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
+    pictures = {picture for decision in decisions for picture in decision.pictures}
+    return f"{counted(len(decisions), 'record')}, {counted(len(pictures), 'picture')}"

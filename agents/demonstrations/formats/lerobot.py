@@ -24,7 +24,7 @@ from clipnav.agents.demonstrations.formats.files import (
     stopping,
 )
 from clipnav.agents.demonstrations.recording.decisions import picture_name
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, Media
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.graphs import wrap_angle
@@ -174,16 +174,14 @@ def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
         "next.success": [index == last and walk.success for index in range(len(steps))],
     }
     if most:
-        rows[CANDIDATES] = [_candidates(step, most) for step in steps]
+        rows[CANDIDATES] = []
+        for step in steps:
+            values: list[float] = []
+            for each in step.candidates:
+                turn = wrap_angle(each.heading - step.heading)
+                values += [turn, each.elevation, each.distance]
+            rows[CANDIDATES].append(values + [0.0] * (3 * most - len(values)))
     return rows
-
-
-def _candidates(step: Step, most: int) -> list[float]:
-    values: list[float] = []
-    for each in step.candidates:
-        turn = wrap_angle(each.heading - step.heading)
-        values += [turn, each.elevation, each.distance]
-    return values + [0.0] * (3 * most - len(values))
 
 
 def _place(prefix: str, file: int) -> dict[str, int]:
@@ -412,8 +410,13 @@ class LeRobotReader:
 
     def frames(self) -> list[np.ndarray]:
         """Decode all pictures (H, W, 3) uint8, in order."""
-        is_video = self.info["features"][RGB]["dtype"] == "video"
-        pictures = self._video_frames() if is_video else self._images()
+        if self.info["features"][RGB]["dtype"] == "video":
+            files = self._files(f"videos/{RGB}", self.info["video_path"])
+            pictures = [picture for file in files for picture in read_video(self.folder / file)]
+            total, found = self.info["total_frames"], len(pictures)
+            self._require(found == total, "videos", f"{found} frames for {total} rows")
+        else:
+            pictures = self._images()
         shape = tuple(self.info["features"][RGB]["shape"])
         for number, picture in enumerate(pictures):
             self._require(
@@ -504,14 +507,6 @@ class LeRobotReader:
                     pictures.append(np.asarray(load_picture(row["bytes"], row["path"])))
                 except PictureError as error:
                     raise UserError(f"{self.folder / file}: {error}; {REMEDY}") from error
-        return pictures
-
-    def _video_frames(self) -> list[np.ndarray]:
-        pictures: list[np.ndarray] = []
-        for file in self._files(f"videos/{RGB}", self.info["video_path"]):
-            pictures += read_video(self.folder / file)
-        total = self.info["total_frames"]
-        self._require(len(pictures) == total, "videos", f"{len(pictures)} frames for {total} rows")
         return pictures
 
     def _require(self, holds: bool, name: str, problem: str) -> None:

@@ -51,18 +51,19 @@ class BodyMaker:
 
     def _message(self, message: Message) -> Body:
         if message.role != "user":
-            content: Any = "\n".join(part for part in message.parts if isinstance(part, str))
-        else:
-            content = [self._part(part) for part in message.parts]
+            text = "\n".join(part for part in message.parts if isinstance(part, str))
+            return {"role": message.role, "content": text}
+        detail = {} if self._detail is None else {"detail": self._detail}
+        content = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {
+                "type": "image_url",
+                "image_url": {"url": self._pictures.data_uri(part), **detail},
+            }
+            for part in message.parts
+        ]
         return {"role": message.role, "content": content}
-
-    def _part(self, part: Any) -> Body:
-        if isinstance(part, str):
-            return {"type": "text", "text": part}
-        image = {"url": self._pictures.data_uri(part)}
-        if self._detail is not None:
-            image["detail"] = self._detail
-        return {"type": "image_url", "image_url": image}
 
 
 def with_format(body: Body, answer_format: AnswerFormat, question: Question) -> Body:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from clipnav.agents.language_models.models.bodies import BodyMaker, request_key
 from clipnav.agents.language_models.models.replies import (
@@ -241,26 +242,23 @@ class LocalModel:
         return replies
 
     def _message(self, message: Message) -> dict[str, Any]:
+        texts = [part for part in message.parts if isinstance(part, str)]
         if not self.loaded.reads_pictures:
-            return {"role": message.role, "content": "\n".join(map(self._words, message.parts))}
-        # Many templates loop over the content, of system messages as well.
-        return {"role": message.role, "content": [self._part(part) for part in message.parts]}
-
-    def _words(self, part: Any) -> str:
-        if isinstance(part, str):
-            return part
-        raise UserError(
-            f"{self.loaded.name}: reads no pictures; add --strategy navgpt or --pictures none, or "
-            "name a vision-language model"
-        )
-
-    def _part(self, part: Any) -> dict[str, Any]:
-        from PIL import Image
-
-        if isinstance(part, str):
-            return {"type": "text", "text": part}
-        # The model sees the same JPEG file as a server does.
-        return {"type": "image", "image": Image.open(io.BytesIO(self._pictures.jpeg(part)))}
+            if len(texts) < len(message.parts):
+                raise UserError(
+                    f"{self.loaded.name}: reads no pictures; add --strategy navgpt or --pictures "
+                    "none, or name a vision-language model"
+                )
+            return {"role": message.role, "content": "\n".join(texts)}
+        # Many templates loop over the content, of system messages as well. The model sees the same
+        # JPEG files as a server does.
+        content = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image", "image": Image.open(io.BytesIO(self._pictures.jpeg(part)))}
+            for part in message.parts
+        ]
+        return {"role": message.role, "content": content}
 
 
 _THOUGHT, _PLAN, _ACTION, _END = '{"thought": "', ', "plan": "', ', "action": "', '"}'

@@ -129,8 +129,10 @@ class ServerModel:
         started = time.monotonic()
         tally = _Tally()
         reply = self._complete(with_format(body, self._format, question), question, tally)
-        if reply.finish == "length" and _is_reasoning(reply.text):
-            # Reasoning has used up the tokens of the answer.
+        text = reply.text.strip()
+        # Some servers leave reasoning in the text of the answer.
+        is_reasoning = not text or (text.startswith("<think>") and "</think>" not in text)
+        if reply.finish == "length" and is_reasoning:  # which has used up the tokens
             longer = self._bodies.with_more_tokens(with_format(body, self._format, question))
             reply = self._complete(longer, question, tally)
         reply = msgspec.structs.replace(
@@ -245,12 +247,6 @@ class ServerModel:
                 self._refusal = str(error)
                 raise
             self._probed = True
-
-
-def _is_reasoning(text: str) -> bool:
-    """Return whether an answer is empty but for reasoning, which some servers leave in its text."""
-    text = text.strip()
-    return not text or (text.startswith("<think>") and "</think>" not in text)
 
 
 def _backoff(attempt: int) -> float:

@@ -159,15 +159,13 @@ def _resolve(
         listed = {match[1].upper(), *_LISTED.findall(text)}
         named = [labels[label] for label in labels if label in listed]
     else:
-        named = [option for option in options if text.lower() in _names(option)]
+        # What an answer may call an option, beside its label: its words in the prompt.
+        said, named = text.lower(), []
+        for option in options:
+            words = option.words.lower()
+            place = f"place {option.place}, {words}"
+            if said in (("stop", "stop here") if option.action == 0 else (words, place)):
+                named.append(option)
     if len(named) == 1:
         return named[0], ""
     return None, "the action is not one of the options"
-
-
-def _names(option: Option) -> tuple[str, ...]:
-    """Return what an answer may call an option, beside its label: its words in the prompt."""
-    if option.action == 0:
-        return "stop", "stop here"
-    words = option.words.lower()
-    return words, f"place {option.place}, {words}"

@@ -62,7 +62,7 @@ class Pictures:
 
 _SIDE = 64  # pixels
 _MOST = 6  # objects in a description
-_KEPT, _HOUSES = 4096, 2  # descriptions and houses in memory
+_DESCRIPTIONS, _HOUSES = 4096, 2  # in memory
 
 
 class HouseDescriptions:
@@ -74,7 +74,7 @@ class HouseDescriptions:
     def __init__(self) -> None:
         self._houses = HousePanoramas()
         self._house = lru_cache(_HOUSES)(self._houses.house)
-        self._cached = lru_cache(_KEPT)(self._describe)
+        self._cached = lru_cache(_DESCRIPTIONS)(self._describe)
 
     def __call__(self, view: ViewPose) -> str:
         """Describe a view in one sentence."""
