@@ -36,7 +36,6 @@ class ComparisonRow:
     """One row of a comparison.
 
     Attributes:
-        name: Name of the row.
         arguments: Arguments of the training command; "{seed}" is replaced by the seed of each
             training.
     """

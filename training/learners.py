@@ -19,8 +19,6 @@ class Selection:
     """Score of `Learner.evaluate` whose maximum selects the best weights.
 
     Attributes:
-        split: Name of the split.
-        metric: Name of the score in its summary.
         settings: Settings that determine how the score is computed, where they may change when a
             run is resumed.
     """
@@ -126,12 +124,7 @@ class Learner(Protocol):
 
 
 class SavedNetwork:
-    """Part of a learner whose whole network is saved.
-
-    Attributes:
-        network: All trained weights.
-        metadata: Metadata of the saved weights.
-    """
+    """Part of a learner whose whole network is saved."""
 
     network: Network
     metadata: Mapping[str, str]

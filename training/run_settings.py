@@ -26,9 +26,6 @@ def read_presets(start: Config, file: Path, section: str, **facts: Any) -> Confi
     with `when` applies only if each of its names has the given value, or one of the given list;
     the names are those of settings, with their values in `start`, and those of `facts`. Keys are
     the names of settings as in config.json; "None" stands for no value, as on a command line.
-
-    Args:
-        section: Name of its array of tables.
     """
     values = dataclasses.asdict(start)  # pyright: ignore[reportArgumentType]
     known = values | facts

@@ -46,12 +46,8 @@ class Progress(NamedTuple):
     """How far a run is.
 
     Attributes:
-        iteration: Number of weight updates.
-        seconds: Training time.
         best: Iteration and score of the best weights; empty before the first evaluation.
-        recent: Figures that are not logged yet.
         is_due: Whether the weights still have to be evaluated: an error ended their evaluation.
-        processes: Number of processes of a restored run.
     """
 
     iteration: int

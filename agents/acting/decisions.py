@@ -61,7 +61,6 @@ class Decisions(NamedTuple):
     """Decisions of a follower in a batch of B episodes: M decisions, ordered by step.
 
     Attributes:
-        sizes: Number of decisions of each step.
         rows: (M,) episode of each decision.
         scores: (M, K) logits.
         hidden: (M, H) input of the critic.

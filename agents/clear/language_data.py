@@ -38,7 +38,6 @@ class PathInstructions:
     Attributes:
         episodes: Episodes of the split, in the chosen languages.
         tokens: (E, L) int32 token ids of the episodes.
-        paths: Episodes of each path, as indices.
     """
 
     def __init__(

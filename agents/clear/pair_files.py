@@ -29,7 +29,6 @@ class MinedPair(NamedTuple):
     """The counterpart of a path.
 
     Attributes:
-        scan: Scan of the counterpart.
         path: Its viewpoints, as many as those of the path.
         similarity: Cosine similarity of the embeddings of both paths.
     """
@@ -86,14 +85,7 @@ _REMEDY = "write it again with clipnav pair-paths"
 
 @dataclass(frozen=True)
 class PathPair:
-    """Two paths of the same length in different scans.
-
-    Attributes:
-        scan: Scan of the path.
-        path: Viewpoints.
-        pair_scan: Scan of the counterpart.
-        pair_path: Its viewpoints.
-    """
+    """Two paths of the same length in different scans."""
 
     scan: str
     path: tuple[str, ...]

@@ -232,11 +232,7 @@ class PairPathsConfig:
 
 
 def language_defaults(world: World, recipe: ClearRecipe | None = None) -> LanguageConfig:
-    """Return the default settings of a language representation.
-
-    Args:
-        recipe: Published settings.
-    """
+    """Return the default settings of a language representation."""
     start = LanguageConfig(world=world, preset=recipe)
     return read_presets(start, _FILE, "language" if recipe is None else "clear-language")
 

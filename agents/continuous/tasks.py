@@ -60,13 +60,7 @@ class TaskConfig(Protocol):
 
 
 class SplitTask(ABC):
-    """Splits and environments of a continuous agent.
-
-    Attributes:
-        config: Settings of the run.
-        settings: The task.
-        tokenizer: Tokenizer of the run.
-    """
+    """Splits and environments of a continuous agent."""
 
     config: TaskConfig
     settings: ContinuousSettings

@@ -58,7 +58,6 @@ class Demonstration:
     """A walk, and the expert's action after each of its steps.
 
     Attributes:
-        episode: Index of the episode in the split.
         rgb: (T, cells, C) float16 grid features.
         depth: (T, P, P) float16 depth pictures.
         previous: (T,) int8, one more than the previous action, 0 at the start.
@@ -379,7 +378,6 @@ class Batch(NamedTuple):
 
     Attributes:
         ids: (B, L) int64 words.
-        steps: Perceptions of all steps.
         labels: (B, T) int64 actions of the expert, -100 in padding.
         weights: (B, T) weights of the steps, 0 in padding.
         progress: (B, T) progress towards the goal.

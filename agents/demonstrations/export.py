@@ -118,10 +118,7 @@ class Shard:
     """Part of an export.
 
     Attributes:
-        config: Settings of the export.
-        staging: Folder of the unfinished export.
         number: Number of the shard, from 0.
-        episodes: Its episodes.
     """
 
     config: DemonstrationConfig

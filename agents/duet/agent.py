@@ -73,8 +73,6 @@ class Decision(NamedTuple):
 
     Attributes:
         rows: (R,) episodes.
-        state: What the network has read.
-        scores: Scores of the map tokens.
         chosen: (R,) map tokens; 0 is [stop].
         ends: (R,) bool, whether the episode ends with this decision.
         labels: (R,) map tokens of the expert; None without an expert.
@@ -98,7 +96,6 @@ class MapWalk:
     """A batch of walks.
 
     Attributes:
-        decisions: Decisions in order.
         rewards: (R,) rewards of each decision, in the order of its rows; the walk to the last
             viewpoint is part of the last decision.
         truncated: (C,) episodes that reached the hop limit of the environment.

@@ -101,13 +101,7 @@ def select_states(
 def without_padding(
     inputs: tuple[NodeInputs, ViewInputs], tokens: int, candidates: int, leading: int
 ) -> tuple[NodeInputs, ViewInputs]:
-    """Return the inputs of both branches with the first tokens only.
-
-    Args:
-        tokens: Number of map tokens.
-        candidates: Number of candidates.
-        leading: Number of candidates and objects.
-    """
+    """Return the inputs of both branches with the first tokens only."""
     nodes, views = inputs
     cut = NodeInputs(*(part[:, :tokens] for part in nodes))
     return (
@@ -162,7 +156,6 @@ class PathBatch(NamedTuple):
     Episodes with the same path share its encoded panoramas.
 
     Attributes:
-        paths: States of the U different paths.
         states: (R,) state of `paths` of each of the R states of the episodes.
         episodes: (R,) episode, 0..B-1, of each.
         targets: (R,) map tokens of the reference path; `NO_TARGET` where the settings forbid the

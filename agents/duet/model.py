@@ -140,7 +140,6 @@ class EncodedText(NamedTuple):
     """Instructions with the keys and values that the cross-modal layers need at every step.
 
     Attributes:
-        states: Encoded text.
         bias: (E, 1, 1, L) attention bias of the padding.
         global_layers: Keys and values for each layer of the global branch.
         local_layers: Keys and values for each layer of the local branch.

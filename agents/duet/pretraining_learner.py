@@ -80,13 +80,7 @@ class WordHead(nn.Module):
 
 
 class ActionLosses(NamedTuple):
-    """Losses of single action prediction, each (R,).
-
-    Attributes:
-        fused: Cross-entropy of the decision.
-        coarse: Cross-entropy of the global branch.
-        fine: Cross-entropy of the local branch.
-    """
+    """Losses of single action prediction, each (R,)."""
 
     fused: Tensor
     coarse: Tensor
@@ -102,10 +96,8 @@ class PretrainingModel(nn.Module):
     """Map transformer with the parts that only pre-training needs.
 
     Attributes:
-        network: The network to be fine-tuned.
         global_text: Layers in which the text attends to itself, after it has attended to the map.
         local_text: The same after it has attended to the panorama.
-        word_head: Head of masked language modelling.
         class_head: Head of masked region classification; None without classes.
     """
 
@@ -240,8 +232,6 @@ class PathExamples(NamedTuple):
     """Paths with instructions.
 
     Attributes:
-        features: Features of their world.
-        references: All paths of the source.
         episodes: (B,) indices of the paths.
         tokens: (B, L) instructions that the agent reads.
         objects: Target objects of the paths; None without objects.

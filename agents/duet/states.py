@@ -42,13 +42,11 @@ class MapState(NamedTuple):
         rows: (R,) episodes.
         viewpoints: (R,) current nodes in the world.
         views: (R,) views 0..35 that the agents face.
-        tokens: Map tokens.
         candidates: (R, C) slots of the candidates of the current viewpoints; -1 for padding.
         forbidden: (R, N) bool, true for map tokens that cannot be chosen.
         fusion: (R, N, C + 1) float32 0/1 matrix, see `fusion_matrix`.
         start_positions: (R, 7) float32 position features of the first viewpoint.
         candidate_positions: (R, C, 7) float32 position features of the candidates.
-        sources: Origin of the node features.
     """
 
     rows: np.ndarray

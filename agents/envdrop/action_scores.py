@@ -50,13 +50,7 @@ def add_visits(view: PanoramaView, histories: np.ndarray, targets: np.ndarray) -
 
 @dataclass(frozen=True, eq=False)
 class ActionScorer:
-    """A follower that scores the actions of agents at any nodes.
-
-    Attributes:
-        follower: Follower.
-        features: Features of the world.
-        world: World of the nodes.
-    """
+    """A follower that scores the actions of agents at any nodes."""
 
     follower: Follower
     features: DeviceFeatures

@@ -35,7 +35,6 @@ class Decision(NamedTuple):
 
     Attributes:
         scores: (B, K) logits of the candidates, minus infinity for impossible actions.
-        state: Decoder state after the step.
         hidden: (B, H) hidden state of the LSTM, the input of a critic.
         word_weights: (B, L) attention weights over the instruction.
         view_weights: (B, 36) attention weights over the panorama.

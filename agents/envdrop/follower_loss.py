@@ -36,7 +36,6 @@ class EpisodeBatch:
 
     Attributes:
         instr_ids: (B,) episodes.
-        rng: Random generator of sampled actions.
         tokens: (B, L) instructions; those of the environment by default.
         noise: Feature dropout; newly drawn by default.
         partners: (B, L) other instructions of the same paths, for the contrastive loss.

@@ -17,7 +17,6 @@ class DescribedPaths(NamedTuple):
     """Paths of B episodes with their instructions.
 
     Attributes:
-        views: Views along the paths.
         tokens: (B, L) int32 token ids of the instructions.
         scans: (B,) index of the building of each episode within the batch.
     """

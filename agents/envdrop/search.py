@@ -32,7 +32,6 @@ class Position(NamedTuple):
     """Position of an agent.
 
     Attributes:
-        node: Node of the world.
         view: View 0..35 that the agent faces.
     """
 
@@ -51,7 +50,6 @@ class FoundPath:
     """A complete path.
 
     Attributes:
-        positions: Positions from start to end.
         actions: Action at each position; the last is stop.
         log_prob: Sum of the follower's log-probabilities of the actions.
     """
@@ -79,9 +77,6 @@ class _PartialPath:
     """A path without stop.
 
     Attributes:
-        row: Index of its instruction.
-        positions: Positions from the start.
-        actions: Actions taken, one less than positions.
         log_prob: Sum of the log-probabilities of the actions.
         state: Decoder state before the expansion of the last position.
     """
@@ -111,9 +106,6 @@ class Searcher:
 
     Args:
         tokens: (B, L) token ids of the instructions.
-
-    Attributes:
-        starts: Partial paths at the start positions.
     """
 
     def __init__(
@@ -299,7 +291,6 @@ class RankedPath:
     """A found path with the score of a speaker.
 
     Attributes:
-        path: The path.
         speaker_log_prob: The speaker's log-probability of the instruction given the path.
         words: Number of tokens of the instruction, without the start token.
     """

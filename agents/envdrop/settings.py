@@ -224,11 +224,7 @@ def preset(
     translated: bool = False,
     continued: bool = False,
 ) -> TrainConfig:
-    """Return the default settings of a follower.
-
-    Args:
-        recipe: Published settings.
-    """
+    """Return the default settings of a follower."""
     if recipe == "clear" and translated:
         raise UserError(
             "--preset clear has no back-translation; omit --back-translation.speaker, or choose "

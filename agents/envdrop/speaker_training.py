@@ -71,7 +71,6 @@ class GeneratedInstruction(NamedTuple):
     """A generated instruction, with the speaker's score of a human instruction of the same path.
 
     Attributes:
-        words: Words of the generated instruction.
         log_prob: Log-probability of the human instruction.
         reference_tokens: Number of tokens of the human instruction, without the start token.
     """
@@ -199,9 +198,6 @@ class LoadedSpeaker(NamedTuple):
     """A trained speaker.
 
     Attributes:
-        network: Network in evaluation mode.
-        languages: Languages in the order of their ids.
-        tokenizer: Tokenizer of its instructions.
         longest_encoded: Maximum number of tokens of a given instruction.
         longest_decoded: Maximum number of tokens of a generated instruction.
     """

@@ -141,15 +141,9 @@ class Episode:
     """State of one episode.
 
     Attributes:
-        ghosts: Its map.
-        rng: Random numbers of its decisions and walks.
         panoramas: (V, d) encoded panorama tokens of each node.
         stop_probabilities: Probability of [stop] at each node.
-        previous: Node from which the agent has come.
         walk: Walk to the place of the last decision; None before the first.
-        is_walking: Whether the walk has begun.
-        is_over: Whether the episode ends with this walk.
-        teacher: Teacher, in training.
     """
 
     ghosts: GhostMap
@@ -177,9 +171,6 @@ class GhostWalker:
 
     Agents decide when they have reached their place, each in its own time. At the end of an episode
     an agent walks back to the node whose probability of [stop] was the highest when it was there.
-
-    Attributes:
-        decisions: Decisions so far, in training.
     """
 
     def __init__(

@@ -116,7 +116,6 @@ def node_inputs(maps: Sequence[GhostTokens], panoramas: Sequence[Tensor]) -> Nod
     """Return the map tokens of R agents.
 
     Args:
-        maps: Map of each agent.
         panoramas: (T, d) encoded panorama tokens of the episode of each agent, without padding.
     """
     device = panoramas[0].device

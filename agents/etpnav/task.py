@@ -26,7 +26,6 @@ class EtpNavTask(SplitTask):
 
     Attributes:
         surroundings: What agents see at their decisions.
-        metadata: Metadata of the weights.
     """
 
     config: EtpNavTrainConfig

@@ -28,10 +28,8 @@ class GhostTeacher:
     Attributes:
         floor: Floor of the building, see `clipnav.envs.continuous.simulator.Floor`.
         goal: (3,) goal.
-        rng: Random numbers for the sightings.
         reference: (G, 3) points of the expert's walk; None to compare with the goal.
         rule: See `sub_goal`.
-        progress: Index of the last sub-goal.
     """
 
     floor: Any

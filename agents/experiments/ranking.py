@@ -25,7 +25,6 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         SR: Success rate on R2R's val_unseen in per cent.
-        source: Where it was published.
     """
 
     SR: float
@@ -107,7 +106,6 @@ def rank_systems(
 
     Args:
         systems: Success rate (S, P) of each run on each path.
-        published: Published scores, at least of the systems.
         pairs: Pairs of systems whose difference and ratio are computed.
 
     Returns:

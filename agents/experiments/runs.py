@@ -73,8 +73,6 @@ class SplitSearch:
     """Searches for all episodes of a split, by instr_id.
 
     Attributes:
-        starts: Start positions.
-        results: Results of the searches.
         ranked: Found paths with the scores of a speaker; empty without a speaker.
     """
 

@@ -33,7 +33,6 @@ class FrontierScoring:
 
     Attributes:
         metre_cost: Cost of a metre of the walk to a node.
-        sharpness: Factor of the logits.
         normalised: Whether a way has the sum of the log-probabilities of its actions; otherwise it
             has the sum of their logits. At a viewpoint that is a mistake all logits can be low,
             whereas its probabilities add up to 1, so an agent that is trained has the latter.
@@ -92,7 +91,6 @@ class FrontierAgent(RouteWalker):
     Attributes:
         max_steps: Largest number of hops of an episode, the stop included.
         scoring: How scores of actions make up those of ways.
-        options: The nodes of the last choice.
         place: Where the follower has read its instructions for that choice.
     """
 

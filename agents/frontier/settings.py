@@ -89,7 +89,6 @@ def frontier_preset(
     """Return the default settings of a frontier agent: those of a follower, with DAgger.
 
     Args:
-        recipe: Published settings of followers.
         reinforced: Whether it starts from a frontier agent. In the houses, reinforcement then
             improves an agent on the same data.
     """

@@ -152,7 +152,6 @@ class EncodedText(NamedTuple):
     """Instructions of E episodes.
 
     Attributes:
-        states: Encoded text.
         bias: (E, 1, 1, L) attention bias of the padding.
         layers: Keys and values for each cross-modal layer; empty with language attention, where
             the text changes at every step.

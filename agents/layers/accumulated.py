@@ -127,7 +127,6 @@ class _Collector:
     """A graph node over weight and bias, and the collections of backward passes.
 
     Attributes:
-        uses: Collections of the backward passes.
         token: Output of the node, an input of every use.
     """
 

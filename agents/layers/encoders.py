@@ -103,7 +103,6 @@ class WordReader(nn.Module):
 
     Attributes:
         dropout: Dropout of the vectors and of the encoded words.
-        read: LSTM over the vectors.
         initial: Layer from the encoded words to the initial decoder state.
     """
 

@@ -39,7 +39,6 @@ class TextModel:
     """A transformer over token ids, and what identifies it.
 
     Attributes:
-        network: Model of transformers.
         shift: Difference between the ids of the tokenizer, where padding is 0, and those of the
             model.
         identity: Name or digest that must match for the weights of a follower to be loaded.

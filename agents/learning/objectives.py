@@ -18,13 +18,7 @@ from clipnav.training import distributed
 
 
 class ActorCriticTerms(NamedTuple):
-    """Terms of A2C, each summed over decisions.
-
-    Attributes:
-        policy: Policy gradient loss.
-        error: Squared error of the critic.
-        entropy: Entropy of the policy.
-    """
+    """Terms of A2C, each summed over decisions."""
 
     policy: Tensor
     error: Tensor

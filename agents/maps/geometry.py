@@ -19,7 +19,6 @@ class MapGeometry:
     differs between viewpoints; T is the largest.
 
     Attributes:
-        world: Graphs of the world.
         positions: (V, 3) float64 metres, rounded to float32 as in MatterSim.
         edge_lengths: (V, K - 1) float64 metres to each candidate, 0 for padding.
         candidates: (V, K - 1) int32 node of each candidate, -1 for padding.

@@ -139,14 +139,10 @@ class Checkpoint:
     """A published checkpoint.
 
     Attributes:
-        path: File.
         model: Name of the model and its datasets, for messages.
-        weights: Weights under the names of our network.
         features: Name of the projection of the visual features.
         second_type: Name of the embedding of token type 1.
-        steps: Name of the table of steps.
         panorama_layers: Prefix of the layers of the panorama encoder.
-        cross_layers: Prefix of the cross-modal layers.
     """
 
     path: Path

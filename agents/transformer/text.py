@@ -161,11 +161,7 @@ def text_architecture(
 
 
 class TransformerNetwork(nn.Module):
-    """Interface of networks with a text encoder, whose weights can be loaded by name.
-
-    Attributes:
-        text: Text encoder.
-    """
+    """Interface of networks with a text encoder, whose weights can be loaded by name."""
 
     text: TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder
 

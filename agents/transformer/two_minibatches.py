@@ -38,7 +38,6 @@ class Minibatches:
     Attributes:
         cloned: (B,) episodes with teacher forcing.
         sampled: (B',) episodes to walk with sampled decisions; may be empty.
-        draws: Random numbers of the decisions.
         weight: Weight of teacher forcing; the settings have those of sampled walks.
     """
 

@@ -438,9 +438,6 @@ class MapWaypointEnv(WaypointEnv):
     An action is a route along known nodes, as on a graph. A place beside the agent is reached by
     turns and steps straight to it, a known node by the greedy follower on the floor; all of them
     count as steps and metres of the walk.
-
-    Attributes:
-        maps: Nodes that the agents have seen.
     """
 
     def __init__(

@@ -144,7 +144,6 @@ class WaypointPredictor(nn.Module):
         """Predict the heat maps of M agents from the pictures around them.
 
         Args:
-            simulator: Simulator with the cameras of the predictor.
             positions: (M, 3) points under their feet.
             headings: (M,) radians clockwise from +y.
 

@@ -70,7 +70,6 @@ def convert_predictor_run(
     """Write a released predictor as a run.
 
     Args:
-        depth_weights: Checkpoint of DD-PPO, with the depth network.
         rgb_weights: torchvision's weights of ResNet-50, for a predictor that reads colour.
     """
     check_new(output)

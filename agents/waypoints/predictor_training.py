@@ -67,7 +67,6 @@ class Viewpoint(NamedTuple):
     """A viewpoint of a graph, seen from a heading; angles are clockwise from it.
 
     Attributes:
-        scan: House.
         position: (3,) point of the floor under it.
         heading: Radians clockwise from +y.
         neighbours: Where the neighbours in the graph are that are in the target.
@@ -115,7 +114,6 @@ class ViewpointSplit(NamedTuple):
     """N viewpoints and their pictures.
 
     Attributes:
-        viewpoints: The viewpoints.
         depth: (N, 12, P, P) float16 depth pictures, or (N, 12, D) features of a frozen network.
         targets: (N, 120, 12) float32.
     """

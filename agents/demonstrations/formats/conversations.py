@@ -81,12 +81,8 @@ class Conversation(msgspec.Struct, frozen=True):
     """A decision as read from either variant.
 
     Attributes:
-        id: Id of the record.
         pictures: Files of the pictures, in the order of the text.
         system: Description of the task; "" in LLaVA's variant, whose first turn contains it.
-        prompt: Text of the user.
-        answer: Answer of the teacher.
-        options: Labels of the options.
         source: Source of the action taken: "teacher" or "policy".
     """
 

@@ -182,13 +182,7 @@ LONGEST_RUN = 3
 
 
 class Run(NamedTuple):
-    """Equal actions in a row.
-
-    Attributes:
-        start: Number of the first step.
-        action: The action.
-        length: Number of actions.
-    """
+    """Equal actions in a row."""
 
     start: int
     action: int

@@ -148,9 +148,6 @@ class Episode:
     """An episode of a building with the columns of one camera.
 
     Attributes:
-        root: Folder of the building.
-        number: Number of the episode.
-        instructions: Its instructions.
         actions: (T,) action taken at each frame; the last one is stop.
         poses: (T, 4, 4) poses of the look-down camera, camera to world.
         goals: Pixel [x, y] at each frame, as the file has it.
@@ -214,8 +211,6 @@ class Sampling(NamedTuple):
 
     Attributes:
         sample_step: Number of frames between two samples.
-        num_history: Largest number of earlier pictures.
-        num_future_steps: Largest number of actions in an answer.
         pixel_goal_only: Leave out turns and stops, as the training of System 1 does.
     """
 
@@ -229,11 +224,9 @@ class Sample(NamedTuple):
     """A sample of InternNav's training.
 
     Attributes:
-        instruction: Number of the instruction of the episode.
         start: Number of the frame.
         history: Numbers of the earlier frames whose pictures the model gets.
         kind: Whether the answer is a pixel of the look-down picture, a run of turns, or the stop.
-        answers: Answers of the model, in turn.
         times: How often the sample is in the data set.
     """
 

@@ -378,9 +378,6 @@ class LeRobotReader:
     """A dataset that is read and checked.
 
     Attributes:
-        info: Content of meta/info.json.
-        tasks: Instructions by task index.
-        episodes: Rows of meta/episodes.
         columns: Columns of all data files, except pictures, by feature.
     """
 

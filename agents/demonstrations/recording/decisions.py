@@ -36,8 +36,6 @@ class LabelledDecision(NamedTuple):
     """A prompt with its answer.
 
     Attributes:
-        prompt: Messages of the prompt.
-        labels: Labels of the options.
         answer: JSON with the label of the teacher's action.
     """
 

@@ -19,7 +19,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A neighbour of a viewpoint.
 
     Attributes:
-        viewpoint: Name of the neighbour.
         heading: Absolute heading to it, radians clockwise from +y.
         elevation: Elevation of it, radians above the horizon.
         distance: Length of the edge in metres.
@@ -40,7 +39,6 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         position: x, y and z of the camera in metres.
         heading: Radians clockwise from +y.
         label: Action of the teacher, the target of a training; 0 stops.
-        taken: Action that the walk took.
         source: Source of the action taken: "teacher" or "policy".
         picture: Egocentric picture of a continuous walk, relative to the folder of pictures; on a
             graph the pictures follow from the viewpoint, see `picture_name`.
@@ -69,11 +67,6 @@ class RecordedWalk(msgspec.Struct, frozen=True, gc=False):
     """A walk along an instruction.
 
     Attributes:
-        instr_id: Id of the episode.
-        path_id: Id of its path.
-        scan: Name of the building.
-        language: Language tag of the instruction.
-        instruction: Raw text.
         steps: Steps in order; the last one stops, unless the walk was truncated.
         success: Whether the walk stopped within 3 m of the goal.
     """

@@ -65,11 +65,6 @@ class Experiment:
     """An evaluation with its data.
 
     Attributes:
-        config: Settings.
-        split: The whole split.
-        maker: Starts the walks of the chosen episodes.
-        pictures: Pictures of the prompts.
-        output: Folder of the results.
         runs: Runs to compare with, see `compared_runs`.
     """
 

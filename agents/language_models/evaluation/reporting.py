@@ -107,8 +107,6 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
     """Write the walks for the dataset's test server, and print how many there are.
 
     Args:
-        config: Settings of the evaluation, with the file.
-        split: The whole split.
         finished: The walks; one that failed would be scored as a stop where the server failed.
     """
     assert config.submission is not None
@@ -175,8 +173,6 @@ class AgentScores:
     """Scores of an agent on the scored episodes of a run.
 
     Attributes:
-        episodes: Number of episodes.
-        buildings: Number of their buildings.
         intervals: Mean of each metric with the bootstrap's 95 % interval over buildings; one
             without width, because all buildings have the same value, is neither printed nor
             written.

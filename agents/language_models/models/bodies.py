@@ -14,11 +14,7 @@ Body = dict[str, Any]
 
 
 class BodyMaker:
-    """Makes the bodies of requests.
-
-    Attributes:
-        model: Name of the model.
-    """
+    """Makes the bodies of requests."""
 
     def __init__(
         self,

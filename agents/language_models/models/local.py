@@ -41,8 +41,6 @@ class LoadedModel:
 
     Attributes:
         name: Name on the Hugging Face hub, folder or file.
-        model: The model, in evaluation mode.
-        template: Chat template.
         reads_pictures: Whether pictures can be part of a prompt.
     """
 
@@ -122,11 +120,7 @@ def load_model(name: str, device: str) -> LoadedModel:
 
 
 class LocalModel:
-    """Model of transformers that answers a batch of questions at a time.
-
-    Attributes:
-        loaded: The model.
-    """
+    """Model of transformers that answers a batch of questions at a time."""
 
     def __init__(
         self,

@@ -36,14 +36,9 @@ class Reply(msgspec.Struct, frozen=True):
     """Answer of a model to a prompt.
 
     Attributes:
-        text: The answer.
         finish: Why the model stopped: "stop", "length", "content_filter", ...; "too_long" if the
             server refused the prompt because of its length or number of pictures.
-        refusal: Refusal that the server reports separately.
-        reasoning: Reasoning that the server reports separately.
         usage: Tokens, of all attempts that the server answered.
-        attempts: Number of requests sent.
-        seconds: Time until the answer.
     """
 
     text: str
@@ -60,8 +55,6 @@ class Question:
     """A prompt, and the labels among which the answer chooses.
 
     Attributes:
-        prompt: Messages.
-        labels: Labels of the options.
         points: Form of answers in space; None if an answer must be a label.
     """
 
@@ -110,12 +103,7 @@ _PRICE_UNIT = 1e6  # tokens
 
 
 class Spending:
-    """What a run has sent.
-
-    Attributes:
-        requests: Number of requests sent.
-        usage: Tokens of the requests.
-    """
+    """What a run has sent."""
 
     def __init__(self, limits: BudgetConfig) -> None:
         self._limits = limits
@@ -151,11 +139,7 @@ def price(usage: Usage, prices: BudgetConfig) -> float | None:
 
 
 class ReplyCache:
-    """Cache of replies: one file for each request, written beside and renamed.
-
-    Attributes:
-        hits: Number of replies that were read.
-    """
+    """Cache of replies: one file for each request, written beside and renamed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -184,7 +184,6 @@ class Rejected:
     Attributes:
         problem: What can be done about it: retry, try another answer format, shorten the prompt,
             stop the run, or give up this request.
-        message: Text for the user.
         wait: Seconds that the server asks to wait; None if it names none.
     """
 

@@ -237,8 +237,6 @@ class Candidate:
     """Neighbour of the current viewpoint, with its exact direction.
 
     Attributes:
-        action: Action of the environment that leads there.
-        viewpoint: Its viewpoint.
         heading: Absolute heading in radians.
         distance: Metres.
         rise: Metres by which its camera is higher.
@@ -275,7 +273,6 @@ class KnownPlaces:
     """Places that an agent has visited or seen as candidates.
 
     Attributes:
-        trajectory: Numbers of the places walked, repetitions included.
         connections: Numbers of the candidates of each visited place.
         views: Picture of each place: the view from where it was last seen as a candidate. The
             start has none until then.

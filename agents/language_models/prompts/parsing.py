@@ -48,10 +48,7 @@ class ParsedAnswer:
     """Answer of a model.
 
     Attributes:
-        kind: "valid", or why it has no option.
         option: The chosen option; None unless the answer is valid.
-        thought: Text of the field "thought".
-        plan: Text of the field "plan".
         problem: What is wrong, for the model and for the log; empty for a valid answer.
     """
 

@@ -27,11 +27,7 @@ Draw = Callable[[ViewPose], np.ndarray]
 
 @dataclass(frozen=True)
 class Photo:
-    """Picture that an agent has taken.
-
-    Attributes:
-        jpeg: Content of a JPEG file.
-    """
+    """Picture that an agent has taken."""
 
     jpeg: bytes
 

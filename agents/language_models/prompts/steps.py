@@ -17,13 +17,7 @@ CENTIMETRES = 100  # of a metre
 
 @dataclass(frozen=True)
 class Motion:
-    """Equal primitive actions that one decision carries out.
-
-    Attributes:
-        primitive: Action of the environment.
-        repeats: Number of times.
-        words: The motion in words.
-    """
+    """Equal primitive actions that one decision carries out."""
 
     primitive: int
     repeats: int

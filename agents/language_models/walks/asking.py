@@ -48,11 +48,8 @@ class WalkSettings:
     """Settings of walks.
 
     Attributes:
-        prompt: Contents of the prompts.
         answer_retries: Number of times the model is asked again after an invalid answer.
-        on_invalid: Action after an invalid answer.
         seed: Random seed of `on_invalid` "random".
-        answers: Answers in continuous space.
         follower: How the agent walks to answers in space.
     """
 
@@ -69,8 +66,6 @@ class Exchange:
     """A question with its reply.
 
     Attributes:
-        question: The question.
-        reply: The reply.
         answer: The parsed reply; None if the prompt was too long.
     """
 
@@ -84,10 +79,7 @@ class DecisionRecord:
     """A decision.
 
     Attributes:
-        observation: What the agent knew.
         pose: Pose of the agent, see `AskingWalk.pose`.
-        exchanges: Questions and replies.
-        kind: Kind of the last answer.
         option: The option taken; None if the agent stayed or the episode ended.
     """
 
@@ -102,11 +94,9 @@ class AskingWalk(ABC):
     """Walk of one episode; it is asked for a question and given the reply, until it ends.
 
     Attributes:
-        instr_id: The episode.
         question: Next question; None after the end.
         ending: How the walk ended; "" before.
         error: Why it failed; empty otherwise.
-        decisions: Decisions so far.
     """
 
     def __init__(
@@ -261,7 +251,6 @@ class EpisodeWalk(AskingWalk):
             this walk until the end.
 
     Attributes:
-        episode: The episode.
         asks_object: Whether it has stopped where objects are visible, and asks which one to point
             out.
         answer: Object that it points out, None for none.

@@ -40,11 +40,7 @@ _DECIMALS = 3  # of the teacher's waypoints
 
 
 class PointGuide:
-    """Leads the agent of an environment to answers in space.
-
-    Attributes:
-        form: Form of the answers.
-    """
+    """Leads the agent of an environment to answers in space."""
 
     def __init__(self, env: ContinuousVectorEnv, form: PointForm, follower: PointFollower) -> None:
         settings = env.settings
@@ -147,11 +143,7 @@ class PointGuide:
 
 
 class ContinuousWalk(AskingWalk):
-    """Walk of one episode in continuous space.
-
-    Attributes:
-        episode: The episode.
-    """
+    """Walk of one episode in continuous space."""
 
     def __init__(
         self,
@@ -288,15 +280,7 @@ class ContinuousWalk(AskingWalk):
 
 @dataclass
 class ContinuousWalkMaker:
-    """Starts walks in continuous space, each in an environment of its own, which is used again.
-
-    Attributes:
-        split: Episodes.
-        strategy: Function from an observation to a prompt.
-        settings: Settings of the walks.
-        task: Settings of the environment.
-        simulator: Floors and cameras.
-    """
+    """Starts walks in continuous space, each in an environment of its own, which is used again."""
 
     split: ContinuousSplit
     strategy: Strategy

@@ -25,9 +25,6 @@ class WalkMaker:
     """Starts walks, each in an environment of its own; environments are used again.
 
     Attributes:
-        split: Episodes with their graphs.
-        strategy: Function from an observation to a prompt.
-        settings: Settings of the walks.
         max_episode_steps: Largest number of decisions; the environment's default if None.
     """
 
