@@ -21,10 +21,7 @@ _STATISTICS = 1_000
 
 
 def make_env(
-    config: RunConfig,
-    split: str,
-    tokenizer: Tokenizer | None = None,
-    num_envs: int | None = None,
+    config: RunConfig, split: str, tokenizer: Tokenizer | None = None, num_envs: int | None = None
 ) -> VlnVectorEnv:
     """Build the vector environment of a split, without autoreset.
 

@@ -20,13 +20,7 @@ from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.episodes.chains import chain_rounds, moved
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.goal import ObjectAnswer
-from clipnav.envs.metrics import (
-    SUMMARY_METRICS,
-    Metric,
-    aligned,
-    summarise,
-    summarise_groups,
-)
+from clipnav.envs.metrics import SUMMARY_METRICS, Metric, aligned, summarise, summarise_groups
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage import write_text
 from clipnav.storage.progress import progress_bar

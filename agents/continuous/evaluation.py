@@ -15,11 +15,7 @@ from clipnav.agents.continuous.walking import (
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.files.submissions import write_ce_submission
-from clipnav.envs.continuous.measures import (
-    CONTINUOUS_METRICS,
-    PHYSICAL_METRICS,
-    summarise_walks,
-)
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, PHYSICAL_METRICS, summarise_walks
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.storage.errors import counted
 from clipnav.storage.progress import progress_bar

@@ -209,11 +209,7 @@ class ContinuousNetwork(nn.Module):
     recurrent_layers: int
 
     def __init__(
-        self,
-        config: ContinuousNetworkConfig,
-        vocabulary: int,
-        grid: tuple[int, int],
-        actions: int,
+        self, config: ContinuousNetworkConfig, vocabulary: int, grid: tuple[int, int], actions: int
     ) -> None:
         super().__init__()
         self.config, self.vocabulary, self.grid, self.actions = config, vocabulary, grid, actions
@@ -245,11 +241,7 @@ class Seq2Seq(ContinuousNetwork):
     recurrent_layers = 1
 
     def __init__(
-        self,
-        config: ContinuousNetworkConfig,
-        vocabulary: int,
-        grid: tuple[int, int],
-        actions: int,
+        self, config: ContinuousNetworkConfig, vocabulary: int, grid: tuple[int, int], actions: int
     ) -> None:
         super().__init__(config, vocabulary, grid, actions)
         _, channels = grid
@@ -274,11 +266,7 @@ class CrossModalAttention(ContinuousNetwork):
     recurrent_layers = 2
 
     def __init__(
-        self,
-        config: ContinuousNetworkConfig,
-        vocabulary: int,
-        grid: tuple[int, int],
-        actions: int,
+        self, config: ContinuousNetworkConfig, vocabulary: int, grid: tuple[int, int], actions: int
     ) -> None:
         super().__init__(config, vocabulary, grid, actions)
         cells, channels = grid

@@ -272,9 +272,7 @@ _FILE = Path(__file__).with_name("presets.toml")
 
 
 def continuous_defaults(
-    dataset: str = "r2r",
-    world: World = "houses",
-    recipe: ContinuousRecipe | None = None,
+    dataset: str = "r2r", world: World = "houses", recipe: ContinuousRecipe | None = None
 ) -> ContinuousTrainConfig:
     """Return the default settings of a task and world.
 

@@ -147,10 +147,7 @@ class ContinuousTask(SplitTask):
     def make_network(self) -> ContinuousNetwork:
         """Build the untrained network on the device of the run."""
         network = make_network(
-            self.config.network,
-            len(self.tokenizer),
-            self.features.grid,
-            self.settings.num_actions,
+            self.config.network, len(self.tokenizer), self.features.grid, self.settings.num_actions
         )
         return network.to(self.config.device)
 

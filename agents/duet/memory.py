@@ -9,12 +9,7 @@ from torch.nn import functional
 
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs, ViewInputs
 from clipnav.agents.duet.objects import OBJECT, NodeObjects, panorama_layout
-from clipnav.agents.duet.states import (
-    MapState,
-    NodeSources,
-    object_directions,
-    view_directions,
-)
+from clipnav.agents.duet.states import MapState, NodeSources, object_directions, view_directions
 from clipnav.agents.maps.geometry import MapGeometry
 
 
@@ -101,11 +96,7 @@ class PanoramaMemory:
         return self._joined()[0]
 
     def add(
-        self,
-        tokens: Tensor,
-        means: Tensor,
-        mask: Tensor,
-        objects: np.ndarray | None = None,
+        self, tokens: Tensor, means: Tensor, mask: Tensor, objects: np.ndarray | None = None
     ) -> np.ndarray:
         """Add panoramas and return their indices.
 

@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipnav.agents.acting.environments import (
-    fit_scale,
-    reserve_text_states,
-)
+from clipnav.agents.acting.environments import fit_scale, reserve_text_states
 from clipnav.agents.acting.tokenizers import shared_words
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent

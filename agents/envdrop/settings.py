@@ -23,10 +23,7 @@ from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.run_settings import read_presets
-from clipnav.training.settings import (
-    check_counts,
-    check_numbers,
-)
+from clipnav.training.settings import check_counts, check_numbers
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
 

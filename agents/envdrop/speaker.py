@@ -119,12 +119,7 @@ class Speaker(nn.Module):
     """Path encoder and word decoder."""
 
     def __init__(
-        self,
-        vocabulary: int,
-        visual: int,
-        angle: int,
-        languages: int,
-        config: SpeakerConfig,
+        self, vocabulary: int, visual: int, angle: int, languages: int, config: SpeakerConfig
     ) -> None:
         super().__init__()
         self.config = config

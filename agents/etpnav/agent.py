@@ -63,10 +63,7 @@ def walk_along(
 
 
 def walk_to(
-    pose: Pose,
-    place: np.ndarray,
-    settings: ContinuousSettings,
-    rng: np.random.Generator | None,
+    pose: Pose, place: np.ndarray, settings: ContinuousSettings, rng: np.random.Generator | None
 ) -> Walk:
     """Turn to a place (3,) and step there.
 

@@ -4,13 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.hamt.model import (
-    CANDIDATE_VIEW,
-    OTHER_VIEW,
-    STOP_VIEW,
-    StepInputs,
-    ViewInputs,
-)
+from clipnav.agents.hamt.model import CANDIDATE_VIEW, OTHER_VIEW, STOP_VIEW, StepInputs, ViewInputs
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.features.view_grid import NUM_VIEWS

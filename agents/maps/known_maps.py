@@ -168,11 +168,7 @@ class KnownMaps:
             features[..., column] = sine * np.cos(turn) - cosine * np.sin(turn)
             features[..., column + 1] = cosine * np.cos(turn) + sine * np.sin(turn)
         flat_slots = (rows * self.nodes.shape[1] + here)[:, None] * self.nodes.shape[1] + slots
-        scales = (
-            length,
-            self.distances.take(flat_slots),
-            self.hops.take(flat_slots),
-        )
+        scales = (length, self.distances.take(flat_slots), self.hops.take(flat_slots))
         for column, (values, scale) in enumerate(zip(scales, _SCALES, strict=True), start=4):
             np.divide(values, scale, out=features[..., column], casting="same_kind")
         features[slots < 0] = 0.0

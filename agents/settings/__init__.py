@@ -3,10 +3,7 @@
 Nothing here imports torch, so that `--help` answers at once.
 """
 
-from clipnav.agents.settings.evaluation import (
-    EvaluateConfig,
-    SearchConfig,
-)
+from clipnav.agents.settings.evaluation import EvaluateConfig, SearchConfig
 from clipnav.agents.settings.networks import (
     BackTranslationConfig,
     ClearConfig,
@@ -18,16 +15,8 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.agents.settings.reading import (
-    agent_kind,
-    agent_of,
-    read_agent_config,
-)
-from clipnav.agents.settings.runs import (
-    AgentConfig,
-    InstructionAblation,
-    RunConfig,
-)
+from clipnav.agents.settings.reading import agent_kind, agent_of, read_agent_config
+from clipnav.agents.settings.runs import AgentConfig, InstructionAblation, RunConfig
 
 __all__ = [
     "AgentConfig",

@@ -187,12 +187,7 @@ class CrossModalLayer(nn.Module):
         self.visual = SelfAttentionLayer(config)
 
     def forward(
-        self,
-        x: Tensor,
-        text: KeysValues,
-        text_bias: Tensor,
-        bias: Tensor,
-        first: int | None = None,
+        self, x: Tensor, text: KeysValues, text_bias: Tensor, bias: Tensor, first: int | None = None
     ) -> Tensor:
         """Encode tokens.
 

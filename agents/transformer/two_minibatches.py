@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clipnav.agents.acting.decisions import Draws
-from clipnav.agents.acting.environments import (
-    reserve_text_states,
-)
+from clipnav.agents.acting.environments import reserve_text_states
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import cropped, readable
 from clipnav.agents.learning.agent_learner import EpisodeLearner, mixed_precision

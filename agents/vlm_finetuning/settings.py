@@ -9,11 +9,7 @@ from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.resuming import parse_run
 from clipnav.training.run_settings import TrainingConfig
-from clipnav.training.settings import (
-    check_counts,
-    check_dropout,
-    check_numbers,
-)
+from clipnav.training.settings import check_counts, check_dropout, check_numbers
 
 # The recipe of LoRA fine-tunings of LLaVA and Qwen-VL: AdamW, cosine, a short warm-up.
 _OPTIMISER = OptimiserConfig(

@@ -14,11 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.continuous.image_networks import (
-    DEPTH_CELLS,
-    ColourNetwork,
-    DdppoDepthNetwork,
-)
+from clipnav.agents.continuous.image_networks import DEPTH_CELLS, ColourNetwork, DdppoDepthNetwork
 from clipnav.agents.continuous.networks import DepthNetwork
 from clipnav.agents.transformer.layers import SelfAttentionLayer
 from clipnav.agents.transformer.settings import TransformerConfig

@@ -6,11 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from clipnav.agents.transformer.released import Renaming, load_strictly, renamed
-from clipnav.agents.waypoints.predictor import (
-    ColourNetwork,
-    DdppoDepthNetwork,
-    WaypointPredictor,
-)
+from clipnav.agents.waypoints.predictor import ColourNetwork, DdppoDepthNetwork, WaypointPredictor
 from clipnav.agents.waypoints.settings import PredictorConfig, PredictorNetworkConfig
 from clipnav.encoders.weights.weight_files import read_weights
 from clipnav.storage import write_text

@@ -25,11 +25,7 @@ from clipnav.agents.waypoints.heat_maps import (
     measures,
     summarise_measures,
 )
-from clipnav.agents.waypoints.predictor import (
-    DdppoDepthNetwork,
-    WaypointPredictor,
-    draw_panoramas,
-)
+from clipnav.agents.waypoints.predictor import DdppoDepthNetwork, WaypointPredictor, draw_panoramas
 from clipnav.agents.waypoints.predictor_conversion import load_ddppo
 from clipnav.agents.waypoints.settings import PredictorConfig, TargetRule
 from clipnav.envs.continuous.house_simulator import HouseSimulator

@@ -329,11 +329,7 @@ def doors_config(doors_run, tmp_path):
         iterations=60,
         output=tmp_path / "run",
         follower=FollowerConfig(
-            embedding_size=16,
-            hidden_size=32,
-            action_size=4,
-            dropout=0.1,
-            feature_dropout=0.0,
+            embedding_size=16, hidden_size=32, action_size=4, dropout=0.1, feature_dropout=0.0
         ),
         optimiser=OptimiserConfig(name="adam", learning_rate=2e-2, schedule="cosine"),
     )

@@ -142,10 +142,7 @@ def represented_follower(follower, language_run, visual_run):
 @pytest.fixture
 def speaker(speaker_config):
     return dataclasses.replace(
-        speaker_config,
-        batch_size=8,
-        evaluation_splits=("val_unseen",),
-        select_by="val_unseen",
+        speaker_config, batch_size=8, evaluation_splits=("val_unseen",), select_by="val_unseen"
     )
 
 

@@ -158,12 +158,7 @@ IDLE = [
     ({"warmup_stairs": 3}, {}, "warmup-stairs 3", "warmup"),
     ({"warmup_start": 0.5}, {"schedule": "noam", "warmup": 5}, "warmup-start 0.5", "schedule noam"),
     ({"warmup_stairs": 3}, {"schedule": "noam", "warmup": 5}, "warmup-stairs 3", "schedule noam"),
-    (
-        {"warmup_start": 0.5},
-        {"warmup": 5, "warmup_stairs": 3},
-        "warmup-start 0.5",
-        "warmup-stairs",
-    ),
+    ({"warmup_start": 0.5}, {"warmup": 5, "warmup_stairs": 3}, "warmup-start 0.5", "warmup-stairs"),
     ({"clip_at": 5.0}, {"clip": "none"}, "clip-at 5.0", "clip none"),
 ]
 

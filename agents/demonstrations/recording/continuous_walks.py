@@ -17,21 +17,14 @@ from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import NetworkWalker
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
-from clipnav.agents.demonstrations.recording.settings import (
-    DemonstrationConfig,
-    horizontal_fov,
-)
+from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, horizontal_fov
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.experts import ExpertWalks
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import (
-    STOP,
-    ContinuousSettings,
-    task_settings,
-)
+from clipnav.envs.continuous.settings import STOP, ContinuousSettings, task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.envs.tokenizers import Tokenizer
@@ -164,13 +157,7 @@ class ContinuousWalkMaker:
         return list(zip(map(tuple, recorded), reached, strict=True))
 
     def _step(
-        self,
-        scan: str,
-        feet: np.ndarray,
-        heading: float,
-        label: int,
-        taken: int,
-        source: Source,
+        self, scan: str, feet: np.ndarray, heading: float, label: int, taken: int, source: Source
     ) -> Step:
         """Return the step of an agent before it acts."""
         x, y, z = feet.tolist()

@@ -31,11 +31,7 @@ from clipnav.agents.language_models.prompts.pictures import (
 )
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.strategies import Describe, make_strategy
-from clipnav.agents.language_models.walks.asking import (
-    AskingWalk,
-    Strategy,
-    WalkSettings,
-)
+from clipnav.agents.language_models.walks.asking import AskingWalk, Strategy, WalkSettings
 from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
 from clipnav.agents.language_models.walks.running import (
     AnyWalk,

@@ -24,12 +24,7 @@ from clipnav.agents.language_models.prompts.observations import (
 )
 from clipnav.agents.language_models.prompts.parsing import Kind, ParsedAnswer, parse_answer
 from clipnav.agents.language_models.prompts.points import PointForm
-from clipnav.agents.language_models.settings import (
-    Answers,
-    OnInvalid,
-    PointFollower,
-    PromptConfig,
-)
+from clipnav.agents.language_models.settings import Answers, OnInvalid, PointFollower, PromptConfig
 from clipnav.agents.language_models.strategies import SECTORS, object_prompt
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.goal import ObjectAnswer

@@ -119,12 +119,7 @@ def test_forward_agent_turns_right_until_it_can_move(doors_env):
 
 @pytest.mark.parametrize(
     ("text", "chosen"),
-    [
-        ("Dust the coffee table.", 2),
-        ("Wipe the table, please", 1),
-        ("Two TABLES", -1),
-        ("", -1),
-    ],
+    [("Dust the coffee table.", 2), ("Wipe the table, please", 1), ("Two TABLES", -1), ("", -1)],
 )
 def test_the_longest_name_in_a_text_is_pointed_out(text, chosen):
     assert named_object(text, np.array(["lamp", "table", "coffee table", "table", ""])) == chosen

@@ -8,11 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.continuous.conversion import (
-    ReleasedColours,
-    convert_cma_run,
-    without_marks,
-)
+from clipnav.agents.continuous.conversion import ReleasedColours, convert_cma_run, without_marks
 from clipnav.agents.continuous.image_networks import ColourNetwork, DdppoDepthNetwork
 from clipnav.agents.continuous.networks import DdppoCells, Steps
 from clipnav.agents.continuous.tasks import load_continuous_run

@@ -174,9 +174,7 @@ def test_inputs_of_every_step_equal_the_original(rollout, model):
             wide = view_mask[:, : golden("vp_masks").shape[1]]
             assert torch.equal(wide, golden("vp_masks")[:, : wide.shape[1]])
             close(
-                views.positions[:, : wide.shape[1]],
-                golden("vp_pos_fts")[:, : wide.shape[1]],
-                wide,
+                views.positions[:, : wide.shape[1]], golden("vp_pos_fts")[:, : wide.shape[1]], wide
             )
 
 

@@ -6,11 +6,7 @@ import torch
 
 from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
 from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
-from clipnav.agents.envdrop.follower_loss import (
-    EpisodeBatch,
-    FollowerLoss,
-    actor_critic_loss,
-)
+from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss, actor_critic_loss
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.objectives import imitation_loss

@@ -260,8 +260,7 @@ def check_teacher(ghost_map, step, reference, progress):
         floor = RecordedFloor(here, *walks)
         picks: Any = Picks(own.get("picked", []))
         teacher = GhostTeacher(
-            *(floor, np.zeros(3), picks),
-            *(reference if kind == "ndtw" else None, "published"),
+            *(floor, np.zeros(3), picks), *(reference if kind == "ndtw" else None, "published")
         )
         teacher.progress = progress["published"]
         assert teacher.target(ghost_map) == own["answer"]

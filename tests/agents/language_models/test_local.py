@@ -236,10 +236,7 @@ def test_answers_of_local_models_are_constrained_by_a_schema_or_not_at_all():
 
 def test_budgets_end_a_run_with_a_local_model(llama, tmp_path):
     status, results = evaluate(
-        llama,
-        tmp_path,
-        prompt=PromptConfig(strategy="navgpt"),
-        budget=BudgetConfig(max_requests=4),
+        llama, tmp_path, prompt=PromptConfig(strategy="navgpt"), budget=BudgetConfig(max_requests=4)
     )
     assert status == 1
     assert not results["complete"]

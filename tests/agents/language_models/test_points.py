@@ -17,11 +17,7 @@ from clipnav.agents.language_models.models.replies import Question, Reply
 from clipnav.agents.language_models.prompts.observations import Option
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.points import PointForm
-from clipnav.agents.language_models.settings import (
-    EvaluateVlmConfig,
-    PromptConfig,
-    ServerConfig,
-)
+from clipnav.agents.language_models.settings import EvaluateVlmConfig, PromptConfig, ServerConfig
 from clipnav.agents.language_models.strategies import steps_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker

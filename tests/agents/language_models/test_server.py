@@ -14,13 +14,7 @@ from clipnav.agents.language_models.models.replies import (
 )
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.settings import BudgetConfig
-from tests.agents.language_models.servers import (
-    ANSWER,
-    GOOD,
-    Sent,
-    completion,
-    error,
-)
+from tests.agents.language_models.servers import ANSWER, GOOD, Sent, completion, error
 
 
 def http_date(seconds):

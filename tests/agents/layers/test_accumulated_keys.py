@@ -76,8 +76,7 @@ def after_an_interrupted_pass(loss):
 
 
 @pytest.mark.parametrize(
-    "backward",
-    [once, two_walks_in_one_pass, after_a_pass_that_skips_the_words],
+    "backward", [once, two_walks_in_one_pass, after_a_pass_that_skips_the_words]
 )
 def test_gradients_are_those_of_torch(backward):
     for mine, theirs in zip(gradients(True, backward), gradients(False, backward), strict=True):

@@ -55,11 +55,7 @@ def test_dropout_of_a_follower_step(embeds):
     decoder = Follower(InstructionEncoder(10, config), 12, 8, config).decoder
     possible = torch.tensor([[True, True, True, False], [True, True, True, True]])
     view = PanoramaView(
-        torch.randn(2, 36, 20),
-        torch.randn(2, 4, 20),
-        possible,
-        torch.randn(2, 8),
-        torch.rand(2, 4),
+        torch.randn(2, 36, 20), torch.randn(2, 4, 20), possible, torch.randn(2, 8), torch.rand(2, 4)
     )
     context = Context(torch.randn(2, 5, 8), TOKENS != 0)
     state = State(torch.randn(2, 8), torch.randn(2, 8), initial_history(context.mask))

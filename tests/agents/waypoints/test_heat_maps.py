@@ -134,11 +134,7 @@ METRES = {
     "chamfer": "avg_chamfer_distance",
     "hausdorff": "avg_hausdorff_distance",
 }
-NAMES = METRES | {
-    "open": "p_waypoint_openspace",
-    "score": "avg_wayscore",
-    "delta": "avg_num_delta",
-}
+NAMES = METRES | {"open": "p_waypoint_openspace", "score": "avg_wayscore", "delta": "avg_num_delta"}
 
 
 def check(summary, recorded):

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from clipnav.agents.demonstrations.export import check_export
-from clipnav.agents.demonstrations.formats import (
-    lerobot,
-)
+from clipnav.agents.demonstrations.formats import lerobot
 from clipnav.agents.demonstrations.formats.lerobot import ACTION, STATE, LeRobotReader
 from clipnav.agents.demonstrations.manifest import count_walks
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
