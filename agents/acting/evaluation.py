@@ -194,11 +194,10 @@ def evaluate_all(
     record_batch: NamedWalk | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate agents on one split, by name."""
+    walk_named = record_batch or (lambda place, agent, _, ids: walk(place, agent, ids))
 
     def walk_by(agent: Agent, name: str) -> Callable[[VlnVectorEnv, list[str]], object]:
-        if record_batch is None:
-            return lambda place, ids: walk(place, agent, ids)
-        return lambda place, ids: record_batch(place, agent, name, ids)
+        return lambda place, ids: walk_named(place, agent, name, ids)
 
     return {
         name: evaluate_walks(env, walk_by(agent, name), f"{split} {name}")

@@ -8,14 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.clear.settings import PairRule
-from clipnav.envs.episodes import Episode, base_language
+from clipnav.agents.clear.settings import LanguageConfig, PairRule
+from clipnav.envs.episodes import Episode, base_language, load_episodes
 from clipnav.envs.tokenizers import Tokenizer
+from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.training.batches import BucketedBatchOrder
 from clipnav.training.streams import Stream
 
 _BUCKET = 16  # batches among which paths are sorted by length
+
+
+def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> list[Episode]:
+    """Read the episodes of a split in the languages of a run."""
+    if not config.languages:
+        return load_episodes(config.dataset, split, files)
+    parts = [load_episodes(config.dataset, split, files, lang) for lang in config.languages]
+    # A language may be named twice, with and without its country.
+    return list({episode.instr_id: episode for part in parts for episode in part}.values())
 
 
 class RetrievalTask(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.clear.language_data import PairBatches, PathInstructions
+from clipnav.agents.clear.language_data import PairBatches, PathInstructions, split_episodes
 from clipnav.agents.clear.language_network import (
     LanguageRepresentation,
     embed,
@@ -32,7 +32,6 @@ from clipnav.agents.clear.visual_network import (
     make_visual_network,
     shared_objects,
 )
-from clipnav.envs.episodes import Episode, load_episodes
 from clipnav.envs.metrics import aligned
 from clipnav.envs.tokenizers import (
     PretrainedTokenizer,
@@ -40,7 +39,7 @@ from clipnav.envs.tokenizers import (
     Tokenizer,
     load_run_tokenizer,
 )
-from clipnav.envs.worlds import WorldFiles, world_files
+from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.store import FeatureStore
 from clipnav.training import distributed
@@ -169,15 +168,6 @@ class LanguageLearner(SavedNetwork):
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
         self.tokenizer.save(run / VOCABULARY)
-
-
-def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> list[Episode]:
-    """Read the episodes of a split in the languages of a run."""
-    if not config.languages:
-        return load_episodes(config.dataset, split, files)
-    parts = [load_episodes(config.dataset, split, files, lang) for lang in config.languages]
-    # A language may be named twice, with and without its country.
-    return list({episode.instr_id: episode for part in parts for episode in part}.values())
 
 
 def retrieval(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.clear.objects import OBJECTS_FILE, write_objects
-from clipnav.agents.clear.pairing import pair_paths
+from clipnav.agents.clear.pair_files import pair_paths
 from clipnav.agents.clear.settings import (
     LanguageConfig,
     LanguageEncoderConfig,

@@ -18,6 +18,6 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and pair paths."""
     config = parse(PairPathsConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
-    from clipnav.agents.clear.pairing import pair_paths
+    from clipnav.agents.clear.pair_files import pair_paths
 
     pair_paths(config)
