@@ -226,14 +226,12 @@ class Trainer:
         # Counts per mille, as a run may be limited by time or by iterations.
         with (
             interruption() as self._requests,
-            (
-                progress_bar(
-                    total=1000,
-                    initial=int(1000 * self.progress),
-                    desc="training",
-                    unit=None,
-                    disable=not self._is_first,
-                )
+            progress_bar(
+                total=1000,
+                initial=int(1000 * self.progress),
+                desc="training",
+                unit=None,
+                disable=not self._is_first,
             ) as bar,
         ):
             if self.progress >= 1 and self._is_first:
