@@ -1,4 +1,4 @@
-"""Training of Seq2Seq and CMA by teacher forcing and DAgger."""
+"""Training of Seq2Seq and CMA: collected demonstrations (expert, DAgger), losses and learner."""
 
 import hashlib
 import json

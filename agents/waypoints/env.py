@@ -1,6 +1,7 @@
-"""WaypointEnv: continuous episodes in which an agent chooses among places around it.
+"""Continuous episodes in which an agent chooses among places: `WaypointEnv`, `MapWaypointEnv`.
 
-The places are computed from the floor, or predicted from pictures (`waypoints.predictor`).
+The places are those around the agent, or with a map all that it has seen. They are computed from
+the floor, or predicted from pictures (`waypoints.predictor`).
 
 It has what `clipnav.agents.acting.rollout.walk` and the follower require of an environment on
 graphs, so that a follower which was trained on graphs walks without a graph.

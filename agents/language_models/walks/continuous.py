@@ -1,4 +1,4 @@
-"""Walk of one episode in continuous space, by steps and turns."""
+"""Walk of one episode in continuous space: by steps and turns, or to answers in space."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
