@@ -18,8 +18,7 @@ from clipnav.encoders.extraction.encoding import (
     fill_stores,
     view_features,
 )
-from clipnav.encoders.extraction.house_labels import WIDTH, HouseLabels
-from clipnav.encoders.extraction.view_sources import ViewSource
+from clipnav.encoders.extraction.view_sources import WIDTH, HouseLabels, ViewSource
 from clipnav.encoders.extraction.world_features import (
     Viewpoints,
     chosen_viewpoints,

@@ -184,7 +184,7 @@ def extract(
             ),
             bar,
         ):
-            load = load_views(source, requests, arguments.workers, list(requests))  # type: ignore[arg-type]
+            load = load_views(source, requests, arguments.workers, list(requests))
             for pictures in load:
                 assert pictures is not None
                 for feature in encoder.pooled(pictures):

@@ -1,12 +1,11 @@
 """The 36 views of each viewpoint of a world, and feature stores of any model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -26,22 +25,6 @@ from clipnav.storage.features.view_grid import NUM_VIEWS
 
 # (scan, viewpoint) by the key of a feature store's row.
 Viewpoints = Mapping[str, tuple[str, str]]
-
-
-class RowSource(Protocol):
-    """Source of the rows of a feature store, or of the views that an encoder turns into rows."""
-
-    def check_files(self, viewpoints: Sequence[tuple[str, str]]) -> None:
-        """Check that the files of each (scan, viewpoint) exist, without reading them."""
-        ...
-
-    def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
-        """Return the data of a (scan, viewpoint); None to skip it."""
-        ...
-
-    def pool(self, workers: int) -> Executor:
-        """Return the executor for `load`."""
-        ...
 
 
 def view_source(
@@ -127,11 +110,14 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
 
 
 def load_views(
-    source: RowSource, viewpoints: Viewpoints, workers: int, keys: Sequence[str]
+    source: Any, viewpoints: Mapping[str, Any], workers: int, keys: Sequence[str]
 ) -> Iterator[np.ndarray | None]:
     """Yield the data of each key, loaded by threads or processes while the encoder works.
 
     With 0 workers, this process loads the data.
+
+    Args:
+        source: A `ViewSource`, or another class with its methods `check_files`, `load` and `pool`.
     """
     source.check_files([viewpoints[key] for key in keys])
     if not workers:

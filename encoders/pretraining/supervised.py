@@ -6,7 +6,7 @@ optimiser are those of `clipnav.encoders.pretraining.contrastive`; only the obje
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,14 +159,6 @@ class SingleLabel(nn.Module):
         self.head.weight.div_(factor)
 
 
-class Views(Protocol):
-    """Source of training views."""
-
-    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
-        """Return the views of a batch, their facts and a generator."""
-        ...
-
-
 @dataclass(frozen=True)
 class LabelNames:
     """Names of the labels of a set of houses.
@@ -280,13 +272,13 @@ def label_scores(
     )
 
 
-def single_label_batch(views: Views, names: LabelNames, index: int) -> SingleLabelBatch:
+def single_label_batch(views: Any, names: LabelNames, index: int) -> SingleLabelBatch:
     """Return a batch of views with the label of their largest object."""
     images, facts, _ = views.views(index)
     return SingleLabelBatch(images, torch.from_numpy(names.largest(facts)))
 
 
-def labelled_batch(views: Views, names: LabelNames, index: int) -> LabelledBatch:
+def labelled_batch(views: Any, names: LabelNames, index: int) -> LabelledBatch:
     """Return a batch of views with all labels instead of captions."""
     images, facts, _ = views.views(index)
     shown, judged = (torch.from_numpy(part) for part in names.shown(facts))

@@ -8,7 +8,7 @@ import pytest
 from clipnav.connectivity import read_connectivity
 from clipnav.encoders.extraction import command
 from clipnav.encoders.extraction.arguments import HOUSE_LABELS, ExtractArguments
-from clipnav.encoders.extraction.house_labels import HouseLabels, fact_features
+from clipnav.encoders.extraction.view_sources import HouseLabels, fact_features
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.houses.views.view_facts import ViewFacts, view_facts
 from clipnav.envs.panoramas.views import views36_nearest

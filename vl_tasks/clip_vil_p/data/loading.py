@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -11,21 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 from clipnav.storage.errors import UserError
 from clipnav.storage.processes import blocked_interrupts
 
-Key = TypeVar("Key", contravariant=True)
-Loaded = TypeVar("Loaded", covariant=True)
-Item = TypeVar("Item")
 
+def load_batches(maker: Any, keys: Iterable[Any], workers: int) -> Iterator[Any]:
+    """Yield the batches of keys in order: `maker.make(key)`; maker and keys must be picklable.
 
-class BatchMaker(Protocol[Key, Loaded]):
-    """Makes a batch from its key; both must be picklable."""
-
-    def make(self, key: Key) -> Loaded:
-        """Return the batch; an image that is missing or cannot be read is an error."""
-        ...
-
-
-def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int) -> Iterator[Item]:
-    """Yield the batches of keys in order."""
+    Args:
+        workers: Number of processes that make batches; 0: make them in this process.
+    """
     loader = DataLoader(
         _Batches(maker),
         batch_size=None,
@@ -64,11 +56,11 @@ class _Failure:
     message: str
 
 
-class _Batches(Dataset[Any], Generic[Item]):
-    def __init__(self, maker: BatchMaker[Any, Item]) -> None:
+class _Batches(Dataset[Any]):
+    def __init__(self, maker: Any) -> None:
         self._maker = maker
 
-    def __getitem__(self, key: Any) -> Item | _Failure:
+    def __getitem__(self, key: Any) -> Any:
         try:
             return self._maker.make(key)
         except (FileNotFoundError, UserError) as error:

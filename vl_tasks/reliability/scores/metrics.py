@@ -173,16 +173,25 @@ def curve_area(curve: np.ndarray) -> float:
 def coverage_at(ordered: Answers, risk: float, percent: Percent | None = None) -> Coverage:
     """Return the largest coverage with a tolerated mean risk; ties stay together."""
     curve, confidence = risk_curve(ordered), ordered.confidence
-    count = len(curve)
-    within = np.flatnonzero(curve <= risk)
-    last = int(within[-1]) if len(within) else -1
-    if -1 < last < count - 1 and confidence[last] == confidence[last + 1]:
-        while last > -1 and (confidence[last] == confidence[last + 1] or curve[last] > risk):
-            last -= 1
+    last = _last_answered(confidence, curve <= risk)
     if last == -1:
         return Coverage(0.0, None)
-    share = (last + 1) / count
+    share = (last + 1) / len(curve)
     return Coverage(float(percent(share)) if percent else 100 * share, float(confidence[last]))
+
+
+def _last_answered(confidence: np.ndarray, within: np.ndarray) -> int:
+    """Return the last position that is within the tolerated risk and not tied to the next; or -1.
+
+    Args:
+        within: (N,) bool.
+    """
+    inside = np.flatnonzero(within)
+    last = int(inside[-1]) if len(inside) else -1
+    if -1 < last < len(within) - 1 and confidence[last] == confidence[last + 1]:
+        while last > -1 and (confidence[last] == confidence[last + 1] or not within[last]):
+            last -= 1
+    return last
 
 
 def threshold_at(answers: Answers, cost: float, decimals: int = DECIMALS) -> float:
@@ -273,22 +282,12 @@ def risk_scores(answers: Answers, risks: Sequence[float] = RISKS, best: bool = F
     count = len(ordered.accuracy)
     # The order of operations is fixed because the risk is compared to the last bit.
     curve = 1 - np.cumsum(ordered.accuracy) / np.arange(1, count + 1)
-    last = {risk: _last_answered(ordered.confidence, curve, risk) for risk in risks}
+    last = {risk: _last_answered(ordered.confidence, curve < risk) for risk in risks}
     return RiskScores(
         auc=None if count < 2 else curve_area(curve),
         coverage={risk: (k + 1) / count for risk, k in last.items()},
         threshold={r: float(ordered.confidence[k]) if k >= 0 else 0.0 for r, k in last.items()},
     )
-
-
-def _last_answered(confidence: np.ndarray, curve: np.ndarray, risk: float) -> int:
-    """Return the last position whose mean risk is below a risk and that is not tied; else -1."""
-    within = np.flatnonzero(curve < risk)
-    last = int(within[-1]) if len(within) else -1
-    if -1 < last < len(curve) - 1 and confidence[last] == confidence[last + 1]:
-        while last > -1 and (confidence[last] == confidence[last + 1] or curve[last] >= risk):
-            last -= 1
-    return last
 
 
 def cost_threshold(answers: Answers, cost: float) -> float:
