@@ -1,4 +1,9 @@
-"""The command that extracts features: stores, shards and encoders of one call."""
+"""The command that extracts features: stores, shards and encoders of one call.
+
+On a cluster, Ray Data computes the rows. Ray is an optional dependency: pip install "clipnav[ray]".
+If the environment variable RAY_ADDRESS names a running cluster, that cluster is used; otherwise Ray
+starts one on this machine.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace

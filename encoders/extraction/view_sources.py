@@ -173,10 +173,10 @@ class HouseLabels:
     """Features of perfect recognition: what the built-in houses know about each view.
 
     They bound what an image encoder can recognise: an agent that is trained on them shows how much
-    a better encoder could gain. The features of a view are the sum of fixed random directions, one for each fact that clearly
-    holds in it: its kind of room, the kinds of rooms that are visible through openings, the
-    categories of its objects, and the categories with their colours. Where an object is in a view
-    is no part of them.
+    a better encoder could gain. The features of a view are the sum of fixed random directions, one
+    for each fact that clearly holds in it: its kind of room, the kinds of rooms that are visible
+    through openings, the categories of its objects, and the categories with their colours. Where an
+    object is in a view is no part of them.
 
     Attributes:
         world: "houses" or "houses-standard".

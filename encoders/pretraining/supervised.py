@@ -1,7 +1,9 @@
-"""Supervised training of an image tower by labels: room type and visible object categories.
+"""Supervised training of an image tower by labels: room type and visible objects, or the largest.
 
 It is a control for the benefit of captions over labels: the tower, the views, the steps and the
 optimiser are those of `clipnav.encoders.pretraining.contrastive`; only the objective differs.
+ImageNet labels a photograph with one category, so training by the largest object has the kind of
+supervision of encoders that are pre-trained on ImageNet.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Conversion of CLIPs between transformers (CLIPModel, ViT only) and open_clip."""
+"""Conversion of CLIPs and their preprocessing between transformers (ViT only) and open_clip."""
 
 import json
 import math

@@ -2,6 +2,7 @@
 
 {"images": [{"filepath", "filename", "cocoid", "split", "sentences": [{"tokens", "raw"}]}]}
 (cs.stanford.edu/people/karpathy/deepimagesent). Flickr's files have "imgid" and no "filepath".
+Results of a model and reference annotations have COCO's own formats.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,8 @@
-"""Transformer blocks that several models share; padding is masked in all of them."""
+"""Transformer blocks and position embeddings that several models share; padding is masked in all.
+
+CLIP's grid features depend on the content of a cell and hardly on its position, so models that must
+distinguish left from right add `GridPositions`.
+"""
 
 import math
 from typing import NamedTuple

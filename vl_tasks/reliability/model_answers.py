@@ -1,4 +1,7 @@
-"""Answers of models to val and test: of confidence estimators, and from predictions files."""
+"""Answers of confidence estimators: to val and test, or to a user's questions about an image.
+
+Those to val and test are read from predictions files, which other models may have, too.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

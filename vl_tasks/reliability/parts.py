@@ -1,6 +1,8 @@
 """Division of the images of a split into dev, val and test, as in reliable_vqa (`split_data.py`).
 
-Selectors are trained on dev; val selects their weights and the thresholds; test is reported.
+Selectors are trained on dev; val selects their weights and the thresholds; test is reported. The
+published divisions are mmf's imdb files, pickled NumPy arrays of records; the pickle is parsed
+without importing or calling anything that it names.
 """
 
 import io
@@ -146,7 +148,7 @@ def questions_of_parts(
     return divided
 
 
-PUBLISHED_REMEDY = (
+_DOWNLOAD = (
     "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "
     "split-questions"
 )
@@ -202,11 +204,9 @@ def read_published_ids(path: Path) -> list[int]:
             raise UserError("not an array of records")
     except Exception as error:  # a damaged pickle raises any type
         problem = shortened(str(error) or type(error).__name__, 200)
-        raise UserError(
-            f"{path}: not a published division ({problem}); {PUBLISHED_REMEDY}"
-        ) from error
+        raise UserError(f"{path}: not a published division ({problem}); {_DOWNLOAD}") from error
     # The first record describes the file and has no image.
     ids = {one["image_id"] for one in array.items if isinstance(one, dict) and "image_id" in one}
     if not ids or not all(type(one) is int for one in ids):
-        raise UserError(f"{path}: no record has an 'image_id' that is a number; {PUBLISHED_REMEDY}")
+        raise UserError(f"{path}: no record has an 'image_id' that is a number; {_DOWNLOAD}")
     return sorted(ids)

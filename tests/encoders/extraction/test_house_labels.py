@@ -33,7 +33,7 @@ def test_facts_can_be_read_from_their_sum():
 
 def test_the_store_has_the_facts_of_every_view(tmp_path: Path):
     whole = tmp_path / "labels.safetensors"
-    arguments = ExtractArguments(whole, encoder=(HOUSE_LABELS,), scans=("house_00",))
+    arguments = ExtractArguments(whole, encoder=(HOUSE_LABELS,), scans=("house_00",), workers=1)
     command.main(arguments)
     store = open_store(whole)
     assert store.metadata["encoder"] == HOUSE_LABELS

@@ -46,7 +46,7 @@ from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 
 
 META = "index.json"
-_REMEDY = "delete its folder; it is built again"
+_INDEX_REMEDY = "delete its folder; it is built again"
 # Type codes of the array module, and numpy's types, of each file.
 ARRAYS = {
     "text_ends": ("Q", np.uint64),
@@ -187,11 +187,11 @@ class PairIndex:
             raise self._damaged(name, str(error)) from error
 
     def _damaged(self, name: str, problem: str) -> UserError:
-        return UserError(f"{self.folder / name}: damaged ({problem}); {_REMEDY}")
+        return UserError(f"{self.folder / name}: damaged ({problem}); {_INDEX_REMEDY}")
 
     @cached_property
     def _meta(self) -> dict[str, Any]:
-        return read_json_object(self.folder / META, _REMEDY)
+        return read_json_object(self.folder / META, _INDEX_REMEDY)
 
     @cached_property
     def _texts(self) -> np.ndarray:
@@ -217,7 +217,7 @@ def _mapped(path: Path, kind: Any) -> np.ndarray:
     if size == 0:
         return np.empty(0, kind)
     if size % np.dtype(kind).itemsize:
-        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_REMEDY}")
+        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_INDEX_REMEDY}")
     return np.memmap(path, kind, "r")
 
 

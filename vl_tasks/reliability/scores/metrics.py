@@ -246,6 +246,11 @@ def _best_effective(answers: Answers, percent: Percent) -> BestEffective:
     )
 
 
+# Scores as reliable_vqa computes them during training (`modules/metrics.py`). They differ from
+# those above: the risk must be below the tolerated one; answers are given above a threshold, not at
+# it; questions with equal confidence keep their order; nothing is rounded. Shares are 0..1.
+
+
 @dataclass(frozen=True)
 class RiskScores:
     """Area under the risk-coverage curve, and coverage and threshold by tolerated risk.
