@@ -4,15 +4,16 @@ import ast
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from clipnav.arguments import expanded
-from clipnav.completion import script
 from clipnav.errors import friendly_errors
 from clipnav.storage.errors import UserError
+from clipnav.storage.shared_runs import SCHEME, local_run
 
 # Sub-commands by the folder in clipnav/commands that contains their modules.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -111,44 +112,82 @@ _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command."""
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
-    if name in ("-h", "--help"):
+    if name in _PRINTED:
         with friendly_errors():
-            print(help_text())
-        return 0
-    if name == "--help-all":
-        with friendly_errors():
-            print(all_commands())
-        return 0
-    if name == "--completion":
-        with friendly_errors():
-            print(script([*_GROUPS, "--help", "--help-all", "--version", "--completion"]))
-        return 0
-    if name == "--version":
-        with friendly_errors():
-            print(f"clipnav {version('clipnav')}")
+            print(_PRINTED[name]())
         return 0
     if name not in _GROUPS:
         close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
         hint = f"did you mean {close[0]}?" if close else "clipnav --help-all lists all commands"
         print(f"clipnav {name}: no such command; {hint}", file=sys.stderr)
         return 2
-    _shorten_spinning()
+    # Let torch's threads (libgomp's) sleep soon when they wait for each other. By default they spin
+    # for milliseconds, and if another program occupies a core, a small network is computed a
+    # hundred times slower: two threads on two cores trained a follower at 0.05 instead of 6
+    # iterations per second beside a busy program, and at 1.4 with this number of spins, which takes
+    # 5 to 10 % longer on an idle machine. It is read when torch is imported.
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "3000"
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
     with friendly_errors(_CONTINUE if name in _CONTINUED else ""):
         return command.main(rest if name in _ADDRESSES else expanded(rest)) or 0
 
 
-def _shorten_spinning() -> None:
-    """Let torch's threads (libgomp's) sleep soon when they wait for each other.
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which each word stands for itself.
 
-    By default they spin for milliseconds, and if another program occupies a core, a small network
-    is computed a hundred times slower: two threads on two cores trained a follower at 0.05 instead
-    of 6 iterations per second beside a busy program, and at 1.4 with this number of spins, which
-    takes 5 to 10 % longer on an idle machine. It is read when torch is imported.
+    `--config FILE.toml` becomes the flags of the file that are not on the command line, and
+    `hf:OWNER/NAME`, also after `--flag=`, the folder into which the run is downloaded.
     """
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = "3000"
+    words: list[str] = []
+    given = set()
+    for word in arguments:
+        if word.startswith("--"):
+            *groups, last = word.partition("=")[0][2:].replace("_", "-").split(".")
+            given.add(".".join((*groups, last.removeprefix("no-"))))
+    pending = iter(arguments)
+    for word in pending:
+        flag, equals, value = word.partition("=")
+        if flag == "--config" and not equals:
+            value = next(pending, "")
+        if flag == "--config" and value.lower().endswith(".toml"):
+            words += _flags(Path(value), given)
+        elif flag == "--config" and not equals:
+            words += [flag, value] if value else [flag]
+        else:
+            words.append(word)
+    for number, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if word.startswith(SCHEME):
+            words[number] = str(local_run(word))
+        elif flag.startswith("--") and value.startswith(SCHEME):
+            words[number] = f"{flag}{equals}{local_run(value)}"
+    return words
+
+
+def _flags(file: Path, given: set[str]) -> Iterator[str]:
+    """Yield the flags of a settings file, except those that are given."""
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a TOML file ({error}); correct it") from error
+    for name, value in _flattened(settings):
+        *groups, last = name.replace("_", "-").split(".")
+        if ".".join((*groups, last)) in given:
+            continue
+        is_off = value is False
+        yield "--" + ".".join((*groups, f"no-{last}" if is_off else last))
+        if not isinstance(value, bool):
+            yield from map(str, value if isinstance(value, list) else [value])
+
+
+def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def help_text() -> str:
@@ -184,6 +223,44 @@ def summary(group: str, name: str = "__init__") -> str:
         raise UserError(f"{path}: has no docstring")
     return docstring.partition("\n")[0]
 
+
+# The flags of a command are the first words of the lines of its help, for which a shell asks once;
+# other words are completed as file names.
+_COMPLETION = r"""
+declare -A _clipnav_flags
+_clipnav() {
+  local word="${COMP_WORDS[COMP_CWORD]}" name="${COMP_WORDS[1]}"
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "COMMANDS" -- "$word"))
+  elif [ "${word:0:1}" = "-" ]; then
+    if [ -z "${_clipnav_flags[$name]}" ]; then
+      _clipnav_flags[$name]="$(
+        PYTHONIOENCODING=ascii:replace clipnav "$name" --help-all 2>/dev/null |
+        sed -nE 's/^[ ?|] (--[a-z0-9.-]+)(, (--[a-z0-9.-]+))?.*/\1 \3/p')"
+    fi
+    COMPREPLY=($(compgen -W "${_clipnav_flags[$name]} --help --help-all" -- "$word"))
+  fi
+}
+complete -o default -F _clipnav clipnav
+"""
+
+
+def completion(commands: Iterable[str]) -> str:
+    """Return the completion of commands and flags for bash, and for zsh by its bashcompinit.
+
+    A shell evaluates it: `eval "$(clipnav --completion)"`.
+    """
+    return _COMPLETION.strip().replace("COMMANDS", " ".join(commands))
+
+
+_PRINTED: dict[str, Callable[[], str]] = {
+    "-h": help_text,
+    "--help": help_text,
+    "--help-all": all_commands,
+    "--completion": lambda: completion([*_GROUPS, *list(_PRINTED)[1:]]),
+    "--version": lambda: f"clipnav {version('clipnav')}",
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -57,7 +57,10 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
     requests = _Requests()
     with requests.handled():
         try:
-            _escape_unknown_characters()
+            output = sys.stdout
+            if isinstance(output, io.TextIOWrapper) and output.errors == "strict":
+                # Characters that the encoding of the output lacks (cp1252 on Windows).
+                output.reconfigure(errors="backslashreplace")
             with _output_flushed():
                 yield
         except BaseException as error:
@@ -69,18 +72,11 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
                 sys.exit(_STOPPED)
             if not _is_expected(error):
                 raise
-            if _is_of_pipe(error) and _reader_has_gone():
+            if _reader_has_gone(error):
                 sys.exit(1)
             if os.environ.get("CLIPNAV_TRACEBACK"):
                 raise
             sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows the traceback)")
-
-
-def _escape_unknown_characters() -> None:
-    """Print escapes for characters that the encoding of the output lacks (cp1252 on Windows)."""
-    output = sys.stdout
-    if isinstance(output, io.TextIOWrapper) and output.errors == "strict":
-        output.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -150,7 +146,7 @@ def _end_workers() -> None:
 def _stop(error: BaseException, continuing: str) -> NoReturn:
     """Print a message and exit; exit at once if another signal arrives."""
     for request in _REQUESTS:
-        signal.signal(request, _exit_at_once)
+        signal.signal(request, lambda *_: os._exit(_STOPPED))
     _end_workers()
     if os.environ.get("CLIPNAV_TRACEBACK"):
         raise error
@@ -159,10 +155,6 @@ def _stop(error: BaseException, continuing: str) -> NoReturn:
         cause = cause.__cause__ or cause.__context__
     print(cause or _STOPPED_SAFELY + continuing, file=sys.stderr)
     sys.exit(_STOPPED)
-
-
-def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(_STOPPED)
 
 
 def _is_expected(error: BaseException) -> TypeGuard[Exception]:
@@ -188,17 +180,12 @@ def _message(error: Exception) -> object:
     return error
 
 
-def _is_of_pipe(error: Exception) -> bool:
-    """Whether the error can be that of a closed pipe, for which Windows has EINVAL."""
+def _reader_has_gone(error: Exception) -> bool:
+    """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
     is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
     on_windows = sys.platform == "win32" and is_invalid and error.filename is None
-    return isinstance(error, BrokenPipeError) or on_windows
-
-
-def _reader_has_gone() -> bool:
-    """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
     output = sys.stdout.fileno()
-    if not _is_closed(output):
+    if not (isinstance(error, BrokenPipeError) or on_windows) or not _is_closed(output):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True
@@ -225,14 +212,14 @@ def end_commands_on_signals() -> None:
     For the time in which modules are imported: no work has begun, and an exception there can be
     swallowed. `friendly_errors` then handles the signals.
     """
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, f"{_NOT_STARTED}\n".encode())
+        os._exit(_STOPPED)
+
     if _is_command():
         for request in _REQUESTS:
-            signal.signal(request, _end_before_work)
-
-
-def _end_before_work(number: int, frame: FrameType | None) -> NoReturn:
-    os.write(2, f"{_NOT_STARTED}\n".encode())
-    os._exit(_STOPPED)
+            signal.signal(request, end)
 
 
 def _is_command() -> bool:

@@ -40,13 +40,21 @@ def model_card(source: Path, run: Path, name: str, licence: str, evaluate: bool)
     if evaluate and settings.get("command") == _AGENTS:
         for split, scores in _evaluated(source, run).items():
             results.setdefault(split, {}).update(scores)
+    tags = ["clipnav", "vision-and-language-navigation"]
+    tags += [str(settings[field]) for field in ("agent", "dataset") if settings.get(field)]
+    metadata = [f"license: {json.dumps(licence)}", "library_name: clipnav"]
+    metadata.append(f"tags: {json.dumps(tags)}")
+    address = "FOLDER" if name.startswith(FOLDER_SCHEME) else SCHEME + name.removeprefix(SCHEME)
+    use = [f"clipnav pull {name.removeprefix(SCHEME)}"]
+    if settings.get("command") == _AGENTS:
+        use = [f"clipnav visualise {address}", f"clipnav evaluate-agent {address}", *use]
     sections = (
-        _metadata(settings, licence),
+        "\n".join(["---", *metadata, "---"]),
         f"# {run_name(name)}",
         f"A run of `{settings.get('command', 'clipnav')}`, published with `clipnav push`.",
         _facts(run, settings, licence),
         _table(results),
-        _use(settings, name),
+        "\n".join(["## Use", "", "```sh", *use, "```"]),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -93,17 +101,6 @@ def _evaluated(source: Path, run: Path) -> Rows:
         intervals = bootstrap_intervals(columns, clusters=[scans[one] for one in scores])  # pyright: ignore[reportArgumentType]
         rows[split] = {agent_name(settings): intervals}
     return rows
-
-
-def _metadata(settings: Mapping[str, Any], licence: str) -> str:
-    tags = ["clipnav", "vision-and-language-navigation"]
-    tags += [str(settings[name]) for name in ("agent", "dataset") if settings.get(name)]
-    lines = [
-        f"license: {json.dumps(licence)}",
-        "library_name: clipnav",
-        f"tags: {json.dumps(tags)}",
-    ]
-    return "\n".join(["---", *lines, "---"])
 
 
 def _facts(run: Path, settings: Mapping[str, Any], licence: str) -> str:
@@ -163,12 +160,3 @@ def _cell(name: str, interval: Interval) -> str:
     digits = 1 if metric.factor == 100 else 2
     mean, low, high = (f"{metric.factor * value:.{digits}f}" for value in interval)
     return mean if low == "nan" else f"{mean} ({low} to {high})"
-
-
-def _use(settings: Mapping[str, Any], name: str) -> str:
-    source = "FOLDER" if name.startswith(FOLDER_SCHEME) else SCHEME + name.removeprefix(SCHEME)
-    lines = [f"clipnav pull {name.removeprefix(SCHEME)}"]
-    if settings.get("command") == _AGENTS:
-        lines = [f"clipnav visualise {source}", f"clipnav evaluate-agent {source}", *lines]
-    code = "\n".join(lines)
-    return f"## Use\n\n```sh\n{code}\n```"

@@ -20,21 +20,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES)
 
 
-def _process_space() -> str:
-    """Return the name of what process ids are unique in: the host, or a container on it.
-
-    Containers with the network of the host have its name, too, but their own process ids.
-    """
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:  # not on Linux
-        return socket.gethostname()
-    number = re.sub(r"\D", "", namespace)
-    return socket.gethostname() + ("" if number == _INITIAL_NAMESPACE else f"-{number}")
-
-
 _INITIAL_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux, outside containers
-_SPACE = _process_space()
+try:
+    _namespace = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
+except OSError:  # not on Linux
+    _namespace = _INITIAL_NAMESPACE
+# What process ids are unique in: the host, or a container on it. Containers with the network of the
+# host have its name, too, but their own process ids.
+_SPACE = socket.gethostname() + ("" if _namespace == _INITIAL_NAMESPACE else f"-{_namespace}")
 _TEMPORARY = re.compile(rf"\.{re.escape(_SPACE)}-(\d+)\.writing(\.[^.]*)?$")
 
 # Unfinished files of this process; `remove_unfinished` deletes them when it is terminated.

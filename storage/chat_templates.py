@@ -126,7 +126,12 @@ def serve() -> None:
     """Render the batches of standard input, one JSON line each, on standard output."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    _limit_memory()
+    if sys.platform == "linux":
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+        most = pages * resource.getpagesize() + _MOST_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     print("ready", flush=True)
     for line in sys.stdin:
         if hasattr(signal, "alarm"):  # should the main process have been killed meanwhile
@@ -141,13 +146,3 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)
         if hasattr(signal, "alarm"):
             signal.alarm(0)
-
-
-def _limit_memory() -> None:
-    if sys.platform != "linux":
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[5])
-    most = pages * resource.getpagesize() + _MOST_BYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -1,12 +1,18 @@
-"""Download files over HTTP: resume after interruptions, retry, and verify checksums."""
+"""Download files over HTTP, with resumption, retries and checksums; unpack untrusted archives."""
 
+import errno
 import json
+import lzma
 import os
 import re
 import shutil
+import stat
+import struct
 import sys
 import time
-from pathlib import Path
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypedDict
 
 import requests
@@ -15,8 +21,9 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
-from clipnav.storage import file_sha256, write_text
-from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage import file_sha256, remove_abandoned, temporary_path, write_text
+from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.progress import progress_bar
@@ -176,7 +183,10 @@ def _transfer(url: str, partial: _Partial, digest_known: bool, bar: bool) -> Non
                 "the server does not send the length of the file, so a truncated file could not be "
                 "detected; download it in another way"
             )
-        version = str(total or ""), _validator(response)
+        # The ETag if it is strong, as RFC 9110 requires for If-Range, or the date.
+        etag = response.headers.get("ETag", "")
+        date = response.headers.get("Last-Modified", "")
+        version = str(total or ""), etag if etag.startswith('"') else date
         if start == 0:
             partial.begin(version)
         # RFC 9110 (15.3.7) requires a partial response to repeat the ETag, but not Last-Modified.
@@ -242,12 +252,6 @@ def _span(response: Response, received: int, name: str) -> tuple[int, int | None
     if start != received or not start <= end < total or length not in (None, end + 1 - start):
         raise _TransientError("the server sends a part of the file that was not requested", True)
     return start, end + 1 - start, total
-
-
-def _validator(response: Response) -> str:
-    """Return the ETag if it is strong, as RFC 9110 requires for If-Range, or the date."""
-    etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def _append(
@@ -333,3 +337,75 @@ class Checksums:
     def _read(self) -> dict[str, _Entry]:
         present = self.path.is_file()
         return read_json(self.path, _MANIFEST_REMEDY, dict[str, _Entry]) if present else {}
+
+
+# Exceptions that zipfile and its decompressors raise on damaged archives.
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
+)
+
+
+class UntrustedArchiveError(UserError):
+    """An archive is intact but unsafe; the message names the archive and the reason."""
+
+
+def unpack_zip(archive: Path, folder: Path) -> None:
+    """Unpack a zip archive into a new folder, completely or not at all."""
+    if folder.exists():
+        raise FileExistsError(f"{folder}: exists; move it away to unpack {archive} again")
+    remove_abandoned(folder.parent.resolve())
+    beside = temporary_path(folder)
+    try:
+        with zipfile.ZipFile(archive) as content:
+            _check_members(archive, content, beside.parent)
+            content.extractall(beside)
+        beside.rename(folder)
+    except UntrustedArchiveError:
+        raise
+    except (OSError, *_ZIP_DAMAGE) as error:
+        # bz2 raises OSError without a number, and an offset outside the archive raises EINVAL.
+        # Other numbers are disk errors.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise UserError(
+            f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and "
+            "download it again"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_members(archive: Path, content: zipfile.ZipFile, disk: Path) -> None:
+    for member in content.infolist():
+        windows = PureWindowsPath(member.filename)
+        inside = not windows.drive and not windows.root and ".." not in windows.parts
+        if not inside or PurePosixPath(member.filename).is_absolute():
+            raise UntrustedArchiveError(
+                f"{archive}: member {member.filename!r} would be written outside the folder; "
+                "do not trust this archive"
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UntrustedArchiveError(
+                f"{archive}: member {member.filename!r} is a link; do not trust this archive"
+            )
+    size, free = sum(m.file_size for m in content.infolist()), shutil.disk_usage(disk).free
+    most = max(ALWAYS_ALLOWED, MOST_EXPANSION * archive.stat().st_size)
+    if size > most:
+        raise UntrustedArchiveError(
+            f"{archive}: would expand to {size:,} bytes, but {most:,} are allowed for an "
+            f"archive of its size (a factor of {MOST_EXPANSION}); do not trust this archive"
+        )
+    if size > free:
+        raise UntrustedArchiveError(
+            f"{archive}: contains {size:,} bytes, but only {free:,} are free on the disk; make "
+            "room and try again"
+        )

@@ -14,7 +14,7 @@ import re
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -119,7 +119,7 @@ def parse_json(
             object_pairs_hook=_unique_keys,
             parse_int=int if any_number else _integer,
             parse_float=float if any_number else _number,
-            parse_constant=float if allow_nan or any_number else _refuse_constant,
+            parse_constant=float if allow_nan or any_number else _number,
         )
         if _SURROGATE.search(text):
             # Halves of pairs fail here; only the names of files have those of "surrogateescape".
@@ -151,13 +151,11 @@ def _integer(text: str) -> int:
 
 def _number(text: str) -> float:
     value = float(text)
+    if text.endswith(("NaN", "Infinity")):
+        raise UserError(f"{text} is not a JSON number")
     if math.isinf(value):
         raise UserError(f"the number {shortened(text)} is out of range")
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise UserError(f"{name} is not a JSON number")
 
 
 def _depth_is_bounded(document: Any) -> bool:

@@ -158,20 +158,24 @@ class _RunningJobs(Generic[Job, Result]):
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
-            _announce_wait(error, len(self))
-
-
-def _announce_wait(failure: BaseException, running: int) -> None:
-    """Print a failure at once if other jobs still run, which can take hours."""
-    if running:
-        wait_for = f"Waiting for {counted(running, 'other job')}; press Ctrl-C to stop at once."
-        tqdm.write(f"{in_one_line(failure)}\n{wait_for}", sys.stderr)
+            if self:  # other jobs still run, which can take hours
+                others = counted(len(self), "other job")
+                wait_for = f"Waiting for {others}; press Ctrl-C to stop at once."
+                tqdm.write(f"{in_one_line(error)}\n{wait_for}", sys.stderr)
 
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked, see above
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = parent_process()
+
+    def end_with_parent() -> None:
+        assert parent is not None
+        parent.join()
+        remove_unfinished()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer()
 
@@ -180,11 +184,3 @@ def _terminate(*_: object) -> NoReturn:
     # No exception: Python would only print one that is raised in a destructor, and continue.
     remove_unfinished()
     os._exit(128 + signal.SIGTERM)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        remove_unfinished()
-        os._exit(1)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, Self, TextIO, TypeAlias, TypeVar
 
@@ -43,7 +44,7 @@ class ProgressLines(Generic[Item]):
     ) -> None:
         self.n = initial
         self._iterable = iterable
-        self._total = _length(iterable) if total is None else total
+        self._total = length_hint(iterable) if total is None else total
         self._initial = initial
         self._desc, self._unit, self._unit_scale = desc, unit, unit_scale
         self._leave, self._file, self._clock = leave, file or sys.stderr, clock
@@ -127,10 +128,3 @@ def progress_bar(
         options["bar_format"] = _BAR_WITHOUT_COUNTS
     # With a space, as tqdm writes the unit directly after the rate.
     return tqdm(iterable, desc=desc, unit=f" {unit}", disable=disable, file=output, **options)
-
-
-def _length(iterable: Iterable[Any] | None) -> int | None:
-    try:
-        return len(iterable)  # type: ignore[arg-type]
-    except TypeError:
-        return None

@@ -46,19 +46,14 @@ def header_bytes(
 def write_tensors(path: Path, serialised: bytes) -> None:
     """Write the result of `safetensors.*.save`, which has metadata, with sorted metadata."""
     with atomic_write(path, to_disk=True) as beside:
-        beside.write_bytes(serialised)
-        _sort_metadata(beside)
-
-
-def _sort_metadata(path: Path) -> None:
-    with path.open("r+b") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
+        length = int.from_bytes(serialised[:8], "little")
+        header = json.loads(serialised[8 : 8 + length])
         header[_METADATA] = dict(sorted(header[_METADATA].items()))
         # As compact as the library writes it, so that it is not longer than before.
         raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-        file.seek(8)
-        file.write(raw.ljust(length))
+        with beside.open("wb") as file:
+            file.write(serialised[:8] + raw.ljust(length))
+            file.write(memoryview(serialised)[8 + length :])
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -79,7 +74,9 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             raise UserError("no header")
         tensors = {name: entry for name, entry in header.items() if name != _METADATA}
         end = _check_entries(tensors)
-        _check_metadata(header.get(_METADATA, {}))
+        metadata = header.get(_METADATA, {})
+        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+            raise UserError("the metadata is not an object of strings")
     except ValueError as error:
         raise UserError(f"{path}: not a safetensors file, or damaged") from error
     if size != 8 + length + end:
@@ -113,8 +110,3 @@ def _check_entries(tensors: Mapping[str, Any]) -> int:
 
 def _are_sizes(values: Any) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
-
-
-def _check_metadata(metadata: Any) -> None:
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise UserError("the metadata is not an object of strings")

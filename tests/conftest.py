@@ -16,9 +16,8 @@ from clipnav.envs.habitat.client import shared_server
 from clipnav.storage.features.store import FeatureStore
 from tests.chromium import browser  # noqa: F401
 from tests.damage import damage
-from tests.forking import forked_instead_of_spawned
 from tests.goal_files import write_goal_annotations
-from tests.launching import started_launcher
+from tests.launching import Launcher, forked_instead_of_spawned
 from tests.ordering import pytest_collection_finish, pytest_collection_modifyitems  # noqa: F401
 from tests.skyboxes import marked_faces
 from tests.temporary_folder import own_temporary_folder
@@ -127,9 +126,8 @@ with {hold}(Path(sys.argv[1])):
 
 @pytest.fixture(scope="session")
 def launcher():
-    """Process that starts programs in forks of itself, which saves their imports."""
-    with started_launcher() as launcher:
-        yield launcher
+    """Starts programs in forks of a process that has imported large packages."""
+    return Launcher()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Hooks of pytest: the order of the tests, and less search for garbage."""
+"""Hooks of pytest: the order of the tests, and less search for garbage and constants."""
 
 import gc
+import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -10,7 +11,7 @@ LONGEST = (
     "kills/test_kills.py",
     "clipnav/test_demo.py",
     "agents/duet/test_turning_back.py",
-    "test_examples.py",
+    "test_tutorials.py",
     "test_distribution.py",
     "test_plugin.py",
     "agents/hamt/test_fine_tuning.py",
@@ -36,5 +37,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Do not look for garbage among the modules and tests any more."""
+    """Do not look for garbage among the modules and tests any more, nor for constants in modules.
+
+    Hypothesis would parse the sources of all modules for constants that it can try.
+    """
     gc.freeze()
+    if providers := sys.modules.get("hypothesis.internal.conjecture.providers"):
+        providers.is_local_module_file = lambda path: False  # type: ignore[attr-defined]

@@ -1,7 +1,11 @@
-"""All code blocks of the tutorials run, here with few iterations and in small worlds."""
+"""Scripts of scripts/examples and all code blocks of the tutorials run.
+
+Here they have few iterations and small worlds.
+"""
 
 import json
 import re
+import runpy
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -11,11 +15,42 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clipnav
+from clipnav.encoders.extraction.world_features import WorldViews
 from clipnav.storage.features.opening import open_store
 from tests.agents.language_models.servers import serving
 from tests.conftest import ROOT
 
 TUTORIALS = ROOT / "docs" / "tutorials"
+EXAMPLES = ROOT / "scripts" / "examples"
+# Arguments, and a text that the script prints.
+SCRIPTS = {
+    "first_steps": ((), "0.0 m to the goal"),
+    "own_agent": (("2",), "96 unseen episodes: SR"),
+    "own_prompt": ((), "Results: runs/vlm-rule-val_unseen"),
+    "train_ppo": (("64",), "after 64 steps"),
+}
+
+
+def test_all_scripts_are_tested_and_named_on_a_page():
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {*SCRIPTS, "own_encoder"}
+    page = (TUTORIALS / "first_steps.md").read_text("utf-8")
+    assert [name for name in names if f"scripts/examples/{name}.py" not in page] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_runs(name, launcher, tmp_path, monkeypatch):
+    arguments, printed = SCRIPTS[name]
+    if name == "train_ppo":
+        pytest.importorskip("sb3_contrib")
+    script, log = EXAMPLES / f"{name}.py", tmp_path / "log.txt"
+    # The process of the launcher has imported clipnav already, which registers the environments.
+    assert re.search("^(import|from) clipnav", script.read_text("utf-8"), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    process = launcher.start(script, [*arguments], {}, log)
+    assert launcher.wait(process) == 0, log.read_text()
+    assert printed in log.read_text()
 
 
 @pytest.fixture
@@ -59,6 +94,17 @@ def skybox_world(tiny_world, tmp_path, marked_skybox) -> Path:
             faces = np.maximum(marked_skybox(np.eye(3), 16), 10 * i)
             Image.fromarray(faces).save(images / f"{letter}{i}_skybox_small.jpg")
     return folder
+
+
+def test_the_example_of_an_encoder_runs(skybox_world, tmp_path, monkeypatch, capsys):
+    def views(world: str, image_size: tuple[int, int], scans: tuple[str, ...]) -> WorldViews:
+        return WorldViews("matterport", skybox_world, image_size=image_size)
+
+    monkeypatch.setattr(clipnav, "WorldViews", views)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "own_encoder.py"))
+    assert "looks most like" in capsys.readouterr().out
+    assert len(open_store("own_features.safetensors")) == 16
 
 
 def test_own_agent(run_tutorial, tiny_world):

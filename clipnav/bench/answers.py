@@ -110,10 +110,6 @@ def _accuracies(part: PicturePart, answers: Sequence[_Answer]) -> list[float]:
     return [vqa_accuracy(a.text, right) for a, right in zip(answers, part.right, strict=True)]
 
 
-def _vqa(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any]:
-    return {"accuracy": _accuracies(part, answers)}
-
-
 def _reliability(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any]:
     """Effective reliability: accuracy of a given answer, -cost if it is wrong, 0 if withheld."""
     accuracy = np.array(_accuracies(part, answers))
@@ -125,11 +121,6 @@ def _reliability(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any
     return columns | {"coverage": given, "accuracy": accuracy}
 
 
-def _entailment(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any]:
-    pairs = zip(answers, part.right, strict=True)
-    return {"accuracy": [float(answer.text == right) for answer, (right,) in pairs]}
-
-
 def _captions(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any]:
     words = [" ".join(python_words(answer.text)) for answer in answers]
     pairs = zip(words, part.references, strict=True)
@@ -138,9 +129,11 @@ def _captions(part: PicturePart, answers: Sequence[_Answer]) -> dict[str, Any]:
 
 
 _SCORES: dict[str, Callable[[PicturePart, Sequence[_Answer]], dict[str, Any]]] = {
-    "vqa": _vqa,
+    "vqa": lambda part, answers: {"accuracy": _accuracies(part, answers)},
     "reliability": _reliability,
-    "snli-ve": _entailment,
+    "snli-ve": lambda part, answers: {
+        "accuracy": [float(a.text == r) for a, (r,) in zip(answers, part.right, strict=True)]
+    },
     "captions": _captions,
 }
 

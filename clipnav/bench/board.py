@@ -15,7 +15,7 @@ from clipnav.bench.kinds import KINDS, BenchPart
 from clipnav.bench.results import FigureRecord, PartRecord, Result, read_result, verify
 from clipnav.bench.rounds import round_suite, verify_in_round
 from clipnav.bench.suites import Part, Place, Suite, load_suite
-from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics import SUMMARY_METRICS, Metric
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import write_json
@@ -72,7 +72,10 @@ class Board:
                 {
                     "name": part.name,
                     "items": len(self._part(label, part).ids),
-                    "metrics": [_metric(self._part(label, part), name) for name in part.metrics],
+                    "metrics": [
+                        _metric(name, self._part(label, part).metrics[name])
+                        for name in part.metrics
+                    ],
                 }
                 for part in suite.parts
             ]
@@ -100,11 +103,12 @@ class Board:
         parts = {}
         for part in suite.parts:
             record, loaded = result.parts[part.name], self._part(suite.label, part)
+            costs = [one.usage["cost"] for one in record.seeds if "cost" in one.usage]
             parts[part.name] = {
                 "figures": {name: _figure(one) for name, one in record.figures.items()},
                 "seeds": len(record.seeds),
                 "seconds": _per_item(record, [one.seconds for one in record.seeds]),
-                "cost": _cost(record),
+                "cost": _per_item(record, costs) if len(costs) == len(record.seeds) else None,
                 "curve": _curve(record, loaded, part.metrics[0]),
                 "walks": self._walk_pages(part, record, number),
             }
@@ -169,8 +173,7 @@ def write_board(
     return board.problems
 
 
-def _metric(part: BenchPart, name: str) -> Json:
-    metric = part.metrics[name]
+def _metric(name: str, metric: Metric) -> Json:
     known = SUMMARY_METRICS.get(name)
     unit = known.unit if known else ("%" if metric.factor == 100 else metric.unit)
     return {
@@ -195,11 +198,6 @@ def _figure(figure: FigureRecord) -> Json:
 
 def _per_item(record: PartRecord, amounts: Sequence[float]) -> float:
     return sum(amounts) / (len(record.items) * len(amounts))
-
-
-def _cost(record: PartRecord) -> float | None:
-    costs = [one.usage["cost"] for one in record.seeds if "cost" in one.usage]
-    return _per_item(record, costs) if len(costs) == len(record.seeds) else None
 
 
 def _curve(record: PartRecord, part: BenchPart, metric: str) -> list[tuple[int, float, int]]:

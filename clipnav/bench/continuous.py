@@ -141,13 +141,14 @@ def walk(
     started = time.perf_counter()
     walk_all(env, guarded, [rows[name] for name in part.ids], finished)
     seconds = time.perf_counter() - started
-    answers = [_answer(traces[name]) for name in part.ids]
+    answers = [
+        {
+            "positions": (traces[name].positions.round(_DECIMALS) + 0.0).tolist(),
+            "stopped": bool(traces[name].stopped),
+        }
+        for name in part.ids
+    ]
     return Walked(answers, part.scores(answers), seconds)
-
-
-def _answer(trace: PoseTrace) -> dict[str, Any]:
-    positions = (trace.positions.round(_DECIMALS) + 0.0).tolist()
-    return {"positions": positions, "stopped": bool(trace.stopped)}
 
 
 class _GuardedWalker:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import getitem
@@ -160,18 +160,12 @@ def package_digest(module: str) -> str:
 
 def _files_digest(folder: Path, counts: Callable[[Path], bool]) -> str:
     digest = hashlib.sha256()
-    for path in _files(folder):
-        if counts(path):
-            name = path.relative_to(folder).as_posix()
-            digest.update(f"{name}\n{file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and path.suffix not in _LOG_SUFFIXES and not hidden:
-            yield path
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and path.suffix not in _LOG_SUFFIXES and not hidden and counts(path):
+            digest.update(f"{name.as_posix()}\n{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 class Allowed(LazyInfo):

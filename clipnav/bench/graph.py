@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.acting.evaluation import Evaluation, evaluate
+from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.acting.rollout import Agent
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
@@ -147,7 +147,14 @@ def walk(suite: Suite, task: GraphTask, entrant: Entrant, seed: int, options: Ru
     started = time.perf_counter()
     evaluation = evaluate(env, GuardedAgent(agent, readable), task.part.name)
     seconds = time.perf_counter() - started
-    walks = [_answer(evaluation, name) for name in task.ids]
+    walks: list[Any] = []
+    for name in task.ids:
+        places = [pose[0] for pose in evaluation.trajectories[name]]
+        pointed = evaluation.answers.get(name)
+        if pointed is None:
+            walks.append(places)
+        else:
+            walks.append({"viewpoints": places, "object": pointed.object_id})
     scores = {
         name: np.array([evaluation.scores[one][metric.column] for one in task.ids])
         for name, metric in task.metrics.items()
@@ -158,11 +165,6 @@ def walk(suite: Suite, task: GraphTask, entrant: Entrant, seed: int, options: Ru
 def viewpoints(answer: Any) -> list[str]:
     """Return the walk of an answer: a list of viewpoints, or an object that also points one out."""
     return answer["viewpoints"] if isinstance(answer, dict) else answer
-
-
-def _answer(evaluation: Evaluation, name: str) -> Any:
-    walk, pointed = [pose[0] for pose in evaluation.trajectories[name]], evaluation.answers
-    return {"viewpoints": walk, "object": pointed[name].object_id} if name in pointed else walk
 
 
 def _load(

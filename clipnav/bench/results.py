@@ -1,7 +1,10 @@
-"""Result files: one JSON document per agent and suite, and its verification from the walks."""
+"""Results: run a suite with every seed of an agent into one file; verify a file from its walks."""
 
 import math
+import platform
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from clipnav.bench.kinds import KINDS, BenchPart
-from clipnav.bench.suites import Part, Place, Suite, digest_of, suite_digest
+from clipnav.bench.entrants import Entrant, entrant_of
+from clipnav.bench.kinds import KINDS, BenchPart, RunOptions
+from clipnav.bench.suites import (
+    Part,
+    Place,
+    Suite,
+    check_world_version,
+    digest_of,
+    suite_digest,
+)
+from clipnav.envs.metrics import aligned
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, seed_interval
+from clipnav.experiments.records import machine
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json, write_json
 
@@ -19,6 +32,7 @@ FORMAT = 1
 DECIMALS = 6
 _TOLERANCE = 2e-6  # of a rounded score
 _REMEDY = "get the file again from its author"
+_POWERCAP = Path("/sys/class/powercap")
 Bounds = tuple[float | None, float | None]
 
 
@@ -111,9 +125,150 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str = ""
 
 
-def part_record(suite: Suite, part: BenchPart, seeds: Sequence[SeedRecord]) -> PartRecord:
-    """Return the results of a part with its figures."""
-    return PartRecord(part.data_sha256, part.ids, list(seeds), figures(suite, part, seeds))
+class EnergyMeter:
+    """Energy that the processors have used since it was made, as RAPL counts it in microjoules."""
+
+    def __init__(self, folder: Path = _POWERCAP) -> None:
+        zones = sorted(folder.glob("intel-rapl:[0-9]*"))
+        self._zones = [zone for zone in zones if zone.name.count(":") == 1]  # not their parts
+        self._start = [self._read(zone / "energy_uj") for zone in self._zones]
+
+    def joules(self) -> float | None:
+        """Return the joules, None if a counter cannot be read (most systems ask for root)."""
+        total = 0
+        for zone, start in zip(self._zones, self._start, strict=True):
+            end, most = (self._read(zone / name) for name in ("energy_uj", "max_energy_range_uj"))
+            if start is None or end is None:
+                return None
+            total += end - start if end >= start else end - start + (most or 0)
+        return total / 1e6 if self._zones else None
+
+    @staticmethod
+    def _read(path: Path) -> int | None:
+        try:
+            return int(path.read_text())
+        except (OSError, ValueError):
+            return None
+
+
+def run_suite(
+    suite: Suite,
+    place: Place,
+    entrants: Sequence[Entrant],
+    options: RunOptions,
+    output: Path,
+    name: str | None = None,
+    note: str = "",
+) -> Result:
+    """Run agents, which are one agent with several seeds, and write their result.
+
+    Raises:
+        RuleError: An agent reads what the suite does not allow. Nothing is written.
+        UserError: Data or agents do not fit the suite.
+    """
+    check_world_version(suite)
+    by_part = {part.name: _seeds(suite, part.name, entrants) for part in suite.parts}
+    date, started, meter = datetime.now(UTC), time.perf_counter(), EnergyMeter()
+    parts = {
+        part.name: _run_part(suite, part, place, by_part[part.name], options)
+        for part in suite.parts
+    }
+    packages = ("clipnav", "numpy", "torch", "gymnasium", "scipy")
+    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    hardware = {key: value for key, value in machine().items() if key not in versions}
+    result = Result(
+        format=FORMAT,
+        suite=SuiteRecord(suite.name, suite.version, suite_digest(suite)),
+        world={"name": suite.world, "version": suite.world_version},
+        agent=AgentRecord(
+            name or entrants[0].name,
+            entrants[0].kind,
+            tuple(entrant.digest for entrant in entrants),
+            note,
+        ),
+        parts=parts,
+        versions=versions,
+        machine={**hardware, "device": options.device},
+        date=date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        seconds=round(time.perf_counter() - started, 3),
+        energy_joules=meter.joules(),
+    )
+    return write_result(output, result)
+
+
+def check_walks(
+    path: Path,
+    result: Result,
+    suite: Suite,
+    place: Place,
+    agents: Sequence[str],
+    batch_size: int,
+) -> None:
+    """Let the agent of a result walk again, and compare the walks.
+
+    Raises:
+        UserError: The agent is another one, or walks otherwise.
+    """
+    entrants = [entrant_of(text) for text in agents]
+    if tuple(entrant.digest for entrant in entrants) != result.agent.sha256:
+        raise UserError(f"{path}: is a result of another agent, its files have another digest")
+    for part in suite.parts:
+        own = _seeds(suite, part.name, entrants)
+        again = _run_part(suite, part, place, own, RunOptions(batch_size))
+        claimed = result.parts[part.name]
+        for one, other in zip(claimed.seeds, again.seeds, strict=True):
+            for item, first, second in zip(claimed.items, one.answers, other.answers, strict=True):
+                if first != second:
+                    raise UserError(
+                        f"{path}: {part.name}, seed {one.seed}, episode {item}: the agent walks "
+                        "otherwise than in the file"
+                    )
+
+
+def _run_part(
+    suite: Suite,
+    part: Part,
+    place: Place,
+    seeds: Sequence[tuple[int, Entrant]],
+    options: RunOptions,
+) -> PartRecord:
+    kind = KINDS[part.kind]
+    loaded = kind.part("load")(part, place)
+    records = []
+    for seed, entrant in seeds:
+        walked = kind.part("walk")(suite, loaded, entrant, seed, options)
+        usage = {name: float(value) for name, value in walked.usage.items()}
+        scores = rounded(walked.scores)
+        records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
+    return PartRecord(loaded.data_sha256, loaded.ids, records, figures(suite, loaded, records))
+
+
+def _seeds(suite: Suite, part: str, entrants: Sequence[Entrant]) -> list[tuple[int, Entrant]]:
+    """Return the seeds of a part: the runs that enter it, or those of the suite."""
+    own = [entrant for entrant in entrants if entrant.enters(part)]
+    if not own:
+        raise UserError(
+            f"--agent: no agent for {part}; name one, as {part.partition('/')[0]}=AGENT"
+        )
+    if all(entrant.kind == "run" for entrant in own):
+        return list(enumerate(own))
+    if len(own) > 1:
+        raise UserError(f"--agent: several agents for {part}; only runs may be several seeds")
+    return [(seed, own[0]) for seed in (suite.seeds if own[0].kind == "package" else (0,))]
+
+
+def result_table(result: Result, suite: Suite) -> str:
+    """Return the figures of a result as an aligned table."""
+    rows = [["part", "metric", "mean", "over paths", "over seeds", "seeds"]]
+    for part in suite.parts:
+        record = result.parts[part.name]
+        for name, figure in record.figures.items():
+            bounds = [
+                "-" if low is None else f"[{low:.3f}, {high:.3f}]"
+                for low, high in (figure.paths, figure.seeds)
+            ]
+            rows.append([part.name, name, f"{figure.mean:.3f}", *bounds, str(len(record.seeds))])
+    return aligned(rows, texts=2)
 
 
 def figures(suite: Suite, part: BenchPart, seeds: Sequence[SeedRecord]) -> dict[str, FigureRecord]:
@@ -184,11 +339,14 @@ def verify(path: Path, suite: Suite, place: Place) -> Result:
             or the digest.
     """
     result = read_result(path)
-    problem = (
-        _origin_problem(result, suite)
-        or next(filter(None, (_part_problem(result, suite, place, p) for p in suite.parts)), None)
-        or _rest_problem(result, suite)
-    )
+    problem = _origin_problem(result, suite)
+    for part in suite.parts:
+        problem = problem or _part_problem(result, suite, place, part)
+    extra = set(result.parts) - {part.name for part in suite.parts}
+    if not problem and extra:
+        problem = f"has results of {min(extra)}, which is not part of {suite.label}"
+    if not problem and result.sha256 != result_digest(result):
+        problem = "was changed after it was written: its digest does not match its content"
     if problem:
         raise UserError(f"{path}: {problem}")
     return result
@@ -230,7 +388,9 @@ def _part_problem(result: Result, suite: Suite, place: Place, part: Part) -> str
     expected = figures(suite, loaded, record.seeds)
     for name in sorted({*expected, *record.figures}):
         known, claimed = expected.get(name), record.figures.get(name)
-        if known is None or claimed is None or not _same(known, claimed):
+        pairs = zip(_numbers(known), _numbers(claimed), strict=False)
+        same = all(a == b if None in (a, b) else abs(a - b) <= _TOLERANCE for a, b in pairs)
+        if known is None or claimed is None or not same:
             found = "missing" if claimed is None else _shown(claimed)
             return (
                 f"{part.name}: {name} is {found} in the file, but the scores give "
@@ -261,29 +421,10 @@ def _seed_problem(part: Part, loaded: BenchPart, seed: SeedRecord) -> str | None
     return None
 
 
-def _rest_problem(result: Result, suite: Suite) -> str | None:
-    extra = set(result.parts) - {part.name for part in suite.parts}
-    if extra:
-        return f"has results of {min(extra)}, which is not part of {suite.label}"
-    if result.sha256 != result_digest(result):
-        return "was changed after it was written: its digest does not match its content"
-    return None
-
-
-def _same(first: FigureRecord, second: FigureRecord) -> bool:
-    pairs = zip(_numbers(first), _numbers(second), strict=True)
-    return all(a == b if a is None or b is None else abs(a - b) <= _TOLERANCE for a, b in pairs)
-
-
-def _numbers(figure: FigureRecord) -> tuple[float | None, ...]:
-    return figure.mean, *figure.paths, *figure.seeds
+def _numbers(figure: FigureRecord | None) -> tuple[Any, ...]:
+    return () if figure is None else (figure.mean, *figure.paths, *figure.seeds)
 
 
 def _shown(figure: FigureRecord) -> str:
     low, high = figure.paths
     return f"{figure.mean:g}" + ("" if low is None or high is None else f" [{low:g}, {high:g}]")
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    return {name: version(name) for name in ("clipnav", "numpy", "torch", "gymnasium", "scipy")}

@@ -91,8 +91,12 @@ def run_experiments(
             yield name
 
     with sole_writer(*folders), interruption_message(lambda: hint):
-        for step in steps:
-            _check_run_folder(step)
+        for step in steps:  # a training that another step has started is not resumed
+            if resumed(step) != step.words and step.command not in read_states(step.folder):
+                raise UserError(
+                    f"{step.run_folder}: was not trained by {step.command}, which the experiment "
+                    f"declares; remove {step.run_folder} to run it"
+                )
         for job, _ in run_jobs(_run_job, _jobs(steps, ended), workers, "runs a step"):
             state = read_states(job.step.folder)[job.step.command]
             state.ended, state.machine = time.time(), machine()
@@ -133,8 +137,7 @@ def _jobs(steps: Sequence[Step], ended: set[Step]) -> Iterator[Job | None]:
     """Yield the steps that are not finished; None while all that are left wait for others."""
     left = dict(enumerate(steps))
     while left:
-        ready = (k for k in left if all(one in ended for one in _predecessors(steps, k)))
-        number = next(ready, None)
+        number = next((k for k in left if _is_ready(steps, k, ended)), None)
         if number is None:
             yield None
             continue
@@ -150,12 +153,14 @@ def _jobs(steps: Sequence[Step], ended: set[Step]) -> Iterator[Job | None]:
         yield Job(step, resumed(step))
 
 
-def _predecessors(steps: Sequence[Step], number: int) -> list[Step]:
-    """Return the steps that must have ended before another starts."""
-    step, earlier = steps[number], steps[:number]
-    if step.runs_alone:
-        return list(earlier)
-    return [other for other in earlier if other.runs_alone or step.input_from(other)]
+def _is_ready(steps: Sequence[Step], number: int, ended: set[Step]) -> bool:
+    """Return whether the steps have ended that must end before another starts."""
+    step = steps[number]
+    return all(
+        other in ended
+        for other in steps[:number]
+        if step.runs_alone or other.runs_alone or step.input_from(other)
+    )
 
 
 def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
@@ -199,15 +204,6 @@ def resumed(step: Step) -> list[str]:
     if run is not None and Path(run, "trainer.pt").is_file():
         return [*step.words[:2], "--resume", run]
     return step.words
-
-
-def _check_run_folder(step: Step) -> None:
-    """Refuse to resume a training that this step has not started."""
-    if resumed(step) != step.words and step.command not in read_states(step.folder):
-        raise UserError(
-            f"{step.run_folder}: was not trained by {step.command}, which the experiment declares; "
-            f"remove {step.run_folder} to run it"
-        )
 
 
 def _run_job(job: Job) -> None:

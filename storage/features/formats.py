@@ -65,7 +65,10 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such feature file; check its name")
-    keys, rows, metadata = _reader(path)(path)
+    readers = {".tsv": _read_tsv, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".lmdb": _read_lmdb}
+    if path.suffix not in readers:
+        raise UserError(f"{path}: unknown format; name a .safetensors, {', '.join(readers)} file")
+    keys, rows, metadata = readers[path.suffix](path)
     if not keys:
         raise UserError(f"{path}: contains no features; download it again, or create it again")
     if len(set(keys)) < len(keys):
@@ -74,7 +77,8 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
             f"{path}: contains features of {shortened(repeated)} twice; create it again"
         )
     first = next(rows)
-    kept = width or _without_logits(first.shape[-1])
+    without = first.shape[-1] - _LOGITS
+    kept = width or (without if without in _WIDTHS else first.shape[-1])
     recorded = {
         "encoder": f"unknown, of {path.name}",
         "source": path.name,
@@ -111,17 +115,6 @@ def write_features(
         raise UserError(f"{path}: unknown format; name a .safetensors, {', '.join(writers)} file")
     with atomic_write(path) as beside:
         writers[path.suffix](beside, zip(keys, rows, strict=True), metadata)
-
-
-def _reader(path: Path) -> Callable[[Path], FeatureRows]:
-    readers = {".tsv": _read_tsv, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".lmdb": _read_lmdb}
-    if path.suffix not in readers:
-        raise UserError(f"{path}: unknown format; name a .safetensors, {', '.join(readers)} file")
-    return readers[path.suffix]
-
-
-def _without_logits(width: int) -> int:
-    return width - _LOGITS if width - _LOGITS in _WIDTHS else width
 
 
 def _cut(

@@ -133,7 +133,14 @@ class _ContentError(UserError):
 def _send(library: str, path: Path, output: BinaryIO) -> None:
     """Write the content of a file: lines of JSON, and the bytes of each value after its line."""
     contents = _CONTENTS[library](path)
-    _limit_memory(path)
+    if sys.platform == "linux":  # other systems lack this limit or do not enforce it
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + _MEMORY + _data_file(path).stat().st_size
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if hard == resource.RLIM_INFINITY or hard > most:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     try:
         for message in contents:
             value = message.pop("value", None)
@@ -272,18 +279,6 @@ def _bounded(items: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 def _data_file(path: Path) -> Path:
     return path / LMDB_DATA if path.is_dir() else path
-
-
-def _limit_memory(path: Path) -> None:
-    if sys.platform != "linux":  # other systems lack this limit or do not enforce it
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + _MEMORY + _data_file(path).stat().st_size
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    if hard == resource.RLIM_INFINITY or hard > most:
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 if __name__ == "__main__":

@@ -95,24 +95,6 @@ class ObjectStore:
         self.names = np.array(metadata.pop("names"), dtype=object)
         self.metadata = metadata
         self._rows = {key: row for row, key in enumerate(self.keys)}
-        self._check()
-
-    @property
-    def width(self) -> int:
-        """D, the numbers per object."""
-        return self.features.shape[1]
-
-    @cached_property
-    def most(self) -> int:
-        """Largest number of objects at a viewpoint."""
-        return int(np.diff(self.starts).max(initial=0))
-
-    def rows(self, scan: str, viewpoint: str) -> range:
-        """Return the rows of the objects of a viewpoint; none where the file lacks it."""
-        row = self._rows.get(feature_key(scan, viewpoint))
-        return range(0) if row is None else range(*self.starts[row : row + 2].tolist())
-
-    def _check(self) -> None:
         starts, count = self.starts, len(self.features)
         fits = (
             len(starts) == len(self.keys) + 1
@@ -131,6 +113,21 @@ class ObjectStore:
                 f"{self.path}: object {self.ids[wrong[0]]} of {key} has a number that is not finite"
                 f", or a box larger than its view; {REMEDY}"
             )
+
+    @property
+    def width(self) -> int:
+        """D, the numbers per object."""
+        return self.features.shape[1]
+
+    @cached_property
+    def most(self) -> int:
+        """Largest number of objects at a viewpoint."""
+        return int(np.diff(self.starts).max(initial=0))
+
+    def rows(self, scan: str, viewpoint: str) -> range:
+        """Return the rows of the objects of a viewpoint; none where the file lacks it."""
+        row = self._rows.get(feature_key(scan, viewpoint))
+        return range(0) if row is None else range(*self.starts[row : row + 2].tolist())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectStore, (self.path,)

@@ -64,8 +64,21 @@ class PartialStore:
         else:
             with np.errstate(over="ignore"):
                 half = row.astype("<f2")
-            self._check(half)
-        self._write(self._record(self._keys[self.done], half.tobytes()))
+            where = f"{self._store}: features of {self._keys[self.done]}"
+            if row.shape != self._shape:
+                raise UserError(f"{where} have shape {row.shape}, not {self._shape}")
+            if not np.isfinite(half).all():
+                raise UserError(f"{where} are not all finite in float16")
+        try:  # the whole record, or none of it
+            remaining = memoryview(self._record(self._keys[self.done], half.tobytes()))
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
+        except OSError as error:
+            os.truncate(self.path, self._end(self.done))
+            raise UnwritableError(
+                f"{self.path}: cannot be written ({error.strerror}); {self.done} of "
+                f"{len(self._keys)} viewpoints are saved: make room and run the same command again"
+            ) from error
         self.done += 1
 
     def finished_rows(self) -> Iterator[np.ndarray]:
@@ -105,13 +118,6 @@ class PartialStore:
         if self.done == 0:
             self.path.unlink(missing_ok=True)
 
-    def _check(self, row: np.ndarray) -> None:
-        where = f"{self._store}: features of {self._keys[self.done]}"
-        if row.shape != self._shape:
-            raise UserError(f"{where} have shape {row.shape}, not {self._shape}")
-        if not np.isfinite(row).all():
-            raise UserError(f"{where} are not all finite in float16")
-
     def _rows_done(self) -> int:
         """Create the file, or truncate it after its last intact row; return the number of rows."""
         if not self.path.exists():
@@ -137,19 +143,6 @@ class PartialStore:
 
     def _record(self, key: str, row: bytes) -> bytes:
         return hashlib.sha256(key.encode() + b"\n" + row).digest() + row
-
-    def _write(self, record: bytes) -> None:
-        """Write a whole record, or restore the file."""
-        try:
-            remaining = memoryview(record)
-            while remaining:
-                remaining = remaining[self._file.write(remaining) :]
-        except OSError as error:
-            os.truncate(self.path, self._end(self.done))
-            raise UnwritableError(
-                f"{self.path}: cannot be written ({error.strerror}); {self.done} of "
-                f"{len(self._keys)} viewpoints are saved: make room and run the same command again"
-            ) from error
 
     def _rows(self) -> Iterator[np.ndarray]:
         """Yield the rows up to the first record that is incomplete, damaged or misplaced."""

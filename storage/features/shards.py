@@ -4,12 +4,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.store import FeatureStore, common_metadata, own_metadata
@@ -90,7 +88,7 @@ def merge_shards(output: str | Path) -> None:
     with sole_writer(output):
         if output.exists() and not is_finished(output, keys, metadata):
             raise FileExistsError(other_store(output))
-        FeatureStore.write(output, _rows(stores), keys, metadata)
+        FeatureStore.write(output, (row for store in stores for row in store.views), keys, metadata)
 
 
 def other_store(path: Path) -> str:
@@ -118,8 +116,3 @@ def shard_paths(output: Path) -> list[Path]:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: this shard is missing or not finished; encode it")
     return paths
-
-
-def _rows(stores: Sequence[FeatureStore]) -> Iterator[np.ndarray]:
-    for store in stores:
-        yield from store.views

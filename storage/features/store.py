@@ -210,8 +210,11 @@ class FeatureStore:
         for row in dict.fromkeys(rows[~known].tolist()):
             if (views[row].view(np.uint16) & _EXPONENT).max() == _EXPONENT:
                 scan, _, viewpoint = self.keys[row].rpartition("_")
+                file = self.path
+                if isinstance(self.views, ShardedViews):
+                    file = self.files[self.views.part_of(row)]
                 raise UserError(
-                    f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are "
+                    f"{file}: features of viewpoint {viewpoint} of scan {scan} are "
                     f"not all finite; {REMEDY}"
                 )
             self._known_finite[row] = True
@@ -249,12 +252,6 @@ class FeatureStore:
         views = torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
         self.count_read(len(rows))
         return views
-
-    def _file_of(self, row: int) -> Path:
-        """Return the file that contains a row."""
-        if not isinstance(self.views, ShardedViews):
-            return self.path
-        return self.files[self.views.part_of(row)]
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -6,6 +6,7 @@ the metadata as JSON.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,18 @@ def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
     Returns:
         Key of each row, metadata, and features (V, 36, D) float16.
     """
-    header, data_start = _read_header(path)
+    try:
+        header, data_start = read_header(path)
+    except ValueError as error:
+        if path.suffix != _SUFFIX:
+            kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
+            raise UserError(f"{path}: not a feature file; use a {kinds} file") from error
+        raise UserError(f"{error}; download it again, or {REMEDY}") from error
     views = _map_views(path, header, data_start)
-    metadata = {name: _decode(text) for name, text in header.get("__metadata__", {}).items()}
+    metadata: dict[str, Any] = header.get("__metadata__", {})
+    for name, text in metadata.items():
+        with suppress(ValueError):  # other writers may have stored plain text
+            metadata[name] = parse_json(text, "metadata", "", allow_nan=True)
     keys = metadata.pop("keys", None)
     _check_metadata(path, metadata, keys, views.shape)
     return keys, metadata, views
@@ -71,8 +81,17 @@ def write_store_file(
         raise UserError(
             f"{path}: features of {keys[:1]} have shape {first.shape}, not ({NUM_VIEWS}, width)"
         )
+    recorded = {
+        **metadata,
+        "format_version": FORMAT_VERSION,
+        "view_order": VIEW_ORDER,
+        "keys": keys,
+    }
+    # safetensors allows only strings as metadata, hence JSON within JSON.
+    texts = {name: json.dumps(value) for name, value in recorded.items()}
+    shape = (len(keys), NUM_VIEWS, first.shape[1])
     with file.open("wb") as stream:
-        stream.write(_header_bytes(len(keys), first.shape[1], keys, metadata))
+        stream.write(header_bytes({_TENSOR: ("F16", shape)}, texts))
         written = 0
         if keys:
             stream.write(_row_bytes(path, keys[0], first, first.shape))
@@ -83,18 +102,6 @@ def write_store_file(
             written += 1
     if written != len(keys):
         raise UserError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
-
-
-def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, Any]) -> bytes:
-    recorded = {
-        **metadata,
-        "format_version": FORMAT_VERSION,
-        "view_order": VIEW_ORDER,
-        "keys": keys,
-    }
-    # safetensors allows only strings as metadata, hence JSON within JSON.
-    texts = {name: json.dumps(value) for name, value in recorded.items()}
-    return header_bytes({_TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
 
 
 def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:
@@ -108,17 +115,6 @@ def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) ->
             "encoder that they come from"
         )
     return half.tobytes()
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header of a store and the offset of its data in bytes."""
-    try:
-        return read_header(path)
-    except ValueError as error:
-        if path.suffix != _SUFFIX:
-            kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
-            raise UserError(f"{path}: not a feature file; use a {kinds} file") from error
-        raise UserError(f"{error}; download it again, or {REMEDY}") from error
 
 
 def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
@@ -160,11 +156,3 @@ def _check_metadata(
         raise UserError(f"{path}: {count} keys for {shape[0]} viewpoints; {REMEDY}")
     if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
         raise UserError(f"{path}: its keys are not distinct strings; {REMEDY}")
-
-
-def _decode(text: str) -> Any:
-    """Return a metadata value, which other writers may have stored as plain text."""
-    try:
-        return parse_json(text, "metadata", "", allow_nan=True)
-    except ValueError:
-        return text

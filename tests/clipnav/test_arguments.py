@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.arguments import expanded
-from clipnav.cli import COMMANDS
-from clipnav.completion import script
+from clipnav.cli import COMMANDS, completion, expanded
 from clipnav.storage.errors import UserError
 
 FILE = """
@@ -49,7 +47,7 @@ def test_a_settings_file_in_toml_gives_the_defaults_of_a_training(tmp_path, comm
 
 
 def test_addresses_of_runs_stand_for_their_folders(monkeypatch):
-    monkeypatch.setattr("clipnav.arguments.local_run", lambda address: Path("/cache") / address)
+    monkeypatch.setattr("clipnav.cli.local_run", lambda address: Path("/cache") / address)
     assert expanded(["hf:a/b", "--start-from=hf:c/d@v1", "--name", "x=hf:no"]) == [
         *("/cache/hf:a/b", "--start-from=/cache/hf:c/d@v1", "--name", "x=hf:no")
     ]
@@ -65,7 +63,7 @@ def test_bash_completes_commands_and_flags(tmp_path):
     asked = "COMP_WORDS=(clipnav {}); COMP_CWORD={}; _clipnav; echo ${{COMPREPLY[@]}}"
     program = "\n".join(
         [
-            script(name for names in COMMANDS.values() for name in names),
+            completion(name for names in COMMANDS.values() for name in names),
             *(asked.format("evaluate-a", 1), asked.format("doctor --d", 2)),
             *(asked.format("finetune --h", 2), asked.format("doctor fold", 2)),
         ]

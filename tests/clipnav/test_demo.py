@@ -14,21 +14,33 @@ from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.agents import demo
 from clipnav.commands.agents.demo import _console_command
+from clipnav.envs.episodes import load_episodes, splits
+from clipnav.envs.sharing import SharedObjects
 from clipnav.training.settings import CONFIG, read_config, to_json
 from clipnav.viewer.site import export
 
 
-def with_short_walks(preset):
-    def short_walks(*names, **options):
+@pytest.fixture
+def few_short_walks(monkeypatch):
+    """Walks of eight steps, on every twelfth episode of the evaluation splits."""
+    preset = presets.preset
+
+    def short(*names, **options):
         return dataclasses.replace(preset(*names, **options), max_episode_steps=8)
 
-    return short_walks
+    def few(dataset, split, *others, **options):
+        episodes = load_episodes(dataset, split, *others, **options)
+        return episodes if split == "train" else episodes[::12]
+
+    monkeypatch.setattr(presets, "preset", short)
+    monkeypatch.setattr(splits, "load_episodes", few)
+    monkeypatch.setattr(splits, "_SPLITS", SharedObjects())
 
 
+@pytest.mark.usefixtures("few_short_walks")
 def test_the_demo_writes_pages_of_its_results(tmp_path: Path, run_command, monkeypatch) -> None:
-    """With short walks and small pictures."""
+    """With small pictures."""
     page = functools.partial(export.export_page, width=256)
-    monkeypatch.setattr(presets, "preset", with_short_walks(presets.preset))
     monkeypatch.setattr(export, "export_page", page)
     run = tmp_path / "demo"
     # More threads than cores that are free wait for each other.
@@ -49,6 +61,7 @@ def test_the_demo_writes_pages_of_its_results(tmp_path: Path, run_command, monke
     assert Path(shown) == run
 
 
+@pytest.mark.usefixtures("few_short_walks")
 def test_the_same_command_continues_a_demo_that_was_stopped(
     tmp_path: Path, run_command, monkeypatch, capsys
 ) -> None:
@@ -69,7 +82,6 @@ def test_the_same_command_continues_a_demo_that_was_stopped(
     monkeypatch.setattr(FollowerLearner, "backward", backward)
     monkeypatch.setattr("clipnav.agents.experiments.runs.evaluate_run", lambda config: None)
     monkeypatch.setattr(demo, "show_outcomes", lambda config: (config.run / "a.html").touch())
-    monkeypatch.setattr(presets, "preset", with_short_walks(presets.preset))
     for _ in range(2):
         with pytest.raises(SystemExit, match="130"):
             run_command(*command)

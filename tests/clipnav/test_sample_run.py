@@ -18,7 +18,9 @@ def test_the_sample_is_a_run_beside_others(command, monkeypatch, tmp_path):
     (tmp_path / CONFIG).touch()
     shown = []
     monkeypatch.setattr("clipnav.commands.viewer.visualise.SAMPLE", tmp_path)
-    monkeypatch.setattr("clipnav.commands.viewer.episode_viewer.visualise", shown.append)
+    monkeypatch.setattr("clipnav.commands.viewer.visualise.serve", shown.append)
+    monkeypatch.setattr("clipnav.commands.viewer.visualise.load_content", shown.append)
+    monkeypatch.setattr("clipnav.commands.viewer.visualise.write", lambda *_: None)
     command("visualise", "mine", "--sample")
     command("visualise", "--sample", "--episodes", "3")
     command("visualise", "--sample", "--export", "page.html")

@@ -9,7 +9,7 @@ import urllib.request
 import msgspec
 import pytest
 
-from clipnav.commands.viewer.episode_viewer import show_announcements
+from clipnav.commands.viewer.visualise import show_announcements
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.viewer.trace import traces_of_submission, write_trace
 

@@ -12,7 +12,7 @@ import requests
 
 from clipnav.envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
 from clipnav.envs.worlds import world_files
-from clipnav.storage.archives import unpack_zip
+from clipnav.storage.downloads import unpack_zip
 from clipnav.storage.locks import lock_path
 
 DEAD = "http://127.0.0.1:9/data"  # the discard port, on which no server listens

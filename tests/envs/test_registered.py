@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 import clipnav.envs  # noqa: F401  (registers the environments)
 from clipnav.envs.navigation.settings import PICTURES
 from tests.envs.marked_panoramas import MarkedPanoramas
-from tests.forking import IN_PROCESSES
+from tests.launching import IN_PROCESSES
 
 SMALL = {"rgb_size": (24, 32), "depth_size": (24, 32)}
 CONTINUOUS = {"split": "val_unseen", "shuffle": False, **SMALL}  # one house, loaded once

@@ -88,7 +88,7 @@ def checksums(folder: Path) -> Sample:
 def archive(folder: Path) -> Sample:
     import zipfile
 
-    from clipnav.storage.archives import unpack_zip
+    from clipnav.storage.downloads import unpack_zip
 
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w") as content:

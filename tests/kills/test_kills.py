@@ -111,7 +111,7 @@ def test_killed_commands_end_with_the_same_result(long_commands, launcher, whole
         time.sleep(rng.uniform(0, 0.8 * seconds))  # one process is faster than two at once
         stage = attempts.stage()
         number = SIGNALS[rng.integers(len(SIGNALS))]
-        os.kill(process, number)  # works for a finished process, too, until it is waited for
+        launcher.kill(process, number)
         code = attempts.wait(process)
         if code == 0:
             attempts.check_end(state)

@@ -8,7 +8,7 @@ import pytest
 
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.commands.viewer.episode_viewer import ContinuousContent, load_content
+from clipnav.commands.viewer.visualise import ContinuousContent, load_content
 from clipnav.commands.viewer.visualise_config import VisualiseConfig
 from clipnav.training.settings import to_json
 from clipnav.viewer.site.free_pictures import FreePictures

@@ -44,15 +44,15 @@ class CompareArguments(AgentComparisonArguments):
     """Folder of runs and results; runs/comparison by default."""
 
 
-def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Train and compare the rows."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line; train and compare the rows."""
+    own, training = split_command_line(arguments)
+    config = parse(CompareArguments, __name__, __doc__, own)
     from clipnav.training.comparisons import ComparisonRow
 
-    common = [*arguments.choice, *training]
-    rows = [
-        ComparisonRow(name, (*common, *words)) for name, words in map(parse_row, arguments.rows)
-    ]
-    run_comparison(arguments, arguments.output or Path("runs/comparison"), rows, common)
+    common = [*config.choice, *training]
+    rows = [ComparisonRow(name, (*common, *words)) for name, words in map(parse_row, config.rows)]
+    run_comparison(config, config.output or Path("runs/comparison"), rows, common)
 
 
 def parse_row(text: str) -> tuple[str, list[str]]:
@@ -66,9 +66,3 @@ def parse_row(text: str) -> tuple[str, list[str]]:
         raise UserError(f"--rows {text!r}: {error}; correct the arguments") from error
     check_training_flags(words, f"in --rows {text!r}")
     return name.strip(), words
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    own, training = split_command_line(arguments)
-    run(parse(CompareArguments, __name__, __doc__, own), training)

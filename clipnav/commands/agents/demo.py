@@ -41,8 +41,9 @@ class DemoConfig:
     """Random seed for weights, data order, dropout and sampled actions."""
 
 
-def run_demo(config: DemoConfig) -> None:
-    """Train, evaluate and write the pages."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line; train, evaluate and write the pages."""
+    config = parse(DemoConfig, __name__, __doc__, arguments)
     # Imported here so that --help answers without loading torch.
     from clipnav.agents.envdrop.learner import FollowerLearner
     from clipnav.agents.envdrop.settings import preset
@@ -80,18 +81,14 @@ def run_demo(config: DemoConfig) -> None:
 def _folder(output: Path, settings: TrainConfig) -> Path:
     """Return the folder of the unfinished demo with these settings, or an unused one."""
     run, number = output, 2
-    while run.exists() and not _is_unfinished(run, settings):
+    while run.exists():
+        first = run / _IMITATION
+        if (first / CONFIG).is_file() and not any(run.glob("*.html")):  # it has no pages yet
+            begun = read_config(first, TrainConfig)
+            if not differences(begun, settings, ("output", "resume")):
+                break
         run, number = output.with_name(f"{output.name}-{number}"), number + 1
     return run
-
-
-def _is_unfinished(run: Path, settings: TrainConfig) -> bool:
-    """Return whether a folder contains a demo with these settings that has no pages yet."""
-    if not (run / _IMITATION / CONFIG).is_file() or any(run.glob("*.html")):
-        return False
-    return not differences(
-        read_config(run / _IMITATION, TrainConfig), settings, ("output", "resume")
-    )
 
 
 def _console_command() -> str:
@@ -122,8 +119,3 @@ def show_outcomes(config: EvaluateConfig) -> None:
     pictures, follower = world_pictures(env.files), next(iter(walkers))
     for outcome, page in export_outcomes(config.run, library, pictures, follower).items():
         print(f"Page of a {outcome}: {page}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run_demo(parse(DemoConfig, __name__, __doc__, arguments))

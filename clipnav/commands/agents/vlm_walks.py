@@ -121,12 +121,14 @@ def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
 
 def _model_decision(record: DecisionRecord) -> ModelDecision:
     first, last = record.exchanges[0], record.exchanges[-1]
-    parts = [
-        _prompt_part(message.role, part)
-        for message in first.question.prompt
-        for part in message.parts
-        if not isinstance(part, Photo)
-    ]
+    parts: list[PromptPart] = []
+    for message in first.question.prompt:
+        for part in message.parts:
+            if isinstance(part, str):
+                parts.append(PromptPart(message.role, text=part))
+            elif not isinstance(part, Photo):
+                angles = round(part.heading, 4), round(part.elevation, 4)
+                parts.append(PromptPart(message.role, "", part.viewpoint, *angles, part.vfov))
     answers = [
         ModelAnswer(
             text=exchange.reply.text[:_LONGEST] or exchange.reply.refusal,
@@ -143,10 +145,3 @@ def _model_decision(record: DecisionRecord) -> ModelDecision:
         thought="" if answer is None else answer.thought,
         plan="" if answer is None else answer.plan,
     )
-
-
-def _prompt_part(role: str, part: str | ViewPose) -> PromptPart:
-    if isinstance(part, str):
-        return PromptPart(role, text=part)
-    heading, elevation = round(part.heading, 4), round(part.elevation, 4)
-    return PromptPart(role, "", part.viewpoint, heading, elevation, part.vfov)

@@ -67,53 +67,49 @@ class BuildArguments:
             )
 
 
-def run(arguments: BuildArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(BuildArguments, __name__, __doc__, arguments)
     from clipnav.connectivity import read_scans
     from clipnav.envs.houses.building.sets import HOUSE_SETS
     from clipnav.envs.houses.goals.files import build_goals
     from clipnav.envs.houses.house_set import build_set, expand_scans
 
-    house_set = HOUSE_SETS[arguments.set]
-    graphs = arguments.connectivity_dir or house_set.connectivity_dir
-    if arguments.statistics:
+    house_set = HOUSE_SETS[config.set]
+    graphs = config.connectivity_dir or house_set.connectivity_dir
+    if config.statistics:
         from clipnav.envs.houses.statistics import annotations_beside, statistics_table
 
-        own = {graphs: arguments.data_dir or house_set.data_dir} if house_set.splits else {}
-        others = {folder: annotations_beside(folder) for folder in arguments.statistics}
+        own = {graphs: config.data_dir or house_set.data_dir} if house_set.splits else {}
+        others = {folder: annotations_beside(folder) for folder in config.statistics}
         print(statistics_table({**own, **others}))
         return
-    scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
-    data_dir = arguments.data_dir or house_set.data_dir
-    shown = scans[:: -(-len(scans) // arguments.sheet_houses)]
+    scans = expand_scans(config.scans, house_set) or list(house_set.specs)
+    data_dir = config.data_dir or house_set.data_dir
+    shown = scans[:: -(-len(scans) // config.sheet_houses)]
     # Building takes minutes, so outputs that cannot be written are reported first.
-    if arguments.contact_sheet:
+    if config.contact_sheet:
         from clipnav.envs.houses.rendering.contact_sheet import check_height
 
-        check_height(arguments.contact_sheet, len(shown))
-    for folder in filter(None, (arguments.connectivity_dir, arguments.data_dir)):
+        check_height(config.contact_sheet, len(shown))
+    for folder in filter(None, (config.connectivity_dir, config.data_dir)):
         folder.mkdir(parents=True, exist_ok=True)
-    if arguments.episodes != "goals":
-        build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
-    if arguments.episodes != "routes" and house_set.splits:
-        anew = arguments.rebuild != "nothing"
-        build_goals(house_set, scans, arguments.workers, graphs, data_dir, anew)
+    if config.episodes != "goals":
+        build_set(house_set, scans, config.workers, config.rebuild, graphs, data_dir)
+    if config.episodes != "routes" and house_set.splits:
+        anew = config.rebuild != "nothing"
+        build_goals(house_set, scans, config.workers, graphs, data_dir, anew)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
-    if house_set.splits and arguments.scans and graphs == house_set.connectivity_dir:
+    if house_set.splits and config.scans and graphs == house_set.connectivity_dir:
         # Agents would train and be scored on a part of the splits without a word.
         missing = set(house_set.specs) - set(read_scans(graphs))
         if missing:
             print(
-                f"{len(missing)} of {len(house_set.specs)} houses of {arguments.set} are missing, "
+                f"{len(missing)} of {len(house_set.specs)} houses of {config.set} are missing, "
                 "so that its splits are incomplete; without --scans, the command builds them"
             )
-    if arguments.contact_sheet:
+    if config.contact_sheet:
         from clipnav.envs.houses.rendering.contact_sheet import set_sheet
 
-        set_sheet(shown, arguments.contact_sheet, graphs)
-        print(f"pictures in {arguments.contact_sheet}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(BuildArguments, __name__, __doc__, arguments))
+        set_sheet(shown, config.contact_sheet, graphs)
+        print(f"pictures in {config.contact_sheet}")

@@ -30,21 +30,22 @@ class DownloadArguments:
     """Print all groups of files and exit."""
 
 
-def run(arguments: DownloadArguments) -> int:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and run the command."""
+    config = parse(DownloadArguments, __name__, __doc__, arguments)
     from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 
-    if arguments.list:
+    if config.list:
         show_catalogue()
         return 0
-    names = arguments.only or DEFAULT_GROUPS
+    names = config.only or DEFAULT_GROUPS
     known = (*catalogue(), R4R)
     for name in names:
         if name not in known:
             raise UserError(f"--only {name} is not one of {', '.join(known)}")
     fetched = [name for name in names if name != R4R]
     try:
-        failures = download(fetched, arguments.data_dir)
+        failures = download(fetched, config.data_dir)
     except KeyboardInterrupt:
         print("Stopped; run the same command again to resume.", file=sys.stderr)
         return 130
@@ -52,8 +53,8 @@ def run(arguments: DownloadArguments) -> int:
         print(explain(failures, fetched), file=sys.stderr)
         return 1
     if R4R in names:
-        make_r4r(arguments.data_dir)
-    print(f"{', '.join(names)}: complete in {arguments.data_dir}")
+        make_r4r(config.data_dir)
+    print(f"{', '.join(names)}: complete in {config.data_dir}")
     return 0
 
 
@@ -82,8 +83,3 @@ def make_r4r(data_dir: Path) -> None:
             print(f"{path}: exists and is kept; move it away to generate it again")
         else:
             print(write_r4r(split, files))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Parse the command line and run the command."""
-    return run(parse(DownloadArguments, __name__, __doc__, arguments))

@@ -66,9 +66,25 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line, check or compare, and return the exit status."""
     config = parse(HabitatServerArguments, __name__, __doc__, arguments)
     if config.check:
-        return _check(config)
+        from clipnav.envs.habitat.client import check_habitat
+
+        is_ok = True
+        for check in check_habitat(config.python, config.gpu_device_id):
+            is_ok = is_ok and check.is_ok
+            state = "ok" if check.is_ok else "MISSING"
+            print(f"{check.name:<12} {state}: {check.text}", flush=True)
+        return 0 if is_ok else 1
     results = [_compare(config, scan) for scan in config.scans]
-    print(_table(results))
+    print(
+        f"{'house':<12} {'views':>6} {'PSNR dB':>8} {'depth mm':>9} {'within 1 cm':>12} "
+        f"{'one-sided':>10} {'pairs':>7} {'geodesic':>9} {'largest':>8} {'unreachable':>12}"
+    )
+    for one in results:
+        print(
+            f"{one.scan:<12} {one.views:>6} {one.psnr:>8.1f} {1000 * one.depth_error:>9.2f} "
+            f"{one.depth_share:>12.1%} {one.sky_share:>10.2%} {one.pairs:>7} "
+            f"{one.distance_error:>9.2%} {one.largest_distance_error:>8.2%} {one.unreachable:>12}"
+        )
     if config.json is not None:
         from clipnav.storage import write_text
 
@@ -79,16 +95,6 @@ def main(arguments: Sequence[str]) -> int:
         ]
         write_text(config.json, json.dumps(rows, indent=2) + "\n")
     return 0
-
-
-def _check(config: HabitatServerArguments) -> int:
-    from clipnav.envs.habitat.client import check_habitat
-
-    is_ok = True
-    for check in check_habitat(config.python, config.gpu_device_id):
-        print(f"{check.name:<12} {'ok' if check.is_ok else 'MISSING'}: {check.text}", flush=True)
-        is_ok = is_ok and check.is_ok
-    return 0 if is_ok else 1
 
 
 def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison":
@@ -111,17 +117,3 @@ def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison"
     )
     houses = open_simulator(R2R_CE)
     return compare_simulators(scan, houses, habitat, feet[chosen], config.pairs, config.seed)
-
-
-def _table(results: "Sequence[SimulatorComparison]") -> str:
-    lines = [
-        f"{'house':<12} {'views':>6} {'PSNR dB':>8} {'depth mm':>9} {'within 1 cm':>12} "
-        f"{'one-sided':>10} {'pairs':>7} {'geodesic':>9} {'largest':>8} {'unreachable':>12}"
-    ]
-    lines += [
-        f"{one.scan:<12} {one.views:>6} {one.psnr:>8.1f} {1000 * one.depth_error:>9.2f} "
-        f"{one.depth_share:>12.1%} {one.sky_share:>10.2%} {one.pairs:>7} "
-        f"{one.distance_error:>9.2%} {one.largest_distance_error:>8.2%} {one.unreachable:>12}"
-        for one in results
-    ]
-    return "\n".join(lines)

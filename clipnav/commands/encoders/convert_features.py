@@ -46,26 +46,22 @@ class ConvertArguments:
         check_outputs(self, {"output": (".tsv", ".h5", ".hdf5", ".lmdb", ".safetensors")})
 
 
-def run(arguments: ConvertArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ConvertArguments, __name__, __doc__, arguments)
     from clipnav.storage.features.formats import write_features
     from clipnav.storage.features.opening import read_features
     from clipnav.storage.locks import sole_writer
     from clipnav.storage.progress import progress_bar
 
-    check_new(arguments.output)
-    keys, rows, metadata = read_features(arguments.features, arguments.width)
-    given = {"encoder": arguments.encoder, "channel_order": arguments.channel_order}
+    check_new(config.output)
+    keys, rows, metadata = read_features(config.features, config.width)
+    given = {"encoder": config.encoder, "channel_order": config.channel_order}
     metadata |= {name: value for name, value in given.items() if value is not None}
-    if arguments.view_order == "top_first":
+    if config.view_order == "top_first":
         rows = (np.concatenate([row[24:], row[12:24], row[:12]]) for row in rows)
-    bar = progress_bar(rows, total=len(keys), desc=arguments.output.name, unit="viewpoints")
-    with sole_writer(arguments.output):
-        write_features(arguments.output, keys, bar, metadata)
-    size = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ConvertArguments, __name__, __doc__, arguments))
+    bar = progress_bar(rows, total=len(keys), desc=config.output.name, unit="viewpoints")
+    with sole_writer(config.output):
+        write_features(config.output, keys, bar, metadata)
+    size = config.output.stat().st_size / 1e6
+    print(f"{config.output}: {len(keys)} viewpoints, {size:.1f} MB")

@@ -32,31 +32,27 @@ class ConvertArguments:
     """Format to write. transformers supports ViTs only."""
 
 
-def run(arguments: ConvertArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ConvertArguments, __name__, __doc__, arguments)
     from clipnav.encoders.weights.openai_weights import read_openai_weights, write_clip
     from clipnav.encoders.weights.transformers_weights import (
         read_transformers_clip,
         write_transformers_clip,
     )
 
-    check_new(arguments.output)
-    if arguments.format == "transformers":
-        write_transformers_clip(arguments.weights, arguments.output)
-        print(f"{arguments.output}: written; load it with CLIPModel.from_pretrained")
+    check_new(config.output)
+    if config.format == "transformers":
+        write_transformers_clip(config.weights, config.output)
+        print(f"{config.output}: written; load it with CLIPModel.from_pretrained")
         return
-    source = str(arguments.weights)
-    if arguments.weights.is_dir():
-        weights, config, preprocessing = read_transformers_clip(arguments.weights)
-        write_clip(weights, arguments.output, config, preprocessing, source)
+    source = str(config.weights)
+    if config.weights.is_dir():
+        weights, architecture, preprocessing = read_transformers_clip(config.weights)
+        write_clip(weights, config.output, architecture, preprocessing, source)
     else:
-        weights, is_openai = read_openai_weights(arguments.weights)
-        write_clip(weights, arguments.output, source=source)
+        weights, is_openai = read_openai_weights(config.weights)
+        write_clip(weights, config.output, source=source)
         if not is_openai:
             print(_UNMARKED.format(source))
-    print(f"{arguments.output}: written; use it with --encoder {arguments.output}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ConvertArguments, __name__, __doc__, arguments))
+    print(f"{config.output}: written; use it with --encoder {config.output}")

@@ -65,8 +65,9 @@ class ExplainArguments:
             )
 
 
-def run(arguments: ExplainArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ExplainArguments, __name__, __doc__, arguments)
     import numpy as np
     from PIL import Image
 
@@ -74,13 +75,13 @@ def run(arguments: ExplainArguments) -> None:
     from clipnav.storage import atomic_write
     from clipnav.vl_tasks.data.images import read_image
 
-    image = read_image(arguments.image)
-    if arguments.question is None:
-        fit, (score, explanation) = arguments.fit, explain_text(arguments, image)
+    image = read_image(config.image)
+    if config.question is None:
+        fit, (score, explanation) = config.fit, explain_text(config, image)
     else:
         from clipnav.vl_tasks.vqa.answering import explain_answer
 
-        answer = (arguments.run, arguments.image, arguments.question, arguments.text)
+        answer = (config.run, config.image, config.question, config.text)
         fit, (found, value, explanation) = "", explain_answer(*answer)
         score = f"{found} {value:.1%}"
     # With these fits the heat map covers the whole photo, or its middle, which is shown in its own
@@ -91,12 +92,12 @@ def run(arguments: ExplainArguments) -> None:
     elif fit == "center_crop":
         shown = middle(np.asarray(image), shown.shape[1] / shown.shape[0])
     pair = np.concatenate([shown, overlay(shown, explanation.heat)], axis=1)
-    picture = Image.fromarray(np.concatenate([pair, legend(pair.shape[1], arguments.text, score)]))
-    with atomic_write(arguments.output) as temporary:
+    picture = Image.fromarray(np.concatenate([pair, legend(pair.shape[1], config.text, score)]))
+    with atomic_write(config.output) as temporary:
         picture.save(temporary, "PNG")
     rows, columns = explanation.heat.shape
     support = "" if explanation.heat.any() else "; no region supports the text"
-    print(f"{arguments.output}: {score}, grid of {rows} x {columns}{support}")
+    print(f"{config.output}: {score}, grid of {rows} x {columns}{support}")
 
 
 def middle(photo: "np.ndarray", aspect: float) -> "np.ndarray":
@@ -151,8 +152,3 @@ def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str
     score = text_score(encoder, arguments.text)
     explanation = explain(encoder, image, score, size=arguments.image_size, fit=arguments.fit)
     return f"cosine {explanation.score:.3f}", explanation
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ExplainArguments, __name__, __doc__, arguments))

@@ -17,14 +17,10 @@ from clipnav.encoders.extraction.arguments import ExtractArguments
 from clipnav.parsing import parse
 
 
-def run(arguments: ExtractArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ExtractArguments, __name__, __doc__, arguments)
     # Imported here, because it loads torch, which the help text does not need.
     from clipnav.encoders.extraction import command
 
-    command.main(arguments)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ExtractArguments, __name__, __doc__, arguments))
+    command.main(config)

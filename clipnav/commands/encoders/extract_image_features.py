@@ -47,8 +47,9 @@ class ExtractImagesArguments:
     automatic precision, which is part of the key of the features."""
 
 
-def run(arguments: ExtractImagesArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ExtractImagesArguments, __name__, __doc__, arguments)
     from clipnav.storage import cache_dir
     from clipnav.storage.features.shards import Shard
     from clipnav.training.distributed import check_device
@@ -56,26 +57,21 @@ def run(arguments: ExtractImagesArguments) -> None:
     from clipnav.vl_tasks.grids.encoders import load_encoder
     from clipnav.vl_tasks.grids.sources import GridSource
 
-    if not arguments.grids.keep:
+    if not config.grids.keep:
         raise UserError(
             "--grids.no-keep has no effect here, because features are always written; remove it"
         )
-    check_device(arguments.device)
-    names = [str(path) for path in image_tree(arguments.images)]
+    check_device(config.device)
+    names = [str(path) for path in image_tree(config.images)]
     prefix = ""
-    if arguments.shard:
-        shard = Shard.parse(arguments.shard)
+    if config.shard:
+        shard = Shard.parse(config.shard)
         names, prefix = shard.part(names), f"{shard.index:05}-of-{shard.count:05}-"
-    encoder = load_encoder(arguments.grids, arguments.device)
-    folder = arguments.output or cache_dir() / "grids"
+    encoder = load_encoder(config.grids, config.device)
+    folder = config.output or cache_dir() / "grids"
     images = {name: Path(name) for name in names}
-    source = GridSource(encoder, images, arguments.grids, folder, arguments.kind, prefix)
-    damaged = source.prepare(arguments.skip_damaged)
+    source = GridSource(encoder, images, config.grids, folder, config.kind, prefix)
+    damaged = source.prepare(config.skip_damaged)
     print(f"{folder / source.key}: {counted(len(images) - len(damaged), 'image')}")
     if damaged:
         print(f"{counted(len(damaged), 'damaged image')} skipped: {' '.join(map(str, damaged))}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ExtractImagesArguments, __name__, __doc__, arguments))

@@ -15,14 +15,10 @@ from clipnav.encoders.extraction.object_arguments import ObjectArguments
 from clipnav.parsing import parse
 
 
-def run(arguments: ObjectArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ObjectArguments, __name__, __doc__, arguments)
     # Imported here, because it loads torch, which the help text does not need.
     from clipnav.encoders.extraction import object_crops
 
-    object_crops.main(arguments)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ObjectArguments, __name__, __doc__, arguments))
+    object_crops.main(config)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -55,29 +56,12 @@ class DoctorConfig:
     """Data folder of world matterport."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of the report.
-
-    Attributes:
-        name: What was looked at.
-        text: What was found.
-        is_problem: Whether no command works without it.
-    """
+class Line(NamedTuple):
+    """What was looked at, what was found, and whether no command works without it."""
 
     name: str
     text: str
     is_problem: bool = False
-
-
-def report(config: DoctorConfig) -> Iterator[tuple[str, list[Line]]]:
-    """Yield the sections of the report, each with its title."""
-    yield "Versions", list(_versions())
-    yield "Machine", list(_machine())
-    yield "Optional packages", list(_extras())
-    yield "Programs", list(_programs())
-    yield "Data", list(_data(config.data_dir))
-    yield "Caches", list(_caches())
 
 
 def _versions() -> Iterator[Line]:
@@ -114,14 +98,18 @@ def _machine() -> Iterator[Line]:
         import torch
 
         from clipnav.encoders.precision import multiplies_bf16
+        from clipnav.experiments.records import machine
     except Exception as error:  # a broken installation of torch raises errors of many types
         yield Line("torch", f"cannot be imported ({error})", is_problem=True)
         return
     cpu = torch.device("cpu")
     bf16 = "multiplies bf16" if multiplies_bf16(cpu) else "no bf16 products"
-    yield Line("processor", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}, {bf16}")
+    processor = f"{machine()['processor']}, {torch.backends.cpu.get_cpu_capability()}, {bf16}"
+    yield Line("processor", processor)
     yield Line("threads", f"{torch.get_num_threads()} of torch, {usable_cpus()} cores usable")
-    yield Line("memory", _memory())
+    if hasattr(os, "sysconf"):  # not on Windows
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        yield Line("memory", f"{size / 2**30:.1f} GiB")
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             found = torch.cuda.get_device_properties(number)
@@ -131,22 +119,6 @@ def _machine() -> Iterator[Line]:
         yield Line("mps", "available")
     else:
         yield Line("GPU", "none that torch can use; everything runs on the CPU")
-
-
-def _processor() -> str:
-    if os.path.exists("/proc/cpuinfo"):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _memory() -> str:
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return "unknown on this system"
-    return f"{pages * size / 2**30:.1f} GiB"
 
 
 def _extras() -> Iterator[Line]:
@@ -220,10 +192,20 @@ def _size(folder: Path) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def doctor(config: DoctorConfig) -> int:
-    """Print the report; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and print the report; return the exit status."""
+    config = parse(DoctorConfig, __name__, __doc__, arguments)
+    sections = {
+        "Versions": _versions(),
+        "Machine": _machine(),
+        "Optional packages": _extras(),
+        "Programs": _programs(),
+        "Data": _data(config.data_dir),
+        "Caches": _caches(),
+    }
     problems = 0
-    for title, lines in report(config):
+    for title, section in sections.items():
+        lines = list(section)
         print(f"{title}:")
         width = max(len(line.name) for line in lines)
         for line in lines:
@@ -232,8 +214,3 @@ def doctor(config: DoctorConfig) -> int:
         problems += sum(line.is_problem for line in lines)
     print("No problems." if not problems else f"Problems: {problems}")
     return int(problems > 0)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Parse the command line and run the command."""
-    return doctor(parse(DoctorConfig, __name__, __doc__, arguments))

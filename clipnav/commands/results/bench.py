@@ -180,8 +180,8 @@ def run(arguments: RunArguments) -> None:
 
     from clipnav.bench.entrants import entrant_of
     from clipnav.bench.kinds import RunOptions
+    from clipnav.bench.results import result_table, run_suite
     from clipnav.bench.rounds import check_registered, round_suite
-    from clipnav.bench.running import result_table, run_suite
     from clipnav.bench.suites import Place, load_suite
 
     if arguments.threads is not None:
@@ -210,10 +210,9 @@ def run(arguments: RunArguments) -> None:
 
 def verify(arguments: VerifyArguments) -> int:
     """Verify result files; return 1 if one is wrong."""
-    from clipnav.bench.results import read_result
+    from clipnav.bench.results import check_walks, read_result
     from clipnav.bench.results import verify as verify_file
     from clipnav.bench.rounds import round_suite, verify_in_round
-    from clipnav.bench.running import check_walks
     from clipnav.bench.suites import Place, load_suite
 
     wrong = 0

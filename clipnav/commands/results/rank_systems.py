@@ -49,27 +49,28 @@ class RankingArguments:
         check_outputs(self, {"json": (".json",)})
 
 
-def run(arguments: RankingArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(RankingArguments, __name__, __doc__, arguments)
     from clipnav.agents.experiments.ranking import rank_files, ranking_table
 
-    systems = dict(_halves(text, "=", "--systems", "NAME=PATH") for text in arguments.systems)
-    pairs = [_halves(text, "/", "--pairs", "NAME/NAME") for text in arguments.pairs]
+    systems = dict(_halves(text, "=", "--systems", "NAME=PATH") for text in config.systems)
+    pairs = [_halves(text, "/", "--pairs", "NAME/NAME") for text in config.pairs]
     unknown = [name for pair in pairs for name in pair if name not in systems]
     if unknown:
         raise UserError(f"--pairs: {unknown[0]} is not among --systems")
     figures = rank_files(
         systems,
-        arguments.published,
+        config.published,
         pairs,
-        arguments.seeds,
-        arguments.split,
-        arguments.world,
-        arguments.data_dir,
+        config.seeds,
+        config.split,
+        config.world,
+        config.data_dir,
     )
     print(ranking_table(figures))
-    if arguments.json is not None:
-        write_text(arguments.json, json.dumps(figures, indent=2) + "\n")
+    if config.json is not None:
+        write_text(config.json, json.dumps(figures, indent=2) + "\n")
 
 
 def _halves(text: str, separator: str, flag: str, form: str) -> tuple[str, str]:
@@ -77,8 +78,3 @@ def _halves(text: str, separator: str, flag: str, form: str) -> tuple[str, str]:
     if not (first and found and second):
         raise UserError(f"{flag} {text!r}: write {form}")
     return first, second
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(RankingArguments, __name__, __doc__, arguments))

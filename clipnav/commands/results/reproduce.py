@@ -50,33 +50,34 @@ class ReproduceArguments:
         check_counts(self, ("workers",))
 
 
-def run(arguments: ReproduceArguments) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    config = parse(ReproduceArguments, __name__, __doc__, arguments)
     from clipnav.experiments.charts import write_charts
     from clipnav.experiments.declarations import read_experiments
     from clipnav.experiments.pages import render_pages
 
     experiments = read_experiments(DOCS / "results")
-    unknown = ", ".join(name for name in arguments.names if name not in experiments)
+    unknown = ", ".join(name for name in config.names if name not in experiments)
     if unknown:
         raise UserError(f"{unknown}: no such experiment; clipnav reproduce --list prints the names")
-    if arguments.list:
+    if config.list:
         print(_listing(experiments))
-    elif arguments.render:
+    elif config.render:
         for path in (*render_pages(DOCS, experiments), *write_charts(DOCS, experiments)):
             print(f"{path}: rendered")
     else:
-        _measure(arguments, experiments)
+        _measure(config.names, experiments, config.workers)
 
 
-def _measure(arguments: ReproduceArguments, experiments: "Mapping[str, Experiment]") -> None:
+def _measure(names: Sequence[str], experiments: "Mapping[str, Experiment]", workers: int) -> None:
     from clipnav.experiments.charts import write_charts
     from clipnav.experiments.pages import pages_of, render_pages
     from clipnav.experiments.records import write_record
     from clipnav.experiments.running import record_of, run_experiments
 
     failures = []
-    for name in run_experiments(arguments.names, experiments, arguments.workers):
+    for name in run_experiments(names, experiments, workers):
         try:
             print(write_record(DOCS / "results", record_of(name, experiments)))
             pages = render_pages(DOCS, experiments, (name,))
@@ -87,7 +88,7 @@ def _measure(arguments: ReproduceArguments, experiments: "Mapping[str, Experimen
     if failures:
         raise UserError("\n".join(failures))
     text = "\n".join(page.read_text("utf-8") for page in pages_of(DOCS))
-    for name in dict.fromkeys(arguments.names):
+    for name in dict.fromkeys(names):
         if f"<!-- table: {name} -->\n" not in text:
             page = DOCS / experiments[name].page
             print(f"{page}: add the lines <!-- table: {name} --> and <!-- end --> for the table")
@@ -115,8 +116,3 @@ def _listing(experiments: "Mapping[str, Experiment]") -> str:
         seeds = ", ".join(map(str, experiment.seeds))
         rows.append([name, experiment.page, seeds, experiment.budget, state])
     return aligned(rows, texts=5)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(ReproduceArguments, __name__, __doc__, arguments))

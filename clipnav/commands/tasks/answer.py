@@ -58,7 +58,16 @@ def main(arguments: Sequence[str]) -> None:
     if not all(question.strip() for question in config.questions or [""]):
         raise SystemExit('no question given; write clipnav answer IMAGE "is there a lamp?"')
     if config.max_risk is not None:
-        _answer_or_abstain(config, config.max_risk)
+        from clipnav.vl_tasks.reliability.model_answers import answer_or_abstain
+
+        run = Path(os.path.abspath(config.run))  # the path "." has no name
+        folder = config.selector or run.with_name(f"selector-{run.name}")
+        given = answer_or_abstain(
+            *(folder, config.run, config.image, config.questions),
+            *(config.max_risk, config.device),
+        )
+        for question, answer in zip(config.questions, given, strict=True):
+            print(f"{question}: {answer.text}")
         return
     # Imported here so that --help answers without loading torch.
     from clipnav.vl_tasks.vqa.answering import answer_questions
@@ -70,16 +79,3 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{question}: {answers[0][0]}")
         for answer, score in answers:
             print(f"  {score:6.1%}  {answer}")
-
-
-def _answer_or_abstain(config: AnswerConfig, max_risk: float) -> None:
-    """Print the answers that are confident enough for a tolerated risk in percent."""
-    from clipnav.vl_tasks.reliability.model_answers import answer_or_abstain
-
-    run = Path(os.path.abspath(config.run))  # the path "." has no name
-    folder = config.selector or run.with_name(f"selector-{run.name}")
-    answers = answer_or_abstain(
-        folder, config.run, config.image, config.questions, max_risk, config.device
-    )
-    for question, answer in zip(config.questions, answers, strict=True):
-        print(f"{question}: {answer.text}")

@@ -9,8 +9,7 @@ import pytest
 from clipnav.bench.answers import PictureItem
 from clipnav.bench.entrants import entrant_of
 from clipnav.bench.kinds import RunOptions
-from clipnav.bench.results import verify
-from clipnav.bench.running import run_suite
+from clipnav.bench.results import run_suite, verify
 from clipnav.bench.suites import FOLDER, Place, parse_suite
 from clipnav.storage.errors import UserError
 from tests.agents.language_models.servers import serving, user_text

@@ -8,8 +8,7 @@ import pytest
 from clipnav.agents.experiments.runs import evaluate_run
 from clipnav.agents.settings import EvaluateConfig
 from clipnav.bench.entrants import RuleError, entrant_of
-from clipnav.bench.results import read_result, result_digest, verify
-from clipnav.bench.running import EnergyMeter, run_suite
+from clipnav.bench.results import EnergyMeter, read_result, result_digest, run_suite, verify
 from clipnav.bench.suites import FOLDER, Place, load_suite, parse_suite
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects

@@ -12,9 +12,8 @@ import msgspec
 import pytest
 
 from clipnav.bench.entrants import RuleError, entrant_of
-from clipnav.bench.results import result_digest, write_result
+from clipnav.bench.results import result_digest, run_suite, write_result
 from clipnav.bench.rounds import round_suite, verify_in_round
-from clipnav.bench.running import run_suite
 from clipnav.storage.errors import UserError
 from tests.clipnav.bench.conftest import HONEST, OPTIONS
 from tests.conftest import ROOT

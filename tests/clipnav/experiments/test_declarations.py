@@ -26,7 +26,7 @@ from clipnav.experiments.declarations import (
     steps_needed,
     steps_of,
 )
-from clipnav.experiments.running import _predecessors
+from clipnav.experiments.running import _is_ready
 from clipnav.training.settings import to_json
 from clipnav.vl_tasks.specs import parse_task
 from tests.conftest import ROOT
@@ -104,7 +104,9 @@ def test_steps_wait_for_those_whose_output_they_read():
     for number in range(len(steps)):
         earlier = set(range(number))
         expected = earlier if number in alone else read[number] | alone & earlier
-        assert {steps.index(one) for one in _predecessors(steps, number)} == expected
+        others = [set(steps) - {step} for step in steps]
+        needed = {k for k in range(number) if not _is_ready(steps, number, others[k])}
+        assert needed == expected
 
 
 @pytest.mark.parametrize("name", list(EXPERIMENTS))

@@ -9,8 +9,7 @@ import zipfile
 
 import pytest
 
-from clipnav.storage.archives import unpack_zip
-from clipnav.storage.downloads import Checksums
+from clipnav.storage.downloads import Checksums, unpack_zip
 
 
 @pytest.fixture
@@ -97,10 +96,10 @@ def test_what_a_killed_process_had_unpacked_is_deleted(pack, tmp_path):
     program = f"""
 import os, signal
 from pathlib import Path
-from clipnav.storage import archives
-archives.zipfile.ZipFile.extractall = lambda archive, folder: (
+from clipnav.storage import downloads
+downloads.zipfile.ZipFile.extractall = lambda archive, folder: (
     Path(folder).mkdir(), (Path(folder) / "a").touch(), os.kill(os.getpid(), signal.SIGKILL))
-archives.unpack_zip(Path({str(archive)!r}), Path({str(tmp_path / "out.v1")!r}))
+downloads.unpack_zip(Path({str(archive)!r}), Path({str(tmp_path / "out.v1")!r}))
 """
     killed = subprocess.run([sys.executable, "-c", program], check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipnav.commands.encoders.inspect_features import layout_matches, reference_matches
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.store import FeatureStore
-from clipnav.storage.features.view_order import layout_matches, reference_matches
 
 KEYS = [f"scan_{i}" for i in range(24)]
 
