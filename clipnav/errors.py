@@ -184,8 +184,10 @@ def _reader_has_gone(error: Exception) -> bool:
     """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
     is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
     on_windows = sys.platform == "win32" and is_invalid and error.filename is None
+    if not (isinstance(error, BrokenPipeError) or on_windows):
+        return False
     output = sys.stdout.fileno()
-    if not (isinstance(error, BrokenPipeError) or on_windows) or not _is_closed(output):
+    if not _is_closed(output):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True

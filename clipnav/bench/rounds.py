@@ -285,36 +285,31 @@ def build_world(folder: Path, current: Round, opening: Opening) -> dict[str, str
             f"{folder}: is a round of version {current.world_version} of the houses, but this "
             f"clipnav builds version {GENERATOR_VERSION}; use the version of clipnav of the round"
         )
-    world = folder / WORLD
+    world, houses = folder / WORLD, house_set(current, opening)
+    scans = list(houses.specs)
     with sole_maker(world):
         if not (world / _FEATURES).is_file():
-            _build(world, house_set(current, opening))
+            connectivity = world / "matterport" / "connectivity"
+            connectivity.mkdir(parents=True, exist_ok=True)
+            for dataset in ("r2r", "rxr"):
+                (world / dataset).mkdir(exist_ok=True)
+            r2r: list[dict[str, Any]] = []
+            rxr: list[dict[str, Any]] = []
+            for scan in progress_bar(scans, desc="houses", unit="houses"):
+                navigation = build_house_of_round(houses, scan, world / "houses")
+                graph = json_text(navigation["connectivity"])
+                write_text(connectivity / f"{scan}_connectivity.json", graph)
+                r2r += navigation[SPLIT]
+                rxr += navigation["rxr"].get(SPLIT, [])
+            write_text(connectivity / "scans.txt", "".join(f"{scan}\n" for scan in scans))
+            merge_r2r(r2r_path(world / "r2r", SPLIT), scans, r2r)
+            merge_guide(guide_path(world / "rxr", SPLIT), scans, rxr)
+            write_features(houses, world, connectivity, world / _FEATURES)
     files = world_files("matterport", world)
     datasets = [
         name for name, count in (("r2r", current.paths), ("rxr", current.rxr_paths)) if count
     ]
-    scans = list(house_set(current, opening).specs)
     return {dataset: data_digest(files, dataset, SPLIT, scans) for dataset in datasets}
-
-
-def _build(world: Path, houses: HouseSet) -> None:
-    connectivity = world / "matterport" / "connectivity"
-    connectivity.mkdir(parents=True, exist_ok=True)
-    for dataset in ("r2r", "rxr"):
-        (world / dataset).mkdir(exist_ok=True)
-    scans = list(houses.specs)
-    r2r: list[dict[str, Any]] = []
-    rxr: list[dict[str, Any]] = []
-    for scan in progress_bar(scans, desc="houses", unit="houses"):
-        navigation = build_house_of_round(houses, scan, world / "houses")
-        graph = json_text(navigation["connectivity"])
-        write_text(connectivity / f"{scan}_connectivity.json", graph)
-        r2r += navigation[SPLIT]
-        rxr += navigation["rxr"].get(SPLIT, [])
-    write_text(connectivity / "scans.txt", "".join(f"{scan}\n" for scan in scans))
-    merge_r2r(r2r_path(world / "r2r", SPLIT), scans, r2r)
-    merge_guide(guide_path(world / "rxr", SPLIT), scans, rxr)
-    write_features(houses, world, connectivity, world / _FEATURES)
 
 
 def build_house_of_round(houses: HouseSet, scan: str, folder: Path) -> dict[str, Any]:

@@ -76,8 +76,14 @@ def test_errors_name_sources_that_cannot_be_shown(command, submission, tiny_worl
             page,
         ),
         "no walk that can be shown": (submission, "--export", page),
-        "applies to --export, --video and --rerun": (submission, "--episode", "7_7"),
-        "--agent applies to --video and --rerun": (submission, "--agent", "x", "--export", page),
+        "add --export, --video or --rerun": (submission, "--episode", "7_7"),
+        "--agent x has no effect without --video": (
+            submission,
+            "--agent",
+            "x",
+            "--export",
+            page,
+        ),
         "--port 65536: must be between": (submission, "--port", "65536"),
     }
     for complaint, arguments in cases.items():

@@ -17,7 +17,7 @@ The weights of a run are selected on the first split, so the other splits have n
 selection.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,18 +82,15 @@ class CompareArguments(AgentComparisonArguments):
         return self.output or Path("runs") / f"comparison-{self.world}"
 
 
-def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Run the command."""
-    common = common_arguments(arguments, training)
-    check_training(arguments, common)
-    rows = contestants(arguments, make_stores(arguments), common)
-    run_comparison(arguments, arguments.folder, rows, common)
-
-
-def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> list[str]:
-    """Return the arguments of clipnav train-agent that all rows share."""
-    data = [] if arguments.data_dir is None else ["--data-dir", str(arguments.data_dir)]
-    return ["--world", arguments.world, *data, *arguments.choice, *training]
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    own, training = split_command_line(arguments, _OWN_FLAGS)
+    config = parse(CompareArguments, __name__, __doc__, own)
+    data = [] if config.data_dir is None else ["--data-dir", str(config.data_dir)]
+    common = ["--world", config.world, *data, *config.choice, *training]
+    check_training(config, common)
+    rows = contestants(config, make_stores(config), common)
+    run_comparison(config, config.folder, rows, common)
 
 
 def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
@@ -122,6 +119,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     from clipnav.encoders.extraction.arguments import ExtractArguments
     from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
     from clipnav.encoders.extraction.world_features import load_views, view_source
+    from clipnav.envs.worlds import world_files
     from clipnav.storage.features.opening import open_store
     from clipnav.storage.features.shards import is_finished
 
@@ -139,7 +137,8 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         source, viewpoints = view_source(extraction, encoder.image_size)
         metadata = {**encoder_metadata(encoder), **source.metadata}
         stores[entry.name] = arguments.folder / "features" / entry.file
-        for path in possible_stores(arguments, stores[entry.name]):
+        shipped = world_files(arguments.world, arguments.data_dir).features
+        for path in filter(None, (stores[entry.name], shipped)):
             if is_finished(path, list(viewpoints), metadata):
                 stores[entry.name] = path
                 break
@@ -150,17 +149,3 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
         loader = partial(load_views, source, viewpoints, arguments.workers)
         encode_viewpoints_with(list(viewpoints), loader, encoders, source.metadata)
     return stores
-
-
-def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
-    """Return the paths of existing features: the comparison's own store, then the world's."""
-    from clipnav.envs.worlds import world_files
-
-    shipped = world_files(arguments.world, arguments.data_dir).features
-    return (own,) if shipped is None else (own, shipped)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    own, training = split_command_line(arguments, _OWN_FLAGS)
-    run(parse(CompareArguments, __name__, __doc__, own), training)

@@ -310,25 +310,23 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run an action."""
     action, *rest = arguments or ["--help"]
     if action in ("-h", "--help", "--help-all"):
-        _print_help(action == "--help-all")
+        width = max(map(len, ACTIONS))
+        print(f"usage: clipnav bench ACTION [ARGUMENTS ...]\n\n{__doc__}")
+        for name, (kind, _) in ACTIONS.items():
+            print(f"{name:<{width}}  {kind.__doc__}")
+        print("\n--help-all describes the arguments of all actions.\n")
+        for name, (kind, _) in ACTIONS.items() if action == "--help-all" else ():
+            printed = io.StringIO()
+            with suppress(SystemExit), redirect_stdout(printed):
+                parse_arguments(kind, ["--help"], f"clipnav bench {name}", kind.__doc__)
+            groups = printed.getvalue().partition(f"{kind.__doc__}\n\n")[2]
+            dashes = "─" * (len(name) + 2)
+            heading = re.compile(
+                rf"^(╭─ | )(options|positional arguments)( {dashes})?", re.MULTILINE
+            )
+            print(heading.sub(rf"\1{name}: \2", groups))
+        raise SystemExit(0)
     if action not in ACTIONS:
         raise UserError(f"{action}: no such action; choose one of {', '.join(ACTIONS)}")
     kind, function = ACTIONS[action]
     return function(parse_arguments(kind, rest, f"clipnav bench {action}", kind.__doc__)) or 0
-
-
-def _print_help(everything: bool) -> None:
-    width = max(map(len, ACTIONS))
-    print(f"usage: clipnav bench ACTION [ARGUMENTS ...]\n\n{__doc__}")
-    for name, (kind, _) in ACTIONS.items():
-        print(f"{name:<{width}}  {kind.__doc__}")
-    print("\n--help-all describes the arguments of all actions.\n")
-    for name, (kind, _) in ACTIONS.items() if everything else ():
-        printed = io.StringIO()
-        with suppress(SystemExit), redirect_stdout(printed):
-            parse_arguments(kind, ["--help"], f"clipnav bench {name}", kind.__doc__)
-        groups = printed.getvalue().partition(f"{kind.__doc__}\n\n")[2]
-        dashes = "─" * (len(name) + 2)
-        heading = re.compile(rf"^(╭─ | )(options|positional arguments)( {dashes})?", re.MULTILINE)
-        print(heading.sub(rf"\1{name}: \2", groups))
-    raise SystemExit(0)

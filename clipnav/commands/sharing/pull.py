@@ -31,8 +31,9 @@ class PullConfig:
     """New folder of the run; by default runs/NAME."""
 
 
-def pull(config: PullConfig) -> None:
-    """Copy a run from a repository or a folder."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line; copy a run from a repository or a folder."""
+    config = parse(PullConfig, __name__, __doc__, arguments)
     output = config.output or Path("runs") / run_name(config.name)
     check_new(output)
     if config.name.startswith(FOLDER_SCHEME):
@@ -43,8 +44,3 @@ def pull(config: PullConfig) -> None:
     print(f"Run: {output}")
     if (output / CARD).is_file():
         print(f"Model card: {output / CARD}")
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    pull(parse(PullConfig, __name__, __doc__, arguments))

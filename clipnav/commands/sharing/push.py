@@ -52,8 +52,9 @@ class PushConfig:
     results.json."""
 
 
-def push(config: PushConfig) -> None:
-    """Copy a run, write its model card, and upload both."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line; copy a run, write its model card, and upload both."""
+    config = parse(PushConfig, __name__, __doc__, arguments)
     folder = None
     if config.name.startswith(FOLDER_SCHEME):
         folder = Path(config.name.removeprefix(FOLDER_SCHEME))
@@ -76,8 +77,3 @@ def push(config: PushConfig) -> None:
         else:
             message = "Upload a run of clipnav"
             print(push_folder(staged, config.name, private=config.private, message=message))
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    push(parse(PushConfig, __name__, __doc__, arguments))

@@ -64,18 +64,20 @@ class CompareArguments(ComparisonArguments):
             )
 
 
-def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    own, training = split_command_line(arguments, _OWN_FLAGS)
+    config = parse(CompareArguments, __name__, __doc__, own)
     from clipnav.vl_tasks.vqa.comparison import vqa_splits
 
-    arguments = replace(arguments, splits=arguments.splits or vqa_splits(training))
-    rows = contestants(arguments, [*arguments.choice, *training])
+    config = replace(config, splits=config.splits or vqa_splits(training))
+    rows = contestants(config, [*config.choice, *training])
     from clipnav.envs.metrics.comparison_report import make_report
     from clipnav.vl_tasks.vqa.comparison import CLUSTER, METRICS, check_split_files, train_all
 
     check_split_files(rows[0], "--splits")
-    scores = train_all(rows, arguments.seeds, arguments.output / "runs", arguments.workers)
-    write_report(make_report(scores, METRICS, CLUSTER), arguments.output)
+    scores = train_all(rows, config.seeds, config.output / "runs", config.workers)
+    write_report(make_report(scores, METRICS, CLUSTER), config.output)
 
 
 def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[ComparisonRow]":
@@ -109,9 +111,3 @@ def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
 def contains_regions(folder: Path) -> bool:
     """Return whether a folder, or a subfolder of it, contains .npz files."""
     return any(folder.glob("*.npz")) or any(folder.glob("*/*.npz"))
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    own, training = split_command_line(arguments, _OWN_FLAGS)
-    run(parse(CompareArguments, __name__, __doc__, own), training)
