@@ -108,8 +108,19 @@ def _load(name: str, config: Any, kind: Any) -> Any:
     with reading(name):
         with torch.device("meta"):
             empty = kind.from_config(config, trust_remote_code=False)
-    if Path(name).is_dir():
-        _check_size(Path(name), empty)
+    folder = Path(name)
+    if folder.is_dir():  # it cannot have more weights than its files have bytes
+        files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+        if not files:
+            raise FileNotFoundError(f"{folder / 'model.safetensors'}: missing; {_REMEDY}")
+        weights = empty.named_parameters()
+        count = sum(weight.numel() for key, weight in weights if not key.startswith(_UNUSED))
+        size = sum(file.stat().st_size for file in files)
+        if count > size:
+            raise UserError(
+                f"{folder / _CONFIG}: describes a model of {count} weights, but the files of "
+                f"weights have only {size} bytes; {_REMEDY}"
+            )
     with reading(name):
         model, info = kind.from_pretrained(
             name,
@@ -216,22 +227,6 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(config, list):
         for value in config:
             yield from _entries(value)
-
-
-def _check_size(folder: Path, model: Any) -> None:
-    """Refuse a model with more weights than its files have bytes."""
-    files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
-    if not files:
-        raise FileNotFoundError(f"{folder / 'model.safetensors'}: missing; {_REMEDY}")
-    count = sum(
-        weight.numel() for name, weight in model.named_parameters() if not name.startswith(_UNUSED)
-    )
-    size = sum(file.stat().st_size for file in files)
-    if count > size:
-        raise UserError(
-            f"{folder / _CONFIG}: describes a model of {count} weights, but the files of weights "
-            f"have only {size} bytes; {_REMEDY}"
-        )
 
 
 def any_is_downloaded() -> bool:

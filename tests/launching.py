@@ -57,7 +57,7 @@ class ForkingContext(ForkServerContext):
 @contextmanager
 def forked_instead_of_spawned() -> Iterator[None]:
     """Within it, all that asks for the start method "spawn" gets forked processes."""
-    forkserver.set_forkserver_preload(["tests.preloaded"])
+    forkserver.set_forkserver_preload([__name__, "tests.preloaded"])
     contexts: dict[str, Any] = vars(multiprocessing.context)["_concrete_contexts"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(contexts, "spawn", ForkingContext())
@@ -85,6 +85,7 @@ class Launcher:
         """
         changed = variables({name: str(value) for name, value in environment.items()})
         words = [str(program), *arguments]
+        log.touch()  # the program can be killed before it opens the file
         process = ForkedProcess(target=_run_program, args=(words, changed, log, seconds))
         process.start()
         assert process.pid is not None

@@ -20,6 +20,7 @@ from clipnav.encoders.extraction.world_features import WorldViews
 from clipnav.storage.features.opening import open_store
 from tests.agents.language_models.servers import serving
 from tests.conftest import ROOT
+from tests.skyboxes import write_skyboxes
 
 TUTORIALS = ROOT / "docs" / "tutorials"
 EXAMPLES = ROOT / "scripts" / "examples"
@@ -83,16 +84,11 @@ def run_tutorial(run_command, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def skybox_world(tiny_world, tmp_path, marked_skybox) -> Path:
+def skybox_world(tiny_world, tmp_path) -> Path:
     """Copy of the tiny world with skyboxes of all viewpoints, and the splits of the houses."""
     folder = shutil.copytree(tiny_world, tmp_path / "data")
     shutil.copy(folder / "r2r" / "R2R_train.json", folder / "r2r" / "R2R_val_seen.json")
-    for scan, letter, count in (("attic", "a", 11), ("barn", "b", 6)):
-        images = folder / "matterport" / "v1" / "scans" / scan / "matterport_skybox_images"
-        images.mkdir(parents=True)
-        for i in range(count):
-            faces = np.maximum(marked_skybox(np.eye(3), 16), 10 * i)
-            Image.fromarray(faces).save(images / f"{letter}{i}_skybox_small.jpg")
+    write_skyboxes(folder / "matterport" / "v1" / "scans")
     return folder
 
 

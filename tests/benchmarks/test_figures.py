@@ -4,11 +4,10 @@ import json
 import shutil
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.launching import ROOT
+from tests.skyboxes import write_skyboxes
 
 
 class Case(NamedTuple):
@@ -67,15 +66,10 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def world(tiny_world, marked_skybox, tmp_path_factory):
+def world(tiny_world, tmp_path_factory):
     """The small world, with skyboxes."""
     world = shutil.copytree(tiny_world, tmp_path_factory.mktemp("world") / "world")
-    faces = Image.fromarray(marked_skybox(np.eye(3), 16))
-    for scan, count in (("attic", 9), ("barn", 6)):
-        folder = world / "matterport" / "v1" / "scans" / scan / "matterport_skybox_images"
-        folder.mkdir(parents=True)
-        for number in range(count):
-            faces.save(folder / f"{scan[0]}{number}_skybox_small.jpg")
+    write_skyboxes(world / "matterport" / "v1" / "scans")
     return world
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from clipnav.commands.agents.compare_encoders import CompareArguments, contestants
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.weights.weight_files import write_local_dir
 from clipnav.storage.features.opening import open_store
+from tests.skyboxes import write_skyboxes
 
 
 def write_clip(folder: Path, seed: int) -> Path:
@@ -33,15 +33,8 @@ def clips(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def skyboxes(tmp_path_factory, marked_skybox) -> Path:
-    scans = tmp_path_factory.mktemp("scans")
-    for scan, letter, count in (("attic", "a", 11), ("barn", "b", 6)):
-        folder = scans / scan / "matterport_skybox_images"
-        folder.mkdir(parents=True)
-        for i in range(count):
-            faces = np.maximum(marked_skybox(np.eye(3), 16), 10 * i)
-            Image.fromarray(faces).save(folder / f"{letter}{i}_skybox_small.jpg")
-    return scans
+def skyboxes(tmp_path_factory) -> Path:
+    return write_skyboxes(tmp_path_factory.mktemp("scans"))
 
 
 def test_from_pictures_to_the_table_and_not_twice(

@@ -313,7 +313,9 @@ def _all_traces(
 
     Walking takes minutes, so everything is validated first.
     """
-    from clipnav.viewer.trace import read_traces
+    import torch
+
+    from clipnav.viewer.trace import read_traces, record_all
 
     traces_by_source: dict[Path, list[Trace]] = {}
     ids: dict[Path, list[str]] = {}
@@ -338,8 +340,12 @@ def _all_traces(
         for source, traces in traces_by_source.items():
             traces_by_source[source] = [trace for trace in traces if trace.instr_id == chosen]
         _check_one_episode(config, traces_by_source, [run for run in loaded if ids[run]])
-    for source, run in loaded.items():
-        traces_by_source[source] = _walk_run(config, source, run, ids[source])
+    for source, (_, env, walkers) in loaded.items():
+        count = counted(len(ids[source]), "episode")
+        print(f"{source}: {', '.join(walkers)}: {count} of {config.split} ...", flush=True)
+        with torch.inference_mode():
+            walked = record_all(env, walkers, ids[source])
+        traces_by_source[source] = [trace for own in walked.values() for trace in own]
     return {source: traces_by_source[source] for source in kinds}
 
 
@@ -418,20 +424,6 @@ def _load_run(config: VisualiseConfig, run: Path) -> "Run":
         ),
         config.split,
     )
-
-
-def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str]) -> "list[Trace]":
-    """Let the follower of a run and the baselines walk episodes of the split."""
-    import torch
-
-    from clipnav.viewer.trace import record_all
-
-    _, env, walkers = run
-    names = ", ".join(walkers)
-    print(f"{source}: {names}: {counted(len(ids), 'episode')} of {config.split} ...", flush=True)
-    with torch.inference_mode():
-        walked = record_all(env, walkers, ids)
-    return [trace for traces in walked.values() for trace in traces]
 
 
 def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
