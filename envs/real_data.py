@@ -7,8 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from clipnav.storage.downloads import unpack_zip
-from clipnav.storage.downloads import Checksums, DownloadError, fetch
+from clipnav.storage.downloads import Checksums, DownloadError, fetch, unpack_zip
 from clipnav.storage.errors import UserError, counted
 from clipnav.storage.locks import sole_maker
 
