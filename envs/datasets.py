@@ -87,7 +87,6 @@ class DatasetSpec(Spec):
     label: str = ""
 
     def __post_init__(self) -> None:
-        """Set the default of the label."""
         object.__setattr__(self, "label", self.label or self.name)
 
 

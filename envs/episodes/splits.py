@@ -108,11 +108,9 @@ class LoadedSplit:
     objects: "ObjectStore | None" = None
 
     def __post_init__(self) -> None:
-        """Freeze the episodes."""
         object.__setattr__(self, "episodes", tuple(self.episodes))
 
     def __repr__(self) -> str:
-        """Describe the split in a line, without its thousands of episodes."""
         return (
             f"{type(self).__name__}({self.dataset!r}, {self.name!r}, world={self.files.world!r}, "
             f"episodes={len(self.episodes)})"

@@ -133,10 +133,18 @@ def read_reverie(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
     """Read a file of REVERIE, version 1 or 2 or DUET's, and the boxes beside it."""
     items = read_records(path, _Item, files.record_remedy(path))
     boxes = boxes_of(path.parent)
-    visible: Mapping[str, Visible] = {}
+    # Viewpoints that see each object, by scan and id; none where its boxes have no views.
+    visible: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     if any(item.objId is not None for item in items):
-        visible = read_visible(boxes, {item.scan for item in items})
-    return [ReverieRecord(item, visible.get(item.scan, {}), boxes) for item in items]
+        for scan, viewpoint, objects in read_boxes(boxes, {item.scan for item in items}):
+            for number, box in objects.items():
+                # An object without views is not visible from here: a quarter of the pairs.
+                visible[scan][number] += [viewpoint] * bool(box.visible_pos)
+    sorted_names = {
+        scan: {number: tuple(sorted(names)) for number, names in objects.items()}
+        for scan, objects in visible.items()
+    }
+    return [ReverieRecord(item, sorted_names.get(item.scan, {}), boxes) for item in items]
 
 
 def boxes_of(folder: Path) -> Path:
@@ -144,24 +152,6 @@ def boxes_of(folder: Path) -> Path:
     merged = folder / "BBoxes.json"
     others = [merged, merged.with_suffix(".json.gz"), folder / "BBox"]
     return next((path for path in others if path.exists()), merged)
-
-
-def read_visible(boxes: Path, scans: set[str]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return the viewpoints that see each object, by scan and id; none where boxes have no views.
-
-    Args:
-        boxes: Folder BBox of a file per viewpoint, or BBoxes.json, which joins them.
-        scans: Buildings to read.
-    """
-    viewpoints: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for scan, viewpoint, objects in read_boxes(boxes, scans):
-        for number, box in objects.items():
-            # An object without views is not visible from here: a quarter of the pairs.
-            viewpoints[scan][number] += [viewpoint] * bool(box.visible_pos)
-    return {
-        scan: {number: tuple(sorted(names)) for number, names in objects.items()}
-        for scan, objects in viewpoints.items()
-    }
 
 
 def read_boxes(boxes: Path, scans: set[str]) -> Iterator[tuple[str, str, dict[str, ViewBoxes]]]:

@@ -41,7 +41,6 @@ class NavWorld:
     """
 
     def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
-        """Flatten graphs."""
         self.graphs = {graph.scan: graph for graph in graphs}
         needed = 1 + max_neighbours(graphs)
         self.num_actions = needed if num_actions is None else num_actions

@@ -385,33 +385,20 @@ def check_habitat(
         return
     yield Check("Python", True, str(path))
     with HabitatServer(path, gpu_device_id) as server:
-        for name, step in (
-            ("habitat-sim", _versions),
-            ("interface", _names),
-            ("drawing", _drawing),
-        ):
-            try:
-                result = Check(name, True, step(server))
-            except (OSError, ValueError, ModuleNotFoundError, HabitatRequestError) as error:
-                result = Check(name, False, str(error))
-            yield result
-            if not result.is_ok:
-                return
-
-
-def _versions(server: HabitatServer) -> str:
-    versions = server.call("versions")
-    text = ", ".join(f"{name} {version}" for name, version in versions.items())
-    same = " (the number that 0.3.4 reports too)" if versions["habitat_sim"] == "0.3.3" else ""
-    return text + same
-
-
-def _names(server: HabitatServer) -> str:
-    if missing := server.call("missing"):
-        raise UserError(f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4")
-    return "complete"
-
-
-def _drawing(server: HabitatServer) -> str:
-    server.call("probe")
-    return "an empty scene was drawn"
+        name = "habitat-sim"
+        try:
+            versions = server.call("versions")
+            text = ", ".join(f"{package} {version}" for package, version in versions.items())
+            same = versions["habitat_sim"] == "0.3.3"
+            yield Check(name, True, text + " (the number that 0.3.4 reports too)" * same)
+            name = "interface"
+            if missing := server.call("missing"):
+                raise UserError(
+                    f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4"
+                )
+            yield Check(name, True, "complete")
+            name = "drawing"
+            server.call("probe")
+            yield Check(name, True, "an empty scene was drawn")
+        except (OSError, ValueError, ModuleNotFoundError, HabitatRequestError) as error:
+            yield Check(name, False, str(error))

@@ -58,7 +58,9 @@ class Habitat:
 
     def __init__(self, gpu_device_id: int | None = None) -> None:
         self.module = import_habitat()
-        self._gpu_device_id = drawing_device() if gpu_device_id is None else gpu_device_id
+        # habitat's default ends the process where there is no such device.
+        default = 0 if os.path.exists("/dev/nvidia0") else -1
+        self._gpu_device_id = default if gpu_device_id is None else gpu_device_id
         self._simulator: Any = None
         self._scene: str | None = None
         self._cameras: dict[str, Camera] = {}
@@ -82,7 +84,12 @@ class Habitat:
             "PathFinder.is_navigable PathFinder.try_step PathFinder.try_step_no_sliding "
             "PathFinder.distance_to_closest_obstacle"
         )
-        return [name for name in names.split() if not _has(self.module, name)]
+        missing = []
+        for name in names.split():
+            found = reduce(lambda part, key: getattr(part, key, None), name.split("."), self.module)
+            if found is None:
+                missing.append(name)
+        return missing
 
     def probe(self) -> list[int]:
         """Draw a picture of an empty scene, which fails or ends the process without graphics."""
@@ -108,14 +115,15 @@ class Habitat:
             metres, 0 where nothing is hit.
         """
         self._configure(scene, cameras)
-        agent = self._simulator.get_agent(0)
+        agent, turn = self._simulator.get_agent(0), self.module.utils.common.quat_from_angle_axis
         arrays = {}
         for camera in cameras:
             size = (len(positions), *camera["size"])
             rgb = camera["kind"] == "rgb"
             arrays[camera["name"]] = np.empty((*size, 3) if rgb else size, _TYPES[camera["kind"]])
         for number, position in enumerate(np.asarray(positions, np.float32)):
-            rotation = self._rotation(yaws[number], pitches[number])
+            rotation = turn(yaws[number], np.array([0.0, 1.0, 0.0]))
+            rotation = rotation * turn(pitches[number], np.array([1.0, 0.0, 0.0]))
             pose = self.module.agent.SixDOFPose(position, rotation)
             state = agent.get_state()
             state.position = position
@@ -255,11 +263,6 @@ class Habitat:
         sensor.hfov = float(camera["hfov"])
         return sensor
 
-    def _rotation(self, yaw: float, pitch: float) -> Any:
-        rotation = self.module.utils.common.quat_from_angle_axis
-        turn = rotation(yaw, np.array([0.0, 1.0, 0.0]))
-        return turn * rotation(pitch, np.array([1.0, 0.0, 0.0]))
-
 
 def import_habitat() -> Any:
     """Import habitat_sim without its log."""
@@ -269,11 +272,6 @@ def import_habitat() -> Any:
     import habitat_sim.utils.common  # pyright: ignore[reportMissingImports]
 
     return habitat_sim
-
-
-def drawing_device() -> int:
-    """Return 0 if there is an NVIDIA device, otherwise -1; habitat's default ends the process."""
-    return 0 if os.path.exists("/dev/nvidia0") else -1
 
 
 def layout(cameras: Sequence[Camera], count: int) -> list[tuple[str, int, int]]:
@@ -293,12 +291,6 @@ def _points(positions: Points) -> np.ndarray:
 
 def _numbers(point: Any) -> list[float]:
     return [float(point[axis]) for axis in range(3)]
-
-
-def _has(module: Any, name: str) -> bool:
-    return (
-        reduce(lambda found, part: getattr(found, part, None), name.split("."), module) is not None
-    )
 
 
 METHODS = "versions missing probe draw_into project contains clearance step distances path".split()

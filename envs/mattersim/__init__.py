@@ -48,8 +48,7 @@ import sys
 from types import ModuleType
 
 from clipnav.envs.mattersim import v01
-from clipnav.envs.mattersim.depth_filling import cbf
-from clipnav.envs.mattersim.pictures import Mat
+from clipnav.envs.mattersim.pictures import Mat, cbf
 from clipnav.envs.mattersim.v02 import SimState, Simulator
 from clipnav.envs.mattersim.viewpoints import ViewPoint
 from clipnav.storage.errors import UserError

@@ -34,11 +34,6 @@ def normalized(heading: float) -> float:
     return heading + _FULL_TURN if heading < 0.0 else heading
 
 
-def clamped(elevation: float, low: float, high: float) -> float:
-    """Return an elevation within limits; NaN stays NaN."""
-    return max(min(elevation, high), low)
-
-
 def snapped(heading: float, elevation: float) -> int:
     """Return the view 0..35 nearest to the angles, with half steps rounded away from zero.
 
@@ -168,7 +163,8 @@ class Engine:
         settings = self._settings
         if settings.discretized:
             return _discretized(viewpoint, snapped(heading, elevation))
-        elevation = clamped(elevation, settings.min_elevation, settings.max_elevation)
+        elevation = min(elevation, settings.max_elevation)  # NaN stays NaN
+        elevation = max(elevation, settings.min_elevation)
         return AgentPose(viewpoint, normalized(heading), elevation)
 
     def _update_camera(self) -> None:
@@ -239,17 +235,13 @@ def _moved(poses: Sequence[AgentPose], indices: Sequence[int]) -> list[BuildingV
         index = given if given.__class__ is int and given >= 0 else natural(given)
         if index == 0 and pose is not NOWHERE:
             viewpoints.append(pose.viewpoint)
-        else:
-            viewpoints.append(_target(pose, index, len(viewpoints), len(poses)))
+            continue
+        navigable, building = pose.navigable, pose.viewpoint.building
+        if index >= len(navigable):
+            raise InvalidActionError(index, len(viewpoints), len(poses))
+        assert building is not None
+        viewpoints.append(building.viewpoint(navigable[index].ix))
     return viewpoints
-
-
-def _target(pose: AgentPose, index: int, environment: int, batch_size: int) -> BuildingViewpoint:
-    navigable = pose.navigable
-    if index >= len(navigable):
-        raise InvalidActionError(index, environment, batch_size)
-    assert pose.viewpoint.building is not None
-    return pose.viewpoint.building.viewpoint(navigable[index].ix)
 
 
 def _discretized(viewpoint: BuildingViewpoint, view_index: int) -> AgentPose:

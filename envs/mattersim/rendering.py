@@ -65,7 +65,14 @@ class Renderer:
         self._ready: tuple[_Viewpoint, torch.Tensor, torch.Tensor | None] | None = None
         self._level = rays(perspective_camera(self._size, 0.0, 0.0, vfov), self._size)
         if preload:
-            self._preload()
+            viewpoints = [
+                (scan, viewpoint)
+                for scan in read_scans(self._connectivity)
+                for viewpoint in self._scan_axes(scan)
+            ]
+            self._cache_size = len(viewpoints)
+            with ThreadPoolExecutor(_PRELOADING_THREADS) as pool:
+                self._kept.update(zip(viewpoints, pool.map(self._read, viewpoints), strict=True))
 
     def render(
         self, scan_id: str, viewpoint_id: str, heading: float, elevation: float
@@ -76,7 +83,12 @@ class Renderer:
             Colours (H, W, 3) uint8 BGR and depth (H, W, 1) uint16, both new arrays.
         """
         axes = self._scan_axes(scan_id)[viewpoint_id]
-        colours, distances = self._strips((scan_id, viewpoint_id))
+        viewpoint = scan_id, viewpoint_id
+        if self._ready is None or self._ready[0] != viewpoint:
+            skybox = self._skybox(viewpoint)
+            depth = None if skybox.depth is None else cube_strip(skybox.depth)
+            self._ready = viewpoint, cube_strip(skybox.rgb[..., ::-1]), depth
+        _, colours, distances = self._ready
         turn = axes @ camera_turn(heading, elevation)
         bgr = draw(colours, turn, self._level)
         if distances is None:
@@ -85,27 +97,10 @@ class Renderer:
         planar = sample_cube(distances, rotated(turn, self._level))[0] * self._level[1]
         return bgr, np.rint(planar).astype(np.uint16)[..., None]
 
-    def _preload(self) -> None:
-        viewpoints = [
-            (scan, viewpoint)
-            for scan in read_scans(self._connectivity)
-            for viewpoint in self._scan_axes(scan)
-        ]
-        self._cache_size = len(viewpoints)
-        with ThreadPoolExecutor(_PRELOADING_THREADS) as pool:
-            self._kept.update(zip(viewpoints, pool.map(self._read, viewpoints), strict=True))
-
     def _scan_axes(self, scan: str) -> dict[str, np.ndarray]:
         if scan not in self._axes:
             self._axes[scan] = skybox_axes(scan, self._connectivity)
         return self._axes[scan]
-
-    def _strips(self, viewpoint: _Viewpoint) -> tuple[torch.Tensor, torch.Tensor | None]:
-        if self._ready is None or self._ready[0] != viewpoint:
-            skybox = self._skybox(viewpoint)
-            depth = None if skybox.depth is None else cube_strip(skybox.depth)
-            self._ready = viewpoint, cube_strip(skybox.rgb[..., ::-1]), depth
-        return self._ready[1:]
 
     def _skybox(self, viewpoint: _Viewpoint) -> _Skybox:
         skybox = self._kept.pop(viewpoint, None) or self._read(viewpoint)

@@ -56,7 +56,9 @@ def draw(strip: torch.Tensor, matrix: np.ndarray, directions: np.ndarray) -> np.
     step = max(1, _PIXELS_PER_BAND // width)
     for top in range(0, height, step):
         rows = slice(top, top + step)
-        picture[rows] = _to_bytes(sample_cube(strip, rotated(matrix, directions[:, rows])))
+        planes = sample_cube(strip, rotated(matrix, directions[:, rows])) + np.float32(_HALF)
+        for channel, plane in enumerate(planes):  # several times faster than one transposition
+            picture[rows, :, channel] = plane
     return picture
 
 
@@ -110,15 +112,6 @@ def whole_reduction(size: int, finer: float) -> int:
         size: Number of pixels S along a face.
     """
     return max(k for k in range(1, max(1, int(finer + 0.25)) + 1) if size % k == 0)
-
-
-def _to_bytes(picture: np.ndarray) -> np.ndarray:
-    """Round planes (C, H, W) of values 0..255 to an (H, W, C) uint8 image."""
-    rounded = picture + np.float32(_HALF)
-    pixels = np.empty((*picture.shape[1:], len(picture)), np.uint8)
-    for channel, plane in enumerate(rounded):
-        pixels[..., channel] = plane
-    return pixels
 
 
 def _strip_coordinates(directions: np.ndarray, size: int) -> np.ndarray:

@@ -5,7 +5,8 @@ Habitat's axes are our x, z and -y; its yaw is counter-clockwise around the vert
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from clipnav.envs.habitat.client import shared_server
 from clipnav.envs.panoramas.cameras import equirectangular_camera
 from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
 from clipnav.envs.panoramas.panorama import Panorama
+from clipnav.storage import write_text
 from clipnav.storage.errors import UnknownNameError
 from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
@@ -119,7 +121,15 @@ class HabitatPanoramas:
         sensors: tuple[str, ...],
     ) -> dict[str, np.ndarray]:
         """Return pictures in N directions (heading, elevation), (N, height, width, ...)."""
-        position = self._position(scan, viewpoint)
+        if scan not in self._positions:
+            self._positions[scan] = {
+                record["image_id"]: np.reshape(record["pose"], (4, 4))[:3, 3]
+                for record in read_connectivity(scan, self._connectivity_dir)
+            }
+        if viewpoint not in self._positions[scan]:
+            raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+        x, y, z = self._positions[scan][viewpoint]
+        position = np.array([x, z, -y], np.float32)  # in habitat's axes
         # Habitat takes the horizontal field of view only.
         hfov = float(np.degrees(2 * np.arctan(np.tan(vfov / 2) * size[1] / size[0])))
         cameras = [{"name": s, "kind": s, "size": list(size), "hfov": hfov} for s in sensors]
@@ -132,18 +142,6 @@ class HabitatPanoramas:
             list(elevations),
         )
 
-    def _position(self, scan: str, viewpoint: str) -> np.ndarray:
-        """Return the (3,) float32 position of a viewpoint in habitat's axes."""
-        if scan not in self._positions:
-            self._positions[scan] = {
-                record["image_id"]: np.reshape(record["pose"], (4, 4))[:3, 3]
-                for record in read_connectivity(scan, self._connectivity_dir)
-            }
-        if viewpoint not in self._positions[scan]:
-            raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
-        x, y, z = self._positions[scan][viewpoint]
-        return np.array([x, z, -y], np.float32)
-
 
 def scene_file(scenes: Path, scan: str) -> Path:
     """Return the file of a scan's 3D model that habitat-sim opens."""
@@ -155,3 +153,28 @@ def scene_file(scenes: Path, scan: str) -> Path:
         f"{scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass another "
         "folder of 3D models"
     )
+
+
+# Without this habitat assumes that z is up in a GLB, and rotates the scene.
+_UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}
+
+
+def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:
+    """Write the configuration that gives habitat-sim the orientation of the GLBs of a folder.
+
+    The function writes a `<scan>.stage_config.json` for each `<scan>.glb`, which can be used as
+    `scene_id`, and one `houses.scene_dataset_config.json` for
+    `SimulatorConfiguration.scene_dataset_config_file`.
+    """
+    for scan in scans:
+        stage = {"render_asset": f"{scan}.glb", **_UPRIGHT}
+        write_text(folder / f"{scan}.stage_config.json", json.dumps(stage, indent=2) + "\n")
+    dataset = {
+        "stages": {
+            "default_attributes": _UPRIGHT,
+            "paths": {".json": ["*.stage_config.json"]},
+        }
+    }
+    path = folder / "houses.scene_dataset_config.json"
+    write_text(path, json.dumps(dataset, indent=2) + "\n")
+    return path

@@ -55,12 +55,12 @@ class MatterportPanoramas:
         faces = read_skybox(self._dataset, scan, viewpoint, self._full)
         finer = faces.shape[0] * np.pi / self._width
         strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
-        size = (self._width // 2, self._width)
-        return Panorama(
-            draw(strip, axes, directions),
-            self._depth(scan, viewpoint, rotated(axes, directions)),
-            np.full(size, -1, np.int32),
-        )
+        depth = np.full(directions.shape[1:], np.nan, np.float32)
+        if depth_file(self._dataset, scan, viewpoint).is_file():
+            units = read_depth(self._dataset, scan, viewpoint)
+            depth = sample_distance(units, rotated(axes, directions))
+            depth *= np.float32(METRES_PER_DEPTH_UNIT)
+        return Panorama(draw(strip, axes, directions), depth, np.full(depth.shape, -1, np.int32))
 
     def views36(
         self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = VFOV
@@ -103,13 +103,6 @@ class MatterportPanoramas:
             turned = axes @ camera_turn(heading, elevation)
             pictures[number] = draw(strips[factor], turned, _level_rays((size, size), field))
         return pictures
-
-    def _depth(self, scan: str, viewpoint: str, directions: np.ndarray) -> np.ndarray:
-        """Return the (H, W) float32 distances along the rays in metres."""
-        if not depth_file(self._dataset, scan, viewpoint).is_file():
-            return np.full(directions.shape[1:], np.nan, np.float32)
-        units = read_depth(self._dataset, scan, viewpoint)
-        return sample_distance(units, directions) * np.float32(METRES_PER_DEPTH_UNIT)
 
     def _viewpoint_axes(self, scan: str, viewpoint: str) -> np.ndarray:
         if scan not in self._axes:

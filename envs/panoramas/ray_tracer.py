@@ -36,7 +36,9 @@ class TextureAtlas:
                 heights.append(level.shape[0])
                 widths.append(level.shape[1])
                 total += level.shape[0] * level.shape[1]
-                blocks.append(_pack(level))
+                # One integer per texel, so that one gather reads a whole texel.
+                channels = level.reshape(-1, 3).astype(np.uint32)
+                blocks.append((channels << _SHIFTS).sum(axis=1, dtype=np.uint32))
             counts.append(len(offsets) - firsts[-1])
         self._texels = np.concatenate(blocks)
         self._offset = np.array(offsets, np.int32)
@@ -74,14 +76,10 @@ class TextureAtlas:
         colour = np.empty((3, len(footprint)), np.float32)
         # One channel at a time, because numpy is slow on arrays with a short last axis.
         for number, channel in enumerate(colour):
-            a, b, c, d = (_channel(texel, number) for texel in texels)
+            shift = _SHIFTS[number]
+            a, b, c, d = (((texel >> shift) & _BYTE).astype(np.float32) for texel in texels)
             channel[:] = _mix(_mix(a, b, fx), _mix(c, d, fx), fy)
         return colour
-
-
-def _channel(texels: np.ndarray, number: int) -> np.ndarray:
-    """Return the (N,) float32 red, green or blue values of packed texels (N,)."""
-    return ((texels >> _SHIFTS[number]) & _BYTE).astype(np.float32)
 
 
 def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -89,12 +87,6 @@ def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
     b *= weight
     b += a
     return b
-
-
-def _pack(image: np.ndarray) -> np.ndarray:
-    """Pack (H, W, 3) uint8 into (H*W,) uint32, so that one gather reads a whole texel."""
-    channels = image.reshape(-1, 3).astype(np.uint32)
-    return (channels << _SHIFTS).sum(axis=1, dtype=np.uint32)
 
 
 def _mip_levels(number: int, texture: np.ndarray) -> list[np.ndarray]:
@@ -150,7 +142,10 @@ class RayTracer:
         corners = scene.positions[scene.faces]
         self._embree = embree_scene(corners)
         self._atlas = TextureAtlas(scene.textures)
-        self._attributes = _interpolation_table(scene)
+        # (5, 3, F) float32: u, v, r, g, b at corner 0 and their steps to corners 1 and 2.
+        table = np.concatenate([scene.uvs, scene.colours], axis=1)[scene.faces].astype(np.float32)
+        table[:, 1:] -= table[:, :1]
+        self._attributes = np.ascontiguousarray(table.transpose(2, 1, 0))
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         area = np.maximum(np.linalg.norm(cross, axis=1), 1e-12)
         self._normal = (cross / area[:, None]).astype(np.float32)
@@ -173,7 +168,7 @@ class RayTracer:
         directions = np.ascontiguousarray(directions, np.float32)
         count = len(directions)
         origins = np.broadcast_to(np.asarray(origins, np.float32), (count, 3))
-        hits = Hits(
+        found = Hits(
             np.empty((count, 3), np.uint8),
             np.empty(count, np.float32),
             np.empty(count, np.int32),
@@ -181,8 +176,17 @@ class RayTracer:
         )
         for start in range(0, count, _CHUNK):
             part = slice(start, start + _CHUNK)
-            self._trace_chunk(origins[part], directions[part], pixel_angle, hits, part)
-        return hits
+            rays = origins[part], directions[part]
+            hits = self._intersect(*rays)
+            rgb, face = self._shade(hits, rays[1], pixel_angle), hits["primID"]
+            if self._mirror >= 0:
+                self._reflect(rgb, hits, *rays, pixel_angle)
+            if self._glass >= 0:
+                self._see_through(rgb, hits, *rays, pixel_angle)
+            found.rgb[part], found.face[part] = rgb, face
+            found.distance[part] = np.where(face < 0, np.inf, hits["tfar"])
+            found.object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
+        return found
 
     def distances(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Return the (N,) float32 distances of `trace`, without colours."""
@@ -226,26 +230,6 @@ class RayTracer:
     def surface_class(self, face: np.ndarray) -> np.ndarray:
         """Return (N,) int32 labels, equal for faces of one smooth surface; -1 for no face."""
         return np.where(face < 0, -1, self._surface[face])
-
-    def _trace_chunk(
-        self,
-        origins: np.ndarray,
-        directions: np.ndarray,
-        pixel_angle: float,
-        out: Hits,
-        part: slice,
-    ) -> None:
-        hits = self._intersect(origins, directions)
-        rgb = self._shade(hits, directions, pixel_angle)
-        face = hits["primID"]
-        if self._mirror >= 0:
-            self._reflect(rgb, hits, origins, directions, pixel_angle)
-        if self._glass >= 0:
-            self._see_through(rgb, hits, origins, directions, pixel_angle)
-        out.rgb[part] = rgb
-        out.face[part] = face
-        out.distance[part] = np.where(face < 0, np.inf, hits["tfar"])
-        out.object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
 
     def _intersect(self, origins: np.ndarray, directions: np.ndarray) -> dict[str, np.ndarray]:
         return self._embree.run(
@@ -350,14 +334,6 @@ def segments_occluded(embree, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     starts = np.ascontiguousarray(a + directions * _SURFACE_GAP, np.float32)
     reach = np.maximum(length - 2 * _SURFACE_GAP, 1e-6).astype(np.float32)
     return embree.run(starts, directions, dists=reach, query="OCCLUDED") != -1
-
-
-def _interpolation_table(scene: Scene) -> np.ndarray:
-    """Return (5, 3, F) float32: u, v, r, g, b at corner 0 and their steps to corners 1 and 2."""
-    corners = np.concatenate([scene.uvs, scene.colours], axis=1)[scene.faces]
-    table = corners.astype(np.float32)
-    table[:, 1:] -= table[:, :1]
-    return np.ascontiguousarray(table.transpose(2, 1, 0))
 
 
 def _texels_per_metre(scene: Scene, doubled_area: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ faces 1 to 4 follow each other to the right, face 5 is down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +95,12 @@ def read_skybox(dataset: Path, scan: str, viewpoint: str, full: bool = False) ->
     paths = skybox_files(dataset, scan, viewpoint, full)
     if len(paths) == 1:
         return _strip(paths[0], _read(paths[0], "RGB"))
-    return _joined(paths, [_read(path, "RGB") for path in paths])
+    faces = [_read(path, "RGB") for path in paths]
+    side = faces[0].shape[0]
+    for path, face in zip(paths, faces, strict=True):
+        if face.shape[:2] != (side, side):
+            raise DamagedSkyboxError(path, f"{face.shape[:2]} pixels, not {(side, side)}")
+    return np.concatenate(faces, axis=1)
 
 
 def read_depth(dataset: Path, scan: str, viewpoint: str) -> np.ndarray:
@@ -137,11 +141,3 @@ def _strip(path: Path, pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[1] != FACES * pixels.shape[0]:
         raise DamagedSkyboxError(path, f"{pixels.shape[:2]} pixels are not six square faces")
     return pixels
-
-
-def _joined(paths: Sequence[Path], faces: Sequence[np.ndarray]) -> np.ndarray:
-    side = faces[0].shape[0]
-    for path, face in zip(paths, faces, strict=True):
-        if face.shape[:2] != (side, side):
-            raise DamagedSkyboxError(path, f"{face.shape[:2]} pixels, not {(side, side)}")
-    return np.concatenate(faces, axis=1)

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 _HALF = 0.5
-_PADDING = (
-    2  # columns that are repeated on both sides of a panorama, so that filtering wraps around
-)
+# Columns that are repeated on both sides of a panorama, so that filtering wraps around.
+_PADDING = 2
 
 
 def views36(
@@ -108,7 +107,12 @@ def view_grid(
     """
     import torch
 
-    return torch.cat([_grid(*_turned(shape, vfov, *one))[None] for one in directions])
+    grids = []
+    for heading, elevation in directions:
+        x, y, z = camera_turn(heading, elevation) @ _level_rays(shape, vfov).T
+        headings, elevations = np.arctan2(x, y), np.arcsin(np.clip(z, -1, 1))
+        grids.append(_grid(headings.reshape(shape), elevations.reshape(shape)))
+    return torch.stack(grids)
 
 
 @lru_cache(maxsize=4)
@@ -151,14 +155,6 @@ def _level_rays(shape: tuple[int, int], vfov: float) -> np.ndarray:
     """Return the (height * width, 3) unit directions of the pixels of a level camera along +y."""
     x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
     return perspective_camera(shape, 0.0, 0.0, vfov)(x, y).reshape(-1, 3)
-
-
-def _turned(
-    shape: tuple[int, int], vfov: float, heading: float, elevation: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return heading and elevation of each pixel, both (height, width) in radians."""
-    x, y, z = camera_turn(heading, elevation) @ _level_rays(shape, vfov).T
-    return np.arctan2(x, y).reshape(shape), np.arcsin(np.clip(z, -1, 1)).reshape(shape)
 
 
 @lru_cache(maxsize=4)

@@ -105,7 +105,9 @@ class DrawnPictures:
         # Ray tracers and the reader of skyboxes are built on first use, which two threads must not
         # do at once.
         self._drawing = Lock()
-        self._jpeg = lru_cache(_KEPT)(self._read_jpeg)
+        self._jpeg = lru_cache(_KEPT)(
+            lambda scan, viewpoint, width: self._file(scan, viewpoint, width, ".jpg").read_bytes()
+        )
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
         """Return a panorama; see `Pictures`."""
@@ -131,9 +133,6 @@ class DrawnPictures:
     def __reduce__(self) -> tuple[Any, ...] | str:
         # Renderers, locks and caches belong to one process.
         return self._remake or super().__reduce__()
-
-    def _read_jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        return self._file(scan, viewpoint, width, ".jpg").read_bytes()
 
     def _decoded(self, scan: str, viewpoint: str, width: int, suffix: str) -> np.ndarray:
         path = self._file(scan, viewpoint, width, suffix)

@@ -74,16 +74,13 @@ def planar_depth(inverse: np.ndarray, grid: np.ndarray, vfov: float) -> np.ndarr
         np.where(fx < 0.5, corners[2], corners[3]),
     )
     value = np.where(smooth, upper + fy * (lower - upper), nearest)
-    with np.errstate(divide="ignore"):
-        return (_obliquity(grid.shape[1:3], vfov) / value).astype(np.float32)
-
-
-def _obliquity(shape: tuple[int, ...], vfov: float) -> np.ndarray:
-    """Return the (height, width) cosine between each pixel's ray and the optical axis."""
-    height, width = shape
+    height, width = grid.shape[1:3]
     focal = height / 2 / np.tan(vfov / 2)
     x, y = np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2
-    return (focal / np.sqrt(focal**2 + x[None, :] ** 2 + y[:, None] ** 2)).astype(np.float32)
+    # Cosine between each pixel's ray and the optical axis.
+    cosine = focal / np.sqrt(focal**2 + x[None, :] ** 2 + y[:, None] ** 2)
+    with np.errstate(divide="ignore"):
+        return (cosine.astype(np.float32) / value).astype(np.float32)
 
 
 MEMORY = 256 * 2**20  # bytes of decoded panoramas

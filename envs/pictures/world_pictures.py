@@ -46,23 +46,22 @@ def shared_pictures(
     folder = None if scan_dir is None else Path(scan_dir)
 
     def make() -> ViewPictures:
-        panoramas = _named_source(files, source, folder) if isinstance(source, str) else source
-        return ViewPictures(panoramas, size, vfov)
+        if not isinstance(source, str):
+            return ViewPictures(source, size, vfov)
+        if source == "habitat":
+            return ViewPictures(habitat_pictures(files, folder), size, vfov)
+        if files.is_built_in and folder is not None:
+            raise UserError(
+                f"scan_dir {folder} has no effect in world '{files.world}'; leave it out"
+            )
+        pictures = world_pictures(files, folder)
+        if pictures.note:
+            raise UserError(f"world '{files.world}' has no pictures to observe: {pictures.note}")
+        return ViewPictures(pictures, size, vfov)
 
     # An object that is a source is kept alive by the pictures, so its id is not reused.
     named = source if isinstance(source, str) else id(source)
     return _SHARED.get((files, named, folder, size, vfov), make)
-
-
-def _named_source(files: WorldFiles, name: str, folder: Path | None) -> PanoramaSource:
-    if name == "habitat":
-        return habitat_pictures(files, folder)
-    if files.is_built_in and folder is not None:
-        raise UserError(f"scan_dir {folder} has no effect in world '{files.world}'; leave it out")
-    pictures = world_pictures(files, folder)
-    if pictures.note:
-        raise UserError(f"world '{files.world}' has no pictures to observe: {pictures.note}")
-    return pictures
 
 
 def house_pictures() -> DrawnPictures:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clipnav.envs.houses.building.house import house_cache_dir
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
-from clipnav.envs.panoramas.habitat_scenes import write_scene_dataset
+from clipnav.envs.panoramas.habitat_panoramas import write_scene_dataset
 
 
 def export_houses(scans: Iterable[str]) -> Path:

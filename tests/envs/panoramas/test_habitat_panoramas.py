@@ -9,8 +9,7 @@ import pytest
 from clipnav.envs.habitat.client import VARIABLE, HabitatServer
 from clipnav.envs.habitat.server import Habitat
 from clipnav.envs.panoramas.cameras import equirectangular_camera, perspective_camera
-from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas
-from clipnav.envs.panoramas.habitat_scenes import write_scene_dataset
+from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas, write_scene_dataset
 from clipnav.storage.features.view_grid import view_direction
 
 TOLERANCE = np.cos(0.03)
