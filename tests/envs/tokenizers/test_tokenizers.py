@@ -3,13 +3,16 @@ import numpy as np
 import pytest
 
 import clipnav.envs  # noqa: F401
+from clipnav.envs.episodes import load_episodes
 from clipnav.envs.tokenizers import (
     PretrainedTokenizer,
     SubwordTokenizer,
     WordTokenizer,
     load_run_tokenizer,
     load_tokenizer,
+    split_words,
 )
+from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UserError
 
 SENTENCES = ["Walk past the red sofa, then stop near the bed.", "दरवाज़े के पास रुकें।"]
@@ -111,3 +114,72 @@ def test_rare_words_are_split_into_pieces(subwords):
     unseen_letter = subwords.encode("\u4e00", 8).tolist()
     assert unseen_letter.count(1) >= 1
     assert subwords.unknown_id == 1
+
+
+ENGLISH = ["Turn left, then stop.", "Stop!! Turn... left", "turn turn Stop"]
+
+
+def test_splits_words_like_r2r():
+    assert split_words("Don't STOP!? Wait... (here)") == [
+        *["don", "'", "t", "stop", "!", "?", "wait", "... (", "here", ")"]
+    ]
+    assert split_words("  \n ") == []
+
+
+def test_keeps_hindi_and_telugu_words_whole():
+    assert split_words("दरवाज़े के पास रुकें।") == ["दरवाज़े", "के", "पास", "रुकें", "।"]
+    assert split_words("ఎడమ వైపు తిరగండి.") == ["ఎడమ", "వైపు", "తిరగండి", "."]
+
+
+def test_vocabulary_keeps_frequent_words_most_frequent_first():
+    tokenizer = WordTokenizer.build(ENGLISH, min_count=2)
+    assert tokenizer.words == ("<PAD>", "<UNK>", "<EOS>", "turn", "stop", "!", "left", "<BOS>")
+    assert len(tokenizer) == 8
+
+
+def test_encodes_with_marks_padding_and_unknown_words():
+    tokenizer = WordTokenizer.build(ENGLISH, min_count=2)
+    encoded = tokenizer.encode("Turn right, stop", 8)
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [7, 3, 1, 1, 4, 2, 0, 0]
+    assert tokenizer.decode(encoded) == "turn <UNK> <UNK> stop"
+
+
+def test_cuts_long_sentences_but_keeps_their_end_mark():
+    tokenizer = WordTokenizer.build(ENGLISH, min_count=2)
+    assert tokenizer.encode("turn left stop turn", 4).tolist() == [7, 3, 6, 2]
+    assert tokenizer.encode("turn left", 4).tolist() == [7, 3, 6, 2]
+
+
+def test_r2r_has_the_published_vocabulary(shared):
+    files = world_files("matterport", shared / "data")
+    texts = [e.instruction for e in load_episodes("r2r", "train", files)]
+    tokenizer = WordTokenizer.build(texts)
+    assert len(tokenizer) == 992
+    assert tokenizer.words[:5] == ("<PAD>", "<UNK>", "<EOS>", "the", ".")
+    encoded = np.stack([tokenizer.encode(text, 80) for text in texts])
+    lengths = (encoded != 0).sum(axis=1)
+    assert lengths.mean() == pytest.approx(31.4, abs=0.1)
+    assert np.percentile(lengths, 95) == 54
+    assert np.mean([len(split_words(text)) > 78 for text in texts]) == pytest.approx(
+        0.0057, abs=1e-4
+    )
+
+
+def test_id_zero_is_padding(tiny_bert):
+    tokenizer = PretrainedTokenizer(str(tiny_bert))
+    tokens = tokenizer.encode("Go to the red door.", 12)
+    real = tokens[tokens != 0]
+    assert tokenizer.decode(tokens) == "go to the red door ."
+    assert tokenizer.words[real[0]].endswith("[CLS]")
+    assert tokenizer.words[real[-1]].endswith("[SEP]")
+    assert len(real) == 8
+    assert len(tokenizer.encode("red " * 50, 12)) == 12
+    assert tokenizer.encode("red " * 50, 12)[-1] == real[-1]
+
+
+def test_unreadable_model_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"transformers cannot read it .*save_pretrained") as error:
+        PretrainedTokenizer(str(tmp_path))
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)
