@@ -12,7 +12,7 @@ from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import load_continuous_split, split_of_episodes
 from clipnav.envs.continuous.experts import reference_walks
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import FORWARD, R2R_CE, task_settings
 

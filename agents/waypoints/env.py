@@ -19,7 +19,7 @@ from clipnav.agents.maps.geometry import MapGeometry
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit
 from clipnav.envs.continuous.experts import GreedyFollower, waypoint_actions
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs import wrap_angle

@@ -22,8 +22,7 @@ from clipnav.envs.continuous.episodes import (
     continuous_episodes,
     load_continuous_split,
 )
-from clipnav.envs.continuous.experts import ReferenceWalk
-from clipnav.envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
+from clipnav.envs.continuous.experts import PathKey, ReferenceWalk, expert_walks, path_key
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from clipnav.envs.arguments import action_array, whole_number
-from clipnav.envs.base.infos import LazyInfo, finals
+from clipnav.envs.base.infos import LazyInfo, finals, scattered
 from clipnav.storage.errors import UserError
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
@@ -105,7 +105,6 @@ class EpisodeSampler:
         shuffle: bool,
         other_ids: Sequence[str] = (),
     ) -> None:
-        """Prepare to sample."""
         self._generators: list[np.random.Generator] = []
         self._num_episodes = len(instr_ids)
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
@@ -212,28 +211,6 @@ class EpisodeSampler:
         return np.array(numbers)
 
 
-def reset_options(
-    options: Mapping[str, Any] | None, num_agents: int
-) -> tuple[np.ndarray, Sequence[str] | None]:
-    """Return the (M,) agents to restart and the ids of the episodes chosen, if any."""
-    options = dict(options or {})
-    episode_ids = options.pop("episode_ids", None)
-    mask = options.pop("reset_mask", None)
-    if options:
-        raise UserError(
-            f"options must be 'episode_ids', one instr_id for each of {num_agents} agents, "
-            f"and 'reset_mask', not {sorted(options)}"
-        )
-    if mask is None:
-        return np.arange(num_agents), episode_ids
-    chosen = np.asarray(mask)
-    if chosen.shape != (num_agents,) or chosen.dtype != bool or not chosen.any():
-        raise UserError(
-            f"reset_mask must be {num_agents} bools, at least one of them true, not {mask}"
-        )
-    return np.flatnonzero(chosen), episode_ids
-
-
 Observation = dict[str, np.ndarray]
 
 
@@ -249,6 +226,11 @@ class WalkFlags(Protocol):
     terminated: np.ndarray
     truncated: np.ndarray
     ended_now: np.ndarray
+
+    @property
+    def has_goal(self) -> np.ndarray:
+        """(B,) bool, whether the goal is known."""
+        ...
 
 
 _METHODS: dict[str, Callable[[Any], Sequence[Any]]] = {
@@ -286,7 +268,6 @@ class BatchEnv(VectorEnv):
         max_episode_steps: int,
         other_ids: Sequence[str] = (),
     ) -> None:
-        """Prepare a batch of agents."""
         if not instr_ids:
             raise UserError("the split has no episodes; an environment needs at least one")
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
@@ -326,7 +307,19 @@ class BatchEnv(VectorEnv):
         self, seed: int | Sequence[int | None] | None, options: dict[str, Any] | None
     ) -> None:
         """Start episodes, see `reset`."""
-        agents, episode_ids = reset_options(options, self.num_envs)
+        options, count = dict(options or {}), self.num_envs
+        episode_ids, mask = options.pop("episode_ids", None), options.pop("reset_mask", None)
+        if options:
+            raise UserError(
+                f"options must be 'episode_ids', one instr_id for each of {count} agents, "
+                f"and 'reset_mask', not {sorted(options)}"
+            )
+        chosen = np.ones(count, dtype=bool) if mask is None else np.asarray(mask)
+        if chosen.shape != (count,) or chosen.dtype != bool or not chosen.any():
+            raise UserError(
+                f"reset_mask must be {count} bools, at least one of them true, not {mask}"
+            )
+        agents = np.flatnonzero(chosen)
         if len(agents) < self.num_envs:
             self._check_reset("reset all agents once before resetting some of them")
         if isinstance(seed, int | np.integer):
@@ -443,7 +436,17 @@ class BatchEnv(VectorEnv):
         raise NotImplementedError
 
     def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        """Add the metrics of the agents `ended` (M,) whose goal is known to an info."""
+        """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
+        scored = ended[self.walks.has_goal[ended]]
+        if scored.size:
+            mask = np.zeros(self.num_envs, dtype=bool)
+            mask[scored] = True
+            metrics = self._metrics_of(scored)
+            info["_metrics"] = mask
+            info.set_lazy("metrics", lambda: scattered(metrics(), mask))
+
+    def _metrics_of(self, agents: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
+        """Return a function that computes the metrics of the walks of agents (M,) until now."""
         raise NotImplementedError
 
     def _check_reset(self, remedy: str) -> None:

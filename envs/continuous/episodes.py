@@ -88,11 +88,9 @@ class ContinuousSplit:
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Freeze the episodes."""
         object.__setattr__(self, "episodes", tuple(self.episodes))
 
     def __repr__(self) -> str:
-        """Describe the split in a line, without its thousands of episodes."""
         return f"{type(self).__name__}({self.dataset!r}, episodes={len(self.episodes)})"
 
     @cached_property
@@ -195,41 +193,33 @@ def continuous_episodes(
         dataset: The dataset; in the form of R2R-CE, episode ids count from 1, in that of RxR-CE
             they are those of the instructions.
     """
-    scans = {episode.scan for episode in episodes}
-    counts = continuous_version(dataset).form == "r2r-ce"
-    grounds = {scan: _ground(NavGraph.load(scan, connectivity_dir)) for scan in scans}
-    return [
-        _continuous(episode, str(number) if counts else episode.instr_id, grounds)
-        for number, episode in enumerate(episodes, 1)
-    ]
-
-
-def _ground(graph: NavGraph) -> dict[str, Point]:
-    """Return the point on the floor below each viewpoint."""
-    points = graph.positions.copy()
-    points[:, 2] -= graph.heights
-    return dict(zip(graph.viewpoint_ids, map(tuple, points.round(9).tolist()), strict=True))
-
-
-def _continuous(
-    episode: Episode, episode_id: str, grounds: dict[str, dict[str, Point]]
-) -> ContinuousEpisode:
-    ground = grounds[episode.scan]
-    path = tuple(ground[viewpoint] for viewpoint in episode.path)
-    return ContinuousEpisode(
-        episode_id=episode_id,
-        instr_id=episode.instr_id,
-        path_id=episode.path_id,
-        scan=episode.scan,
-        start=path[0],
-        heading=episode.heading,
-        reference_path=path if episode.has_goal else (),
-        instruction=episode.instruction,
-        language=episode.language,
-        annotator_id=episode.annotator_id,
-        edit_distance=episode.edit_distance,
-        timed_instruction=episode.timed_instruction,
-    )
+    grounds: dict[str, dict[str, Point]] = {}
+    for scan in {episode.scan for episode in episodes}:
+        graph = NavGraph.load(scan, connectivity_dir)
+        points = graph.positions.copy()
+        points[:, 2] -= graph.heights
+        rounded = map(tuple, points.round(9).tolist())
+        grounds[scan] = dict(zip(graph.viewpoint_ids, rounded, strict=True))
+    counts, found = continuous_version(dataset).form == "r2r-ce", []
+    for number, episode in enumerate(episodes, 1):
+        path = tuple(grounds[episode.scan][viewpoint] for viewpoint in episode.path)
+        found.append(
+            ContinuousEpisode(
+                episode_id=str(number) if counts else episode.instr_id,
+                instr_id=episode.instr_id,
+                path_id=episode.path_id,
+                scan=episode.scan,
+                start=path[0],
+                heading=episode.heading,
+                reference_path=path if episode.has_goal else (),
+                instruction=episode.instruction,
+                language=episode.language,
+                annotator_id=episode.annotator_id,
+                edit_distance=episode.edit_distance,
+                timed_instruction=episode.timed_instruction,
+            )
+        )
+    return found
 
 
 def _objects(values: Sequence[str]) -> np.ndarray:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
+from clipnav.envs.continuous.episodes import ContinuousEpisode, Point
 from clipnav.envs.continuous.settings import (
     FORWARD,
     LEFT,
@@ -23,6 +25,8 @@ from clipnav.envs.continuous.settings import (
 )
 from clipnav.envs.continuous.simulator import Floor
 from clipnav.envs.graphs import wrap_angle
+from clipnav.storage.processes import run_jobs
+from clipnav.storage.progress import progress_bar
 
 _EPSILON = 1e-6  # radians, and metres
 
@@ -193,18 +197,15 @@ class GreedyFollower:
         turns = best_turns(floor, self.settings, *agents)
         actions[chosen] = np.where(turns == 0, FORWARD, np.where(turns > 0, LEFT, RIGHT))
         actions[chosen[turns == _ERROR]] = STOP
-        for k in chosen[self._is_thrashing(rows[chosen]) & (turns != _ERROR)]:
+        last = self._last[rows[chosen]]
+        alternate = (last[:, 1:] != last[:, :-1]).all(axis=1)
+        thrashing = np.isin(last, (LEFT, RIGHT)).all(axis=1) & alternate
+        for k in chosen[thrashing & (turns != _ERROR)]:
             turn = int(turns[np.searchsorted(chosen, k)])
             primitive = [int(actions[k])] * abs(turn) + [FORWARD]
             self._pending[rows[k]] = primitive[:0:-1]
         self._last[rows] = np.concatenate([self._last[rows, 1:], actions[:, None]], axis=1)
         return actions
-
-    def _is_thrashing(self, rows: np.ndarray) -> np.ndarray:
-        """Return which agents' last actions are alternating turns."""
-        last = self._last[rows]
-        turns = np.isin(last, (LEFT, RIGHT)).all(axis=1)
-        return turns & (last[:, 1:] != last[:, :-1]).all(axis=1)
 
 
 class Teacher:
@@ -349,15 +350,45 @@ def reference_walks(
         for row in moving:
             tracks[row].append(positions[row].copy())
         rows = rows[chosen != STOP]
-    return [
-        ReferenceWalk(np.array(a), np.array(track), _worst_miss(floor, points, np.array(track)))
-        for a, track, points in zip(actions, tracks, nodes, strict=True)
-    ]
+    walks = []
+    for own, track, points in zip(actions, map(np.array, tracks), nodes, strict=True):
+        miss = max(float(floor.distances(track, node).min()) for node in points)
+        walks.append(ReferenceWalk(np.array(own), track, miss))
+    return walks
 
 
-def _worst_miss(floor: Floor, nodes: np.ndarray, track: np.ndarray) -> float:
-    """Return the largest distance in metres from a node (M, 3) to its nearest position (K, 3)."""
-    return max(float(floor.distances(track, node).min()) for node in nodes)
+PathKey = tuple[str, float, tuple[Point, ...]]
+
+
+def path_key(episode: ContinuousEpisode) -> PathKey:
+    """Return scan, initial heading and reference path, which determine the expert's walk."""
+    return episode.scan, episode.heading, episode.reference_path
+
+
+def expert_walks(
+    episodes: Sequence[ContinuousEpisode], settings: ContinuousSettings, workers: int = 1
+) -> dict[PathKey, ReferenceWalk]:
+    """Return the expert's walk along each distinct reference path; show a progress bar."""
+    jobs: dict[str, list[PathKey]] = {}
+    for key in dict.fromkeys(path_key(e) for e in episodes if e.has_goal):
+        jobs.setdefault(key[0], []).append(key)
+    walk = partial(_walk_house, settings=settings)
+    if workers == 1:
+        results = ((job, walk(job)) for job in jobs.values())
+    else:
+        results = run_jobs(walk, list(jobs.values()), workers, "computes expert walks")
+    bar = progress_bar(results, total=len(jobs), desc="expert walks", unit="houses")
+    return {key: walk for house, walks in bar for key, walk in zip(house, walks, strict=True)}
+
+
+def _walk_house(keys: Sequence[PathKey], settings: ContinuousSettings) -> list[ReferenceWalk]:
+    """Return the walks along reference paths of one house."""
+    from clipnav.envs.continuous.house_simulator import HouseSimulator
+
+    floor = HouseSimulator(settings).floor(keys[0][0])
+    nodes = [np.array(path) for _, _, path in keys]
+    headings = np.array([heading for _, heading, _ in keys])
+    return reference_walks(floor, nodes, headings, settings)
 
 
 WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends

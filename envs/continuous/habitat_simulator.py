@@ -201,20 +201,11 @@ def house_files(scan: str) -> SceneFiles:
     return SceneFiles(scene_file(folder, scan), folder / f"{scan}.glb")
 
 
-def folder_files(folder: Path) -> Callable[[str], SceneFiles]:
-    """Return a function of a scan that returns its files in a folder of 3D models."""
-    return _FolderFiles(folder)
-
-
-class _FolderFiles(NamedTuple):
-    folder: Path
-
-    def __call__(self, scan: str) -> SceneFiles:
-        scene = scene_file(self.folder, scan)
-        return SceneFiles(scene, scene if scene.suffix == ".glb" else _model_of(scene))
-
-
-def _model_of(stage: Path) -> Path:
-    """Return the 3D model that a stage configuration names, or else the configuration."""
-    asset = read_json_object(stage, _STAGE_REMEDY).get("render_asset")
-    return stage.parent / asset if isinstance(asset, str) else stage
+def folder_files(folder: Path, scan: str) -> SceneFiles:
+    """Return the files of a scan in a folder of 3D models."""
+    scene = scene_file(folder, scan)
+    model = scene
+    if scene.suffix != ".glb":  # a stage configuration, which may name its 3D model
+        asset = read_json_object(scene, _STAGE_REMEDY).get("render_asset")
+        model = scene.parent / asset if isinstance(asset, str) else scene
+    return SceneFiles(scene, model)

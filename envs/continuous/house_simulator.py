@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.sensors import camera_rays
 from clipnav.envs.continuous.settings import ContinuousSettings, Size
 from clipnav.envs.houses.building.house import House, house_cache_dir
@@ -31,7 +31,6 @@ class HouseSimulator:
     """
 
     def __init__(self, settings: ContinuousSettings) -> None:
-        """Prepare a simulator."""
         self.settings = settings
 
     def resized(self, size: Size) -> "HouseSimulator":
@@ -55,7 +54,6 @@ class HouseSimulator:
         The cameras of a house are traced in one call.
         """
         settings = self.settings
-        sizes = {"rgb": settings.rgb_size, "depth": settings.depth_size}
         pictures = {
             "rgb": np.empty((len(scans), *settings.rgb_size, 3), np.uint8),
             "depth": np.empty((len(scans), *settings.depth_size), np.float32),
@@ -70,26 +68,32 @@ class HouseSimulator:
             cameras = np.flatnonzero(names == scan)
             for start in range(0, len(cameras), _CAMERAS_PER_CALL):
                 part = cameras[start : start + _CAMERAS_PER_CALL]
-                drawn = self._draw_house(scan, eyes[part], turns[part], sensors, sizes)
-                for sensor, values in drawn.items():
-                    pictures[sensor][part] = values
+                drawn = {}
+                if "rgb" in sensors:
+                    drawn = self._seen(scan, eyes[part], turns[part], settings.rgb_size, True)
+                if "depth" in sensors and not (drawn and settings.rgb_size == settings.depth_size):
+                    drawn |= self._seen(scan, eyes[part], turns[part], settings.depth_size, False)
+                for sensor in sensors:
+                    pictures[sensor][part] = drawn[sensor]
         return {sensor: pictures[sensor] for sensor in sensors}
 
-    def _draw_house(
-        self,
-        scan: str,
-        eyes: np.ndarray,
-        turns: np.ndarray,
-        sensors: Sequence[str],
-        sizes: dict[str, Size],
+    def _seen(
+        self, scan: str, eyes: np.ndarray, turns: np.ndarray, size: Size, coloured: bool
     ) -> dict[str, np.ndarray]:
-        tracer, hfov = _tracer(scan), self.settings.hfov
-        drawn = {}
-        if "rgb" in sensors:
-            drawn["rgb"], drawn["depth"] = _trace(tracer, eyes, turns, sizes["rgb"], hfov)
-        if "depth" in sensors and ("rgb" not in sensors or sizes["rgb"] != sizes["depth"]):
-            drawn["depth"] = _depth(tracer, eyes, turns, sizes["depth"], hfov)
-        return {sensor: drawn[sensor] for sensor in sensors}
+        """Return the planar depths (M, H, W) and perhaps the colours (M, H, W, 3) of M cameras."""
+        tracer, hfov, seen = _tracer(scan), self.settings.hfov, {}
+        level = camera_rays(size, hfov)
+        directions = (level @ turns.transpose(0, 2, 1)).reshape(-1, 3)  # (M * H * W, 3)
+        origins = np.repeat(eyes, len(level), axis=0)
+        if coloured:
+            pixel_angle = 2 * np.tan(np.radians(hfov) / 2) / size[1]
+            hits = tracer.trace(origins, directions, pixel_angle)
+            seen["rgb"], distances = hits.rgb.reshape(len(eyes), *size, 3), hits.distance
+        else:
+            distances = tracer.distances(origins, directions)
+        planar = distances.reshape(len(eyes), -1) * level[:, 1]
+        planar[np.isinf(planar)] = 0.0  # where nothing was hit, as in habitat
+        return {**seen, "depth": planar.reshape(len(eyes), *size)}
 
 
 @lru_cache(maxsize=1)
@@ -110,36 +114,3 @@ def _tracer(scan: str) -> RayTracer:
 @lru_cache(maxsize=HOUSES_KEPT)
 def _floor(scan: str, radius: float, height: float) -> ContinuousFloor:
     return ContinuousFloor.of_house(_house(scan), radius, height, house_cache_dir())
-
-
-def _rays(eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float) -> tuple[np.ndarray, ...]:
-    """Return origins (M * H * W, 3), directions, and the cosine of each ray with its camera."""
-    level = camera_rays(size, hfov)
-    directions = level @ turns.transpose(0, 2, 1)  # (M, H * W, 3)
-    origins = np.repeat(eyes, len(level), axis=0)
-    return origins, directions.reshape(-1, 3), level[:, 1]
-
-
-def _trace(
-    tracer: RayTracer, eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colours (M, H, W, 3) and the planar depths (M, H, W) of M cameras."""
-    origins, directions, cosines = _rays(eyes, turns, size, hfov)
-    pixel_angle = 2 * np.tan(np.radians(hfov) / 2) / size[1]
-    hits = tracer.trace(origins, directions, pixel_angle)
-    rgb = hits.rgb.reshape(len(eyes), *size, 3)
-    return rgb, _planar(hits.distance, cosines, len(eyes), size)
-
-
-def _depth(
-    tracer: RayTracer, eyes: np.ndarray, turns: np.ndarray, size: Size, hfov: float
-) -> np.ndarray:
-    origins, directions, cosines = _rays(eyes, turns, size, hfov)
-    return _planar(tracer.distances(origins, directions), cosines, len(eyes), size)
-
-
-def _planar(distances: np.ndarray, cosines: np.ndarray, count: int, size: Size) -> np.ndarray:
-    """Return depth along the direction of the camera, 0 where nothing was hit, as in habitat."""
-    planar = distances.reshape(count, -1) * cosines
-    planar[np.isinf(planar)] = 0.0
-    return planar.reshape(count, *size)

@@ -102,14 +102,26 @@ def measure_walk(
     check_choice("dtw", dtw, Dtw)
     check_threshold(threshold)
     positions, reference = _points(walk.positions, "walk"), _points(reference, "reference")
-    distances, length = _checked_distances(walk), _length(positions)
+    distances, length = np.asarray(walk.distances, np.float64), _length(positions)
+    if distances.shape != (len(positions),):
+        raise UserError(f"{len(positions)} positions with {distances.shape} distances")
     final, nearest, ideal = float(distances[-1]), float(distances.min()), float(distances[0])
     near = (np.less if definition == "vlnce" else np.less_equal)(distances, threshold)
     success = float(near[-1] and (walk.stopped or definition == "etpnav"))
     efficiency = _efficiency(ideal, length)
-    spl = success * efficiency
+    spl = oracle_spl = success * efficiency
+    if definition == "etpnav":
+        # Up to the first of the successes, the largest one without a stop.
+        first = _length(positions[: near.argmax() + 1])
+        oracle_spl = _efficiency(ideal, first) if near.any() else 0.0
     moved = moved_positions(positions)
-    warped = _dtw(moved, reference, dtw)
+    if dtw == "fastdtw":
+        package = import_extra("fastdtw", "fastdtw", "--dtw fastdtw")
+        norm = np.linalg.norm
+        warped = float(package.fastdtw(moved, reference, dist=lambda a, b: float(norm(a - b)))[0])
+    else:
+        between = np.linalg.norm(moved[:, None] - reference[None], axis=2)
+        warped = warping_distance(between.tolist())
     ndtw = float(np.exp(-warped / (threshold * len(reference))))
     measures = {
         "distance_to_goal": final,
@@ -117,7 +129,7 @@ def measure_walk(
         "oracle_success": float(near.any()),
         "oracle_navigation_error": nearest,
         "spl": spl,
-        "oracle_spl": spl if definition == "vlnce" else _oracle_spl(near, positions, ideal),
+        "oracle_spl": oracle_spl,
         "soft_spl": _progress(ideal, final) * efficiency,
         "path_length": length,
         "steps_taken": float(len(positions) - 1),
@@ -189,24 +201,12 @@ def _points(points: Any, kind: str) -> np.ndarray:
     return points
 
 
-def _checked_distances(walk: Walk) -> np.ndarray:
-    distances = np.asarray(walk.distances, np.float64)
-    if distances.shape != (len(walk.positions),):
-        raise UserError(f"{len(walk.positions)} positions with {distances.shape} distances")
-    return distances
-
-
 def _efficiency(ideal: float, length: float) -> float:
     """Return the length of the shortest walk divided by that of the walk, at most 1."""
     if not np.isfinite(ideal):
         return 0.0
     longest = max(ideal, length)
     return ideal / longest if longest else 1.0  # an agent that starts at the goal and stays
-
-
-def _oracle_spl(near: np.ndarray, positions: np.ndarray, ideal: float) -> float:
-    """Return the SPL up to the first of the successes (T,) bool, the largest one without a stop."""
-    return _efficiency(ideal, _length(positions[: near.argmax() + 1])) if near.any() else 0.0
 
 
 def _length(positions: np.ndarray) -> float:
@@ -218,15 +218,3 @@ def _progress(ideal: float, final: float) -> float:
     if not (np.isfinite(ideal) and np.isfinite(final) and ideal):
         return float(final == 0.0)
     return max(0.0, 1.0 - final / ideal)
-
-
-def _dtw(walked: np.ndarray, reference: np.ndarray, method: Dtw) -> float:
-    if method == "fastdtw":
-        package = import_extra("fastdtw", "fastdtw", "--dtw fastdtw")
-        return float(package.fastdtw(walked, reference, dist=_distance)[0])
-    between = np.linalg.norm(walked[:, None] - reference[None], axis=2)
-    return warping_distance(between.tolist())
-
-
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a - b))

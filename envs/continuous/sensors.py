@@ -43,7 +43,6 @@ class Sensors:
         num_agents: int,
         encoder: ImageEncoder | None = None,
     ) -> None:
-        """Prepare to observe."""
         if settings.needs_encoder and encoder is None:
             raise UserError(
                 "observe contains 'clip' or 'clip_panorama': pass encoder=ClipEncoder.load(...)"
@@ -56,7 +55,10 @@ class Sensors:
             raise UserError("encoder has no effect, because observe contains no 'clip' sensor")
         self._settings, self._simulator, self._encoder = settings, simulator, encoder
         self._poses = np.full((num_agents, _POSE), np.nan)
-        self._last = self._buffers(num_agents)
+        self._last: Observation = {
+            sensor: np.zeros((num_agents, *space.shape), space.dtype)  # type: ignore[arg-type]
+            for sensor, space in self.space().items()
+        }
         drawn = {_FEATURES.get(sensor, sensor) for sensor in settings.observe}
         self._ahead = [name for name in ("rgb", "depth") if name in drawn]
         self._around = [name for name in ("rgb", "depth") if f"{name}_panorama" in drawn]
@@ -141,12 +143,6 @@ class Sensors:
         if sensor.startswith("depth"):
             return depth_reading(pictures[sensor], self._settings)[..., None]
         return pictures[sensor]
-
-    def _buffers(self, num_agents: int) -> Observation:
-        return {
-            sensor: np.zeros((num_agents, *space.shape), space.dtype)  # type: ignore[arg-type]
-            for sensor, space in self.space().items()
-        }
 
 
 def depth_reading(metres: np.ndarray, settings: ContinuousSettings) -> np.ndarray:

@@ -125,7 +125,6 @@ class ContinuousSettings:
     render_mode: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if not isinstance(self.observe, tuple | list):
             sensors = ", ".join(get_args(Sensor))
             raise UserError(f"observe must be a tuple of sensors ({sensors}), not {self.observe!r}")
@@ -134,7 +133,15 @@ class ContinuousSettings:
             object.__setattr__(self, name, picture_size(name, getattr(self, name)))
         check_numbers(self, *_NUMBERS)
         check_flags(self, "tilt_actions", "normalize_depth", "sliding", "shuffle")
-        self._check_angles()
+        turns = 360 / self.turn_angle if self.turn_angle > 0 else 0.0
+        if turns < 1 or not math.isclose(turns, round(turns), rel_tol=1e-9):
+            raise UserError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
+        if not 0 < self.tilt_angle < 360:
+            raise UserError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
+        if not self.tilt_actions and self.tilt_angle != ContinuousSettings.tilt_angle:
+            raise UserError(_IDLE_TILT)
+        if not 0 < self.hfov < 180:
+            raise UserError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
         for name in ("step_size", "camera_height", "agent_radius", "agent_height"):
             _check_positive(name, getattr(self, name))
         _check_positive("success_distance", self.success_distance)
@@ -146,16 +153,6 @@ class ContinuousSettings:
         whole_number("max_episode_steps", self.max_episode_steps)
         self._check_noise()
         self._check_choices()
-
-    def _check_angles(self) -> None:
-        if not _divides_circle(self.turn_angle):
-            raise UserError(f"turn_angle {self.turn_angle}: must be a divisor of 360 degrees")
-        if not 0 < self.tilt_angle < 360:
-            raise UserError(f"tilt_angle {self.tilt_angle}: must be between 0 and 360 degrees")
-        if not self.tilt_actions and self.tilt_angle != ContinuousSettings.tilt_angle:
-            raise UserError(_IDLE_TILT)
-        if not 0 < self.hfov < 180:
-            raise UserError(f"hfov {self.hfov}: must be between 0 and 180 degrees")
 
     def _check_noise(self) -> None:
         if self.actuation_noise not in ("none", *noise_names()):
@@ -205,11 +202,6 @@ class ContinuousSettings:
     def needs_encoder(self) -> bool:
         """Whether a sensor requires an encoder."""
         return any(sensor.startswith("clip") for sensor in self.observe)
-
-
-def _divides_circle(angle: float) -> bool:
-    count = 360 / angle if angle > 0 else 0.0
-    return count >= 1 and math.isclose(count, round(count), rel_tol=1e-9)
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -34,9 +34,12 @@ def _load_font(path: Path, size: float) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def _path(text: frozenset[str], bold: bool) -> Path:
+    import matplotlib
+
     # Spaces, joiners and other invisible characters require no font.
     letters = {c for c in text if not c.isspace() and unicodedata.category(c)[0] != "C"}
-    own = _dejavu(bold)
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    own = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
     if letters <= _letters(own):
         return own
     if any(low <= ord(c) <= high for c in letters for low, high in _JOINED):
@@ -56,13 +59,6 @@ def _path(text: frozenset[str], bold: bool) -> Path:
 def _character_name(letters: set[str]) -> str:
     letter = min(letters, key=lambda c: (ord(c) < 128, c))
     return f"'{letter}' ({unicodedata.name(letter, hex(ord(letter)))})"
-
-
-def _dejavu(bold: bool) -> Path:
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
 
 
 @lru_cache(maxsize=1)

@@ -71,7 +71,12 @@ class EpisodeFrame:
         frame = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
         frame.paste(self._captioned(), (0, 0))
         width, below = VIEW_SIZE
-        frame.paste(self._figures((width, _FIGURES)), (0, below))
+        figures = Canvas((width, _FIGURES), CARD)
+        left = write_figures(figures, self.figures, STYLE)
+        now = len(self.distances) - 1.0
+        curve = Curve("distance to the goal", self.distances, now, self.radius)
+        draw_curve(figures, left, curve, STYLE)
+        frame.paste(figures.finished(), (0, below))
         top = below + _FIGURES + _GAP
         frame.paste(self._words((width, HEIGHT - top)), (0, top))
         left = width + _GAP
@@ -99,14 +104,6 @@ class EpisodeFrame:
         picture = self.view.convert("RGBA")
         picture.alpha_composite(canvas.finished(), (12, 12))
         return picture.convert("RGB")
-
-    def _figures(self, size: tuple[int, int]) -> Image.Image:
-        canvas = Canvas(size, CARD)
-        left = write_figures(canvas, self.figures, STYLE)
-        now = len(self.distances) - 1.0
-        curve = Curve("distance to the goal", self.distances, now, self.radius)
-        draw_curve(canvas, left, curve, STYLE)
-        return canvas.finished()
 
     def _words(self, size: tuple[int, int]) -> Image.Image:
         canvas = Canvas(size, CARD)

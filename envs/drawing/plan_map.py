@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from clipnav.envs.drawing.canvas import (
+    AGENTS,
     CARD,
     INK,
     MUTED,
@@ -108,6 +110,18 @@ class PlanMap:
             x, y = self.pixel(((room["x0"] + room["x1"]) / 2, room["y1"]))
             if text_width(room["kind"], size) < (room["x1"] - room["x0"]) * self._scale - 4:
                 canvas.text((x, y + 11 * self.unit), room["kind"], size, MUTED, "mm")
+
+    def draw_walk(
+        self, storey: int, places: Sequence[Place], view: tuple[float, float]
+    ) -> Image.Image:
+        """Return the map with the walk of one agent, which faces a heading with a field of view."""
+        canvas = self.canvas(storey)
+        points = [self.pixel(place) for place in places]
+        canvas.line([*points, points[-1]], AGENTS[0], 3.5 * self.unit)
+        self.write_rooms(canvas, storey)
+        self.draw_cone(canvas, points[-1], view, AGENTS[0])
+        self.draw_agent(canvas, points[-1], AGENTS[0])
+        return canvas.finished()
 
     def draw_agent(
         self, canvas: Canvas, at: Point, colour: tuple[int, int, int], strength: int = 255

@@ -51,17 +51,21 @@ class DeviceFeatures:
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
-        """Copy features and tables to a device."""
         world, size = env.nav_world, env.angle_feature_size
         self.targets = world.targets
         self.objects = None if env.objects is None else DeviceObjects(env.objects, device)
         self._repeats = size // 4
         self._device = torch.device(device)
-        store, mapped = env.feature_store, None
-        if store is not None and self._device.type == "cpu":
-            mapped = mapped_features(world, store)
-        self._store = store if mapped else None
-        self._features, self._rows = mapped or (world_features(world, store, self._device), None)
+        self._store = self._rows = None
+        store = env.feature_store
+        if store is not None and self._device.type == "cpu" and len(stored_tensors(store)) == 1:
+            # A memory map (N, 36, D); a store in several files has a map for each.
+            rows = world.store_rows(store)
+            store.check_finite(rows)
+            self._store, self._rows = store, torch.from_numpy(rows)
+            self._features = stored_tensors(store)[0]
+        else:
+            self._features = world_features(world, store, self._device)
         self._panorama_angles = self._send(panorama_angles(size))  # (12, 36, A)
         self._own_angles = self._send(view_angles(size))  # (36, A)
         self._candidate_views = self._send(world.views)  # (V, K)
@@ -122,19 +126,6 @@ class DeviceFeatures:
 
     def _send(self, array: np.ndarray) -> Tensor:
         return read_only_tensor(array).to(self._device)
-
-
-def mapped_features(world: NavWorld, store: FeatureStore) -> tuple[Tensor, Tensor] | None:
-    """Return the memory map (N, 36, D) of a store and the row (V,) of each viewpoint of a world.
-
-    Return None for a store in several files, which have a map each.
-    """
-    stored = stored_tensors(store)
-    if len(stored) > 1:
-        return None
-    rows = world.store_rows(store)
-    store.check_finite(rows)
-    return stored[0], torch.from_numpy(rows)
 
 
 def world_features(

@@ -52,7 +52,8 @@ class DrawnPaths:
         if players:
             nodes, shares = _with_players(world, episodes, nodes, shares)
         self._nodes = nodes.astype(np.int32)
-        self._sizes = 1 + _last_moves(nodes)
+        steps, moves = np.arange(1, nodes.shape[2]), nodes[..., 1:] != nodes[..., :-1]
+        self._sizes = 1 + np.where(moves, steps, 0).max(2, initial=0)  # up to the last move
         self._lengths = world.distance(nodes[..., :-1], nodes[..., 1:]).sum(2)
         self._bounds = np.cumsum(shares, 1)[:, :-1]
 
@@ -86,9 +87,3 @@ def _with_players(
     known = np.array([bool(episode.goal.player_path) for episode in episodes])
     share = np.where(known, _PLAYER, 0.0)[:, None]
     return nodes, np.concatenate([share, (1 - share) * shares], 1)
-
-
-def _last_moves(nodes: np.ndarray) -> np.ndarray:
-    """Return (E, A) the number of the last step of paths (E, A, R) that moves; 0 if none does."""
-    steps = np.arange(1, nodes.shape[2])
-    return np.where(nodes[..., 1:] != nodes[..., :-1], steps, 0).max(2, initial=0)

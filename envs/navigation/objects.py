@@ -37,7 +37,6 @@ class WorldObjects:
     """
 
     def __init__(self, world: NavWorld, store: ObjectStore) -> None:
-        """Gather the objects of all viewpoints of a world."""
         self.store = store
         of_nodes = [
             store.rows(*names) for names in zip(world.scan_names, world.viewpoint_ids, strict=True)
@@ -112,7 +111,6 @@ class ObjectObserver:
     """Observes the objects of the viewpoints at which agents stand."""
 
     def __init__(self, objects: WorldObjects, has_features: bool) -> None:
-        """Prepare to observe with or without the features of the objects."""
         self._objects, self._has_features = objects, has_features
         self._features = np.asarray(objects.store.features)
 
@@ -148,7 +146,6 @@ class DeviceObjects:
     """Objects of a world as tensors, from which those of observations are gathered on a device."""
 
     def __init__(self, objects: WorldObjects, device: "torch.device | str" = "cpu") -> None:
-        """Copy features and tables to a device."""
         import torch
 
         self.objects, self._device = objects, torch.device(device)

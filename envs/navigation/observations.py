@@ -51,9 +51,10 @@ class WideningReader:
     """Copies float16 features of viewpoints into float32 arrays; its pickle contains the store."""
 
     def __init__(self, store: FeatureStore) -> None:
-        """Prepare to read from a store."""
         self._store = store
-        parts = next(p for p in range(1, NUM_VIEWS + 1) if _fits(p, store.width))
+        # A panorama is copied in the fewest equal parts that are small enough for one thread.
+        most = max(_MOST_AT_ONCE // store.width, 1)
+        parts = next(n for n in range(1, 37) if NUM_VIEWS % n == 0 and NUM_VIEWS // n <= most)
         # Creating a tensor view takes longer than copying it, so all views are created here.
         self._pieces: list[Tensor] = []
         for views in stored_tensors(store):
@@ -79,12 +80,6 @@ class WideningReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WideningReader, (self._store,)
-
-
-def _fits(parts: int, width: int) -> bool:
-    """Return whether a panorama divides into equal parts that are small enough for one thread."""
-    views = NUM_VIEWS // parts
-    return parts == NUM_VIEWS or (views * parts == NUM_VIEWS and views * width <= _MOST_AT_ONCE)
 
 
 _HEADINGS = VIEW_HEADINGS.astype(np.float32)
@@ -128,10 +123,6 @@ class Observer(Protocol):
         """Return the spaces of one agent's observation."""
         ...
 
-    def buffers(self) -> Observation:
-        """Return uninitialised arrays for `observe`."""
-        ...
-
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of agents at nodes (B,) that face views (B,) into `out`."""
         ...
@@ -144,10 +135,8 @@ class IndexObserver:
     device.
     """
 
-    def __init__(self, world: NavWorld, num_agents: int) -> None:
-        """Prepare to observe the viewpoints of a world."""
+    def __init__(self, world: NavWorld) -> None:
         self._world = world
-        self._num_agents = num_agents
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
@@ -159,24 +148,14 @@ class IndexObserver:
             **pose_space(actions),
         }
 
-    def buffers(self) -> Observation:
-        """Return uninitialised arrays for `observe`."""
-        size, actions = self._num_agents, self._world.num_actions
-        return {
-            "viewpoint": np.empty(size, dtype=np.int64),
-            "view": np.empty(size, dtype=np.int64),
-            "candidate_view": np.empty((size, actions), dtype=np.int32),
-            **pose_buffers(size, actions),
-        }
-
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of B agents.
 
         Args:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
-            out: Arrays from `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view
-                (B, K), action_mask (B, K), heading (B, 1) and elevation (B, 1).
+            out: Arrays of the shapes of `space`, overwritten: viewpoint (B,), view (B,),
+                candidate_view (B, K), action_mask (B, K), heading (B, 1) and elevation (B, 1).
         """
         out["viewpoint"][:] = nodes
         out["view"][:] = views
@@ -197,15 +176,6 @@ class _StoredFeatures:
 _STORED_FEATURES: SharedObjects[_StoredFeatures] = SharedObjects()
 
 
-def _shared_features(world: NavWorld, store: FeatureStore) -> _StoredFeatures:
-    """Return the reader of a store for a world, shared by all environments that use both."""
-
-    def make() -> _StoredFeatures:
-        return _StoredFeatures(world, store, WideningReader(store), world.store_rows(store))
-
-    return _STORED_FEATURES.get((id(world), id(store)), make)
-
-
 class FeatureObserver:
     """Observes features of views and candidates.
 
@@ -216,14 +186,20 @@ class FeatureObserver:
     def __init__(
         self, world: NavWorld, store: FeatureStore | None, angle_size: int, num_agents: int
     ) -> None:
-        """Look up the rows of the store for the viewpoints of a world."""
         self._world = world
         self._num_agents = num_agents
         self._visual_size = store.width if store else 0
         self.width = self._visual_size + angle_size
         self._panorama_angles = panorama_angles(angle_size)
         self._ends = world.mask.sum(axis=1).tolist() if num_agents == 1 else []  # of the candidates
-        self._stored = None if store is None else _shared_features(world, store)
+        self._stored = None
+        if store is not None:
+            self._stored = _STORED_FEATURES.get(
+                (id(world), id(store)),
+                lambda: _StoredFeatures(
+                    world, store, WideningReader(store), world.store_rows(store)
+                ),
+            )
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
@@ -237,22 +213,13 @@ class FeatureObserver:
         boxes = {name: spaces.Box(-high, high, dtype=np.float32) for name, high in bounds.items()}
         return {**boxes, **pose_space(actions)}
 
-    def buffers(self) -> Observation:
-        """Return uninitialised arrays for `observe`."""
-        size, actions = self._num_agents, self._world.num_actions
-        return {
-            "panorama": np.empty((size, NUM_VIEWS, self.width), dtype=np.float32),
-            "candidates": np.empty((size, actions, self.width), dtype=np.float32),
-            **pose_buffers(size, actions),
-        }
-
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of B agents.
 
         Args:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
-            out: Arrays from `buffers`, overwritten: panorama (B, 36, D + A), candidates
+            out: Arrays of the shapes of `space`, overwritten: panorama (B, 36, D + A), candidates
                 (B, K, D + A), action_mask (B, K), heading (B, 1) and elevation (B, 1).
         """
         if self._num_agents == 1:
@@ -301,15 +268,6 @@ def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
         "action_mask": spaces.MultiBinary(num_actions),
         "heading": spaces.Box(0.0, 2 * np.pi, (1,), np.float32),
         "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (1,), np.float32),
-    }
-
-
-def pose_buffers(num_agents: int, num_actions: int) -> Observation:
-    """Return uninitialised arrays of B agents for `fill_poses`, as `pose_space` describes them."""
-    return {
-        "action_mask": np.empty((num_agents, num_actions), dtype=np.int8),
-        "heading": np.empty((num_agents, 1), dtype=np.float32),
-        "elevation": np.empty((num_agents, 1), dtype=np.float32),
     }
 
 

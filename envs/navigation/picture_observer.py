@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.observations import Observation, fill_poses, pose_buffers, pose_space
+from clipnav.envs.navigation.observations import Observation, fill_poses, pose_space
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose
 from clipnav.envs.pictures.world_pictures import shared_pictures
@@ -36,13 +36,9 @@ class PictureObserver:
     def __init__(
         self, world: NavWorld, pictures: ViewPictures, settings: EnvSettings, num_agents: int
     ) -> None:
-        """Prepare to observe pictures."""
         self._arguments = world, pictures, settings, num_agents
         self._world, self._pictures, self._settings = world, pictures, settings
-        self._num_agents = num_agents
-        kinds = {"rgb": self._egocentric, "rgbd": self._egocentric}
-        kinds |= {"candidate_rgb": self._candidates, "panorama_rgb": self._panorama}
-        self._draw = lru_cache(num_agents)(kinds[settings.observe])
+        self._draw = lru_cache(num_agents)(self._drawn)
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
@@ -67,19 +63,6 @@ class PictureObserver:
         depth = spaces.Box(0.0, self._settings.max_depth, (*shape, 1), np.float32)
         return {"rgb": colours(), "depth": depth, **pose}
 
-    def buffers(self) -> Observation:
-        """Return uninitialised arrays for `observe`."""
-        size, actions = self._num_agents, self._world.num_actions
-        poses = pose_buffers(size, actions)
-        return {
-            **{
-                name: np.empty((size, *space.shape), space.dtype)
-                for name, space in self.space().items()
-                if isinstance(space, spaces.Box) and name not in poses
-            },
-            **poses,
-        }
-
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of B agents.
 
@@ -94,40 +77,35 @@ class PictureObserver:
             for name, picture in self._draw(node, key).items():
                 out[name][agent] = picture
         if self._settings.observe == "candidate_rgb":
-            self._fill_angles(nodes, views, out)
+            world = self._world
+            angles = world.candidate_directions[nodes].copy()  # (B, K, 2)
+            relative = np.pi - angles[..., 0] + VIEW_HEADINGS[views, None]
+            angles[..., 0] = np.pi - relative % (2 * np.pi)
+            real = world.valid[nodes].copy()
+            real[:, 0] = False
+            out["candidate_angle"][:] = np.where(real[..., None], angles, 0.0)
+            out["candidate_distance"][:] = world.distance(nodes[:, None], world.targets[nodes])
 
-    def _fill_angles(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
-        """Write candidate_angle (B, K, 2), relative to the agent's heading, and distances."""
-        world = self._world
-        angles = world.candidate_directions[nodes].copy()
-        angles[..., 0] = np.pi - (np.pi - angles[..., 0] + VIEW_HEADINGS[views, None]) % (2 * np.pi)
-        real = world.valid[nodes].copy()
-        real[:, 0] = False
-        out["candidate_angle"][:] = np.where(real[..., None], angles, 0.0)
-        out["candidate_distance"][:] = world.distance(nodes[:, None], world.targets[nodes])
-
-    def _egocentric(self, node: int, view: int) -> _Arrays:
+    def _drawn(self, node: int, view: int) -> _Arrays:
+        world, observe = self._world, self._settings.observe
+        if observe == "panorama_rgb":
+            views = self._pictures.views36(world.scan_names[node], world.viewpoint_ids[node])
+            return {"panorama_rgb": views}
+        if observe == "candidate_rgb":
+            pictures = np.zeros((world.num_actions, *self._pictures.shape, 3), np.uint8)
+            actions = np.flatnonzero(world.valid[node])[1:]
+            if self._settings.geometry == "matterport":
+                directions = [view_direction(seen) for seen in world.views[node, actions].tolist()]
+            else:
+                directions = world.candidate_directions[node, actions].tolist()
+            pictures[actions] = self._pictures.rgb([self._pose(node, *way) for way in directions])
+            return {"candidate_rgb": pictures}
         poses = [self._pose(node, float(VIEW_HEADINGS[view]), 0.0)]
         arrays = {"rgb": self._pictures.rgb(poses)[0]}
-        if self._settings.observe == "rgbd":
+        if observe == "rgbd":
             depth = np.nan_to_num(self._pictures.depth(poses)[0], nan=0.0, posinf=np.inf)
             arrays["depth"] = depth.clip(0.0, np.float32(self._settings.max_depth))[..., None]
         return arrays
-
-    def _candidates(self, node: int, _: int) -> _Arrays:
-        world = self._world
-        pictures = np.zeros((world.num_actions, *self._pictures.shape, 3), np.uint8)
-        actions = np.flatnonzero(world.valid[node])[1:]
-        if self._settings.geometry == "matterport":
-            directions = [view_direction(view) for view in world.views[node, actions].tolist()]
-        else:
-            directions = world.candidate_directions[node, actions].tolist()
-        pictures[actions] = self._pictures.rgb([self._pose(node, *way) for way in directions])
-        return {"candidate_rgb": pictures}
-
-    def _panorama(self, node: int, _: int) -> _Arrays:
-        scan, viewpoint = self._world.scan_names[node], self._world.viewpoint_ids[node]
-        return {"panorama_rgb": self._pictures.views36(scan, viewpoint)}
 
     def _pose(self, node: int, heading: float, elevation: float) -> ViewPose:
         world = self._world

@@ -93,8 +93,25 @@ class ReferencePaths:
         return self.nodes[:, 0]
 
     def layout(self, columns: int) -> np.dtype:
-        """Return the data type of the state of B agents."""
-        return state_layout(columns, self.longest, 0 if self.radii is None else len(self.goals[0]))
+        """Return the data type of the state of B agents: F rows of 8 bytes per agent.
+
+        Returns:
+            Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of
+            `steps` and of `visits` (including the start) and the `size` of the reference path;
+            `row`, the start of the node's row in the world's tables of pairs, and the columns of
+            the `goal` and of the viewpoints of the `references` (R, B) in that row; in metres, the
+            `distance` to the goal and the `length` of the path. With goals of up to G viewpoints,
+            the columns of the `goals` (G, B), of which `goal` is the nearest.
+        """
+        whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
+        fields = [
+            *((name, np.int64, (columns,)) for name in whole),
+            ("references", np.int64, (self.longest, columns)),
+            *((name, np.float64, (columns,)) for name in ("distance", "length")),
+        ]
+        if self.radii is not None:
+            fields.append(("goals", np.int64, (len(self.goals[0]), columns)))
+        return np.dtype(fields)
 
 
 def _padded(
@@ -107,28 +124,6 @@ def _padded(
         for e, names in zip(episodes, viewpoints, strict=True)
     ]
     return np.array(rows, dtype=np.int32)
-
-
-def state_layout(columns: int, longest: int, ends: int = 0) -> np.dtype:
-    """Return the data type of the state of B agents: F rows of 8 bytes per agent.
-
-    Returns:
-        Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of
-        `steps` and of `visits` (including the start) and the `size` of the reference path; `row`,
-        the start of the node's row in the world's tables of pairs, and the columns of the `goal`
-        and of the viewpoints of the `references` (R, B) in that row; in metres, the `distance` to
-        the goal and the `length` of the path. With goals of up to G = `ends` viewpoints, the
-        columns of the `goals` (G, B), of which `goal` is the nearest.
-    """
-    whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
-    fields = [
-        *((name, np.int64, (columns,)) for name in whole),
-        ("references", np.int64, (longest, columns)),
-        *((name, np.float64, (columns,)) for name in ("distance", "length")),
-    ]
-    if ends:
-        fields.append(("goals", np.int64, (ends, columns)))
-    return np.dtype(fields)
 
 
 def state_block(state: np.ndarray) -> np.ndarray:
@@ -200,7 +195,6 @@ class ReferenceTeacher:
     """
 
     def __init__(self, world: NavWorld, references: ReferencePaths, num_agents: int) -> None:
-        """Prepare to teach."""
         self._world = world
         self._references = references.nodes
         self._last = references.sizes - 1

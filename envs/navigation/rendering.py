@@ -179,11 +179,5 @@ def _map(
     known = episode.has_goal
     path, goal = (episode.path, episode.target) if known else ((), None)
     plan, places = _plan_map(graph, files, path, goal, trajectory[0][0])
-    here = places[trajectory[-1][0]]
-    canvas = plan.canvas(int(here[3]))
-    points = [plan.pixel(places[name]) for name, *_ in trajectory]
-    canvas.line([*points, points[-1]], AGENTS[0], 3.5)
-    plan.write_rooms(canvas, int(here[3]))
-    plan.draw_cone(canvas, points[-1], (trajectory[-1][1], _ACROSS), AGENTS[0])
-    plan.draw_agent(canvas, points[-1], AGENTS[0])
-    return canvas.finished()
+    walked = [places[name] for name, *_ in trajectory]
+    return plan.draw_walk(int(walked[-1][3]), walked, (trajectory[-1][1], _ACROSS))

@@ -108,7 +108,7 @@ class EnvSettings:
             path, "reference" along the annotated path and back to it after a deviation, see
             `clipnav.envs.navigation.references`.
         reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see
-            `clipnav.envs.navigation.rewards`.
+            `clipnav.envs.navigation.settings`.
         observe: "features"; "indices" for networks that gather features on their own device with
             `clipnav.envs.navigation.device_features`; or pictures: "rgb", "rgbd", "candidate_rgb"
             or "panorama_rgb".
@@ -145,7 +145,6 @@ class EnvSettings:
     copy: bool = True
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if self.max_episode_steps is not None:
             whole_number("max_episode_steps", self.max_episode_steps)
         if self.render_mode not in (None, *RENDER_MODES):

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.infos import LazyInfo, batch_info, check_batch, scattered
+from clipnav.envs.base.infos import LazyInfo, batch_info, check_batch
 from clipnav.envs.base.vector_env import BatchEnv
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
@@ -29,53 +29,16 @@ from clipnav.envs.navigation.walks import Walks
 from clipnav.storage.errors import UserError
 
 
-class BatchObserver:
-    """Observes the instructions of a batch of agents, and what its settings choose."""
-
-    def __init__(self, split: LoadedSplit, settings: EnvSettings, num_agents: int) -> None:
-        """Prepare to observe."""
-        self._observer = _make_observer(split, settings, num_agents)
-        objects = split_objects(split)
-        self._objects = None
-        if objects is not None and settings.observe != "indices":
-            self._objects = ObjectObserver(objects, settings.observe == "features")
-        self._tokens = split.tokens
-        self._num_agents, self._num_words = num_agents, len(split.tokenizer)
-        self._kept = None if settings.copy else self._buffers()
-
-    def space(self) -> spaces.Dict:
-        """Return the space of one agent's observation."""
-        length = self._tokens.shape[1]
-        instruction = spaces.Box(0, self._num_words - 1, (length,), np.int32)
-        objects = {} if self._objects is None else self._objects.space()
-        return spaces.Dict({"instruction": instruction, **self._observer.space(), **objects})
-
-    def observe(self, walks: Walks) -> Observation:
-        """Return the observations of all agents, in new arrays unless the settings reuse them."""
-        observation = self._buffers() if self._kept is None else self._kept
-        words = observation["instruction"]
-        self._tokens.take(walks.episodes, axis=0, out=words, mode="clip")
-        self._observer.observe(walks.nodes, walks.views, observation)
-        if self._objects is not None:
-            observation |= self._objects.observe(walks.nodes, walks.views)
-        return observation
-
-    def _buffers(self) -> Observation:
-        shape = self._num_agents, self._tokens.shape[1]
-        return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
-
-
 def _make_observer(split: LoadedSplit, settings: EnvSettings, num_agents: int) -> Observer:
     world = split.nav_world
     if settings.observe in PICTURES:
         # Imported here, because other observations do not require the packages of pictures.
         from clipnav.envs.navigation.picture_observer import PictureObserver, observed_pictures
 
-        return PictureObserver(
-            world, observed_pictures(split.files, settings), settings, num_agents
-        )
+        pictures = observed_pictures(split.files, settings)
+        return PictureObserver(world, pictures, settings, num_agents)
     if settings.observe == "indices":
-        return IndexObserver(world, num_agents)
+        return IndexObserver(world)
     return FeatureObserver(world, split.store, settings.angle_feature_size, num_agents)
 
 
@@ -111,35 +74,6 @@ def object_info(
         "object_ids": partial(objects.ids.take, nodes, axis=0),
         "target_object": partial(target_objects, split, objects, episodes, nodes),
     }
-
-
-def navigation_info(
-    split: LoadedSplit, walks: Walks, objects: WorldObjects | None = None
-) -> LazyInfo:
-    """Return the info of B agents: names, distances, action masks and actions of the teacher."""
-    world, nodes, episodes = split.nav_world, walks.nodes.copy(), walks.episodes.copy()
-    numbers = {
-        "distance_to_goal": walks.distances.copy(),
-        "teacher_action": walks.teacher_actions(),
-    }
-    makers = {
-        **split.lazy_names(episodes, nodes),
-        "candidates": lambda: world.candidate_ids.take(nodes, axis=0),
-        "action_mask": partial(world.valid.take, nodes, axis=0),
-        **object_info(split, objects, episodes, nodes),
-    }
-    return batch_info(numbers, makers, len(nodes))
-
-
-def set_lazy_metrics(info: LazyInfo, walks: Walks, ended: np.ndarray) -> None:
-    """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
-    scored = ended[walks.has_goal[ended]]
-    if scored.size:
-        mask = np.zeros(len(walks.nodes), dtype=bool)
-        mask[scored] = True
-        record, score = walks.record(scored), walks.score
-        info["_metrics"] = mask
-        info.set_lazy("metrics", lambda: scattered(score(record), mask))
 
 
 DEFAULT_SETTINGS = EnvSettings()
@@ -305,11 +239,22 @@ class VlnVectorEnv(BatchEnv):
         self._walks = Walks(
             split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
         )
-        self._observer = BatchObserver(split, settings, self.num_envs)
-        self.objects = split_objects(split)
+        self._observer = _make_observer(split, settings, self.num_envs)
+        length, self._tokens = split.tokens.shape[1], split.tokens
+        words = spaces.Box(0, len(split.tokenizer) - 1, (length,), np.int32)
+        own = {"instruction": words, **self._observer.space()}
+        self._arrays = {
+            name: ((self.num_envs, *(space.shape or ())), space.dtype)
+            for name, space in own.items()
+        }
+        self._kept = None if settings.copy else self._buffers()
+        self.objects, self._object_observer = split_objects(split), None
+        if self.objects is not None and settings.observe != "indices":
+            self._object_observer = ObjectObserver(self.objects, settings.observe == "features")
+            own |= self._object_observer.space()
         self._pointed = np.full(self.num_envs, -1)  # (B,) index of the object that is pointed out
         num_objects = 0 if self.objects is None else self.objects.most
-        self._set_spaces(self.nav_world.num_actions + num_objects, self._observer.space())
+        self._set_spaces(self.nav_world.num_actions + num_objects, spaces.Dict(own))
 
     @property
     def walks(self) -> Walks:
@@ -348,7 +293,12 @@ class VlnVectorEnv(BatchEnv):
         stopping = stop & ~(walks.terminated | walks.truncated)
         rewards = walks.follow(moves, stop, self.max_episode_steps)
         if objects is not None:
-            self._point_out(stopping & walks.terminated, self._checked_objects(objects))
+            objects = np.asarray(objects)
+            most = 0 if self.objects is None else self.objects.most
+            fits = objects.shape == (self.num_envs,) and objects.dtype.kind in "iu"
+            if not fits or (objects < -1).any() or (objects >= most).any():
+                raise UserError(f"objects must be {self.num_envs} integers in -1..{most - 1}")
+            self._point_out(stopping & walks.terminated, objects.astype(np.int64))
         observation, info = self._observe(), self._info()
         self._add_metrics(info, np.flatnonzero(walks.ended_now))
         return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
@@ -431,23 +381,37 @@ class VlnVectorEnv(BatchEnv):
         self._point_out(active, objects)
         return rewards
 
-    def _checked_objects(self, objects: np.ndarray) -> np.ndarray:
-        objects = np.asarray(objects)
-        most = 0 if self.objects is None else self.objects.most
-        fits = objects.shape == (self.num_envs,) and objects.dtype.kind in "iu"
-        if not fits or (objects < -1).any() or (objects >= most).any():
-            raise UserError(f"objects must be {self.num_envs} integers in -1..{most - 1}")
-        return objects.astype(np.int64)
-
     def _point_out(self, agents: np.ndarray, objects: np.ndarray) -> None:
         """Store the objects (B,) that the agents of a mask (B,) have pointed out."""
         self._pointed = np.where(agents, objects, self._pointed)
 
     def _observe(self) -> Observation:
-        return self._observer.observe(self._walks)
+        walks = self._walks
+        observation = self._buffers() if self._kept is None else self._kept
+        words = observation["instruction"]
+        self._tokens.take(walks.episodes, axis=0, out=words, mode="clip")
+        self._observer.observe(walks.nodes, walks.views, observation)
+        if self._object_observer is not None:
+            observation |= self._object_observer.observe(walks.nodes, walks.views)
+        return observation
+
+    def _buffers(self) -> Observation:
+        return {name: np.empty(shape, dtype) for name, (shape, dtype) in self._arrays.items()}
 
     def _info(self) -> LazyInfo:
-        return navigation_info(self.split, self._walks, self.objects)
+        split, world, walks = self.split, self.nav_world, self._walks
+        nodes, episodes = walks.nodes.copy(), walks.episodes.copy()
+        numbers = {
+            "distance_to_goal": walks.distances.copy(),
+            "teacher_action": walks.teacher_actions(),
+        }
+        makers = {
+            **split.lazy_names(episodes, nodes),
+            "candidates": lambda: world.candidate_ids.take(nodes, axis=0),
+            "action_mask": partial(world.valid.take, nodes, axis=0),
+            **object_info(split, self.objects, episodes, nodes),
+        }
+        return batch_info(numbers, makers, len(nodes))
 
-    def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        set_lazy_metrics(info, self._walks, ended)
+    def _metrics_of(self, agents: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
+        return partial(self._walks.score, self._walks.record(agents))

@@ -42,7 +42,6 @@ class Walks:
         teacher: Teacher = "shortest",
         reward: Reward = "distance",
     ) -> None:
-        """Allocate the state of the agents."""
         self._world = world
         self._dtw: np.ndarray | None = None  # (R, B) last rows of the tables, for rewards only
         self._starts = shared_starts(world, episodes)
@@ -270,14 +269,7 @@ class Walks:
             # The path of an episode with a secret goal ends at its start, which is not a goal.
             distances = np.where(self.has_goal, distances, np.nan)
         state["distance"] = distances
-        self._append_history(moving)
-        if self._teacher:
-            agents = np.flatnonzero(moving)
-            self._teacher.arrive(agents, state["episode"][agents], targets[agents])
-
-    def _append_history(self, moving: np.ndarray) -> None:
-        """Append the viewpoints and views of the moving agents (B,) to the history."""
-        visits, length = self._state["visits"], self._history.shape[1]
+        visits, length = state["visits"], self._history.shape[1]
         if self._most_visits >= length:
             self._most_visits = int(visits.max())
         if self._most_visits >= length:
@@ -286,6 +278,9 @@ class Walks:
         self._history[self._agents, visits] = _packed(self.nodes, self.views)
         visits += moving
         self._most_visits += 1
+        if self._teacher:
+            agents = np.flatnonzero(moving)
+            self._teacher.arrive(agents, state["episode"][agents], targets[agents])
 
     def _radius(self) -> Any:
         """Return the success radius of all agents in metres, or that (B,) of each."""

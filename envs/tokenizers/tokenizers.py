@@ -145,9 +145,7 @@ class Tokenizer(Protocol):
         """Text that determines all ids, for caches; None if there is no such text."""
         ...
 
-    def __len__(self) -> int:
-        """Return the size of the vocabulary."""
-        ...
+    def __len__(self) -> int: ...
 
     def encode(self, sentence: str, length: int) -> np.ndarray:
         """Return the token ids (length,) int32 of a sentence, truncated or padded with 0."""

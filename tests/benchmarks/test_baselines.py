@@ -37,7 +37,9 @@ def test_the_baseline_observes_the_same_features(tiny_arguments):
     env = make_vln_vector_env(1, **tiny_arguments)
     world, plain = env.nav_world, load("plain_environment")["PlainEnvironment"](env, 0)
     observer = FeatureObserver(world, env.feature_store, env.angle_feature_size, 5)
-    expected, seen, moves = observer.buffers(), plain.reset(5), 0
+    spaces = observer.space().items()
+    expected = {name: np.empty((5, *space.shape), space.dtype) for name, space in spaces}
+    seen, moves = plain.reset(5), 0
     for _ in range(40):
         places = plain.observations
         nodes = np.array([world.node(place["scan"], place["viewpoint"]) for place in places])

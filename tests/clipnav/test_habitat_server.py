@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 
 
 def test_check_prints_every_step(run_command, habitat_python):

@@ -23,7 +23,7 @@ from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts, check_effects
 
 if TYPE_CHECKING:
-    from clipnav.envs.continuous.comparison import SimulatorComparison
+    from clipnav.envs.continuous.simulator import SimulatorComparison
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def main(arguments: Sequence[str]) -> int:
 def _compare(config: HabitatServerArguments, scan: str) -> "SimulatorComparison":
     import numpy as np
 
-    from clipnav.envs.continuous.comparison import compare_simulators
     from clipnav.envs.continuous.environments.making import open_simulator
     from clipnav.envs.continuous.settings import R2R_CE
+    from clipnav.envs.continuous.simulator import compare_simulators
     from clipnav.envs.graphs.nav_graph import NavGraph
     from clipnav.envs.houses.building.sets import set_of
 

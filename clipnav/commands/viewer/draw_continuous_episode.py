@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and draw the episode."""
     from PIL import Image
 
-    from clipnav.envs.continuous.environments.film_strip import draw_episode
     from clipnav.envs.continuous.environments.making import make_continuous_env
+    from clipnav.envs.continuous.environments.rendering import draw_episode
     from clipnav.storage import atomic_write
 
     config = parse(DrawArguments, __name__, __doc__, arguments)

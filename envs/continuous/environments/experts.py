@@ -32,7 +32,6 @@ class ExpertWalks:
         simulator: Simulator,
         settings: ContinuousSettings,
     ) -> None:
-        """Prepare the expert."""
         self._split, self._simulator, self._settings = split, simulator, settings
         self._walks = _SHARED.setdefault(simulator, {})
         self._movement = settings.turn_angle, settings.step_size, settings.sliding
@@ -92,26 +91,28 @@ class ExpertWalks:
         """
         if not self.has_teacher:
             raise UserError("teacher='none': choose the teacher 'path' or 'goal'")
-        self._grow(len(traces))
-        teacher, actions = self._teacher, np.zeros(len(traces), np.int64)
-        assert teacher is not None
+        count, actions = len(traces), np.zeros(len(traces), np.int64)
+        if self._teacher is None or len(self._serials) < count:
+            self._teacher = self._make_teacher(count)
+            self._serials, self._seen, self._answers = np.full((3, count), -1, np.int64)
+        teacher = self._teacher
         current = []
         for agent, trace in enumerate(traces):
             episode = self._split.episodes[int(episodes[agent])]
             if not episode.has_goal:
                 continue
-            serial, count = trace.serial, len(trace.positions)
-            if (serial, count) < (self._serials[agent], self._seen[agent]):
+            serial, seen = trace.serial, len(trace.positions)
+            if (serial, seen) < (self._serials[agent], self._seen[agent]):
                 actions[agent] = self._replayed(episode, trace)
                 continue
-            if (serial, count) == (self._serials[agent], self._seen[agent]):
+            if (serial, seen) == (self._serials[agent], self._seen[agent]):
                 actions[agent] = self._answers[agent]
                 continue
             if serial > self._serials[agent]:
                 self._start(teacher, agent, episode)
                 self._serials[agent], self._seen[agent] = serial, 0
             teacher.pass_nodes(agent, trace.positions[self._seen[agent] : -1])
-            self._seen[agent] = count
+            self._seen[agent] = seen
             current.append(agent)
         if current:
             rows = np.array(current)
@@ -122,11 +123,6 @@ class ExpertWalks:
 
     def _key(self, episode: ContinuousEpisode) -> tuple[object, ...]:
         return self._movement, episode.scan, episode.heading, episode.reference_path
-
-    def _grow(self, count: int) -> None:
-        if self._teacher is None or len(self._serials) < count:
-            self._teacher = self._make_teacher(count)
-            self._serials, self._seen, self._answers = np.full((3, count), -1, np.int64)
 
     def _make_teacher(self, count: int) -> Teacher:
         settings = self._settings

@@ -5,6 +5,7 @@ Code that already has a loaded split calls `ContinuousVectorEnv` or `ContinuousE
 
 import inspect
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ def open_simulator(
     if scan_dir is None and not is_built_in(world):
         raise UserError(f"world {world!r} with backend='habitat' requires scan_dir, its 3D models")
     python = interpreter(habitat_python)  # reported before a house is built
-    files = house_files if scan_dir is None else folder_files(Path(scan_dir))
+    files = house_files if scan_dir is None else partial(folder_files, Path(scan_dir))
     return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))
 
 

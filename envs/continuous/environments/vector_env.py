@@ -1,6 +1,6 @@
 """ContinuousVectorEnv: a batch of agents that follow instructions without a navigation graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.infos import LazyInfo, batch_info, scattered
+from clipnav.envs.base.infos import LazyInfo, batch_info
 from clipnav.envs.base.vector_env import BatchEnv
 from clipnav.envs.continuous.coordinates import PoseTrace, heading_to_rotation, to_habitat
 from clipnav.envs.continuous.environments.experts import ExpertWalks
@@ -54,7 +54,6 @@ class RunningDtw:
     """
 
     def __init__(self, num_agents: int, scale: float) -> None:
-        """Allocate the tables."""
         self._scale = scale
         self._references = np.zeros((1, num_agents, 3))
         self._rows = np.zeros((1, num_agents))  # last rows of the tables of time warping
@@ -119,52 +118,6 @@ def step_rewards(
             rewards = ndtw_rewards(before, after, stop, *ndtw, settings.success_distance)
     # The sign of a change is undefined where the goal is unreachable.
     return np.where(np.isnan(rewards), 0.0, rewards)
-
-
-def continuous_info(
-    split: ContinuousSplit, walks: ContinuousWalks, experts: ExpertWalks
-) -> LazyInfo:
-    """Return the info of B agents: names, poses, distances and actions of the teacher."""
-    episodes, headings = walks.episodes.copy(), walks.headings
-    positions = walks.positions.copy()
-    values: dict[str, Any] = {
-        "position": positions,
-        "heading": headings,
-        "tilt": walks.tilt_angles,
-        "collided": walks.collided.copy(),
-        "steps": walks.steps.copy(),
-        "distance_to_goal": walks.distances.copy(),
-    }
-    makers = {
-        "instr_id": partial(split.instr_ids.take, episodes),
-        "episode_id": partial(split.episode_ids.take, episodes),
-        "instruction": partial(split.instructions.take, episodes),
-        "scan": partial(split.scans.take, episodes),
-        "habitat_position": partial(to_habitat, positions),
-        "rotation": partial(heading_to_rotation, headings),
-    }
-    if experts.has_teacher:
-        makers["teacher_action"] = partial(experts.actions, episodes, walks.traces())
-    return batch_info(values, makers, len(episodes))
-
-
-def set_lazy_measures(
-    info: LazyInfo, walks: ContinuousWalks, experts: ExpertWalks, ended: np.ndarray
-) -> None:
-    """Register in an info the measures of the agents `ended` (M,) whose goal is known."""
-    scored = ended[walks.has_goal[ended]]
-    if not scored.size:
-        return
-    mask = np.zeros(len(walks.episodes), dtype=bool)
-    mask[scored] = True
-    records = [(int(walks.episodes[agent]), walks.walk(int(agent))) for agent in scored]
-
-    def measures() -> dict[str, Any]:
-        rows = [experts.measure(*record) for record in records]
-        return scattered({name: np.array([row[name] for row in rows]) for name in rows[0]}, mask)
-
-    info["_metrics"] = mask
-    info.set_lazy("metrics", measures)
 
 
 class ContinuousVectorEnv(BatchEnv):
@@ -275,7 +228,11 @@ class ContinuousVectorEnv(BatchEnv):
         self._dtw: RunningDtw | None = None
         if self.settings.reward == "ndtw":
             self._dtw = RunningDtw(self.num_envs, self.settings.success_distance)
-        self._make_spaces()
+        words = gym.spaces.Box(
+            0, len(split.tokenizer) - 1, (split.max_instruction_length,), np.int32
+        )
+        observation = gym.spaces.Dict({"instruction": words, **self._sensors.space()})
+        self._set_spaces(self.settings.num_actions, observation)
 
     @property
     def walks(self) -> ContinuousWalks:
@@ -352,18 +309,40 @@ class ContinuousVectorEnv(BatchEnv):
             self._dtw.start(agents, references, self._walks.positions[agents])
 
     def _info(self) -> LazyInfo:
-        return continuous_info(self.split, self._walks, self.experts)
-
-    def _add_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        set_lazy_measures(info, self._walks, self.experts, ended)
-
-    def _make_spaces(self) -> None:
-        split = self.split
-        instruction = gym.spaces.Box(
-            0, len(split.tokenizer) - 1, (split.max_instruction_length,), np.int32
+        split, walks = self.split, self._walks
+        episodes, headings, positions = (
+            walks.episodes.copy(),
+            walks.headings,
+            walks.positions.copy(),
         )
-        observation = gym.spaces.Dict({"instruction": instruction, **self._sensors.space()})
-        self._set_spaces(self.settings.num_actions, observation)
+        values: dict[str, Any] = {
+            "position": positions,
+            "heading": headings,
+            "tilt": walks.tilt_angles,
+            "collided": walks.collided.copy(),
+            "steps": walks.steps.copy(),
+            "distance_to_goal": walks.distances.copy(),
+        }
+        makers = {
+            "instr_id": partial(split.instr_ids.take, episodes),
+            "episode_id": partial(split.episode_ids.take, episodes),
+            "instruction": partial(split.instructions.take, episodes),
+            "scan": partial(split.scans.take, episodes),
+            "habitat_position": partial(to_habitat, positions),
+            "rotation": partial(heading_to_rotation, headings),
+        }
+        if self.experts.has_teacher:
+            makers["teacher_action"] = partial(self.experts.actions, episodes, walks.traces())
+        return batch_info(values, makers, self.num_envs)
+
+    def _metrics_of(self, agents: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
+        records = [record for agent in agents.tolist() if (record := self.record(agent))]
+
+        def metrics() -> dict[str, np.ndarray]:
+            rows = [self.experts.measure(*record) for record in records]
+            return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+        return metrics
 
     def _observe(self) -> Observation:
         walks = self._walks

@@ -60,7 +60,6 @@ class ContinuousWalks:
         num_agents: int,
         settings: ContinuousSettings,
     ) -> None:
-        """Allocate the state of the agents."""
         self._simulator, self._settings = simulator, settings
         episodes = split.episodes
         self._all_scans = split.scans

@@ -16,8 +16,7 @@ import numpy as np
 
 from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_heading, to_habitat
 from clipnav.envs.continuous.episodes import ContinuousEpisode, continuous_episodes
-from clipnav.envs.continuous.experts import ReferenceWalk
-from clipnav.envs.continuous.files.expert_walks import PathKey, expert_walks, path_key
+from clipnav.envs.continuous.experts import PathKey, expert_walks, path_key
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import (
     FORWARD,
@@ -83,7 +82,14 @@ def export_split(
     dropped = [e.instr_id for e in episodes if e.has_goal and not walks[path_key(e)].is_complete]
     distances = _geodesic_distances(kept, settings)
     records = [_record(form, e, distances.get(path_key(e))) for e in kept]
-    truths = {e.episode_id: _truth(walks[path_key(e)]) for e in kept if e.has_goal}
+    truths = {}
+    for e in (e for e in kept if e.has_goal):
+        walk = walks[path_key(e)]
+        truths[e.episode_id] = {
+            "locations": _vectors(walk.positions),
+            "actions": walk.actions.tolist(),
+            "forward_steps": int((walk.actions == FORWARD).sum()),
+        }
     if form == "rxr-ce":
         base = folder / f"{label}_VLNCE_v0" / split
         files: dict[Path, Json] = {base / f"{split}_guide.json.gz": {"episodes": records}}
@@ -152,27 +158,22 @@ def _record(form: ContinuousForm, episode: ContinuousEpisode, distance: float | 
         path = _vectors(episode.reference_path)
         record["info"] = {"geodesic_distance": distance, "instr_id": episode.instr_id}
         record["goals"] = [{"position": path[-1], "radius": GOAL_RADIUS}]
-    record["instruction"] = _instruction(form, episode)
+    record["instruction"] = {"instruction_text": episode.instruction}
+    if form == "rxr-ce":
+        record["instruction"] |= {
+            "instruction_id": episode.instr_id,
+            "language": episode.language,
+            "annotator_id": None if episode.annotator_id is None else str(episode.annotator_id),
+            "edit_distance": episode.edit_distance,
+            "timed_instruction": [
+                {"word": w.word, "start_time": w.start_time, "end_time": w.end_time}
+                for w in episode.timed_instruction
+            ],
+            "instruction_tokens": None,  # RxR-CE reads features of BERT instead
+        }
     if episode.has_goal:
         record["reference_path"] = path
     return record
-
-
-def _instruction(form: ContinuousForm, episode: ContinuousEpisode) -> Json:
-    if form == "r2r-ce":
-        return {"instruction_text": episode.instruction}
-    return {
-        "instruction_text": episode.instruction,
-        "instruction_id": episode.instr_id,
-        "language": episode.language,
-        "annotator_id": None if episode.annotator_id is None else str(episode.annotator_id),
-        "edit_distance": episode.edit_distance,
-        "timed_instruction": [
-            {"word": w.word, "start_time": w.start_time, "end_time": w.end_time}
-            for w in episode.timed_instruction
-        ],
-        "instruction_tokens": None,  # RxR-CE reads features of BERT instead
-    }
 
 
 def _tokenized(records: Sequence[Json], words: Sequence[str], padded: bool) -> Json:
@@ -196,14 +197,6 @@ def _tokenized(records: Sequence[Json], words: Sequence[str], padded: bool) -> J
         "PAD_INDEX": PAD_INDEX,
     }
     return {"episodes": tokenized, "instruction_vocab": vocabulary}
-
-
-def _truth(walk: ReferenceWalk) -> Json:
-    return {
-        "locations": _vectors(walk.positions),
-        "actions": walk.actions.tolist(),
-        "forward_steps": int((walk.actions == FORWARD).sum()),
-    }
 
 
 def _vectors(positions: Any) -> list[list[float]]:

@@ -149,7 +149,11 @@ class ContinuousFloor:
         positions = np.asarray(positions, float)
         layers, points = self.grid.layers(positions[:, 2]), positions[:, :2].copy()
         for k in np.flatnonzero(~self.contains(positions)).tolist():
-            points[k] = self._nearest_wall(points[k], int(layers[k]))
+            starts, ends = self._walls[int(layers[k])]
+            ways = ends - starts
+            share = ((points[k] - starts) * ways).sum(axis=1) / (ways**2).sum(axis=1)
+            nearest = starts + np.clip(share, 0, 1)[:, None] * ways
+            points[k] = nearest[((nearest - points[k]) ** 2).sum(axis=1).argmin()]
         return np.concatenate([points, self.grid.height(points, layers)[:, None]], axis=1)
 
     def step(
@@ -242,14 +246,6 @@ class ContinuousFloor:
             found.append(self._found[key])
         polygons, distances = zip(*found, strict=True) if found else ((), ())
         return np.array(polygons, int), np.array(distances, float)
-
-    def _nearest_wall(self, point: np.ndarray, layer: int) -> np.ndarray:
-        """Return the point (2,) nearest to a point on the walls of a storey."""
-        starts, ends = self._walls[layer]
-        ways = ends - starts
-        share = ((point - starts) * ways).sum(axis=1) / (ways**2).sum(axis=1)
-        nearest = starts + np.clip(share, 0, 1)[:, None] * ways
-        return nearest[((nearest - point) ** 2).sum(axis=1).argmin()]
 
     @cached_property
     def _walls(self) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -121,7 +121,13 @@ class CellGraph:
     @cached_property
     def nearest(self) -> np.ndarray:
         """Node (S, X, Y) int32 nearest to each cell, in the same layer."""
-        return np.stack([_nearest(layer) for layer in self.nodes])
+        layers = []
+        for nodes in self.nodes:
+            cells = ndimage.distance_transform_edt(
+                nodes < 0, return_distances=False, return_indices=True
+            )
+            layers.append(nodes[tuple(np.asarray(cells))])
+        return np.stack(layers)
 
 
 def cell_graph(grid: FloorGrid) -> CellGraph:
@@ -164,12 +170,6 @@ def _steps(grid: FloorGrid, nodes: np.ndarray, positions: np.ndarray) -> sparse.
     return sparse.csr_array((np.concatenate([length, length]), both), (size, size))
 
 
-def _nearest(nodes: np.ndarray) -> np.ndarray:
-    """Return the nearest node (X, Y) of each cell."""
-    cells = ndimage.distance_transform_edt(nodes < 0, return_distances=False, return_indices=True)
-    return nodes[tuple(np.asarray(cells))]
-
-
 def _crossed(a: int, b: int) -> list[tuple[int, int]]:
     """Return the cells between a cell and its neighbour (a, b) whose inside a step crosses."""
     share = (np.arange(400) + 0.5) / 400
@@ -193,7 +193,13 @@ class Geodesics:
         self._fields = np.full((1, count + 1), np.inf, np.float32)
         # A row for each slot and layer.
         self._reach = np.full((len(grid.heights), RAYS), -1.0, np.float32)
-        self._matrix = _with_source(graph.lengths)
+        # The steps with one more node, the last, that has room for a step to each other.
+        lengths = graph.lengths
+        self._matrix = sparse.csr_array((count + 1, count + 1))
+        self._matrix.indptr = np.concatenate([lengths.indptr, lengths.indptr[-1:]])
+        indices = np.zeros(count, lengths.indices.dtype)
+        self._matrix.indices = np.concatenate([lengths.indices, indices])
+        self._matrix.data = np.concatenate([lengths.data, np.zeros(count)])
 
     def distances(self, positions: np.ndarray, goals: np.ndarray) -> np.ndarray:
         """Return the length (N,) of the shortest walks in metres, inf without a way.
@@ -283,18 +289,14 @@ class Geodesics:
             _, slot = self._slots.popitem(last=False)
         else:
             slot = len(self._slots)
-        self._grow(slot)
+        if slot >= len(self._fields):
+            more = min(2 * len(self._fields), _CAPACITY) - len(self._fields)
+            self._fields = np.concatenate([self._fields, np.repeat(self._fields[:1], more, axis=0)])
+            more *= len(self._grid.heights)
+            self._reach = np.concatenate([self._reach, np.repeat(self._reach[:1], more, axis=0)])
         self._fill(slot, goal)
         self._slots[key] = slot
         return slot
-
-    def _grow(self, slot: int) -> None:
-        if slot < len(self._fields):
-            return
-        more = min(2 * len(self._fields), _CAPACITY) - len(self._fields)
-        self._fields = np.concatenate([self._fields, np.repeat(self._fields[:1], more, axis=0)])
-        more *= len(self._grid.heights)
-        self._reach = np.concatenate([self._reach, np.repeat(self._reach[:1], more, axis=0)])
 
     def _fill(self, slot: int, goal: np.ndarray) -> None:
         """Compute the field of a goal: exact where the goal is in sight, else by steps."""
@@ -313,8 +315,15 @@ class Geodesics:
         matrix, first = self._matrix, self._matrix.indptr[-2]
         matrix.indices[first : first + len(seen)] = seen
         matrix.data[first : first + len(seen)] = np.maximum(length, 1e-9)
-        matrix.indptr[-1] = first + len(seen)
-        field = dijkstra(_view(matrix), indices=len(nodes), return_predecessors=False)
+        matrix.indptr[-1] = end = first + len(seen)
+        # A view with as many entries as the last row has, without a copy.
+        view = sparse.csr_array(matrix.shape)
+        view.indptr, view.indices, view.data = (
+            matrix.indptr,
+            matrix.indices[:end],
+            matrix.data[:end],
+        )
+        field = dijkstra(view, indices=len(nodes), return_predecessors=False)
         self._fields[slot, :-1] = np.asarray(field)[:-1]
 
     def _in_sight(
@@ -354,21 +363,3 @@ class Geodesics:
             cells, ways = self._cells_around(positions[hidden])
             result[hidden] = (self._fields[slots[hidden, None], cells] + ways).min(axis=1)
         return result
-
-
-def _with_source(lengths: sparse.csr_array) -> sparse.csr_array:
-    """Return the steps with one more node, the last, that has room for a step to each other."""
-    count = len(lengths.indptr) - 1
-    matrix = sparse.csr_array((count + 1, count + 1))
-    matrix.indptr = np.concatenate([lengths.indptr, lengths.indptr[-1:]])
-    matrix.indices = np.concatenate([lengths.indices, np.zeros(count, lengths.indices.dtype)])
-    matrix.data = np.concatenate([lengths.data, np.zeros(count)])
-    return matrix
-
-
-def _view(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Return the matrix with as many entries as its last row has, without a copy."""
-    end = matrix.indptr[-1]
-    view = sparse.csr_array(matrix.shape)
-    view.indptr, view.indices, view.data = matrix.indptr, matrix.indices[:end], matrix.data[:end]
-    return view

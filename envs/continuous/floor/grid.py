@@ -143,21 +143,15 @@ class FloorGrid:
 
     def at(self, points: np.ndarray, layers: np.ndarray) -> np.ndarray:
         """Return the signed distance (...) in metres at points (..., 2) of layers (...)."""
-        flat, corner, u, v = self._corners(points, layers)
-        depth = self.distance.shape[2]
-        low = flat[corner] * (1 - v) + flat[corner + 1] * v
-        high = flat[corner + depth] * (1 - v) + flat[corner + depth + 1] * v
-        return low * (1 - u) + high * u
-
-    def _corners(
-        self, points: np.ndarray, layers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the flat grid and, for bilinear interpolation, first corners and weights."""
         _, width, depth = self.distance.shape
         x = np.clip((points[..., 0] - self.origin[0]) / SPACING - 0.5, 0, width - 1.001)
         y = np.clip((points[..., 1] - self.origin[1]) / SPACING - 0.5, 0, depth - 1.001)
         i, j = x.astype(int), y.astype(int)
-        return self.distance.reshape(-1), (layers * width + i) * depth + j, x - i, y - j
+        flat, corner = self.distance.reshape(-1), (layers * width + i) * depth + j
+        u, v = x - i, y - j
+        low = flat[corner] * (1 - v) + flat[corner + 1] * v
+        high = flat[corner + depth] * (1 - v) + flat[corner + depth + 1] * v
+        return low * (1 - u) + high * u
 
 
 def grid_of_mesh(
@@ -181,7 +175,10 @@ def grid_of_mesh(
         axes = (np.arange(a, b) for a, b in zip(first, last, strict=True))
         i, j = (index.ravel() for index in np.meshgrid(*axes, indexing="ij"))
         points = lower + SPACING * (np.stack([i, j], axis=1) + 0.5)
-        inside = _inside(corners[:, :2], points)
+        edges = np.roll(corners[:, :2], -1, axis=0) - corners[:, :2]
+        offsets = points[:, None] - corners[:, :2]
+        left = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
+        inside = np.all(left >= -1e-9, axis=1)
         i, j, points = i[inside], j[inside], points[inside]
         z = mesh.height(number, points)
         for storey in range(len(heights)):
@@ -193,14 +190,6 @@ def grid_of_mesh(
     layers = [_sampled(layer) for layer in owner]
     distance, nearest = (np.stack(values) for values in zip(*layers, strict=True))
     return replace(empty, distance=distance, owner=nearest)
-
-
-def _inside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return which points (N, 2) lie in a convex polygon (M, 2), counter-clockwise."""
-    edges = np.roll(corners, -1, axis=0) - corners
-    offsets = points[:, None] - corners
-    left = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
-    return np.all(left >= -1e-9, axis=1)
 
 
 def _sampled(owner: Any) -> tuple[np.ndarray, np.ndarray]:

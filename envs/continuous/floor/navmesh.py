@@ -11,8 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from clipnav.envs.continuous.floor.contours import region_outlines
-from clipnav.envs.continuous.floor.polygons import convex_polygons
+from clipnav.envs.continuous.floor.polygons import convex_polygons, region_outlines
 from clipnav.envs.continuous.floor.regions import watershed_regions
 from clipnav.envs.continuous.floor.voxels import MeshSettings, walkable_spans, window_of
 
@@ -67,7 +66,11 @@ class NavMesh:
     @cached_property
     def areas(self) -> np.ndarray:
         """(P,) area of each polygon on the plan in square metres."""
-        return np.array([_area(self.corners[list(polygon), :2]) for polygon in self.polygons])
+        areas = []
+        for polygon in self.polygons:
+            x, y = self.corners[list(polygon), :2].T
+            areas.append(abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2)
+        return np.array(areas)
 
     def parts(self) -> tuple[NavMesh, NavMesh]:
         """Return the piece with the largest area, and all others."""
@@ -230,11 +233,6 @@ def mesh_of_triangles(
 
 def _sides(polygon: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(polygon, [*polygon[1:], polygon[0]], strict=True))
-
-
-def _area(points: np.ndarray) -> float:
-    x, y = points.T
-    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
 def _contains(edges: list[Edge], point: Point) -> bool:

@@ -23,10 +23,9 @@ def watershed_regions(spans: Spans, min_area: int) -> np.ndarray:
     Args:
         min_area: Spans of the smallest piece that is kept; smaller regions join a neighbour.
     """
-    return _merged(_Watershed.of(spans).divide(), spans, min_area)
+    return _merged(_Watershed(spans).divide(), spans, min_area)
 
 
-@dataclass(eq=False)
 class _Watershed:
     """Growing regions.
 
@@ -38,28 +37,17 @@ class _Watershed:
         deepest: Largest distance to the border, before it is smoothed.
     """
 
-    spans: Spans
-    depth: np.ndarray
-    links: list[list[int]]
-    diagonals: list[list[int]]
-    region: np.ndarray
-    steps: np.ndarray
-    deepest: int
-    regions: int = field(default=0)
-
-    @classmethod
-    def of(cls, spans: Spans) -> _Watershed:
-        distance = border_distance(spans)
-        count = len(distance)
-        return cls(
-            spans,
-            _smoothed(spans, distance),
-            spans.links.tolist(),
-            spans.diagonals().tolist(),
-            np.zeros(count + 1, int),
-            np.zeros(count + 1, int),
-            int(distance.max(initial=0)),
-        )
+    def __init__(self, spans: Spans) -> None:
+        self.spans, distance = spans, border_distance(spans)
+        # Means over 3 x 3 voxels, at least two steps from the border.
+        total = distance.copy()
+        for links in (spans.links, spans.diagonals()):
+            total += np.where(links >= 0, distance[links], distance[:, None]).sum(axis=1)
+        self.depth = np.where(distance <= 2, distance, (total + 5) // 9)
+        self.links, self.diagonals = spans.links.tolist(), spans.diagonals().tolist()
+        self.region = np.zeros(len(distance) + 1, int)
+        self.steps = np.zeros(len(distance) + 1, int)
+        self.deepest, self.regions = int(distance.max(initial=0)), 0
 
     def divide(self) -> np.ndarray:
         depth = self.depth
@@ -129,14 +117,6 @@ class _Watershed:
         return count > 0
 
 
-def _smoothed(spans: Spans, distance: np.ndarray) -> np.ndarray:
-    """Return the means (N,) of distances over 3 x 3 voxels, at least two steps from the border."""
-    total = distance.copy()
-    for links in (spans.links, spans.diagonals()):
-        total += np.where(links >= 0, distance[links], distance[:, None]).sum(axis=1)
-    return np.where(distance <= 2, distance, (total + 5) // 9)
-
-
 @dataclass(eq=False)
 class _Region:
     """A region while regions are merged.
@@ -171,12 +151,15 @@ def _merged(region: np.ndarray, spans: Spans, min_area: int) -> np.ndarray:
             if target is not None and _join(target, one):
                 merging = True
                 old = one.number
-                for other in regions:
-                    if not other.number:
-                        continue
+                new = target.number
+                for other in [other for other in regions if other.number]:
                     if other.number == old:
-                        other.number = target.number
-                    _rename(other, old, target.number)
+                        other.number = new
+                    if old in other.around:
+                        around = [new if number == old else number for number in other.around]
+                        other.around = _without_repeats(around)
+                    if old in other.stacked:
+                        other.stacked = (other.stacked - {old}) | {new}
     numbers = np.array([one.number for one in regions])
     kept = {number: k + 1 for k, number in enumerate(dict.fromkeys(n for n in numbers if n))}
     return np.array([kept.get(number, 0) for number in numbers])[region]
@@ -281,10 +264,3 @@ def _join(target: _Region, one: _Region) -> bool:
     target.area += one.area
     one.area, one.around = 0, []
     return True
-
-
-def _rename(one: _Region, old: int, new: int) -> None:
-    if old in one.around:
-        one.around = _without_repeats([new if n == old else n for n in one.around])
-    if old in one.stacked:
-        one.stacked = (one.stacked - {old}) | {new}

@@ -168,21 +168,9 @@ class _Columns:
             _pieces(triangles[k : k + _CHUNK], level[k : k + _CHUNK], lattice)
             for k in range(0, len(faces), _CHUNK)
         ]
-        column, low, high, is_level = map(np.concatenate, zip(*parts, strict=True))
-        climb = settings.voxels(settings.climb, np.floor)
-        return cls._merged(lattice.size, column, low, high, is_level, climb)
-
-    @classmethod
-    def _merged(
-        cls,
-        size: tuple[int, int],
-        column: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-        level: np.ndarray,
-        climb: int,
-    ) -> _Columns:
-        """Merge pieces that touch; the top is level if a level piece ends at most a step below."""
+        column, low, high, level = map(np.concatenate, zip(*parts, strict=True))
+        size, climb = lattice.size, settings.voxels(settings.climb, np.floor)
+        # Pieces that touch are merged; the top is level if a level piece ends at most a step below.
         order = np.argsort(column * _OPEN + low, kind="stable")
         column, low, high, level = column[order], low[order], high[order], level[order]
         reached = np.maximum.accumulate(column * _OPEN + high)

@@ -27,7 +27,7 @@ from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.waypoints.predictor_training import train_predictor
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 from clipnav.training.checkpoints import MODEL

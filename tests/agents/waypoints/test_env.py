@@ -34,7 +34,7 @@ from clipnav.agents.waypoints.evaluation import (
     waypoint_walks,
 )
 from clipnav.agents.waypoints.settings import WaypointConfig
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.navigation.device_features import DeviceFeatures

@@ -18,7 +18,7 @@ from clipnav.agents.waypoints.heat_maps import (
     resample,
     summarise_measures,
 )
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 
 
 def read(path):

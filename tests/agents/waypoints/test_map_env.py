@@ -33,7 +33,7 @@ from clipnav.agents.waypoints.evaluation import (
     map_agent_among_places,
 )
 from clipnav.agents.waypoints.settings import WaypointConfig
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings
 from tests.agents.waypoints.test_env import PoseEncoder
 from tests.envs.continuous.conftest import BoxSimulator

@@ -8,7 +8,7 @@ import pytest
 
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, split_of_episodes
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.houses.building.house import House, HouseSpec, plan_of

@@ -19,11 +19,6 @@ def val_unseen():
     return load_continuous_split("r2r", "val_unseen")
 
 
-def assert_same_rotation(rotation, expected):
-    expected = np.array(expected)
-    assert min(np.abs(rotation - expected).max(), np.abs(rotation + expected).max()) < 1e-6
-
-
 def test_ids_count_from_one_in_the_order_of_the_file(val_unseen):
     ids = [episode.episode_id for episode in val_unseen.episodes]
     assert ids == [str(number) for number in range(1, len(ids) + 1)]

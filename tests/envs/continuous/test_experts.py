@@ -13,7 +13,7 @@ from clipnav.envs.continuous.experts import (
     reference_walks,
     waypoint_actions,
 )
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import (
     FORWARD,

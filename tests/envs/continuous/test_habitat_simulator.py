@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
@@ -38,7 +39,7 @@ def scenes(tmp_path, monkeypatch):
 @pytest.fixture
 def simulator(scenes, habitat_python):
     with HabitatServer(habitat_python, gpu_device_id=-1) as server:
-        yield HabitatSimulator(task_settings("r2r", **SMALL), folder_files(scenes), server)
+        yield HabitatSimulator(task_settings("r2r", **SMALL), partial(folder_files, scenes), server)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_pictures_of_agents_in_several_buildings(simulator):
 
 
 def test_the_mesh_beside_a_scene_is_for_the_default_agent_only(scenes, tmp_path):
-    files = folder_files(scenes)("attic")
+    files = folder_files(scenes, "attic")
     cached = mesh_file("attic", files, R2R_CE)
     assert cached.is_relative_to(tmp_path / "cache")
     mesh = scenes / "attic" / "attic.navmesh"
@@ -106,7 +107,7 @@ def test_the_mesh_of_a_scene_with_a_configuration_depends_on_its_model(scenes):
     stage.write_text('{"render_asset": "models/loft_v2.glb", "up": [0, 1, 0]}')
     model.parent.mkdir()
     model.touch()
-    files = folder_files(scenes)("loft")
+    files = folder_files(scenes, "loft")
     assert files.scene == stage
     computed = mesh_file("loft", files, RXR_CE)
     os.utime(model, ns=(1, 1))
@@ -121,7 +122,7 @@ def test_the_mesh_of_a_scene_with_a_configuration_depends_on_its_model(scenes):
 def test_a_damaged_configuration_is_refused(scenes):
     (scenes / "loft.stage_config.json").write_text("{")
     with pytest.raises(ValueError, match=r"loft\.stage_config\.json.*correct this stage"):
-        folder_files(scenes)("loft")
+        folder_files(scenes, "loft")
 
 
 def test_passes_the_checker_of_gymnasium(arguments):

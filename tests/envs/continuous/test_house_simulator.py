@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.comparison import compare_simulators
 from clipnav.envs.continuous.coordinates import from_habitat
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.habitat_simulator import HabitatSimulator
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.sensors import camera_rays, depth_reading
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, task_settings
-from clipnav.envs.continuous.simulator import check_simulator
+from clipnav.envs.continuous.simulator import check_simulator, compare_simulators
 from clipnav.envs.houses.meshes.scene import Scene
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 

@@ -37,7 +37,8 @@ def store(tiny_world):
 
 def observed(world, store, angle_size, nodes, views):
     observer = FeatureObserver(world, store, angle_size, len(nodes))
-    out = observer.buffers()
+    spaces = observer.space().items()
+    out = {name: np.empty((len(nodes), *space.shape), space.dtype) for name, space in spaces}
     for array in out.values():
         array.fill(1)  # old values must be overwritten
     observer.observe(nodes, views, out)

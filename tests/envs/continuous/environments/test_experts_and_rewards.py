@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipnav.envs.continuous.environments.film_strip import PLAN_SIZE, draw_episode
 from clipnav.envs.continuous.environments.making import make_continuous_env
+from clipnav.envs.continuous.environments.rendering import PLAN_SIZE, draw_episode
 from clipnav.envs.continuous.environments.vector_env import (
     RunningDtw,
     progress_rewards,

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.continuous.coordinates import from_habitat
-from clipnav.envs.continuous.floor import ContinuousFloor
-from clipnav.envs.continuous.floor.continuous_floor import largest_piece
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor, largest_piece
 from clipnav.envs.continuous.floor.geodesics import cell_graph
 from clipnav.envs.continuous.floor.grid import grid_of_mesh
 from clipnav.envs.continuous.floor.navmesh import mesh_of_boxes

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipnav.envs.continuous.floor import ContinuousFloor
+from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.floor.geodesics import cell_graph
 from clipnav.envs.continuous.floor.grid import grid_of_mesh
 from clipnav.envs.continuous.floor.navmesh import NavMesh, mesh_of_boxes, mesh_of_triangles
