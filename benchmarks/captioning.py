@@ -60,7 +60,10 @@ def _reward_figures(config: CaptioningConfig) -> list[Figure]:
     statistics = CiderD.build(references, first, WORDS)
     chosen = rng.choice(count, config.batch, replace=False)
     images = np.repeat(chosen, config.samples)
-    captions = _samples(references, first[images] + np.arange(len(images)) % config.references, rng)
+    rows = first[images] + np.arange(len(images)) % config.references
+    captions = references[rows]
+    replaced = rng.random(captions.shape) < 0.25
+    captions = np.where(replaced & (captions > 0), _captions(len(rows), rng).clip(1), captions)
     texts = _texts(captions)
     candidates = {k: [text] for k, text in enumerate(texts)}
     reference_texts = {
@@ -85,13 +88,6 @@ def _captions(count: int, rng: np.random.Generator) -> np.ndarray:
     words = np.minimum(rng.zipf(1.2, (count, LENGTH)), WORDS - 1)
     length = rng.integers(8, 15, count)
     return np.where(np.arange(LENGTH) < length[:, None], words, 0)
-
-
-def _samples(references: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Replace about a quarter of the words of references."""
-    captions = references[rows]
-    replaced = rng.random(captions.shape) < 0.25
-    return np.where(replaced & (captions > 0), _captions(len(rows), rng).clip(1), captions)
 
 
 def _texts(captions: np.ndarray) -> list[str]:

@@ -72,11 +72,20 @@ def main() -> None:
 
 
 def _figures(config: EncodingConfig, name: str) -> list[Figure]:
-    encoders = _encoders(config, name)
+    precisions: tuple[Precision, ...] = ("fp32", "medium", "bf16")
+    encoders = {key: _load(name, key) for key in precisions}
+    if config.compiled:
+        encoders["bf16 compiled"] = _load(name, "bf16", compiled=True)
+    encoders = dict(encoders)
     size = encoders["fp32"].image_size
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (config.batch_size, *size, 3)).astype(np.uint8)
-    pixels = _normalised(encoders["fp32"], images)
+    mean, std = (
+        np.array(encoders["fp32"].preprocessing[key], np.float32) for key in ("mean", "std")
+    )
+    pixels = (
+        torch.from_numpy((images / np.float32(255) - mean) / std).permute(0, 3, 1, 2).contiguous()
+    )
     visual: Any = encoders["fp32"].model.visual
     works: dict[str, Work] = {
         "open_clip fp32": lambda: _eager(visual, pixels),
@@ -94,7 +103,9 @@ def _figures(config: EncodingConfig, name: str) -> list[Figure]:
     figures = []
     for key, work in works.items():
         figures.append(Figure(f"{name}: {key}", rates[key], UNIT))
-        cosine = _smallest_cosine(work(), reference)
+        features = work()
+        norms = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
+        cosine = float(((features * reference).sum(1) / norms).min())
         figures.append(Figure(f"{name}: {key}, smallest cosine", cosine, "", 0.999))
     return figures + _ratios(name, rates)
 
@@ -140,15 +151,6 @@ def _house_figures(config: EncodingConfig) -> list[Figure]:
     ]
 
 
-def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
-    """Load encoders of every CPU precision with the same weights."""
-    precisions: tuple[Precision, ...] = ("fp32", "medium", "bf16")
-    encoders = {key: _load(name, key) for key in precisions}
-    if config.compiled:
-        encoders["bf16 compiled"] = _load(name, "bf16", compiled=True)
-    return dict(encoders)
-
-
 def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncoder:
     from clipnav.encoders.weights.loading import load_model
 
@@ -159,13 +161,6 @@ def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncode
             # With the initial value 0 residual blocks would have no effect.
             torch.nn.init.ones_(weight)
     return ClipEncoder(model, tokenizer, name, precision, "cpu", compiled)
-
-
-def _normalised(encoder: ClipEncoder, images: np.ndarray) -> torch.Tensor:
-    mean, std = (np.array(encoder.preprocessing[key], np.float32) for key in ("mean", "std"))
-    return (
-        torch.from_numpy((images / np.float32(255) - mean) / std).permute(0, 3, 1, 2).contiguous()
-    )
 
 
 @torch.inference_mode()
@@ -216,11 +211,6 @@ def _export(export: Callable[[], Any]) -> Any:
             return export()
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
-
-
-def _smallest_cosine(features: np.ndarray, reference: np.ndarray) -> float:
-    norms = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
-    return float(((features * reference).sum(1) / norms).min())
 
 
 if __name__ == "__main__":

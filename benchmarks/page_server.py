@@ -55,7 +55,17 @@ def _figures(config: ServerConfig, folder: Path) -> list[Figure]:
         thread.start()
         address = "127.0.0.1", int(server.server_address[1])
         keep_alive = _keep_alive_seconds(address, config.requests)
-        simultaneous = _simultaneous_seconds(address, config.connections)
+
+        # Measure the seconds until `count` simultaneous connections have their responses.
+        def request_all() -> None:
+            connections = [socket.create_connection(address) for _ in range(config.connections)]
+            for connection in connections:
+                connection.sendall(_REQUEST)
+            for connection in connections:
+                _receive_response(connection)
+                connection.close()
+
+        simultaneous = _seconds(request_all)
         server.shutdown()
         thread.join()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -92,20 +102,6 @@ def _receive_response(connection: socket.socket) -> bytes:
         if not received:
             raise ConnectionError(f"the response ends after {len(response)} bytes")
         response += received
-
-
-def _simultaneous_seconds(address: tuple[str, int], count: int) -> float:
-    """Measure the seconds until `count` simultaneous connections have their responses."""
-
-    def request_all() -> None:
-        connections = [socket.create_connection(address) for _ in range(count)]
-        for connection in connections:
-            connection.sendall(_REQUEST)
-        for connection in connections:
-            _receive_response(connection)
-            connection.close()
-
-    return _seconds(request_all)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,15 +1,21 @@
-"""A baseline implementation of EnvDrop's training loop, for the benchmarks of training.
+"""A baseline implementation of EnvDrop's follower and speaker, for the benchmarks of training.
 
-It reproduces the computations of the released code (`r2r_src/agent.py`, `r2r_src/model.py`), not
-its text: all rows are decoded until the slowest episode ends, the rollouts of imitation and
-reinforcement run one after the other, dropout draws a mask over all features of all views at every
-step (except with `episode_masks`), the results of some projections are unused, observations are
-assembled candidate by candidate, and evaluation builds an autograd graph without a backward pass.
+It reproduces the computations of the released code (`r2r_src/agent.py`, `r2r_src/model.py`,
+`r2r_src/speaker.py` and the loop `auglistener` of `r2r_src/train.py`), not its text: all rows are
+decoded until the slowest episode ends, the rollouts of imitation and reinforcement run one after
+the other, dropout draws a mask over all features of all views at every step (except with
+`episode_masks`), the results of some projections are unused, observations are assembled candidate
+by candidate, and evaluation builds an autograd graph without a backward pass.
 The environment is clipnav's, which is faster than a simulator.
+
+The speaker's rows walk until the longest path ends, and padding is computed everywhere: in the
+attention to 36 views, in both LSTMs over the path, which are not packed, and in the projection of
+the words to the vocabulary. The encoded path is copied for every word. All rows decode until the
+last instruction ends. Back-translation describes the paths of both rollouts separately.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from clipnav.agents.envdrop.speaker import END, UNKNOWN
+from clipnav.agents.layers.encoders import PAD
 from clipnav.envs.navigation.observations import angle_feature, panorama_angles
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
 Choice = Callable[[dict[str, Any], np.ndarray, Tensor], np.ndarray]
+State = tuple[Tensor, Tensor]
 
 
 class Encoder(nn.Module):
@@ -85,8 +94,8 @@ class Decoder(nn.Module):
         views[..., : self.visual] = dropped
 
     def forward(
-        self, inputs: dict[str, Tensor], state: tuple[Tensor, Tensor], words: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        self, inputs: dict[str, Tensor], state: State, words: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, State]:
         """Return the logits (B, K), the hidden state and the next state."""
         action = self.drop(self.action(inputs["angle"]))
         panorama, candidates = inputs["panorama"], inputs["candidates"]
@@ -116,8 +125,7 @@ class PlainAgent:
         self.env = env
         self.episode_masks = episode_masks
         self.angle = env.angle_feature_size
-        store = env.feature_store
-        assert store is not None
+        store: Any = env.feature_store
         # The released code also reads all features into a dictionary.
         views = store.views
         self.features = {key: views[row].astype(np.float32) for row, key in enumerate(store.keys)}
@@ -188,7 +196,7 @@ class PlainAgent:
         padding = tokens[:, : words.shape[1]] == 0
         ended = np.zeros(len(ids), bool)
         loss = torch.zeros(())
-        policy, hiddens, entropies, rewards, alive = [], [], [], [], []
+        steps: list[tuple[Tensor, Tensor, Tensor, np.ndarray, np.ndarray]] = []
         for _ in range(self.env.max_episode_steps):
             scores, hidden, state = self.decoder(
                 self.to_tensors(observation), state, words, padding
@@ -199,41 +207,29 @@ class PlainAgent:
             target = torch.from_numpy(np.where(ended, -100, teacher))
             loss = loss + functional.cross_entropy(scores, target, reduction="sum")
             actions = np.where(ended, 0, choice(observation, teacher, scores.detach()))
+            alive = ~ended
+            observation, gained, stopped, _, info = self.env.step(actions)
             if reinforce:
                 spread = torch.distributions.Categorical(functional.softmax(scores, 1))
-                policy.append(spread.log_prob(torch.from_numpy(actions)))
-                entropies.append(spread.entropy())
-                hiddens.append(hidden)
-            alive.append(~ended)
-            observation, gained, stopped, _, info = self.env.step(actions)
-            rewards.append(gained)
+                log_prob = spread.log_prob(torch.from_numpy(actions))
+                steps.append((log_prob, spread.entropy(), hidden, gained, alive))
             ended |= stopped
             if ended.all():
                 break
-        if not reinforce:
-            return loss / len(ids)
-        return self.actor_critic(policy, entropies, hiddens, rewards, alive)
+        return self.actor_critic(steps) if reinforce else loss / len(ids)
 
     def actor_critic(
-        self,
-        policy: list[Tensor],
-        entropies: list[Tensor],
-        hiddens: list[Tensor],
-        rewards: list[np.ndarray],
-        alive: list[np.ndarray],
+        self, steps: list[tuple[Tensor, Tensor, Tensor, np.ndarray, np.ndarray]]
     ) -> Tensor:
         """Compute the advantage actor-critic loss, step by step from the end."""
-        discounted = np.zeros(len(rewards[0]))
-        loss, live = torch.zeros(()), 0
-        for step in reversed(range(len(rewards))):
-            discounted = rewards[step] + 0.9 * discounted
-            mask = torch.from_numpy(alive[step]).float()
+        discounted, loss, live = 0.0, torch.zeros(()), 0
+        for log_prob, entropy, hidden, rewards, alive in reversed(steps):
+            discounted = rewards + 0.9 * discounted
             returns = torch.from_numpy(discounted).float()
-            values = self.critic(hiddens[step]).squeeze(1)
-            advantage = (returns - values).detach()
-            terms = -policy[step] * advantage + 0.5 * (returns - values) ** 2
-            loss = loss + ((terms - 0.01 * entropies[step]) * mask).sum()
-            live += int(alive[step].sum())
+            values = self.critic(hidden).squeeze(1)
+            terms = -log_prob * (returns - values).detach() + 0.5 * (returns - values) ** 2
+            loss = loss + ((terms - 0.01 * entropy) * torch.from_numpy(alive).float()).sum()
+            live += int(alive.sum())
         return loss / live
 
     def to_tensors(self, observation: dict[str, Any]) -> dict[str, Tensor]:
@@ -241,23 +237,165 @@ class PlainAgent:
         world, heading = self.env.nav_world, observation["heading"][:, 0]
         count, most = observation["action_mask"].shape
         width = self.decoder.visual + self.angle
-        panorama = np.empty((count, 36, width), np.float32)
-        candidates = np.zeros((count, most, width), np.float32)
-        angle = np.empty((count, self.angle), np.float32)
+        seen = {
+            "panorama": np.empty((count, 36, width), np.float32),
+            "candidates": np.zeros((count, most, width), np.float32),
+            "angle": np.empty((count, self.angle), np.float32),
+        }
         for agent in range(count):
             node, view = int(observation["viewpoint"][agent]), int(observation["view"][agent])
             visual = self.features[world.scan_names[node] + "_" + world.viewpoint_ids[node]]
-            panorama[agent] = np.concatenate([visual, self.panorama_angles[view % 12]], 1)
+            angles = self.panorama_angles[view % 12]
+            seen["panorama"][agent] = np.concatenate([visual, angles], 1)
             for action in np.flatnonzero(observation["action_mask"][agent])[1:]:
-                four = world.angles[node, view % 12, action]
-                view_features = visual[world.views[node, action]]
-                candidates[agent, action] = np.concatenate(
-                    [view_features, np.tile(four, self.angle // 4)]
-                )
+                four = np.tile(world.angles[node, view % 12, action], self.angle // 4)
+                parts = [visual[world.views[node, action]], four]
+                seen["candidates"][agent, action] = np.concatenate(parts)
             elevation = observation["elevation"][agent, 0]
-            angle[agent] = angle_feature(heading[agent], elevation, self.angle)
-        return {
-            "panorama": torch.from_numpy(panorama),
-            "candidates": torch.from_numpy(candidates),
-            "angle": torch.from_numpy(angle),
-        }
+            seen["angle"][agent] = angle_feature(heading[agent], elevation, self.angle)
+        return {name: torch.from_numpy(values) for name, values in seen.items()}
+
+
+class PathEncoder(nn.Module):
+    """LSTM over the actions, attention to the views, LSTM over its results."""
+
+    def __init__(self, visual: int, angle: int, hidden: int) -> None:
+        super().__init__()
+        self.visual = visual
+        width, half = visual + angle, hidden // 2
+        self.moves = nn.LSTM(width, half, bidirectional=True, batch_first=True)
+        self.views = Attention(hidden, width)
+        self.sights = nn.LSTM(hidden, half, bidirectional=True, batch_first=True)
+        self.drop, self.drop_features = nn.Dropout(0.6), nn.Dropout(0.3)
+
+    def forward(self, panoramas: Tensor, taken: Tensor, mask: Tensor | None) -> Tensor:
+        """Encode paths as (B, T, H).
+
+        Args:
+            panoramas: (B, T, 36, F) views, overwritten.
+            taken: (B, T, F) chosen candidates, overwritten; zero for stop and padding.
+        """
+        for features in (taken, panoramas):
+            visual = features[..., : self.visual]
+            visual = self.drop_features(visual) if mask is None else visual * mask
+            features[..., : self.visual] = visual
+        moves = self.drop(self.moves(taken)[0])
+        sights, _ = self.views(moves.flatten(0, 1), panoramas.flatten(0, 1))
+        sights, _ = self.sights(self.drop(sights.view(moves.shape)))
+        return self.drop(sights)
+
+
+class WordDecoder(nn.Module):
+    """LSTM over the words and attention to the path."""
+
+    def __init__(self, vocabulary: int, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 256, padding_idx=PAD)
+        self.read = nn.LSTM(256, hidden, batch_first=True)
+        self.path = Attention(hidden, hidden)
+        self.word = nn.Linear(hidden, vocabulary)
+        self.drop = nn.Dropout(0.6)
+
+    def forward(
+        self, words: Tensor, context: Tensor, padding: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Return the logits (B, L, V) after words (B, L), and the state of the LSTM."""
+        hidden, state = self.read(self.drop(self.embedding(words)), state)
+        length = words.shape[1]
+        keys = context.unsqueeze(1).expand(-1, length, -1, -1).flatten(0, 1)
+        mask = padding.unsqueeze(1).expand(-1, length, -1).flatten(0, 1)
+        attended, _ = self.path(self.drop(hidden).flatten(0, 1), keys, mask)
+        return self.word(self.drop(attended.view(hidden.shape))), state
+
+
+class PlainSpeaker:
+    """Networks and optimisers of the baseline's speaker."""
+
+    def __init__(self, follower: PlainAgent, hidden: int = 512) -> None:
+        self.follower, self.hidden = follower, hidden
+        self.vocabulary = len(follower.env.tokenizer)
+        self.encoder = PathEncoder(follower.decoder.visual, follower.angle, hidden)
+        self.decoder = WordDecoder(self.vocabulary, hidden)
+        self.parts = [self.encoder, self.decoder]
+        self.optimisers = [torch.optim.Adam(part.parameters(), lr=1e-4) for part in self.parts]
+
+    def iterate(self, ids: list[str]) -> float:
+        """Run one update by teacher forcing; return the loss."""
+        for part, optimiser in zip(self.parts, self.optimisers, strict=True):
+            part.train()
+            optimiser.zero_grad()
+        context, padding, tokens = self.encode(ids, None)
+        logits, _ = self.decoder(tokens, context, padding, self.start(len(ids)))
+        logits = logits.permute(0, 2, 1).contiguous()  # (B, V, L)
+        loss = functional.cross_entropy(logits[:, :, :-1], tokens[:, 1:], ignore_index=PAD)
+        loss.backward()
+        for part, optimiser in zip(self.parts, self.optimisers, strict=True):
+            nn.utils.clip_grad_norm_(part.parameters(), 40.0)
+            optimiser.step()
+        return loss.item()
+
+    def generate(self, ids: list[str], mask: Tensor, longest: int) -> np.ndarray:
+        """Return greedy instructions (B, L) of at most `longest` tokens, start and end included."""
+        for part in self.parts:
+            part.eval()
+        context, padding, _ = self.encode(ids, mask)
+        state = self.start(len(ids))
+        words = torch.full((len(ids), 1), self.vocabulary - 1)
+        generated, ended = [words.squeeze(1).numpy()], np.zeros(len(ids), bool)
+        while len(generated) < longest and not ended.all():
+            logits, state = self.decoder(words, context, padding, state)
+            logits = logits.squeeze(1)
+            logits[:, UNKNOWN] = -float("inf")
+            words = logits.max(1).indices.unsqueeze(1)
+            generated.append(np.where(ended, PAD, words.squeeze(1).numpy()))
+            ended |= generated[-1] == END
+        generated[-1] = np.where(generated[-1] == PAD, PAD, END)
+        return np.stack(generated, 1)
+
+    def start(self, rows: int) -> State:
+        """Return the first state of the LSTM over the words."""
+        return torch.zeros(1, rows, self.hidden), torch.zeros(1, rows, self.hidden)
+
+    def encode(self, ids: list[str], mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Walk the teacher's paths; return them (B, T, H), their padding (B, T), and the words."""
+        env, rows = self.follower.env, np.arange(len(ids))
+        observation, info = env.reset(options={"episode_ids": ids})
+        tokens = torch.from_numpy(observation["instruction"]).long()
+        ended = np.zeros(len(ids), bool)
+        panoramas, taken, padding = [], [], []
+        while not ended.all():
+            inputs = self.follower.to_tensors(observation)
+            actions = np.where(ended, 0, info["teacher_action"])
+            panoramas.append(inputs["panorama"])
+            taken.append(inputs["candidates"][rows, actions])
+            padding.append(torch.from_numpy(ended.copy()))
+            observation, _, stopped, truncated, info = env.step(actions)
+            ended |= stopped | truncated
+        context = self.encoder(torch.stack(panoramas, 1), torch.stack(taken, 1), mask)
+        return context, torch.stack(padding, 1), tokens
+
+
+class Rollouts(NamedTuple):
+    """Environment and episodes of the two rollouts of a loss: imitation and reinforcement."""
+
+    env: VlnVectorEnv
+    imitate: list[str]
+    explore: list[str]
+
+
+def back_translate(speaker: PlainSpeaker, human: Rollouts, sampled: Rollouts, longest: int) -> None:
+    """Update a follower by human instructions, and by sampled paths that the speaker describes."""
+    follower = speaker.follower
+
+    def described(ids: list[str], choice: Choice, reinforce: bool) -> Tensor:
+        mask = follower.decoder.drop_features(torch.ones(follower.decoder.visual))
+        tokens = speaker.generate(ids, mask, longest)
+        return follower.rollout(ids, choice, reinforce, tokens, mask)
+
+    follower.clear()
+    follower.env = human.env
+    loss = 0.2 * follower.rollout(human.imitate, teacher_forced, reinforce=False)
+    loss = loss + follower.rollout(human.explore, follower.sample, reinforce=True)
+    follower.env = sampled.env
+    loss = loss + 0.6 * described(sampled.imitate, teacher_forced, False)
+    follower.update(loss + described(sampled.explore, follower.sample, True))

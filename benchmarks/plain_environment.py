@@ -62,7 +62,12 @@ class PlainEnvironment:
         started = list(self.ended)
         for agent, ended in enumerate(started):
             if ended:
-                self._start(agent)
+                episodes = self.env.episodes
+                episode = episodes[int(self._rng.integers(len(episodes)))]
+                self.episodes[agent], self.ended[agent] = episode, False
+                self.simulators[agent].newEpisode(
+                    episode.scan, episode.path[0], episode.heading, 0.0
+                )
             else:
                 self._act(agent, int(self.teacher[agent]))
         before = self.observations
@@ -73,8 +78,29 @@ class PlainEnvironment:
                 rewards[agent] = 2.0 if seen["distance"] < 3 else -2.0
             elif not started[agent]:
                 rewards[agent] = np.sign(before[agent]["distance"] - seen["distance"])
-        self.teacher = self._teacher_actions()
-        return {**self._arrays(), "rewards": rewards, "teacher": self.teacher}
+        # The candidate that the teacher chooses, or the number of candidates for stop.
+        names = [[c["viewpointId"] for c in seen["candidate"]] for seen in self.observations]
+        pairs = zip(names, self.observations, strict=True)
+        self.teacher = np.array(
+            [(*ids, seen["viewpoint"]).index(seen["teacher"]) for ids, seen in pairs]
+        )
+        count = len(self.observations)
+        most = 1 + max(len(seen["candidate"]) for seen in self.observations)
+        angle = np.zeros((count, self.angle), np.float32)
+        panorama = np.empty((count, NUM_VIEWS, self.width), np.float32)
+        candidates = np.zeros((count, most, self.width), np.float32)
+        for agent, seen in enumerate(self.observations):
+            angle[agent] = self._angle_feature(seen["heading"], seen["elevation"])
+            panorama[agent] = seen["feature"]
+            for index, candidate in enumerate(seen["candidate"]):
+                candidates[agent, index] = candidate["feature"]
+        return {
+            "angle": angle,
+            "panorama": panorama,
+            "candidates": candidates,
+            "rewards": rewards,
+            "teacher": self.teacher,
+        }
 
     def _simulator(self) -> v01.Simulator:
         simulator = v01.Simulator()
@@ -85,12 +111,6 @@ class PlainEnvironment:
         simulator.setCameraVFOV(math.radians(60))
         simulator.init()
         return simulator
-
-    def _start(self, agent: int) -> None:
-        episodes = self.env.episodes
-        episode = episodes[int(self._rng.integers(len(episodes)))]
-        self.episodes[agent], self.ended[agent] = episode, False
-        self.simulators[agent].newEpisode(episode.scan, episode.path[0], episode.heading, 0.0)
 
     def _act(self, agent: int, action: int) -> None:
         """Stop, or turn to the view of a candidate, step by step, and move to it."""
@@ -127,24 +147,6 @@ class PlainEnvironment:
         node, goal = self.nodes[key], self.nodes[f"{scan}_{episode.path[-1]}"]
         pair = self.world.pair_starts[node] + self.world.locals[goal]
         teacher = self.world.targets[node, self.world.teachers[pair]]
-        return {
-            "instr_id": episode.instr_id,
-            "scan": scan,
-            "viewpoint": viewpoint,
-            "viewIndex": view,
-            "heading": state.heading,
-            "elevation": state.elevation,
-            "feature": np.concatenate([feature, self.angles[view % 12]], 1),
-            "candidate": self._make_candidates(feature, key, view),
-            "navigableLocations": state.navigableLocations,
-            "instructions": episode.instruction,
-            "teacher": self.world.viewpoint_ids[teacher],
-            "path_id": episode.path_id,
-            "distance": float(self.world.distances[pair]),
-        }
-
-    def _make_candidates(self, feature: np.ndarray, key: str, view: int) -> list[dict[str, Any]]:
-        """Return the candidates of a viewpoint with their features."""
         candidates = []
         for known in self.buffer[key]:
             candidate = known.copy()
@@ -154,38 +156,25 @@ class PlainEnvironment:
             visual = feature[candidate["pointId"]]
             candidate["feature"] = np.concatenate([visual, angles])
             candidates.append(candidate)
-        return candidates
+        return {
+            "instr_id": episode.instr_id,
+            "scan": scan,
+            "viewpoint": viewpoint,
+            "viewIndex": view,
+            "heading": state.heading,
+            "elevation": state.elevation,
+            "feature": np.concatenate([feature, self.angles[view % 12]], 1),
+            "candidate": candidates,
+            "navigableLocations": state.navigableLocations,
+            "instructions": episode.instruction,
+            "teacher": self.world.viewpoint_ids[teacher],
+            "path_id": episode.path_id,
+            "distance": float(self.world.distances[pair]),
+        }
 
     def _angle_feature(self, heading: float, elevation: float) -> np.ndarray:
         sines = [math.sin(heading), math.cos(heading), math.sin(elevation), math.cos(elevation)]
         return np.array(sines * (self.angle // 4), np.float32)
-
-    def _teacher_actions(self) -> np.ndarray:
-        """Return the candidate that the teacher chooses; the number of candidates for stop."""
-        actions = np.zeros(len(self.observations), np.int64)
-        for agent, seen in enumerate(self.observations):
-            for index, candidate in enumerate(seen["candidate"]):
-                if candidate["viewpointId"] == seen["teacher"]:
-                    actions[agent] = index
-                    break
-            else:
-                assert seen["teacher"] == seen["viewpoint"]
-                actions[agent] = len(seen["candidate"])
-        return actions
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """Copy the features of the observations to arrays."""
-        count = len(self.observations)
-        most = 1 + max(len(seen["candidate"]) for seen in self.observations)
-        angle = np.zeros((count, self.angle), np.float32)
-        panorama = np.empty((count, NUM_VIEWS, self.width), np.float32)
-        candidates = np.zeros((count, most, self.width), np.float32)
-        for agent, seen in enumerate(self.observations):
-            angle[agent] = self._angle_feature(seen["heading"], seen["elevation"])
-            panorama[agent] = seen["feature"]
-            for index, candidate in enumerate(seen["candidate"]):
-                candidates[agent, index] = candidate["feature"]
-        return {"angle": angle, "panorama": panorama, "candidates": candidates}
 
 
 def _find_candidates(simulator: v01.Simulator, scan: str, viewpoint: str) -> list[dict[str, Any]]:

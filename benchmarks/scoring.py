@@ -70,7 +70,12 @@ class Walks:
 def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(ScoringConfig)
-    graphs = _graphs(config)
+    suffix = "_connectivity.json"
+    paths = sorted(config.connectivity_dir.glob(f"*{suffix}"))
+    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in paths]
+    if not graphs:
+        raise FileNotFoundError(f"{config.connectivity_dir}: no navigation graphs")
+    graphs = sorted(graphs, key=len, reverse=True)[: config.scans]
     tables = {g.scan: _plain_distances(g, config.connectivity_dir) for g in graphs}
     figures = [
         _setup_figure("files to distances, baseline", graphs, config, _plain_distances),
@@ -82,15 +87,6 @@ def main() -> None:
         figures += _figures(split, walks, tables, config)
     figures.append(Figure("peak memory of the process", peak_memory(), "MiB"))
     report("scoring", figures, config.json)
-
-
-def _graphs(config: ScoringConfig) -> list[NavGraph]:
-    suffix = "_connectivity.json"
-    paths = sorted(config.connectivity_dir.glob(f"*{suffix}"))
-    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in paths]
-    if not graphs:
-        raise FileNotFoundError(f"{config.connectivity_dir}: no navigation graphs")
-    return sorted(graphs, key=len, reverse=True)[: config.scans]
 
 
 def _walks(split: Split, graphs: list[NavGraph], config: ScoringConfig) -> Walks:
@@ -105,7 +101,11 @@ def _walks(split: Split, graphs: list[NavGraph], config: ScoringConfig) -> Walks
         walks.references.append(reference)
         walks.paths.append(number // split.per_path)
         steps = int(rng.integers(split.longest_walk))
-        walks.predictions.append(_random_walk(graph, reference[0], steps, rng))
+        path = [reference[0]]
+        for _ in range(steps):
+            neighbours = graph.neighbours(path[-1])
+            path.append(neighbours[rng.integers(len(neighbours))] if neighbours else path[-1])
+        walks.predictions.append(path)
     return walks
 
 
@@ -116,14 +116,6 @@ def _reference(graph: NavGraph, legs: int, rng: np.random.Generator) -> list[str
         goals = np.flatnonzero(np.isfinite(graph.distances[graph.index(path[-1])]))
         goal = graph.viewpoint_ids[rng.choice(goals)]
         path += graph.shortest_path(path[-1], goal)[1:7]
-    return path
-
-
-def _random_walk(graph: NavGraph, start: str, steps: int, rng: np.random.Generator) -> list[str]:
-    path = [start]
-    for _ in range(steps):
-        neighbours = graph.neighbours(path[-1])
-        path.append(neighbours[rng.integers(len(neighbours))] if neighbours else path[-1])
     return path
 
 
@@ -202,6 +194,10 @@ def _figures(
     size = f"{split.name} size ({count})"
     reference_mean = np.mean([len(path) for path in walks.references])
     trajectory_mean = np.mean([len(path) for path in walks.predictions])
+    tracemalloc.start()
+    score_batch()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     return [
         Figure(f"{size}: viewpoints of a trajectory", float(trajectory_mean), "mean"),
         Figure(f"{size}: viewpoints of a reference path", float(reference_mean), "mean"),
@@ -213,17 +209,8 @@ def _figures(
             1 / rate(lambda: bootstrap_intervals(columns, clusters=walks.paths), 1, seconds),
             "CPU seconds",
         ),
-        Figure(f"{size}: memory of score_paths", _allocated(score_batch), "MiB"),
+        Figure(f"{size}: memory of score_paths", peak / 2**20, "MiB"),
     ]
-
-
-def _allocated(work: Callable[[], object]) -> float:
-    """Measure the peak memory in MiB that Python and numpy allocate during some work."""
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 2**20
 
 
 def _setup_figure(

@@ -92,9 +92,18 @@ def _turn_figures(config: SimulatorConfig, scans: list[str]) -> list[Figure]:
             for name, (work, bar) in works.items():
                 steps = rate(work, STEPS * size, seconds)
                 figures.append(Figure(f"{name}, {angles}, batch {size}", steps, UNIT, bar))
-    figures.append(
-        Figure("turning and getState, version 0.1", *_old_turning(config, scans, seconds))
-    )
+    simulator = mattersim.v01.Simulator()
+    simulator.setNavGraphPath(str(config.connectivity_dir))
+    simulator.setRenderingEnabled(False)
+    simulator.setDiscretizedViewingAngles(True)
+    simulator.newEpisode(scans[0], "", 0.0, 0.0)
+
+    def work() -> None:
+        for _ in range(STEPS):
+            simulator.makeAction(0, 1.0, 0.0)
+            simulator.getState()
+
+    figures.append(Figure("turning and getState, version 0.1", rate(work, STEPS, seconds), UNIT))
     return figures
 
 
@@ -132,21 +141,6 @@ def _walking(
             simulator.makeAction(indices, headings, elevations)
 
     return work
-
-
-def _old_turning(config: SimulatorConfig, scans: list[str], seconds: float) -> tuple[float, str]:
-    simulator = mattersim.v01.Simulator()
-    simulator.setNavGraphPath(str(config.connectivity_dir))
-    simulator.setRenderingEnabled(False)
-    simulator.setDiscretizedViewingAngles(True)
-    simulator.newEpisode(scans[0], "", 0.0, 0.0)
-
-    def work() -> None:
-        for _ in range(STEPS):
-            simulator.makeAction(0, 1.0, 0.0)
-            simulator.getState()
-
-    return rate(work, STEPS, seconds), UNIT
 
 
 def _sweep_figures(config: SimulatorConfig, scans: list[str]) -> list[Figure]:

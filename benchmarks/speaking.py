@@ -25,8 +25,7 @@ import numpy as np
 import torch
 import tyro
 from measuring import BenchmarkConfig, Figure, in_turns, report
-from plain_envdrop import PlainAgent
-from plain_speaker import PlainSpeaker, Rollouts, back_translate
+from plain_envdrop import PlainAgent, PlainSpeaker, Rollouts, back_translate
 from torch import nn
 from training_runs import (
     PUBLISHED,
@@ -79,10 +78,12 @@ def main() -> None:
         torch.manual_seed(config.seed)
         speaker = SpeakerLearner(speaker_run(run, Path(folder, "speaker")))
         baseline = PlainSpeaker(PlainAgent(baseline_env(run, size, "train")))
+        keep_weights(baseline.optimisers)
+        order = baseline_order(baseline.follower.env, PUBLISHED, size, config.seed)
         figures = _compare(
             f"speaker step, batch {size}",
             weight_updates(speaker),
-            _plain_steps(baseline, size, config.seed),
+            lambda: baseline.iterate(next(order)),
             2 * config.seconds,
             STEP_BAR,
         )
@@ -152,12 +153,6 @@ def _compare(
         Figure(f"{name}, baseline", baseline, "CPU s"),
         Figure(f"{name}: share of the baseline", spent / baseline, "", bar, at_most=True),
     ]
-
-
-def _plain_steps(speaker: PlainSpeaker, size: int, seed: int) -> Callable[[], object]:
-    keep_weights(speaker.optimisers)
-    order = baseline_order(speaker.follower.env, PUBLISHED, size, seed)
-    return lambda: speaker.iterate(next(order))
 
 
 def _plain_back_translations(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +20,6 @@ from measuring import BenchmarkConfig, Figure, rate, report
 from clipnav.storage.features.formats import write_features
 from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.shards import Shard
-from clipnav.storage.features.store import FeatureStore
 
 _BLOCK = 100  # number of distinct random viewpoints, which are repeated
 
@@ -62,19 +62,29 @@ def _figures(config: StoreConfig, folder: Path) -> list[Figure]:
         write_features(shard.path(sharded), part, _rows(config, part), {})
     figures = []
     for name, path in (("store", single), ("sharded store", sharded)):
-        store, opening = _opened(path)
+        start = time.process_time()
+        store = open_store(path)
+        opening = 1000 * (time.process_time() - start)
         figures.append(Figure(f"opening the {name}", opening, "CPU ms"))
         bar = 1.0 if name == "store" and not config.quick else None
         figures += [
             _figure(config, f"{name}, float16", lambda rows, s=store: s.views[rows], bar),
             _figure(config, f"{name}, as float32", store.take),
         ]
+    file: Any
+
+    def read(rows: np.ndarray) -> None:
+        for row in rows:
+            file[keys[row]][...]
+
+    def reopen(rows: np.ndarray) -> None:
+        for row in rows:
+            with h5py.File(hdf5) as reopened:
+                reopened[keys[row]][...]  # pyright: ignore
+
     with h5py.File(hdf5) as file:
-        read = _by_key(file, keys)
         figures.append(_figure(config, "HDF5 by keys, open file", read))
-    figures.append(
-        _figure(config, "HDF5 by keys, reopened for each", lambda rows: _reopened(hdf5, keys, rows))
-    )
+    figures.append(_figure(config, "HDF5 by keys, reopened for each", reopen))
     size = single.stat().st_size / 2**20
     return [*figures, Figure("size of the store", size, "MiB")]
 
@@ -96,22 +106,6 @@ def _rows(config: StoreConfig, keys: Sequence[str]) -> Iterator[np.ndarray]:
     block = rng.standard_normal((_BLOCK, 36, config.width), np.float32).astype(np.float16)
     for index, _ in enumerate(keys):
         yield block[index % _BLOCK]
-
-
-def _opened(path: Path) -> tuple[FeatureStore, float]:
-    start = time.process_time()
-    store = open_store(path)
-    return store, 1000 * (time.process_time() - start)
-
-
-def _by_key(file: h5py.File, keys: list[str]) -> Callable[[np.ndarray], object]:
-    return lambda rows: [file[keys[row]][...] for row in rows]  # pyright: ignore
-
-
-def _reopened(path: Path, keys: list[str], rows: np.ndarray) -> None:
-    for row in rows:
-        with h5py.File(path) as file:
-            file[keys[row]][...]  # pyright: ignore
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from statistics import median
 from typing import Any, NamedTuple
@@ -115,8 +116,11 @@ def make_step(name: str, config: PretrainingBenchmark) -> Callable[[], None]:
     torch.manual_seed(config.seed)
     sizes = SMALL if config.quick else Sizes()
     batch = random_batch(sizes, config.batch, config.seed)
-    is_plain = name == BASELINE
-    train = _plain_step(sizes, batch) if is_plain else _our_step(sizes, batch, name)
+    if name == BASELINE:
+        trainer = PlainTrainer(plain_network(our_network(sizes), sizes))
+        train = partial(trainer.step, batch, LENGTH)
+    else:
+        train = _our_step(sizes, batch, name)
 
     def step() -> None:
         torch.set_float32_matmul_precision("medium" if name == "medium" else "highest")
@@ -168,14 +172,12 @@ def our_network(sizes: Sizes, dropout: float = 0.1) -> PretrainingNetwork:
     return PretrainingNetwork(trunk, stream, sizes.answers, sizes.cells)
 
 
-def plain_network(sizes: Sizes, dropout: float = 0.1) -> Any:
-    """Build the baseline's network with random weights."""
-    visual, _ = load_image_tower(sizes.encoder, random_weights=True)
-    channels = visual.attnpool.k_proj.in_features
+def plain_network(network: PretrainingNetwork, sizes: Sizes) -> PlainNetwork:
+    """Build the baseline's network with the weights of ours."""
+    visual: Any = load_image_tower(sizes.encoder, random_weights=True)[0]
     visual.attnpool = torch.nn.Identity()
-    return PlainNetwork(
-        visual, channels, sizes.stream, sizes.pieces, sizes.answers, sizes.cells, dropout
-    )
+    visual.load_state_dict(network.trunk.visual.state_dict())
+    return PlainNetwork(network, visual, sizes.cells)
 
 
 def _our_step(sizes: Sizes, batch: Batch, precision: Any):
@@ -195,11 +197,6 @@ def _our_step(sizes: Sizes, batch: Batch, precision: Any):
         optimiser.step()
 
     return step
-
-
-def _plain_step(sizes: Sizes, batch: Batch):
-    trainer = PlainTrainer(plain_network(sizes))
-    return lambda: trainer.step(batch, LENGTH)
 
 
 if __name__ == "__main__":
