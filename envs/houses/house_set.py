@@ -91,13 +91,31 @@ def build_set(
     built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     with sole_maker(connectivity_dir):
-        _merge_graphs(connectivity_dir, scans, built)
+        for scan in scans:
+            path = connectivity_dir / f"{scan}_connectivity.json"
+            text = json_text(built[scan]["connectivity"])
+            # An unchanged graph keeps its modification time: renderings are compared with it.
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                write_text(path, text)
+        names = {
+            path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")
+        }
+        write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
     if not house_set.splits:
         return
     data_dir.mkdir(parents=True, exist_ok=True)
     with sole_maker(data_dir):
         for split in house_set.splits:
-            _merge_split(data_dir, split, scans, built)
+            rxr_records = [record for scan in scans for record in built[scan]["rxr"].get(split, [])]
+            r2r_records = [record for scan in scans for record in built[scan].get(split, [])]
+            answers_dir = data_dir / ANSWERS if split == "test" else data_dir
+            answers_dir.mkdir(parents=True, exist_ok=True)
+            if split == "test":
+                public_guide = data_dir / "rxr_test_public_guide.jsonl.gz"
+                merge_guide(public_guide, scans, list(map(_without_goal, rxr_records)))
+                merge_r2r(r2r_path(data_dir, split), scans, list(map(_without_goal, r2r_records)))
+            merge_guide(guide_path(answers_dir, split), scans, rxr_records)
+            merge_r2r(r2r_path(answers_dir, split), scans, r2r_records)
 
 
 def build_missing(scans: Sequence[str], workers: int = 1) -> None:
@@ -114,32 +132,6 @@ def build_missing(scans: Sequence[str], workers: int = 1) -> None:
         )
         if missing:
             build_set(house_set, missing, workers)
-
-
-def _merge_graphs(connectivity_dir: Path, scans: Sequence[str], built: dict[str, Json]) -> None:
-    """Write the graphs of the built scans and the list of all scans in the folder."""
-    for scan in scans:
-        path = connectivity_dir / f"{scan}_connectivity.json"
-        text = json_text(built[scan]["connectivity"])
-        # An unchanged graph keeps its modification time: renderings are compared with it.
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
-    names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
-    write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
-
-
-def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[str, Json]) -> None:
-    """Merge the episodes of the built scans into the files of a split; keep test goals separate."""
-    rxr_records = [record for scan in scans for record in built[scan]["rxr"].get(split, [])]
-    r2r_records = [record for scan in scans for record in built[scan].get(split, [])]
-    answers_dir = data_dir / ANSWERS if split == "test" else data_dir
-    answers_dir.mkdir(parents=True, exist_ok=True)
-    if split == "test":
-        public_guide = data_dir / "rxr_test_public_guide.jsonl.gz"
-        merge_guide(public_guide, scans, list(map(_without_goal, rxr_records)))
-        merge_r2r(r2r_path(data_dir, split), scans, list(map(_without_goal, r2r_records)))
-    merge_guide(guide_path(answers_dir, split), scans, rxr_records)
-    merge_r2r(r2r_path(answers_dir, split), scans, r2r_records)
 
 
 def _without_goal(record: Json) -> Json:

@@ -100,12 +100,13 @@ def check_texts(
             hits = [
                 is_near[end, paths[other][-1]] for end, other in zip(ends, others, strict=False)
             ]
+            walked = [survey.viewpoints[viewpoint] for viewpoint in followed.path]
             check = InstructionCheck(
                 acts is not None,
                 bool(is_near[followed.path[-1], path[-1]]),
                 followed.is_complete and bool(is_near[list(followed.ends), path[-1]].all()),
                 bool(is_near[online[-1], path[-1]]),
-                _ndtw(graph, survey, followed.path, record),
+                float(score_path(graph, walked, record["path"])["ndtw"]),
                 len(hits),
                 int(np.sum(hits)),
             )
@@ -118,11 +119,6 @@ def _texts(record: Json) -> list[tuple[str, str, str]]:
     if "instruction" in record:
         return [(record["language"], record["language"], record["instruction"])]
     return [("R2R", R2R_TAG, text) for text in record["instructions"]]
-
-
-def _ndtw(graph: NavGraph, survey: Survey, path: tuple[int, ...], record: Json) -> float:
-    walked = [survey.viewpoints[viewpoint] for viewpoint in path]
-    return float(score_path(graph, walked, record["path"])["ndtw"])
 
 
 def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None) -> str:
@@ -138,7 +134,12 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
                 [record for record in records if record["scan"] == scan]
                 for records in annotations[split]
             )
-            _check_viewpoints([*short, *long], survey, data_dir)
+            visited = {viewpoint for record in [*short, *long] for viewpoint in record["path"]}
+            if unknown := sorted(visited - set(survey.viewpoints)):
+                raise UserError(
+                    f"{data_dir}: paths of {scan} have the viewpoint {shortened(unknown[0])!r}, "
+                    f"which its graph lacks; {_remedy(house_set)}"
+                )
             for records in (short, long):
                 for kind, check in check_texts(survey, graph, records):
                     checks.setdefault((split, kind), []).append(check)
@@ -158,18 +159,6 @@ def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
         read_annotations(r2r_path(folder, split), PathRecord),
         read_annotations(guide_path(folder, split), GuideRecord),
     )
-
-
-def _check_viewpoints(records: Sequence[Json], survey: Survey, data_dir: Path) -> None:
-    """Check that the paths of a house consist of viewpoints of its graph."""
-    known = set(survey.viewpoints)
-    visited = [viewpoint for record in records for viewpoint in record["path"]]
-    unknown = [viewpoint for viewpoint in visited if viewpoint not in known]
-    if unknown:
-        raise UserError(
-            f"{data_dir}: paths of {survey.scan} have the viewpoint {shortened(unknown[0])!r}, "
-            f"which its graph lacks; {_remedy(set_of(survey.scan))}"
-        )
 
 
 def _remedy(house_set: HouseSet) -> str:

@@ -115,7 +115,18 @@ def world_statistics(
     if others:
         found |= path_statistics(graphs, others)
     if train:
-        found |= _coverage(graphs, train)
+        edges, viewpoints = defaultdict(set), defaultdict(set)
+        for record in train:
+            edges[record.scan].update(pairwise(record.path))
+            viewpoints[record.scan].update(record.path)
+        all_edges = sum(graphs[scan].edges.shape[1] for scan in edges)
+        all_viewpoints = sum(len(graphs[scan]) for scan in viewpoints)
+        found |= {
+            "directed edges on training paths, %": 100 * sum(map(len, edges.values())) / all_edges,
+            "viewpoints on training paths, %": 100
+            * sum(map(len, viewpoints.values()))
+            / all_viewpoints,
+        }
     if train and others:
         found |= text_statistics(graphs, train, others)
     return found
@@ -190,21 +201,6 @@ def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, 
         "next viewpoint is the straightest, %": 100 * float(np.mean(straightest)),
         "paths with stairs, %": 100 * float(np.mean(climbs)),
         "viewpoints within 3 m of the goal, %": 100 * float(np.mean(near)),
-    }
-
-
-def _coverage(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, float]:
-    edges, viewpoints = defaultdict(set), defaultdict(set)
-    for record in records:
-        edges[record.scan].update(pairwise(record.path))
-        viewpoints[record.scan].update(record.path)
-    all_edges = sum(graphs[scan].edges.shape[1] for scan in edges)
-    all_viewpoints = sum(len(graphs[scan]) for scan in viewpoints)
-    return {
-        "directed edges on training paths, %": 100 * sum(map(len, edges.values())) / all_edges,
-        "viewpoints on training paths, %": 100
-        * sum(map(len, viewpoints.values()))
-        / all_viewpoints,
     }
 
 
@@ -289,7 +285,7 @@ def _side_words(graphs: Graphs, pairs: Sequence[tuple[PathRecord, str]]) -> dict
 @cache
 def _names(kind: str) -> tuple[str, ...]:
     """Return the names of rooms or nouns in the English lexicon of the houses."""
-    from clipnav.envs.houses.language.grammars.english import noun_pairs, room_names
+    from clipnav.envs.houses.language.grammars.languages import noun_pairs, room_names
     from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
     found: set[str] = set()

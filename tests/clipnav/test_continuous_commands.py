@@ -8,7 +8,7 @@ from clipnav.agents.continuous.tasks import ContinuousTask
 from clipnav.envs.continuous.settings import STOP
 from clipnav.training.checkpoints import VOCABULARY, save_model
 from clipnav.training.settings import CONFIG, to_json
-from clipnav.viewer.site import free_pictures
+from clipnav.viewer.site import continuous_walks
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_continuous_runs_of_other_episodes_are_not_shown_together(run_command, t
 
 
 def test_walks_of_a_continuous_run_become_a_page(blind_run, run_command, tmp_path, monkeypatch):
-    monkeypatch.setattr(free_pictures, "_WIDEST", 64)
+    monkeypatch.setattr(continuous_walks, "_WIDEST", 64)
     page = tmp_path / "walk.html"
     output = run_command(
         *("visualise", blind_run, "--environment", "continuous", "--export", page),

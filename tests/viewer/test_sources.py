@@ -10,7 +10,7 @@ from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.commands.viewer.visualise import ContinuousContent, VisualiseConfig, load_content
 from clipnav.training.settings import to_json
-from clipnav.viewer.site.free_pictures import FreePictures
+from clipnav.viewer.site.continuous_walks import FreePictures
 from clipnav.viewer.trace import write_trace
 
 

@@ -15,9 +15,8 @@ from clipnav.envs.pictures.panorama_files import Pictures
 from clipnav.storage import atomic_write
 from clipnav.storage.progress import progress_bar
 from clipnav.viewer.films.layout import Box, Layout, arranged
-from clipnav.viewer.films.map_panel import MapPanel
 from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
+from clipnav.viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel, MapPanel
 from clipnav.viewer.films.timeline import FilmState, Phase, Walk, phases, times
 from clipnav.viewer.films.view_panel import ViewPanel
 from clipnav.viewer.films.words_panel import ThoughtPanel, WordsPanel

@@ -1,7 +1,8 @@
 """Panels beside the view: panorama strip, candidates, and figures of the step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,15 +15,101 @@ from clipnav.envs.drawing.canvas import (
     MUTED,
     PAPER,
     Canvas,
+    Point,
     Style,
+    mixed,
 )
 from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
+from clipnav.envs.drawing.plan_map import MapContent, PlanMap
 from clipnav.envs.graphs.goal import radius_of
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
-from clipnav.viewer.trace.format import Motion
+from clipnav.viewer.trace.format import Motion, position_of
+
+
+def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
+    """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions."""
+    nodes = np.array(list(scene["viewpoints"].values()))
+    places = {}
+    for name in names:
+        position = position_of(name)
+        if position is not None:
+            nearest = nodes[np.linalg.norm(nodes[:, :3] - position, axis=1).argmin()]
+            places[name] = [position[0], position[1], float(nearest[2]), int(nearest[3])]
+    return places
+
+
+class MapPanel:
+    """Draws the map of one walk or two."""
+
+    def __init__(
+        self,
+        walks: Sequence[Walk],
+        scene: dict,
+        size: tuple[int, int],
+        styles: Sequence[Style],
+    ) -> None:
+        self._walks, self._styles = walks, styles
+        walked = {name for walk in walks for name in walk.trace.walked}
+        self._places = scene["viewpoints"] | free_places(scene, walked)
+        # Without a known goal there is no reference path.
+        trace = walks[0].trace
+        path = [self._places[name] for name in trace.path] if trace.has_goal else []
+        names = [walk.trace.agent if len(walks) > 1 else "walked" for walk in walks]
+        content = MapContent(
+            scene,
+            [self._places[name] for name in walked],
+            path,
+            [(name, style.colour) for name, style in zip(names, styles, strict=True)],
+            trace.goal if trace.has_goal else None,
+        )
+        self._map = PlanMap(content, size, styles[0].unit)
+
+    def draw(self, states: Sequence[FilmState], across: float) -> Image.Image:
+        """Draw the map at a state of each walk; `across` is the field of view in radians."""
+        places = [self._place(*pair) for pair in zip(self._walks, states, strict=True)]
+        storey, unit = places[0][1], self._map.unit
+        canvas = self._map.canvas(storey)
+        pairs = list(zip(self._walks, states, places, self._styles, strict=True))
+        ends: list[Point] = []
+        for number, (walk, state, (at, _), style) in enumerate(pairs):
+            shift = 2.5 * unit * (number - (len(self._walks) - 1) / 2)
+            points = [self._pixel(name) for name in walk.trace.walked[: state.step + 1]]
+            points = [(x + shift, y + shift) for x, y in [*points, at]]
+            canvas.line(points, style.colour, 3.5 * unit)
+            ends.append(points[-1])
+            for step in walk.trace.steps[: state.step]:
+                if step.collided:
+                    self._map.draw_collision(canvas, self._pixel(step.viewpoint))
+        self._map.write_rooms(canvas, storey)
+        for at, (walk, state, (_, own), style) in zip(ends, pairs, strict=True):
+            if not state.card:
+                self._map.draw_cone(canvas, at, (state.pose.heading, across), style.colour)
+                self._chances(canvas, walk, state, style)
+            self._map.draw_agent(canvas, at, style.colour, 255 if own == storey else 110)
+        return canvas.finished()
+
+    def _pixel(self, name: str) -> Point:
+        return self._map.pixel(self._places[name])
+
+    def _place(self, walk: Walk, state: FilmState) -> tuple[Point, int]:
+        """Return pixel and storey of an agent."""
+        viewpoints = walk.trace.walked
+        here = np.array(self._places[viewpoints[state.step]])
+        there = np.array(self._places[viewpoints[min(state.step + 1, walk.last)]])
+        storey = here[3] if state.progress < 0.5 else there[3]
+        return self._map.pixel(here + state.progress * (there - here)), int(storey)
+
+    def _chances(self, canvas: Canvas, walk: Walk, state: FilmState, style: Style) -> None:
+        for candidate in walk.trace.steps[state.step].candidates:
+            share = state.opacity * (candidate.probability or 0)
+            if share > 0.02:
+                colour, unit = mixed(CARD, style.colour, share), self._map.unit
+                at = self._pixel(candidate.viewpoint)
+                canvas.circle(at, 5 * unit, colour, style.colour, 1.2 * unit)
+
 
 # Actions of continuous walks, in words.
 _MOTIONS: dict[Motion, str] = {
@@ -166,7 +253,15 @@ class ChoicesPanel:
             name = "stop"
         else:
             candidate = step.candidates[action - 1]
-            _arrow(canvas, (left, y), candidate.heading - state.pose.heading, colour, unit)
+            at = (left, y)
+            turn = candidate.heading - state.pose.heading
+            sine, cosine = math.sin(turn), math.cos(turn)
+            shape = ((0, -9), (7, 0), (2.6, 0), (2.6, 8), (-2.6, 8), (-2.6, 0), (-7, 0))
+            points = [
+                (at[0] + unit * (x * cosine - y * sine), at[1] + unit * (x * sine + y * cosine))
+                for x, y in shape
+            ]
+            canvas.polygon(points, colour)
             name = f"{candidate.distance:.1f} m"
         canvas.text((48 * unit, y), name, 14 * unit, INK, "lm", bold=bold)
         start, end = 108 * unit, self._size[0] - 66 * unit
@@ -196,7 +291,18 @@ class FiguresPanel:
     def draw(self, state: FilmState) -> Image.Image:
         """Draw the figures."""
         canvas = Canvas(self._size, CARD)
-        self._curve(canvas, state, write_figures(canvas, self.figures(state), self._style))
+        left = write_figures(canvas, self.figures(state), self._style)
+        # The distance to the goal, or without a goal the probability of stopping.
+        steps = self._walk.trace.steps
+        values, name = [step.distance_to_goal for step in steps], "distance to the goal"
+        threshold = radius_of(self._walk.trace.goal, SUCCESS_THRESHOLD)
+        if values[0] is None:
+            values, name = [step.stop_probability for step in steps], "probability of stopping"
+            threshold = 0.0
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            curve = Curve(name, known, state.step + state.progress, threshold)
+            draw_curve(canvas, left, curve, self._style)
         return canvas.finished()
 
     def figures(self, state: FilmState) -> list[tuple[str, str]]:
@@ -216,29 +322,3 @@ class FiguresPanel:
         if step.value is not None:
             figures.append(("value", f"{step.value:.2f}"))
         return figures
-
-    def _curve(self, canvas: Canvas, state: FilmState, left: float) -> None:
-        """Draw the distance to the goal, or without a goal the probability of stopping."""
-        steps = self._walk.trace.steps
-        values, name = [step.distance_to_goal for step in steps], "distance to the goal"
-        threshold = radius_of(self._walk.trace.goal, SUCCESS_THRESHOLD)
-        if values[0] is None:
-            values, name = [step.stop_probability for step in steps], "probability of stopping"
-            threshold = 0.0
-        known = [value for value in values if value is not None]
-        if len(known) == len(values):
-            curve = Curve(name, known, state.step + state.progress, threshold)
-            draw_curve(canvas, left, curve, self._style)
-
-
-def _arrow(
-    canvas: Canvas, at: tuple[float, float], turn: float, colour: tuple[int, int, int], unit: float
-) -> None:
-    """Draw an arrow in a direction relative to the camera's heading; straight ahead is up."""
-    sine, cosine = math.sin(turn), math.cos(turn)
-    shape = ((0, -9), (7, 0), (2.6, 0), (2.6, 8), (-2.6, 8), (-2.6, 0), (-7, 0))
-    points = [
-        (at[0] + unit * (x * cosine - y * sine), at[1] + unit * (x * sine + y * cosine))
-        for x, y in shape
-    ]
-    canvas.polygon(points, colour)

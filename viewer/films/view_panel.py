@@ -42,13 +42,6 @@ def draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> N
     trace = walk.trace
     picture.alpha_composite(Image.new("RGBA", picture.size, (16, 21, 28, round(120 * shown))))
     unit = min(style.unit, picture.width / _SIZE[0] * 0.92, picture.height / _SIZE[1] * 0.86)
-    card = _card(trace, unit)
-    card.putalpha(card.getchannel("A").point([round(value * shown) for value in range(256)]))
-    left, top = (picture.width - card.width) // 2, (picture.height - card.height) // 2
-    picture.alpha_composite(card, (left, top + round((1 - shown) * 20 * unit)))
-
-
-def _card(trace: Trace, unit: float) -> Image.Image:
     width, height = round(_SIZE[0] * unit), round(_SIZE[1] * unit)
     canvas = Canvas((width, height), (0, 0, 0, 0))
     kind = outcome(trace)
@@ -66,7 +59,10 @@ def _card(trace: Trace, unit: float) -> Image.Image:
         x = (column + 0.5) * width / len(figures)
         canvas.text((x, 140 * unit), value, 23 * unit, INK, "mm", bold=True)
         canvas.text((x, 172 * unit), name, 13 * unit, MUTED, "mm")
-    return canvas.finished()
+    card = canvas.finished()
+    card.putalpha(card.getchannel("A").point([round(value * shown) for value in range(256)]))
+    left, top = (picture.width - card.width) // 2, (picture.height - card.height) // 2
+    picture.alpha_composite(card, (left, top + round((1 - shown) * 20 * unit)))
 
 
 def _sign(canvas: Canvas, centre: tuple[float, float], kind: Outcome, unit: float) -> None:
@@ -127,7 +123,25 @@ class ViewPanel:
         if not state.card:
             self._frames(canvas, state)
             self._marks(canvas, state)
-        self._caption(canvas, state)
+        unit = self._style.unit
+        steps = f"step {state.step} of {self._walk.last}"  # numbered as on the page
+        left, top, size = 12 * unit, 12 * unit, 15 * unit
+        note = text_width(_NOTE, 12 * unit) + left if self._panoramas.bare else 0
+        room = self._size[0] - 2 * left - text_width(steps, size) - 44 * unit - note
+        name = shortened(self._walk.trace.agent, size, room, bold=True)
+        bold = text_width(name, size, bold=True)
+        width = bold + text_width(steps, size) + 44 * unit
+        canvas.box((left, top, left + width, top + 32 * unit), (*DARK, 215), 8 * unit)
+        canvas.box(
+            (left + 9 * unit, top + 8 * unit, left + 13 * unit, top + 24 * unit),
+            (*self._style.colour, 255),
+        )
+        middle = top + 16 * unit
+        canvas.text((left + 20 * unit, middle), name, size, CARD, "lm", bold=True)
+        canvas.text((left + 32 * unit + bold, middle), steps, size, (214, 220, 228), "lm")
+        if self._panoramas.bare:
+            x, y = self._size[0] - 12 * unit, 28 * unit
+            canvas.text((x, y), _NOTE, 12 * unit, (*INK, 200), "rm")
         picture.alpha_composite(canvas.finished())
         if state.card:
             draw_card(picture, self._walk, self._style, state.card)
@@ -214,24 +228,3 @@ class ViewPanel:
         percent = f"{100 * chance:.0f} %"
         canvas.text((x, y - 5 * unit), percent, 12.5 * unit, (*ink, alpha), "mm", bold=True)
         canvas.text((x, y + 9 * unit), distance, 10 * unit, (*ink, alpha), "mm")
-
-    def _caption(self, canvas: Canvas, state: FilmState) -> None:
-        unit = self._style.unit
-        steps = f"step {state.step} of {self._walk.last}"  # numbered as on the page
-        left, top, size = 12 * unit, 12 * unit, 15 * unit
-        note = text_width(_NOTE, 12 * unit) + left if self._panoramas.bare else 0
-        room = self._size[0] - 2 * left - text_width(steps, size) - 44 * unit - note
-        name = shortened(self._walk.trace.agent, size, room, bold=True)
-        bold = text_width(name, size, bold=True)
-        width = bold + text_width(steps, size) + 44 * unit
-        canvas.box((left, top, left + width, top + 32 * unit), (*DARK, 215), 8 * unit)
-        canvas.box(
-            (left + 9 * unit, top + 8 * unit, left + 13 * unit, top + 24 * unit),
-            (*self._style.colour, 255),
-        )
-        middle = top + 16 * unit
-        canvas.text((left + 20 * unit, middle), name, size, CARD, "lm", bold=True)
-        canvas.text((left + 32 * unit + bold, middle), steps, size, (214, 220, 228), "lm")
-        if self._panoramas.bare:
-            x, y = self._size[0] - 12 * unit, 28 * unit
-            canvas.text((x, y), _NOTE, 12 * unit, (*INK, 200), "rm")

@@ -48,14 +48,31 @@ class WordsPanel:
     def draw(self, state: FilmState) -> Image.Image:
         """Draw the instruction."""
         canvas = Canvas(self._size, CARD)
-        self._title(canvas)
+        unit, trace = self._style.unit, self._walk.trace
+        size, y = 12 * unit, 21 * unit
+        canvas.text((self._margin, y), "INSTRUCTION", size, MUTED, "lm", bold=True)
+        left = self._margin + text_width("INSTRUCTION", size, bold=True) + 14 * unit
+        right = self._size[0] - self._margin
+        if self._attends or self._progress is not None:
+            legend = "attention over words" if self._attends else "progress along the path"
+            width = text_width(legend, size)
+            if right - left > width + 220 * unit:
+                canvas.text((right, y), legend, size, MUTED, "rm")
+                right -= width + 8 * unit
+                box = (right - 26 * unit, y - 7 * unit, right, y + 7 * unit)
+                canvas.box(box, (*ATTENTION, 200), 4 * unit)
+                right -= 36 * unit
+        name = " · ".join(part for part in (trace.split, trace.instr_id, trace.scan) if part)
+        canvas.text((left, y), shortened(name, size, right - left), size, MUTED, "lm")
         corner = self._margin, self._top
         self._text.draw(canvas, corner, self.shades(state), self._scrolled(state))
         return canvas.finished()
 
     def shades(self, state: FilmState) -> np.ndarray:
         """Return the strength of each word's highlight, 0..1."""
-        weights = self._weights(state.step, state.blend)
+        steps = self._walk.trace.steps
+        before = steps[state.step - 1].word_attention if state.step else None
+        weights = blended(before, steps[state.step].word_attention, state.blend)
         if self._progress is not None:
             return progress_shades(len(self.words), self._covered(state))
         if weights is None or state.card:
@@ -67,11 +84,6 @@ class WordsPanel:
         assert self._progress is not None
         now, then = self._progress[[state.step, min(state.step + 1, self._walk.last)]]
         return float(now + state.progress * (then - now))
-
-    def _weights(self, step: int, blend: float) -> np.ndarray | None:
-        steps = self._walk.trace.steps
-        before = steps[step - 1].word_attention if step else None
-        return blended(before, steps[step].word_attention, blend)
 
     def _scrolled(self, state: FilmState) -> float:
         """Return the pixels scrolled, so that the words with the most attention are visible."""
@@ -98,24 +110,6 @@ class WordsPanel:
 
     def _whole_lines(self, scrolled: float) -> float:
         return round(scrolled / self._text.leading) * self._text.leading
-
-    def _title(self, canvas: Canvas) -> None:
-        unit, trace = self._style.unit, self._walk.trace
-        size, y = 12 * unit, 21 * unit
-        canvas.text((self._margin, y), "INSTRUCTION", size, MUTED, "lm", bold=True)
-        left = self._margin + text_width("INSTRUCTION", size, bold=True) + 14 * unit
-        right = self._size[0] - self._margin
-        if self._attends or self._progress is not None:
-            legend = "attention over words" if self._attends else "progress along the path"
-            width = text_width(legend, size)
-            if right - left > width + 220 * unit:
-                canvas.text((right, y), legend, size, MUTED, "rm")
-                right -= width + 8 * unit
-                box = (right - 26 * unit, y - 7 * unit, right, y + 7 * unit)
-                canvas.box(box, (*ATTENTION, 200), 4 * unit)
-                right -= 36 * unit
-        name = " · ".join(part for part in (trace.split, trace.instr_id, trace.scan) if part)
-        canvas.text((left, y), shortened(name, size, right - left), size, MUTED, "lm")
 
 
 _THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit

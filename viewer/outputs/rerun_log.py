@@ -29,22 +29,20 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
         log = rerun.RecordingStream("clipnav")
         log.save(str(beside))
         log.log("instruction", rerun.TextDocument(trace.instruction), static=True)
-        _log_map(rerun, log, graph, trace)
+        edges = [graph.positions[[i, j]] for i, j in np.argwhere(np.triu(graph.adjacency))]
+        log.log("map/edges", rerun.LineStrips3D(edges, colors=_EDGE, radii=0.01), static=True)
+        log.log("map/viewpoints", rerun.Points3D(graph.positions, colors=_EDGE), static=True)
+        if trace.has_goal:
+            way = _places(graph, trace.path)
+            log.log(
+                "map/reference", rerun.LineStrips3D([way], colors=_WAY, radii=0.06), static=True
+            )
         for number, step in enumerate(trace.steps):
             log.set_time("step", sequence=number)
             _log_step(rerun, log, graph, trace, number)
             _log_picture(rerun, log, trace.scan, step, pictures)
         log.flush()
         log.disconnect()
-
-
-def _log_map(rerun: ModuleType, log, graph: NavGraph, trace: Trace) -> None:
-    edges = [graph.positions[[i, j]] for i, j in np.argwhere(np.triu(graph.adjacency))]
-    log.log("map/edges", rerun.LineStrips3D(edges, colors=_EDGE, radii=0.01), static=True)
-    log.log("map/viewpoints", rerun.Points3D(graph.positions, colors=_EDGE), static=True)
-    if trace.has_goal:
-        way = _places(graph, trace.path)
-        log.log("map/reference", rerun.LineStrips3D([way], colors=_WAY, radii=0.06), static=True)
 
 
 def _log_step(rerun: ModuleType, log, graph: NavGraph, trace: Trace, number: int) -> None:
@@ -65,7 +63,12 @@ def _log_step(rerun: ModuleType, log, graph: NavGraph, trace: Trace, number: int
     if chances:
         log.log("probabilities", rerun.BarChart(np.array([step.stop_probability or 0, *chances])))
     if step.word_attention:
-        log.log("attention", rerun.TextDocument(_most_attended(trace, step)))
+        weights = (step.word_attention or ())[1:-1]
+        order = sorted(zip(weights, trace.words, strict=True), reverse=True)[:8]
+        log.log(
+            "attention",
+            rerun.TextDocument(", ".join(f"{word.strip()} {weight:.2f}" for weight, word in order)),
+        )
 
 
 def _log_picture(rerun: ModuleType, log, scan: str, step: Step, pictures: Pictures) -> None:
@@ -78,9 +81,3 @@ def _log_picture(rerun: ModuleType, log, scan: str, step: Step, pictures: Pictur
 
 def _places(graph: NavGraph, path: tuple[str, ...]) -> np.ndarray:
     return graph.positions[[graph.index(viewpoint) for viewpoint in path]]
-
-
-def _most_attended(trace: Trace, step: Step) -> str:
-    weights = (step.word_attention or ())[1:-1]
-    order = sorted(zip(weights, trace.words, strict=True), reverse=True)[:8]
-    return ", ".join(f"{word.strip()} {weight:.2f}" for weight, word in order)

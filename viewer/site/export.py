@@ -16,7 +16,7 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
 from clipnav.viewer.site.library import Json, Library
 from clipnav.viewer.site.routes import STATIC
-from clipnav.viewer.trace import Outcome, Trace, outcome
+from clipnav.viewer.trace import Outcome, outcome
 
 WIDTH = 2048  # columns of the pictures
 _STRAIGHT = 0.9  # SPL of a walk without detours
@@ -74,6 +74,17 @@ def bundle(
     traces = [trace for by_agent in walks.values() for trace in by_agent.values()]
     scans = sorted({trace.scan for trace in traces})
     wanted = set(keys)
+    visited = dict.fromkeys(
+        (trace.scan, step.viewpoint) for trace in traces for step in trace.steps
+    )
+    found = {}
+    # Rendering the positions of a continuous walk takes minutes.
+    for scan, viewpoint in progress_bar(visited, desc="pictures", unit="panoramas", leave=False):
+        try:
+            data = pictures.jpeg(scan, viewpoint, width)
+        except NoPictureError:
+            continue
+        found[f"{scan}/{viewpoint}"] = _data_url(data, "image/jpeg")
     return {
         "site": {
             "agents": list(dict.fromkeys(trace.agent for trace in traces)),
@@ -87,7 +98,7 @@ def bundle(
         "episodes": [row for row in library.rows() if row["key"] in wanted],
         "traces": walks,
         "scenes": {scan: scene(library.graph(scan), library.files.world) for scan in scans},
-        "pictures": _pictures(traces, pictures, width),
+        "pictures": found,
     }
 
 
@@ -108,22 +119,6 @@ def page(content: dict[str, Any]) -> str:
     held = msgspec.json.encode(content).decode().replace("<", "\\u003c")
     held = f'<script type="application/json" id="bundle">{held}</script>'
     return _IMPORT_MAP.sub(lambda _: f"{mapped}\n{held}", text)
-
-
-def _pictures(traces: Sequence[Trace], pictures: Pictures, width: int) -> dict[str, str]:
-    """Return data URLs of all visited viewpoints, by scan/viewpoint."""
-    visited = dict.fromkeys(
-        (trace.scan, step.viewpoint) for trace in traces for step in trace.steps
-    )
-    found = {}
-    # Rendering the positions of a continuous walk takes minutes.
-    for scan, viewpoint in progress_bar(visited, desc="pictures", unit="panoramas", leave=False):
-        try:
-            data = pictures.jpeg(scan, viewpoint, width)
-        except NoPictureError:
-            continue
-        found[f"{scan}/{viewpoint}"] = _data_url(data, "image/jpeg")
-    return found
 
 
 def _data_url(data: bytes, kind: str) -> str:

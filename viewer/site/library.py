@@ -66,7 +66,22 @@ class Library:
     def check(self, traces: Iterable[Trace]) -> None:
         """Check that traces can be added."""
         for trace in traces:
-            self._check(trace)
+            name = f"trace of {trace.instr_id} by {trace.agent}"
+            if trace.world != self.files.world:
+                raise UserError(
+                    f"{name}: its world is '{trace.world}', but '{self.files.world}' is shown; set "
+                    f"--world {trace.world}"
+                )
+            try:
+                graph = self.graph(trace.scan)
+            except FileNotFoundError as error:
+                raise UserError(f"{name}: {error}") from error
+            unknown = next((v for v in _places(trace) if v not in graph), None)
+            if unknown is not None:
+                raise UserError(
+                    f"{name}: scan '{trace.scan}' has no viewpoint '{unknown}'; the graphs in "
+                    f"{self.files.connectivity_dir} are not those that it was recorded with"
+                )
 
     def keys(self) -> list[str]:
         """Return the keys of all episodes."""
@@ -120,24 +135,6 @@ class Library:
                 for agent, trace in self._traces.get(key, {}).items()
             },
         }
-
-    def _check(self, trace: Trace) -> None:
-        name = f"trace of {trace.instr_id} by {trace.agent}"
-        if trace.world != self.files.world:
-            raise UserError(
-                f"{name}: its world is '{trace.world}', but '{self.files.world}' is shown; set "
-                f"--world {trace.world}"
-            )
-        try:
-            graph = self.graph(trace.scan)
-        except FileNotFoundError as error:
-            raise UserError(f"{name}: {error}") from error
-        unknown = next((v for v in _places(trace) if v not in graph), None)
-        if unknown is not None:
-            raise UserError(
-                f"{name}: scan '{trace.scan}' has no viewpoint '{unknown}'; the graphs in "
-                f"{self.files.connectivity_dir} are not those that it was recorded with"
-            )
 
 
 def _places(trace: Trace) -> Iterator[str]:

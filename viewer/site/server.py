@@ -168,7 +168,10 @@ class _Request(BaseHTTPRequestHandler):
 
     def _respond(self, answer: Any) -> None:
         try:
-            self._check_host()
+            # A foreign Host header is a page of another site (DNS rebinding).
+            host = _split(f"//{self.headers.get('Host', '')}").hostname or ""
+            if self._is_local and not _is_loopback(host):
+                raise RequestError(403, f"this server is for this machine only, not for {host!r}")
             parts = _split(self.path)
             self._send(answer(parts.path, dict(parse_qsl(parts.query))))
         except RequestError as error:
@@ -178,12 +181,6 @@ class _Request(BaseHTTPRequestHandler):
         except Exception as error:
             _LOG.exception("while answering %s", self.path)
             self._refuse(500, f"something went wrong here: {error}")
-
-    def _check_host(self) -> None:
-        """Reject requests with a foreign Host header (DNS rebinding)."""
-        host = _split(f"//{self.headers.get('Host', '')}").hostname or ""
-        if self._is_local and not _is_loopback(host):
-            raise RequestError(403, f"this server is for this machine only, not for {host!r}")
 
     def _body(self) -> dict[str, Any]:
         # Pages of other origins cannot send this type without a CORS preflight request.

@@ -216,7 +216,7 @@ def load_content(config: VisualiseConfig) -> Content:
     from clipnav.envs.episodes import load_episodes
     from clipnav.envs.pictures.world_pictures import world_pictures
     from clipnav.envs.worlds import named_world, world_files
-    from clipnav.viewer.site.free_pictures import house_free_pictures
+    from clipnav.viewer.site.continuous_walks import house_free_pictures
     from clipnav.viewer.site.library import Library
     from clipnav.viewer.site.opening import first_agents, kind_of, label_agents
 
@@ -262,7 +262,7 @@ def _continuous_content(config: VisualiseConfig, kinds: "Mapping[Path, Kind]") -
     from clipnav.envs.episodes import load_episodes
     from clipnav.envs.pictures.world_pictures import world_pictures
     from clipnav.envs.worlds import world_files
-    from clipnav.viewer.site.free_pictures import house_free_pictures
+    from clipnav.viewer.site.continuous_walks import house_free_pictures
     from clipnav.viewer.site.library import Library
     from clipnav.viewer.site.opening import first_agents, label_agents
 

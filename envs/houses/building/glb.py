@@ -40,7 +40,7 @@ def write_glb(scene: Scene, path: Path) -> None:
         texture = scene.face_texture[faces.start]
         mesh = _mesh(scene, faces, materials[texture])
         mesh.metadata.update(category=owner.category, colour=owner.colour, room=owner.room)
-        name = _mesh_name(owner.index, scene.texture_names[texture])
+        name = f"{owner.index:04d}|{scene.texture_names[texture]}"
         world.add_geometry(mesh, node_name=name, geom_name=name)
     content = export_glb(
         world, include_normals=True, unitize_normals=False, tree_postprocessor=_make_unlit
@@ -71,7 +71,11 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
 
     raw = path.read_bytes()
     try:
-        _check_materials(raw)
+        # trimesh must decode no texture of the file: an EPS file would start Ghostscript.
+        length = int.from_bytes(raw[12:16], "little")
+        for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
+            if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
+                raise UserError(f"its materials use {shortened(', '.join(unknown))}")
         loaded = trimesh.load_scene(io.BytesIO(raw), file_type="glb", process=False)
         meshes = {_parse_name(name): mesh for name, mesh in loaded.geometry.items()}
         names = tuple(sorted({texture for _, texture in meshes}))
@@ -88,14 +92,6 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
             f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
             "it, and it is built again"
         ) from error
-
-
-def _check_materials(raw: bytes) -> None:
-    """Check that trimesh decodes no texture of a GLB file: an EPS file would start Ghostscript."""
-    length = int.from_bytes(raw[12:16], "little")
-    for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
-        if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
-            raise UserError(f"its materials use {shortened(', '.join(unknown))}")
 
 
 def _runs(scene: Scene) -> Iterator[slice]:
@@ -185,10 +181,6 @@ def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) 
     for key in ("positions", "normals", "uvs", "colours"):
         if len(block[key]) != vertices or not np.isfinite(block[key]).all():
             raise UserError(f"the number of finite {key} differs from the number of vertices")
-
-
-def _mesh_name(index: int, texture: str) -> str:
-    return f"{index:04d}|{texture}"
 
 
 def _parse_name(name: str) -> tuple[int, str]:

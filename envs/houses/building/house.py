@@ -60,8 +60,7 @@ class House:
 
 def build_house(spec: HouseSpec) -> House:
     """Build a house, a pure function of its specification and `GENERATOR_VERSION`."""
-    from clipnav.envs.houses.furnishing.clutter import scatter
-    from clipnav.envs.houses.furnishing.rooms import furnish
+    from clipnav.envs.houses.furnishing.rooms import furnish, scatter
     from clipnav.envs.houses.lighting.baking import bake
     from clipnav.envs.houses.lighting.lights import find_lights
     from clipnav.envs.houses.materials.style import make_style

@@ -68,10 +68,12 @@ class WalkableFloor:
         It must be one connected region at `CLEARANCE`, join all passages at `PASSAGE_CLEARANCE` and
         contain an open area of `STANDING_RADIUS`.
         """
+        from scipy import ndimage
+
         grid = self.free.copy()
         for box in boxes:
             self._set(box, False, grid)
-        clearance = _clearance(grid)
+        clearance = np.asarray(ndimage.distance_transform_edt(grid)) * CELL - CELL / 2
         open_places = self.indoors & (clearance >= STANDING_RADIUS)
         areas = np.bincount(_pieces(clearance >= CLEARANCE).ravel())[1:] * CELL**2
         if not len(areas) or areas.sum() - areas.max() > LARGEST_POCKET:
@@ -80,13 +82,6 @@ class WalkableFloor:
         at_passages = {int(wide[threshold].max()) for threshold in self.thresholds}
         standing = set(np.unique(wide[open_places]))
         return 0 not in at_passages and len(at_passages) == 1 and bool(at_passages & standing)
-
-
-def _clearance(free: np.ndarray) -> np.ndarray:
-    """Return the distance in metres from each free cell to the nearest blocked cell."""
-    from scipy import ndimage
-
-    return np.asarray(ndimage.distance_transform_edt(free)) * CELL - CELL / 2
 
 
 def _pieces(mask: np.ndarray) -> np.ndarray:
@@ -245,13 +240,10 @@ class RoomSpace:
 
     def _passage_box(self, opening: Opening) -> Box:
         depth = PASSAGE_DEPTH[opening.kind]
-        if self._leads_to_stairs(opening):
+        if opening.is_passage and not self._wells.isdisjoint(opening.rooms):
             depth = STAIR_APPROACH
         side = self.side_of(opening)
         return self.wall_strip(side, opening.start - GAP, opening.end + GAP, depth)
-
-    def _leads_to_stairs(self, opening: Opening) -> bool:
-        return opening.is_passage and not self._wells.isdisjoint(opening.rooms)
 
     def _curtain_box(self, window: Opening) -> Box:
         low, high = self.span(self.side_of(window))

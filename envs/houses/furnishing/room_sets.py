@@ -199,7 +199,15 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
     """Return poses of a sofa and a television that face each other, the television at a wall."""
     for tv_pose in room.poses(tv):
         box = footprint(tv.size, tv_pose)
-        at_wall = _depth_before(room, tv_pose) - sofa.size[1] / 2
+        inner = room.space.inner
+        along_y = abs(np.cos(tv_pose.angle)) > 0.5
+        length = inner.y1 - inner.y0 if along_y else inner.x1 - inner.x0
+        near = (
+            min(abs(tv_pose.y - inner.y0), abs(inner.y1 - tv_pose.y))
+            if along_y
+            else min(abs(tv_pose.x - inner.x0), abs(inner.x1 - tv_pose.x))
+        )
+        at_wall = length - near - 0.02 - sofa.size[1] / 2
         afloat = [d for d in room.rng.uniform(2.05, 3.1, 3) if d < at_wall - 0.4]
         # At the wall, or slightly in front of it because of a curtain.
         backed = [at_wall, at_wall - 0.22]
@@ -213,19 +221,6 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
                 if fits and room.space.stays_walkable([box, sofa_box]):
                     return pose, tv_pose
     return None
-
-
-def _depth_before(room: RoomBuilder, pose: Pose) -> float:
-    """Return the distance from an item's centre at a wall to the opposite wall, less a margin."""
-    inner = room.space.inner
-    along_y = abs(np.cos(pose.angle)) > 0.5
-    length = inner.y1 - inner.y0 if along_y else inner.x1 - inner.x0
-    near = (
-        min(abs(pose.y - inner.y0), abs(inner.y1 - pose.y))
-        if along_y
-        else min(abs(pose.x - inner.x0), abs(inner.x1 - pose.x))
-    )
-    return length - near - 0.02
 
 
 def furnish_dining_room(room: RoomBuilder) -> None:

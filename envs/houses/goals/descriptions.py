@@ -118,7 +118,15 @@ class Things:
             return over and abs(thing.lower[2] - landmark.upper[2]) <= touch
         if not loosely and thing.room != landmark.room:
             return False
-        return _gap(thing, landmark) <= (MAYBE_NEXT_TO if loosely else NEXT_TO)
+        gaps = (
+            max(
+                landmark.lower[axis] - thing.upper[axis],
+                thing.lower[axis] - landmark.upper[axis],
+                0.0,
+            )
+            for axis in (0, 1)
+        )
+        return sum(gap * gap for gap in gaps) ** 0.5 <= (MAYBE_NEXT_TO if loosely else NEXT_TO)
 
     def fitting(self, description: Description) -> list[int]:
         """Return the objects that a description may fit."""
@@ -170,12 +178,3 @@ class Things:
 def _middle(thing: ObjectInfo) -> tuple[float, float]:
     (x0, y0, _), (x1, y1, _) = thing.lower, thing.upper
     return (x0 + x1) / 2, (y0 + y1) / 2
-
-
-def _gap(one: ObjectInfo, other: ObjectInfo) -> float:
-    """Return the horizontal distance between two boxes in metres."""
-    gaps = (
-        max(other.lower[axis] - one.upper[axis], one.lower[axis] - other.upper[axis], 0.0)
-        for axis in (0, 1)
-    )
-    return sum(gap * gap for gap in gaps) ** 0.5

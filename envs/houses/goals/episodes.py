@@ -6,7 +6,8 @@ to the nearest viewpoint of the goal, of which the agent sees nothing at the sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ import numpy as np
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.goals.boxes import Boxes, Looks, visible_boxes
 from clipnav.envs.houses.goals.descriptions import Description, Things
-from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
 from clipnav.envs.houses.instructions.writing import Style, TextWriter
+from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.language.annotators import Annotator, annotators_of
+from clipnav.envs.houses.language.grammars.languages import language_of
+from clipnav.envs.houses.language.wording_files import load_wording
 from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey, survey_house
 from clipnav.envs.panoramas.cameras import perspective_camera
@@ -27,6 +30,127 @@ from clipnav.storage.features.view_grid import VFOV, view_direction
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
+
+
+LANGUAGES = {"en": "en-US", "hi-IN": "hi-IN", "te-IN": "te-IN"}  # tag of the grammar by language
+_WORDINGS = {"en-US": "english", "hi-IN": "hindi", "te-IN": "telugu"}
+_STOPS = {"en-US": ".", "hi-IN": "।", "te-IN": "."}
+_CHOICE = re.compile(r"\(([^()]*)\)")
+_SLOT = re.compile(r"\{([A-Z])(?:\.(\w+))?\}")
+SOON_PARTS = ("object", "attribute", "relation", "region", "neighbor")
+
+
+class GoalWriter:
+    """Writes texts of one language.
+
+    Attributes:
+        tag: Tag of the language in annotations: "en", "hi-IN" or "te-IN".
+    """
+
+    def __init__(self, tag: str, rng: np.random.Generator) -> None:
+        self.tag, self._rng = tag, rng
+        self._named: dict[str, float] = {}  # choice of the name of each thing in a text
+        self._language = language_of(LANGUAGES[tag])
+        self._wording: Mapping[str, Any] = load_wording("goals")[_WORDINGS[LANGUAGES[tag]]]
+        self._stop = _STOPS[LANGUAGES[tag]]
+
+    def knows(self, description: Description) -> bool:
+        """Return whether the lexicon contains all words of a description."""
+        nouns, rooms = self._language.nouns, self._language.rooms
+        return (
+            self._language.knows(description.mention)
+            and description.room in ("", *rooms)
+            and description.landmark in ("", *nouns)
+        )
+
+    def task(self, one: Description) -> str:
+        """Return a task at a distant object (REVERIE)."""
+        related = self._wording.get("related") if one.relation else None
+        return self._sentence(related or self._wording["tasks"], one)
+
+    def category(self, noun: str) -> str:
+        """Return the text that asks for any object of a category."""
+        return self._sentence(self._wording["categories"], Description(noun))
+
+    def target(self, noun: str) -> str:
+        """Return the name of the target of a dialog; English ones have the noun itself."""
+        return self._filled(self._draw(self._wording["targets"]), Description(noun), "")
+
+    def question(self, rooms: Sequence[str]) -> str:
+        """Return a question of a navigator, which may mention one of some rooms."""
+        self._named = {}
+        room = self._draw(rooms)
+        text = self._filled(self._draw(self._wording["questions"]), Description("", room), room)
+        return text[0].upper() + text[1:]
+
+    def parts(self, one: Description, neighbour: str) -> dict[str, str]:
+        """Return the five parts of a description (SOON), "" for those that it lacks.
+
+        Args:
+            neighbour: Kind of a room beside that of the object, or "".
+        """
+        has = {
+            "object": True,
+            "attribute": bool(one.colour or one.material),
+            "relation": bool(one.relation),
+            "region": bool(one.room),
+            "neighbor": bool(one.room and neighbour),
+        }
+        self._named = {}
+        return {
+            part: self._written(self._wording[f"soon_{part}"], one, neighbour) if has[part] else ""
+            for part in SOON_PARTS
+        }
+
+    def _sentence(self, patterns: Sequence[str], one: Description) -> str:
+        self._named = {}
+        return self._written(patterns, one)
+
+    def _written(self, patterns: Sequence[str], one: Description, other: str = "") -> str:
+        text = self._filled(self._draw(patterns), one, other)
+        return text[0].upper() + text[1:] + self._stop
+
+    def _filled(self, pattern: str, one: Description, other: str) -> str:
+        """Fill the slots of a pattern; choices and synonyms are drawn at random."""
+
+        def fill(slot: re.Match[str]) -> str:
+            letter, form = slot.groups()
+            if letter == "V":
+                verbs = self._wording["verbs"]
+                return self._draw(verbs.get(one.noun, verbs["any"]))
+            if letter == "U":
+                return "" if one.storey < 0 else self._draw(self._wording["storeys"], one.storey)
+            if letter == "A":
+                return self._draw(self._wording["relations"][one.relation]) if one.relation else ""
+            values = {
+                "L": one.mention,
+                "N": Mention(one.noun),
+                "X": Mention(one.landmark),
+                "R": one.room,
+                "O": other,
+            }
+            return self._name("R" if letter in "RO" else "L", values[letter], form)
+
+        text = pattern
+        while _SLOT.search(text) or _CHOICE.search(text):
+            text = _CHOICE.sub(lambda choice: self._draw(choice[1].split("|")), text)
+            text = _SLOT.sub(fill, text)
+        return re.sub(r"\s+([,.?])", r"\1", " ".join(text.split()))
+
+    def _name(self, kind: str, value: Any, form: str) -> str:
+        """Return a wording of an object or a room, which a text calls by one name throughout."""
+        key = getattr(value, "noun", value)
+        wordings = self._language.forms[kind](value, form)
+        bare = self._language.forms[kind](Mention(key) if kind == "L" else key, form)
+        share = self._named.setdefault(key, float(self._rng.random()))
+        # Synonyms of the noun vary fastest; the others are those of colour and material.
+        others = range(0, len(wordings), len(bare))
+        first = others[int(self._rng.integers(len(others)))]
+        return wordings[first + int(share * len(bare))]
+
+    def _draw(self, options: Sequence[str], number: int | None = None) -> str:
+        return options[int(self._rng.integers(len(options))) if number is None else number]
+
 
 Json = dict[str, Any]
 Walk = tuple[int, ...]
@@ -168,7 +292,12 @@ class GoalEpisodes:
         self._tasks = self._pairs(TASK_EDGES)
         self._finds = self._pairs(SOON_EDGES)
         self._dialogs = _draws(self._rooms(), rng)
-        self._searches = _draws(self._categories(), rng)
+        choices = {}
+        for indices in self._instances().values():
+            seen = {v for index in indices for v in self._scenery.looks.viewpoints(index)}
+            ends = self._scenery.numbers(sorted(seen))
+            choices[indices[0]] = self._scenery.walks(ends, CATEGORY_EDGES, indices)
+        self._searches = _draws(choices, rng)
 
     def split(self, count: int, first_id: int) -> dict[str, list[Json]]:
         """Return the episodes of a split by dataset.
@@ -389,15 +518,6 @@ class GoalEpisodes:
             if known and things.is_target(index) and looks.viewpoints(index):
                 found.setdefault(noun, []).append(index)
         return found
-
-    def _categories(self) -> dict[int, list[Walk]]:
-        """Return the walks to each category, by the number of its first object."""
-        choices = {}
-        for indices in self._instances().values():
-            seen = {v for index in indices for v in self._scenery.looks.viewpoints(index)}
-            ends = self._scenery.numbers(sorted(seen))
-            choices[indices[0]] = self._scenery.walks(ends, CATEGORY_EDGES, indices)
-        return choices
 
     def _key(self, noun: str) -> str:
         return f"{self._scenery.scan}.glb_{noun.replace(' ', '_')}"

@@ -7,20 +7,13 @@ that the straight line between two viewpoints is visible and walkable, on a floo
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap, clearance_map
-from clipnav.envs.houses.graph.ground import (
-    LONGEST_EDGE,
-    PATH_CLEARANCE,
-    WALKING_CLEARANCE,
-    Ground,
-    see_each_other,
-    visibility,
-)
 from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
 from clipnav.envs.houses.plan.floor_plan import FloorPlan
 from clipnav.storage.errors import UserError
@@ -28,6 +21,58 @@ from clipnav.storage.errors import UserError
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.panoramas.ray_tracer import RayTracer
+
+
+WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
+# Minimum clearance of a walk from cell to cell; a straight line deviates from it by up to one cell.
+PATH_CLEARANCE = WALKING_CLEARANCE + CELL
+
+
+LONGEST_EDGE = 4.8  # metres
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A storey of a house.
+
+    Attributes:
+        floor: Clearance map of the storey.
+        tracer: Ray tracer of the whole house.
+    """
+
+    floor: ClearanceMap
+    tracer: RayTracer
+
+    def eyes(self, points: np.ndarray) -> np.ndarray:
+        """Return camera positions (N, 3) above points (N, 2)."""
+        return np.hstack([points, np.full((len(points), 1), self.floor.floor + EYE_HEIGHT)])
+
+    def sees(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return a mask (N,) bool of the pairs of points (N, 2) with sight at eye height."""
+        return see_each_other(self.eyes(first), self.eyes(second), self.tracer)
+
+    def edges(self, points: np.ndarray) -> np.ndarray:
+        """Return edges (N, N) bool between points (N, 2): short, visible and with clearance."""
+        distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+        edges = visibility(self.eyes(points), self.tracer) & (distance <= LONGEST_EDGE)
+        for i, j in np.argwhere(np.triu(edges)):
+            clearance = self.floor.along(points[i], points[j])
+            edges[i, j] = edges[j, i] = clearance >= WALKING_CLEARANCE
+        return edges
+
+
+def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
+    """Return which cameras (N, 3) see each other: (N, N) bool, False on the diagonal."""
+    first, second = np.triu_indices(len(eyes), 1)
+    visible = np.zeros((len(eyes), len(eyes)), bool)
+    visible[first, second] = see_each_other(eyes[first], eyes[second], tracer)
+    return visible | visible.T
+
+
+def see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
+    """Return a mask (N,) bool of the pairs of cameras (N, 3) that see each other both ways."""
+    return ~(tracer.occluded(first, second) | tracer.occluded(second, first))
+
 
 CLOSEST = 1.42  # metres between viewpoints of a room
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
@@ -243,14 +288,26 @@ _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail
 
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     """Place the viewpoints of a house and connect them."""
+    from scipy.sparse.csgraph import connected_components
+
     eyes, edges = _join_storeys(house, tracer)
     unobstructed = without_shortcuts(eyes, edges)
     rooms = np.array([house.plan.room_at(*eye) for eye in eyes])
     kept = _without_dead_ends(unobstructed, rooms)
     eyes, unobstructed = eyes[kept], unobstructed[np.ix_(kept, kept)]
     visible = visibility(eyes, tracer)
-    included = _largest_component(unobstructed)
-    _check_rooms(house, rooms[kept][included])
+    _, labels = connected_components(unobstructed)
+    included = labels == np.bincount(labels).argmax()
+    unreached = [
+        room.kind
+        for room in house.plan.rooms
+        if room.index not in rooms[kept][included] and room.kind != STAIRWELL
+    ]
+    if unreached:
+        raise UserError(
+            f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)} (furniture blocks the "
+            f"way); replace its plan seed {house.spec.plan_seed} in sets.py"
+        )
     return [
         {
             "image_id": _image_id(house, (x, y, z)),
@@ -368,28 +425,8 @@ def _joins_stairs(
     return joined
 
 
-def _check_rooms(house: House, rooms: np.ndarray) -> None:
-    """Raise a ValueError if a room other than a stairwell is not among those of viewpoints."""
-    unreached = [
-        room.kind for room in house.plan.rooms if room.index not in rooms and room.kind != STAIRWELL
-    ]
-    if unreached:
-        raise UserError(
-            f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)} (furniture blocks the "
-            f"way); replace its plan seed {house.spec.plan_seed} in sets.py"
-        )
-
-
 def _image_id(house: House, eye: tuple[float, float, float]) -> str:
     """Return a digest of the house's name and the position, with the height above ground level."""
     x, y, z = eye
     above = f",{z:.3f}" if z > EYE_HEIGHT else ""
     return hashlib.md5(f"{house.spec.scan}:{x:.3f},{y:.3f}{above}".encode()).hexdigest()
-
-
-def _largest_component(edges: np.ndarray) -> np.ndarray:
-    """Return a mask (N,) bool of the largest connected component of edges (N, N)."""
-    from scipy.sparse.csgraph import connected_components
-
-    _, labels = connected_components(edges)
-    return labels == np.bincount(labels).argmax()

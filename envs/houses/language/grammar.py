@@ -145,7 +145,7 @@ class Language:
                 if not is_final:
                     return verb.participle
                 return verb.imperatives[choose("V", verb.imperatives)]
-            value = _value(act, letter)
+            value = getattr(act, _FIELD_NAMES[letter])
             key = getattr(value, "noun", value)
             wordings = self.forms[letter](value, form.rstrip("*"))
             words = wordings[choose(f"{letter}.{key}", wordings)]
@@ -434,7 +434,3 @@ def _clauses(language: Language, tokens: list[str], position: int) -> Iterator[t
 
 
 _FIELD_NAMES = {"R": "room", "L": "mention", "S": "side", "D": "metres", "O": "ordinal"}
-
-
-def _value(act: Act, letter: str) -> Any:
-    return getattr(act, _FIELD_NAMES[letter])

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 
-from clipnav.envs.houses.language.act_options import act_options
-from clipnav.envs.houses.language.acts import Act, PlannedAct
+import numpy as np
+
+from clipnav.envs.houses.language.acts import EDGE_RANGES, Act, Mention, PlannedAct
 from clipnav.envs.houses.language.annotators import Habits, Writer, draw
+from clipnav.envs.houses.language.grammar import DISTANCES
+from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.sight import BEHIND, Sight
-from clipnav.envs.houses.language.statements import statements, stop_step
 from clipnav.envs.houses.language.symbolic_follower import (
     OPEN_ENDED,
     fits_turn,
@@ -25,7 +28,197 @@ from clipnav.envs.houses.language.symbolic_follower import (
     online_walk,
 )
 from clipnav.envs.houses.language.walking import Walk, agrees, is_straight
+from clipnav.envs.houses.plan.elements import STAIRWELL
+from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 from clipnav.envs.houses.survey.landmarks import NOTICED
+
+MEASURED = ("straight", "through", "along")  # acts that can mention their length
+SIDE = 0.05  # factor on the side of a landmark that is passed
+# Weight of each kind of act among those that fit a segment.
+WEIGHTS = {
+    "straight": 0.4,
+    "past": 2.5,
+    "toward": 1.2,
+    "reach": 2.0,
+    "across": 1.5,
+    "through": 1.6,
+    "along": 1.6,
+    "end": 2.0,
+    "leave": 3.0,
+    "enter": 3.5,
+    "door": 2.0,
+    "up": 8.0,
+    "down": 8.0,
+}
+
+
+def act_options(
+    sight: Sight, path: Walk, position: int
+) -> Iterator[tuple[Act, int, float, tuple[int, ...]]]:
+    """Yield acts that can describe a segment of a path that begins at a position.
+
+    Not every act is true of its segment; `walking.agrees` checks this.
+    """
+    for kind, (fewest, most) in EDGE_RANGES.items():
+        for last in range(position + fewest, min(position + most, len(path) - 1) + 1):
+            walk = path[position : last + 1]
+            climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
+            if climbs != (kind in ("up", "down")):  # only these acts describe stairs
+                continue
+            for act, weight, things in _acts_of_kind(sight, kind, walk):
+                if kind in ("up", "down") and act.room and last < len(path) - 1:
+                    continue
+                yield act, last, weight * WEIGHTS[kind], things
+
+
+def _acts_of_kind(
+    sight: Sight, kind: str, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield the acts of one kind for a walk: (act, weight, objects)."""
+    room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
+    if kind in ("past", "toward", "reach", "across"):
+        yield from _landmark_acts(sight, kind, walk)
+    elif kind == "enter":
+        yield Act(kind, room=into), 1.0, ()
+        yield Act(kind), 0.4, ()
+        yield from _furnished_rooms(sight, walk)
+    elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
+        for side, ordinal in product(("left", "right"), (1, 2, 3)):
+            yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
+    else:
+        for act, weight in _plain_acts(kind, room, into):
+            yield from ((one, weight, ()) for one in _with_distance(sight, act, walk))
+
+
+def _plain_acts(kind: str, room: str, into: str) -> list[tuple[Act, float]]:
+    """Return the acts of a kind that mention at most the room of a walk, with weights."""
+    is_hall = room in HALL_KINDS
+    if kind == "leave":
+        return [(Act(kind, room), 0.2)] if is_hall else [(Act(kind, room), 1.0), (Act(kind), 0.5)]
+    if kind in ("through", "along") and is_hall != (kind == "along"):
+        return []
+    if kind in ("end", "through", "along"):
+        return [(Act(kind, room), 1.0)]
+    if kind in ("up", "down") and into == STAIRWELL:
+        return [(Act(kind), 1.0), (Act(kind, STAIRWELL), 0.5)]
+    return [(Act(kind), 1.0)] if kind in ("straight", "up", "down") else []
+
+
+def _sees_closed_doors(sight: Sight, here: int) -> bool:
+    """Return whether a closed door is visible, which makes counting doorways ambiguous."""
+    return bool((sight.fits(Mention("closed door")) & sight.noticed[here]).any())
+
+
+def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
+    """Return an act without and, if the grammar has a word for its length, with a distance."""
+    metres = round(sight.length(walk))
+    acts = [act]
+    if act.kind in MEASURED and metres in DISTANCES and len(walk) > 2:
+        acts.append(Act(act.kind, act.room, metres=metres))
+    return acts
+
+
+def _landmark_acts(
+    sight: Sight, kind: str, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield acts about a landmark ahead of the first edge of a walk."""
+    here, ahead = walk[0], sight.heading(walk[0], walk[1])
+    for thing in sight.things[here]:
+        # Rugs are walked across, other landmarks are passed.
+        is_rug = sight.survey.objects[thing].category == "rug"
+        if (kind == "across") != is_rug and kind in ("across", "past"):
+            continue
+        if abs(sight.angle(here, ahead, thing)) > 80:
+            continue
+        visible = min(sight.largest[here][thing], 0.15) / 0.15 + 0.2
+        for mention, weight in mention_options(sight, here, ahead, thing):
+            things = tuple(sight.referents(mention, here, ahead)) if mention.plural else (thing,)
+            weight *= visible
+            yield Act(kind, mention=mention), weight, things
+            if kind == "past" and not mention.plural:
+                ahead_last = sight.heading(*walk[-2:])
+                for side in ("left", "right"):
+                    if sight.is_on_side(side, walk[-2], ahead_last, thing):
+                        yield Act(kind, mention=mention, side=side), SIDE * weight, things
+
+
+def _furnished_rooms(sight: Sight, walk: Walk) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield "enter" acts that identify the room by an object visible from its door."""
+    door, inside = walk[-2:]
+    ahead = sight.heading(door, inside)
+    room = sight.survey.rooms[inside]
+    for thing in sight.things[door]:
+        if sight.survey.object_rooms[thing] != room:
+            continue
+        for mention, weight in mention_options(sight, door, ahead, thing):
+            if not mention.ordinal:
+                act = Act("enter", room=sight.room_kind(inside), mention=mention)
+                yield act, 0.4 * weight, (thing,)
+
+
+def statements(
+    sight: Sight, path: Walk, position: int, facing: float
+) -> Iterator[tuple[PlannedAct, float]]:
+    """Yield statements about a viewpoint: its room, or an object on one side, with weights.
+
+    Args:
+        facing: Heading in radians on arrival.
+    """
+    here = path[position]
+    room = sight.room_kind(here)
+    is_start = position == 0
+    is_new = is_start or sight.survey.rooms[here] != sight.survey.rooms[path[position - 1]]
+    if is_new:
+        yield PlannedAct(Act("at", room), position, position), 1.0
+    for thing in sight.things[here]:
+        side = _clear_side(sight, here, facing, thing, is_start)
+        if not side:
+            continue
+        for mention, weight in mention_options(sight, here, facing, thing):
+            if mention.ordinal:
+                continue
+            things = tuple(sight.referents(mention, here, facing)) if mention.plural else (thing,)
+            if side != "behind":
+                act = Act("see", mention=mention, side=side)
+                yield PlannedAct(act, position, position, things), weight
+            if is_start:
+                act = Act("at", room, mention, side)
+                yield PlannedAct(act, position, position, things), 2.0 * weight
+
+
+def _clear_side(sight: Sight, here: int, facing: float, thing: int, is_start: bool) -> str:
+    """Return the side of an object, or "" between two sides; "behind" only at the start."""
+    angle = sight.angle(here, facing, thing)
+    if abs(angle) <= 30:
+        return "ahead"
+    if 45 <= abs(angle) <= 130:
+        return "right" if angle > 0 else "left"
+    return "behind" if is_start and abs(angle) >= 150 else ""
+
+
+def stop_step(sight: Sight, path: Walk, facing: float, writer: Writer) -> PlannedAct | None:
+    """Return the "stop" act with an object that identifies the goal; None if none is near.
+
+    Args:
+        facing: Heading in radians on arrival.
+    """
+    goal, last = path[-1], len(path) - 1
+    room = sight.room_kind(goal)
+    options: list[tuple[PlannedAct, float]] = []
+    for thing in np.flatnonzero(sight.survey.near(goal) & sight.noticed[goal]).tolist():
+        for mention, weight in mention_options(sight, goal, facing, thing):
+            if mention.ordinal or mention.plural:
+                continue
+            if mention.colour:
+                weight *= writer.habits.colours
+            weight /= 0.5 + float(sight.survey.gaps[goal, thing])
+            options.append((PlannedAct(Act("stop", mention=mention), last, last, (thing,)), weight))
+            act = Act("stop", room, mention)
+            options.append((PlannedAct(act, last, last, (thing,)), 0.4 * weight))
+    if not options and room == STAIRWELL:
+        return PlannedAct(Act("stop", room), last, last)
+    return draw(options, writer.rng) if options else None
+
 
 CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
 HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first

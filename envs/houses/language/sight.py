@@ -181,16 +181,13 @@ class Sight:
         """Return an object's position along an edge and its smallest distance, in metres."""
         key = (here, there, thing)
         if key not in self._passing:
-            self._passing[key] = self._measure_passing(here, there, thing)
+            edge = self.survey.positions[there] - self.survey.positions[here]
+            length = float(np.linalg.norm(edge))
+            ahead, away = edge / length, self._away[here, thing]
+            along = float(away @ ahead)
+            aside = float(np.linalg.norm(min(max(along, 0.0), length) * ahead - away))
+            self._passing[key] = along, min(self.gaps[here][thing], self.gaps[there][thing], aside)
         return self._passing[key]
-
-    def _measure_passing(self, here: int, there: int, thing: int) -> tuple[float, float]:
-        edge = self.survey.positions[there] - self.survey.positions[here]
-        length = float(np.linalg.norm(edge))
-        ahead, away = edge / length, self._away[here, thing]
-        along = float(away @ ahead)
-        aside = float(np.linalg.norm(min(max(along, 0.0), length) * ahead - away))
-        return along, min(self.gaps[here][thing], self.gaps[there][thing], aside)
 
     def is_stair(self, here: int, there: int, direction: int) -> bool:
         """Return whether an edge goes up (`direction` 1) or down (-1), or is level in a stairwell.

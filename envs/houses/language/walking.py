@@ -23,7 +23,16 @@ def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = 
         facing: Heading in radians on arrival at the first viewpoint.
     """
     if act.kind in STATEMENTS:
-        return _is_true(sight, act, walk[0], facing)
+        here = walk[0]
+        if act.room and sight.room_kind(here) != act.room:
+            return False
+        if act.mention is None:
+            return True
+        if act.kind == "stop":
+            fits = sight.fits(act.mention) & sight.survey.near(here)
+            return bool(fits.sum() > act.mention.plural)
+        things = sight.referents(act.mention, here, facing)
+        return any(sight.is_on_side(act.side, here, facing, thing) for thing in things)
     if act.metres and not _is_about(act.metres, sight.length(walk)):
         return False
     if act.kind == "straight":
@@ -44,18 +53,6 @@ def can_begin(sight: Sight, act: Act, walk: Walk) -> bool:
 def headings(sight: Sight, walk: Walk) -> list[float]:
     """Return the headings in radians of the edges of a walk."""
     return [sight.heading(here, there) for here, there in pairwise(walk)]
-
-
-def _is_true(sight: Sight, act: Act, here: int, facing: float) -> bool:
-    if act.room and sight.room_kind(here) != act.room:
-        return False
-    if act.mention is None:
-        return True
-    if act.kind == "stop":
-        fits = sight.fits(act.mention) & sight.survey.near(here)
-        return bool(fits.sum() > act.mention.plural)
-    things = sight.referents(act.mention, here, facing)
-    return any(sight.is_on_side(act.side, here, facing, thing) for thing in things)
 
 
 def _is_about(mentioned: int, metres: float) -> bool:

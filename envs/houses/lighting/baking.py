@@ -67,7 +67,8 @@ class Surfels:
                 vertex_object,
             ]
         )
-        first, self.of_vertex = _group(key)
+        _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+        self.of_vertex = group.ravel()
         self._faces = self.of_vertex[scene.faces]
         self._normals = _unit(scene.normals[first].astype(float)).astype(np.float32)
         corners = scene.positions[scene.faces]
@@ -107,7 +108,9 @@ class Surfels:
 
     def gather(self, rng: np.random.Generator, rays: int) -> Surroundings:
         """Trace cosine-weighted rays from every point."""
-        tangent, bitangent = _tangents(self._normals)
+        helper = np.where(np.abs(self._normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+        tangent = _unit(np.cross(helper, self._normals))
+        bitangent = np.cross(self._normals, tangent)
         turn = rng.random((2, len(self)))
         hit = np.empty((rays, len(self)), np.int32)
         backs, closeness = np.zeros(len(self)), np.zeros(len(self))
@@ -183,18 +186,6 @@ def _sky(rise: np.ndarray) -> np.ndarray:
     return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB).astype(np.float32)
 
 
-def _group(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first index of each distinct row of `key` (V, K), and the group of each row."""
-    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    return first, group.ravel()
-
-
-def _tangents(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    tangent = _unit(np.cross(helper, normals))
-    return tangent, np.cross(normals, tangent)
-
-
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
@@ -224,7 +215,13 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
     direct = np.zeros((len(surfels), 3))
     for light in lights:
         direct += surfels.receive(light)
-    albedo = np.where(glowing[:, None], 0.0, _face_albedo(scene))
+    textures = np.array(
+        [to_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
+    )
+    tint = to_linear(scene.colours[scene.faces[:, 0]].astype(float))
+    albedo = np.where(
+        glowing[:, None], 0.0, np.minimum(textures[scene.face_texture] * tint, _MOST_REFLECTING)
+    )
     around = surfels.gather(rng, rays)
     light = direct
     for _ in range(_BOUNCES):
@@ -240,15 +237,6 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
 def _texture(scene: Scene, name: str) -> int:
     """Return the index of a texture, or -1 if the scene does not have it."""
     return scene.texture_names.index(name) if name in scene.texture_names else -1
-
-
-def _face_albedo(scene: Scene) -> np.ndarray:
-    """Return the linear albedo (F, 3) of each triangle."""
-    textures = np.array(
-        [to_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
-    )
-    tint = to_linear(scene.colours[scene.faces[:, 0]].astype(float))
-    return np.minimum(textures[scene.face_texture] * tint, _MOST_REFLECTING)
 
 
 def _exposure(scene: Scene, surfels: Surfels, light: np.ndarray) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clipnav.envs.houses.materials import paintings, pictures, surfaces
+from clipnav.envs.houses.materials import pictures, surfaces
 from clipnav.envs.houses.materials.style import make_style
 from clipnav.envs.houses.plan.elements import WALL_HEIGHT
 
@@ -77,11 +77,9 @@ def make_textures(style_seed: int) -> dict[str, np.ndarray]:
     for k, colour in enumerate(style.rugs):
         images[f"rug{k}"] = pictures.rug(rng, colour.rgb, k)
     for k, colour in enumerate(style.paintings):
-        images[f"painting{k}"] = paintings.painting(rng, colour.rgb, k)
+        images[f"painting{k}"] = pictures.painting(rng, colour.rgb, k)
     images |= {name: paint(rng) for name, paint in pictures.PICTURES.items()}
     images["glass"] = surfaces.plain(rng)
-    return {name: _bytes(image) for name, image in images.items()}
-
-
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return {
+        name: (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8) for name, image in images.items()
+    }

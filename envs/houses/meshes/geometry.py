@@ -139,7 +139,13 @@ def lathe(
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     slopes = np.stack([steps[:, 1], -steps[:, 0]], 1) / lengths[:, None]
-    ring_normals, along = _profile_normals(slopes, crease), np.append(0, np.cumsum(lengths))
+    ends = np.repeat(slopes[:, None], 2, axis=1)
+    gentle = (slopes[:-1] * slopes[1:]).sum(1) > np.cos(crease)
+    mean = slopes[:-1] + slopes[1:]
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    ends[:-1, 1][gentle] = mean[gentle]
+    ends[1:, 0][gentle] = mean[gentle]
+    ring_normals, along = ends, np.append(0, np.cumsum(lengths))
     turn = np.linspace(0, 2 * np.pi, sides + 1)
     cosine, sine = np.cos(turn), np.sin(turn)
     strips = []
@@ -152,17 +158,6 @@ def lathe(
         uvs = np.stack(np.broadcast_arrays(girth, along[k : k + 2, None]), -1)
         strips.append(lattice(p + np.asarray(center, float), normals, uvs, material, flip=True))
     return join(strips)
-
-
-def _profile_normals(slopes: np.ndarray, crease: float) -> np.ndarray:
-    """Return normals `(K - 1, 2, 2)` at the ends of profile pieces; gentle bends share one."""
-    ends = np.repeat(slopes[:, None], 2, axis=1)
-    gentle = (slopes[:-1] * slopes[1:]).sum(1) > np.cos(crease)
-    mean = slopes[:-1] + slopes[1:]
-    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    ends[:-1, 1][gentle] = mean[gentle]
-    ends[1:, 0][gentle] = mean[gentle]
-    return ends
 
 
 def cylinder(

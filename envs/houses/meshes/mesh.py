@@ -73,22 +73,17 @@ def sheet(
     points: np.ndarray, material: Material, uvs: np.ndarray, thickness: float | None = None
 ) -> Part:
     """Build a smooth surface through a lattice of points."""
-    normals = _smooth_normals(points)
-    front = lattice(points, normals, uvs, material)
-    if thickness is None:
-        return front
-    back = lattice(points - thickness * normals, -normals, uvs, material, flip=True)
-    return join([front, back])
-
-
-def _smooth_normals(points: np.ndarray) -> np.ndarray:
-    """Return normals `(m, n, 3)` of a lattice: area-weighted means of the adjacent cells."""
     cells = np.cross(points[1:, 1:] - points[:-1, :-1], points[:-1, 1:] - points[1:, :-1])
     total = np.zeros_like(points)
     for rows in (slice(None, -1), slice(1, None)):
         for columns in (slice(None, -1), slice(1, None)):
             total[rows, columns] += cells
-    return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-12)
+    normals = total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-12)
+    front = lattice(points, normals, uvs, material)
+    if thickness is None:
+        return front
+    back = lattice(points - thickness * normals, -normals, uvs, material, flip=True)
+    return join([front, back])
 
 
 def join(parts: Sequence[Part]) -> Part:

@@ -24,7 +24,6 @@ from clipnav.envs.houses.plan.room_layout import (
     HALL_KINDS,
     KindAssigner,
     Rect,
-    SharedWall,
     fits,
     fits_some,
     random_orientation,
@@ -254,7 +253,10 @@ def make_floor_plan(
             if FEWEST_ROOMS <= count <= MOST_ROOMS:
                 stairs = _stairs(rng, shell, rooms) if shell.well else ()
                 openings += [o for flight in stairs for o in _stair_openings(flight, rooms)]
-                openings += [_cupboard(flight, rooms) for flight in stairs]
+                openings += [
+                    _front_opening("closed door", flight, rooms, 0, -flight.first_side)
+                    for flight in stairs
+                ]
                 return FloorPlan(
                     shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
                 )
@@ -368,23 +370,19 @@ def _shut_doors(
             break
         if rng.random() > CLOSED_DOOR_CHANCE:
             continue
-        door = _closed_door(rng, wall, pair, rooms[0].storey)
+        reach = WALL_HALF_THICKNESS + 0.2
+        low, high = wall.start + reach, wall.end - reach - DOOR_WIDTH
+        start = round(float(rng.uniform(low, max(low, high))), 2)
+        shape = (start, round(start + DOOR_WIDTH, 2), 0.0, DOOR_HEIGHT)
+        door = Opening(
+            "closed door", wall.axis, wall.position, *shape, pair, storey=rooms[0].storey
+        )
         taken = [*openings, *shut]
         both = (rooms[i] for i in pair)
         if not any(clashes(door, other, rooms) for other in taken):
             if all(has_wall_space(room, [*taken, door]) for room in both):
                 shut.append(door)
     return shut
-
-
-def _closed_door(
-    rng: np.random.Generator, wall: SharedWall, pair: tuple[int, int], storey: int
-) -> Opening:
-    reach = WALL_HALF_THICKNESS + 0.2
-    low, high = wall.start + reach, wall.end - reach - DOOR_WIDTH
-    start = round(float(rng.uniform(low, max(low, high))), 2)
-    shape = (start, round(start + DOOR_WIDTH, 2), 0.0, DOOR_HEIGHT)
-    return Opening("closed door", wall.axis, wall.position, *shape, pair, storey=storey)
 
 
 def _stairs(rng: np.random.Generator, shell: Shell, rooms: list[Room]) -> tuple[Stairs, ...]:
@@ -415,11 +413,6 @@ def _stair_openings(stairs: Stairs, rooms: list[Room]) -> list[Opening]:
     ]
 
 
-def _cupboard(stairs: Stairs, rooms: list[Room]) -> Opening:
-    """Return the door of the cupboard below the second flight."""
-    return _front_opening("closed door", stairs, rooms, 0, -stairs.first_side)
-
-
 def _front_opening(kind: str, stairs: Stairs, rooms: list[Room], upper: int, side: int) -> Opening:
     """Return an opening between a stairwell and its hall, in front of one of the two flights."""
     half = stairs.flight_width / 2 - _JAMB
@@ -431,10 +424,10 @@ def _front_opening(kind: str, stairs: Stairs, rooms: list[Room], upper: int, sid
     low, high = sorted(round(end[along], 3) for end in ends)
     top = DOOR_HEIGHT if kind == "closed door" else ARCH_HEIGHT
     well = rooms[stairs.rooms[upper]]
-    hall = next(room for room in rooms if room.storey == well.storey and _touches(room, stairs))
+    hall = next(
+        room
+        for room in rooms
+        if room.storey == well.storey and room.contains(*stairs.point(0.0, -FLIGHT_GAP))
+    )
     shape = (stairs.front[across], low, high, 0.0, top)
     return Opening(kind, axis, *shape, (hall.index, well.index), storey=well.storey)
-
-
-def _touches(room: Room, stairs: Stairs) -> bool:
-    return room.contains(*stairs.point(0.0, -FLIGHT_GAP))

@@ -147,7 +147,13 @@ def place_outer_openings(
         for k, index in enumerate(rng.permutation(len(walls))):
             wall = walls[index]
             if room.kind == "hallway" and k == 0 and not has_entrance:
-                openings.append(_entrance(room, wall))
+                middle = (wall.start + wall.end) / 2
+                start, end = round(middle - 0.5, 2), round(middle + 0.5, 2)
+                openings.append(
+                    Opening(
+                        "entrance", wall.axis, wall.position, start, end, 0.0, 2.1, (room.index, -1)
+                    )
+                )
             elif k == 0 or rng.random() < SECOND_WINDOW.get(room.kind, 0.35):
                 for _ in range(PLACEMENT_TRIES):
                     window = _window(rng, room, wall)
@@ -220,12 +226,6 @@ def _cuts_round_corner(
     low, high = span
     depth = LEAF_DEPTH if room.index == opening.swing_room else APPROACH_DEPTH
     return [(low, low + depth)] if opening.position == low else [(high - depth, high)]
-
-
-def _entrance(room: Room, wall: SharedWall) -> Opening:
-    middle = (wall.start + wall.end) / 2
-    start, end = round(middle - 0.5, 2), round(middle + 0.5, 2)
-    return Opening("entrance", wall.axis, wall.position, start, end, 0.0, 2.1, (room.index, -1))
 
 
 def _window(rng: np.random.Generator, room: Room, wall: SharedWall) -> Opening:

@@ -16,8 +16,6 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.houses.plan.elements import Room
 
@@ -55,7 +53,7 @@ def set_sheet(
     """
     check_height(path, len(scans), tile)
 
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
     from clipnav.connectivity import read_connectivity
     from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
@@ -70,7 +68,13 @@ def set_sheet(
             (f"{scan}: storey {storey}", draw_plan(house, storey, tile, records))
             for storey in range(house.plan.storeys)
         ]
-        chosen = _ranked_rooms(house)
+        # Rooms of different kinds first.
+        seen: dict[str, int] = {}
+        ranked = []
+        for room in house.plan.rooms:
+            seen[room.kind] = seen.get(room.kind, 0) + 1
+            ranked.append((seen[room.kind], room.index, room))
+        chosen = [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])]
         chosen = [chosen[(row * rooms + k) % len(chosen)] for k in range(rooms)]
         views = [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
         rows.append((plans, views))
@@ -78,19 +82,13 @@ def set_sheet(
     sheet = Image.new("RGB", ((storeys + rooms) * tile[1], len(rows) * tile[0]), "white")
     for row, (plans, views) in enumerate(rows):
         for column, (label, picture) in [*enumerate(plans), *enumerate(views, storeys)]:
-            sheet.paste(_labelled(picture, label), (column * tile[1], row * tile[0]))
+            image = Image.fromarray(picture)
+            draw = ImageDraw.Draw(image)
+            draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
+            draw.text((4, 1), label, fill=(255, 255, 255))
+            sheet.paste(image, (column * tile[1], row * tile[0]))
     with atomic_write(path) as beside:
         sheet.save(beside)
-
-
-def _labelled(picture: np.ndarray, label: str) -> Image.Image:
-    from PIL import Image, ImageDraw
-
-    image = Image.fromarray(picture)
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
-    draw.text((4, 1), label, fill=(255, 255, 255))
-    return image
 
 
 def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
@@ -100,16 +98,6 @@ def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]
     )
     camera = perspective_camera(size, heading, _PITCH, _VFOV)
     return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
-
-
-def _ranked_rooms(house: House) -> list[Room]:
-    """Return the rooms of a house, those of different kinds first."""
-    seen: dict[str, int] = {}
-    ranked = []
-    for room in house.plan.rooms:
-        seen[room.kind] = seen.get(room.kind, 0) + 1
-        ranked.append((seen[room.kind], room.index, room))
-    return [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:

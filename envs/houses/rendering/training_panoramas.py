@@ -125,7 +125,13 @@ def _render_into(job: tuple[str, Path, tuple[int, int], int]) -> None:
         # Do not write through a memory map: a full disk would kill the process.
         with atomic_write(folder / f"{name}.npy") as beside:
             np.save(beside, array)
-    _write_description(folder, house, viewpoints)
+    description = {
+        "scan": house.spec.scan,
+        "viewpoints": viewpoints,
+        "objects": [asdict(thing) for thing in house.scene.objects],
+        "room_kinds": [room.kind for room in house.plan.rooms],
+    }
+    write_text(folder / DESCRIPTION, json.dumps(description))
 
 
 def standing_positions(house: House, extra: int, most: int | None = None) -> tuple[np.ndarray, int]:
@@ -177,14 +183,3 @@ def _map_array(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except Exception as error:  # NumPy raises almost any type on a damaged header
         raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
-
-
-def _write_description(folder: Path, house: House, viewpoints: int) -> None:
-    """Write the description of the house, whose presence marks the arrays as complete."""
-    description = {
-        "scan": house.spec.scan,
-        "viewpoints": viewpoints,
-        "objects": [asdict(thing) for thing in house.scene.objects],
-        "room_kinds": [room.kind for room in house.plan.rooms],
-    }
-    write_text(folder / DESCRIPTION, json.dumps(description))

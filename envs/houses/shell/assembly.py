@@ -77,7 +77,16 @@ def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
     ]
     # Rays may pass between fine and coarse cells; they end on this plane.
     below = _grid(x[[0, -1]], y[[0, -1]], material, -_SAFETY)
-    return _merged(join([*cells, below]))
+    part = join([*cells, below])
+    key = np.rint(part.positions * 1e5).astype(np.int64)
+    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return Part(
+        part.positions[first],
+        part.normals[first],
+        part.uvs[first],
+        group.reshape(-1)[part.faces],
+        part.material,
+    )
 
 
 def _cell(x: np.ndarray, y: np.ndarray, i: int, j: int, is_fine: bool, material: Material) -> Part:
@@ -91,19 +100,6 @@ def _grid(x: np.ndarray, y: np.ndarray, material: Material, height: float) -> Pa
     points = np.stack([u, v, np.full_like(u, height)], axis=-1)
     up = np.broadcast_to(np.array([0.0, 0.0, 1.0]), points.shape)
     return lattice(points, up, points[..., :2], material)
-
-
-def _merged(part: Part) -> Part:
-    """Return the part with coinciding vertices merged."""
-    key = np.rint(part.positions * 1e5).astype(np.int64)
-    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    return Part(
-        part.positions[first],
-        part.normals[first],
-        part.uvs[first],
-        group.reshape(-1)[part.faces],
-        part.material,
-    )
 
 
 _COLUMNS = ("positions", "normals", "uvs", "colours", "faces", "face_object", "face_texture")
@@ -135,45 +131,39 @@ def scene_of_fixtures(fixtures: Sequence[Fixture], textures: dict[str, np.ndarra
     for index, fixture in enumerate(fixtures):
         parts = sorted(fixture.parts, key=lambda part: part.material.texture)
         for part in parts:
-            _append_part(columns, part, index, names.index(part.material.texture), vertex_count)
+            repeats = TEXTURE_SCALE.get(part.material.texture, 1.0)
+            columns["positions"].append(np.asarray(part.positions, np.float32))
+            columns["normals"].append(np.asarray(part.normals, np.float32))
+            columns["uvs"].append(np.asarray(part.uvs * repeats, np.float32))
+            columns["colours"].append(
+                np.tile(np.asarray(part.material.tint, np.float32), (len(part.positions), 1))
+            )
+            columns["faces"].append(np.asarray(part.faces + vertex_count, np.int32))
+            columns["face_object"].append(np.full(len(part.faces), index, np.int32))
+            columns["face_texture"].append(
+                np.full(len(part.faces), names.index(part.material.texture), np.int32)
+            )
             vertex_count += len(part.positions)
-        objects.append(_object_info(index, fixture))
+        positions = np.concatenate([part.positions for part in fixture.parts])
+        x0, y0, z0 = (round(float(value), 4) for value in positions.min(axis=0))
+        x1, y1, z1 = (round(float(value), 4) for value in positions.max(axis=0))
+        objects.append(
+            ObjectInfo(
+                index,
+                fixture.category,
+                fixture.colour,
+                fixture.material,
+                fixture.room,
+                (x0, y0, z0),
+                (x1, y1, z1),
+            )
+        )
     arrays = {key: np.concatenate(blocks) for key, blocks in columns.items()}
     return Scene(
         **arrays,
         textures=tuple(textures[name] for name in names),
         texture_names=tuple(names),
         objects=tuple(objects),
-    )
-
-
-def _append_part(
-    columns: dict[str, list[np.ndarray]], part: Part, index: int, texture: int, first_vertex: int
-) -> None:
-    repeats = TEXTURE_SCALE.get(part.material.texture, 1.0)
-    columns["positions"].append(np.asarray(part.positions, np.float32))
-    columns["normals"].append(np.asarray(part.normals, np.float32))
-    columns["uvs"].append(np.asarray(part.uvs * repeats, np.float32))
-    columns["colours"].append(
-        np.tile(np.asarray(part.material.tint, np.float32), (len(part.positions), 1))
-    )
-    columns["faces"].append(np.asarray(part.faces + first_vertex, np.int32))
-    columns["face_object"].append(np.full(len(part.faces), index, np.int32))
-    columns["face_texture"].append(np.full(len(part.faces), texture, np.int32))
-
-
-def _object_info(index: int, fixture: Fixture) -> ObjectInfo:
-    positions = np.concatenate([part.positions for part in fixture.parts])
-    x0, y0, z0 = (round(float(value), 4) for value in positions.min(axis=0))
-    x1, y1, z1 = (round(float(value), 4) for value in positions.max(axis=0))
-    return ObjectInfo(
-        index,
-        fixture.category,
-        fixture.colour,
-        fixture.material,
-        fixture.room,
-        (x0, y0, z0),
-        (x1, y1, z1),
     )
 
 

@@ -94,11 +94,7 @@ def wall_face(
     for hole in holes:
         within = (run > hole.start) & (run < hole.end) & (above < hole.top)
         keep &= ~(within & (above > hole.bottom))
-    return _with_faces(part, part.faces[keep])
-
-
-def _with_faces(part: Part, faces: np.ndarray) -> Part:
-    """Return the part with only these faces and without unused vertices."""
+    faces = part.faces[keep]
     used, renumbered = np.unique(faces, return_inverse=True)
     return replace(
         part,

@@ -73,7 +73,13 @@ def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
     The kind of caption is drawn first (room, one or two objects with or without colours, room and
     object, side, distance, glimpse), among the kinds for which the view has facts.
     """
-    by_kind = _sorted_by_kind(facts)
+    by_kind: dict[str, list[Fact]] = {
+        kind: [] for kind in ("room", "glimpse", "thing", "colour", "side", "distance")
+    }
+    # Sorted, because the order of a set depends on the process.
+    for fact in sorted(facts.holds):
+        if fact != ("bare",):
+            by_kind["colour" if is_colour(fact) else fact[0]].append(fact)
     styles = [(style, weight) for style, weight in _STYLES if all(by_kind[k] for k in style)]
     if not styles:
         return Caption(pick(_BARE_TEXTS, rng), (("bare",),) if ("bare",) in facts.holds else ())
@@ -161,17 +167,6 @@ def thing_prompts(category: str, colour: str = "") -> list[str]:
     names = SYNONYMS.get(category, (category,))
     words = [with_article(f"{colour} {name}".strip()) for name in names]
     return [frame.format(word) for frame in _THING_FRAMES for word in words]
-
-
-def _sorted_by_kind(facts: ViewFacts) -> dict[str, list[Fact]]:
-    kinds: dict[str, list[Fact]] = {
-        kind: [] for kind in ("room", "glimpse", "thing", "colour", "side", "distance")
-    }
-    # Sorted, because the order of a set depends on the process.
-    for fact in sorted(facts.holds):
-        if fact != ("bare",):
-            kinds["colour" if is_colour(fact) else fact[0]].append(fact)
-    return kinds
 
 
 def _phrase(fact: Fact, rng: np.random.Generator) -> str:

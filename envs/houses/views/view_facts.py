@@ -127,7 +127,18 @@ def view_facts(
     things = things_in_view(object_id, objects, depth)
     facts = _FactSets()
     for thing in things:
-        _add_thing_facts(facts, thing)
+        noun, clear, across = thing.category, thing.is_clear, thing.across
+        facts.add(("thing", noun), clear, True)
+        if thing.colour and noun not in COLOURLESS:
+            facts.add(("thing", noun, thing.colour), clear, True)
+        for side, (narrow, wide) in SIDES.items():
+            facts.add(
+                ("side", noun, side), clear and _within(across, narrow), _within(across, wide)
+            )
+        for word, (narrow, wide) in DISTANCES.items():
+            holds = clear and _within(thing.distance, narrow)  # not where the distance is nan
+            may_hold = isnan(thing.distance) or _within(thing.distance, wide)
+            facts.add(("distance", noun, word), holds, may_hold)
     _add_room_facts(facts, _areas(object_id, len(objects)), objects, room_kinds)
     furnished = sum(thing.area for thing in things)
     facts.add(("bare",), furnished < BARE_HOLDS, furnished < BARE_MAY)
@@ -185,19 +196,6 @@ def _mean(object_id: np.ndarray, values: np.ndarray, area: np.ndarray) -> np.nda
     weights = np.broadcast_to(values, object_id.shape).ravel()
     totals = np.bincount(object_id.ravel() + 1, weights, minlength=len(area) + 1)[1:]
     return totals / np.maximum(np.rint(area * object_id.size), 1)
-
-
-def _add_thing_facts(facts: _FactSets, thing: ThingInView) -> None:
-    noun, clear, across = thing.category, thing.is_clear, thing.across
-    facts.add(("thing", noun), clear, True)
-    if thing.colour and noun not in COLOURLESS:
-        facts.add(("thing", noun, thing.colour), clear, True)
-    for side, (narrow, wide) in SIDES.items():
-        facts.add(("side", noun, side), clear and _within(across, narrow), _within(across, wide))
-    for word, (narrow, wide) in DISTANCES.items():
-        holds = clear and _within(thing.distance, narrow)  # not where the distance is nan
-        may_hold = isnan(thing.distance) or _within(thing.distance, wide)
-        facts.add(("distance", noun, word), holds, may_hold)
 
 
 def _add_room_facts(

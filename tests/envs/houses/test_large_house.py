@@ -14,11 +14,9 @@ from clipnav.envs.houses.building.house import (
     plan_of,
     save_house,
 )
-from clipnav.envs.houses.furnishing.clutter import ON_TOP, scatter
 from clipnav.envs.houses.furnishing.placement import Box
-from clipnav.envs.houses.furnishing.rooms import furnish
-from clipnav.envs.houses.graph.ground import LONGEST_EDGE
-from clipnav.envs.houses.graph.viewpoints import place_viewpoints
+from clipnav.envs.houses.furnishing.rooms import ON_TOP, furnish, scatter
+from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints
 from clipnav.envs.houses.materials.pictures import PICTURES
 from clipnav.envs.houses.materials.style import make_style
 from clipnav.envs.houses.materials.textures import SURFACES, make_textures

@@ -7,7 +7,7 @@ import pytest
 from clipnav.viewer.films import FilmSettings, film_walks
 from clipnav.viewer.films.side_panels import listed_motions
 from clipnav.viewer.films.timeline import Walk, phases
-from clipnav.viewer.site.free_pictures import FreePictures
+from clipnav.viewer.site.continuous_walks import FreePictures
 from clipnav.viewer.trace.format import position_of
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from clipnav.viewer.site.continuous_walks import ContinuousDriver
+from clipnav.viewer.site.continuous_walks import ContinuousDriver, FreePictures
 from clipnav.viewer.site.export import export_page
-from clipnav.viewer.site.free_pictures import FreePictures
 from clipnav.viewer.site.manual_walks import CONTINUOUS_AGENT
 
 KEY = "val_unseen/26000_0"

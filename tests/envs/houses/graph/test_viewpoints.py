@@ -6,8 +6,7 @@ import pytest
 from clipnav.connectivity import read_connectivity
 from clipnav.envs.houses.building.house import HouseSpec
 from clipnav.envs.houses.graph.clearance import ClearanceMap, clearance_map
-from clipnav.envs.houses.graph.ground import LONGEST_EDGE
-from clipnav.envs.houses.graph.viewpoints import place_viewpoints, without_shortcuts
+from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints, without_shortcuts
 from clipnav.envs.houses.meshes.geometry import Material, box
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Opening, Room
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures

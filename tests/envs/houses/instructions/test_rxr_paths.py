@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from clipnav.envs.houses.instructions.rxr_paths import candidate_paths, choose_paths
+from clipnav.envs.houses.instructions.rxr_episodes import candidate_paths, choose_paths
 from clipnav.envs.houses.survey.routes import Routes
 
 

@@ -3,12 +3,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.instructions.writing import realise_acts, sentences
 from clipnav.envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS
 from clipnav.envs.houses.language.annotators import Writer, annotators_of
 from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
 from clipnav.envs.houses.language.mentions import mention_options
 from clipnav.envs.houses.language.plan import Planner, with_statements
-from clipnav.envs.houses.language.realiser import realise_acts, sentences
 from clipnav.envs.houses.language.symbolic_follower import follow_online
 from clipnav.envs.houses.language.walking import agrees
 

@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.instructions.rxr_episodes import time_words
 from clipnav.envs.houses.language.acts import Span
-from clipnav.envs.houses.language.speech import time_words
 
 TEXTS = {
     "en-US": "Walk past the red sofa and turn left. Stop next to the big grey wardrobe.",

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.instructions.writing import realise_acts
 from clipnav.envs.houses.language.acts import Act, Mention
 from clipnav.envs.houses.language.annotators import Writer, annotators_of
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
 from clipnav.envs.houses.language.plan import Planner, with_statements
-from clipnav.envs.houses.language.realiser import realise_acts
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.symbolic_follower import follow, follow_online, walks
 from clipnav.envs.houses.survey.visibility import Survey

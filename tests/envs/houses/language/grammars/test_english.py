@@ -1,7 +1,7 @@
 import pytest
 
 from clipnav.envs.houses.language.acts import Act, Mention
-from clipnav.envs.houses.language.grammars.english import english
+from clipnav.envs.houses.language.grammars.languages import english
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 
 
@@ -65,7 +65,7 @@ def test_english_varieties_differ_in_words_and_units(act, pattern, american, ind
 
 def test_distances_in_feet_are_distinct_and_accurate():
     from clipnav.envs.houses.language.grammar import DISTANCES
-    from clipnav.envs.houses.language.grammars.english import _FEET
+    from clipnav.envs.houses.language.grammars.languages import _FEET
 
     numbers = {"six": 6, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30}
     numbers["twenty-five"] = 25

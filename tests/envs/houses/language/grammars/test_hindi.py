@@ -3,10 +3,10 @@ import re
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.instructions.writing import realise_acts
 from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
 from clipnav.envs.houses.language.annotators import Writer, annotators_of
-from clipnav.envs.houses.language.grammars.hindi import hindi
-from clipnav.envs.houses.language.realiser import realise_acts
+from clipnav.envs.houses.language.grammars.languages import hindi
 
 
 def _render(act, pattern, variant=0, is_final=True):

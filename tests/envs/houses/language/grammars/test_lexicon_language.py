@@ -1,7 +1,6 @@
 import pytest
 
-from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
-from clipnav.envs.houses.language.grammars.lexicon_language import noun_phrases
+from clipnav.envs.houses.language.grammars.languages import TAGS, language_of, noun_phrases
 
 
 def test_noun_phrases_keep_word_order_and_vary_nouns_fastest():

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.instructions.writing import realise_acts
 from clipnav.envs.houses.language.acts import Act, Mention, PlannedAct
 from clipnav.envs.houses.language.annotators import Writer, annotators_of
+from clipnav.envs.houses.language.grammars.languages import telugu
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
-from clipnav.envs.houses.language.grammars.telugu import telugu
-from clipnav.envs.houses.language.realiser import realise_acts
 
 
 def _render(act, pattern, variant=0, is_final=True):

@@ -3,8 +3,7 @@ import re
 import pytest
 
 from clipnav.envs.houses.language.grammar import parse, pattern_fields
-from clipnav.envs.houses.language.grammars.english import english, noun_pairs
-from clipnav.envs.houses.language.grammars.languages import TAGS, language_of
+from clipnav.envs.houses.language.grammars.languages import TAGS, english, language_of, noun_pairs
 from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.misspellings import misspellings_of, right_words
 from clipnav.envs.houses.language.wording_files import load_wording
