@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,32 +185,23 @@ def walk(walks: Walks) -> None:
     print(f"{film.name}: {film.stat().st_size / 1e6:.2f} MB")
 
 
-@picture
-def viewer_episode(walks: Walks) -> None:
-    """An episode in the viewer."""
-    with walks.page() as url:
-        shoot(url, DOCS / "viewer_episode.webp", (1600, 950))
+# Screenshots of the viewer: size, whether a second agent is shown, and options of `shoot`.
+SHOTS: dict[str, tuple[tuple[int, int], bool, dict[str, Any]]] = {
+    "viewer_episode": ((1600, 950), False, {}),
+    "viewer_two_agents": ((1600, 950), True, {"theme": "dark"}),
+    "viewer_present": ((1600, 900), False, {"keys": "f"}),
+    "viewer_phone": ((390, 844), False, {"scale": 2}),
+}
 
 
-@picture
-def viewer_two_agents(walks: Walks) -> None:
-    """Two agents in the viewer, in the dark theme."""
-    with walks.page(second=True) as url:
-        shoot(url, DOCS / "viewer_two_agents.webp", (1600, 950), theme="dark")
+def screenshot(walks: Walks, name: str) -> None:
+    """Write a screenshot of the viewer."""
+    size, second, options = SHOTS[name]
+    with walks.page(second) as url:
+        shoot(url, DOCS / f"{name}.webp", size, **options)
 
 
-@picture
-def viewer_present(walks: Walks) -> None:
-    """The presentation."""
-    with walks.page() as url:
-        shoot(url, DOCS / "viewer_present.webp", (1600, 900), keys="f")
-
-
-@picture
-def viewer_phone(walks: Walks) -> None:
-    """The viewer on a phone."""
-    with walks.page() as url:
-        shoot(url, DOCS / "viewer_phone.webp", (390, 844), scale=2)
+PICTURES |= {name: partial(screenshot, name=name) for name in SHOTS}
 
 
 @picture
@@ -280,14 +272,13 @@ def film_frame(traces: list["Trace"], step: int, kind: str, path: Path) -> None:
     save(frames.draw(phase, 1.0), path)
 
 
-def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
+def animate(env_id: str, path: Path, every: int, options: Any, **arguments: Any) -> None:
     """Write the frames of an environment in which the teacher acts."""
     import gymnasium as gym
     from PIL import Image
 
     import clipnav  # noqa: F401  (registers the ids)
 
-    options = arguments.pop("options", None)
     env = gym.make(env_id, split="val_unseen", render_mode="rgb_array", **arguments)
     _, info = env.reset(seed=0, options=options)
     frames, ended = [env.render()], False
@@ -306,82 +297,46 @@ def animate(env_id: str, path: Path, every: int, **arguments: Any) -> None:
     print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-@picture
-def environment_r2r(walks: Walks) -> None:
-    """Frames of R2R-CLIP-v0."""
-    options = {"episode_id": walks.episode}
-    path = DOCS / "environments" / "r2r.webp"
-    animate("R2R-CLIP-v0", path, 1, observe="indices", options=options)
+# Frames of environments: id, frames between two pictures, and arguments of `gym.make`.
+ENVIRONMENTS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "r2r": ("R2R-CLIP-v0", 1, {"observe": "indices"}),
+    "rxr": ("RxR-CLIP-v0", 1, {"observe": "indices", "language": "hi", "shuffle": False}),
+    "r2r_ce": ("R2R-CE-CLIP-v0", 3, {"observe": ()}),
+    "r4r": ("R4R-CLIP-v0", 1, {"observe": "indices", "shuffle": False, "teacher": "reference"}),
+    "rxr_ce": ("RxR-CE-CLIP-v0", 3, {"observe": (), "shuffle": False, "language": "te"}),
+    "reverie": ("REVERIE-CLIP-v0", 1, {"observe": "indices"}),
+    "soon": ("SOON-CLIP-v0", 1, {"observe": "indices"}),
+    "cvdn": ("CVDN-CLIP-v0", 1, {"observe": "indices"}),
+    "objectnav": ("ObjectNav-CLIP-v0", 1, {"observe": "indices"}),
+    "goat": ("GOAT-CLIP-v0", 1, {"observe": "indices"}),
+}
+# Episodes of environments; None is that of the walks.
+SHOWN = {
+    "r2r": None,
+    "r2r_ce": None,
+    "reverie": "26024_154_1",
+    "soon": "26022_0",
+    "cvdn": "260012",
+    "objectnav": "house_26_78006",
+    "goat": "28012_en_0",
+}
 
 
-@picture
-def environment_rxr(walks: Walks) -> None:
-    """Frames of RxR-CLIP-v0."""
-    path = DOCS / "environments" / "rxr.webp"
-    animate("RxR-CLIP-v0", path, 1, observe="indices", language="hi", shuffle=False)
+def environment(walks: Walks, name: str) -> None:
+    """Write the frames of an environment."""
+    env_id, every, arguments = ENVIRONMENTS[name]
+    options = {"episode_id": SHOWN[name] or walks.episode} if name in SHOWN else None
+    path = DOCS / "environments" / f"{name}.webp"
+    animate(env_id, path, every, options=options, **arguments)
 
 
-@picture
-def environment_r2r_ce(walks: Walks) -> None:
-    """Frames of R2R-CE-CLIP-v0."""
-    options = {"episode_id": walks.episode}
-    animate("R2R-CE-CLIP-v0", DOCS / "environments" / "r2r_ce.webp", 3, observe=(), options=options)
+PICTURES |= {f"environment_{name}": partial(environment, name=name) for name in ENVIRONMENTS}
 
 
 @picture
 def continuous_episode(walks: Walks) -> None:
     """An episode of R2R-CE."""
     command("draw-continuous-episode", "--output", DOCS / "continuous_episode.jpg")
-
-
-@picture
-def environment_r4r(walks: Walks) -> None:
-    """Frames of R4R-CLIP-v0."""
-    path = DOCS / "environments" / "r4r.webp"
-    animate("R4R-CLIP-v0", path, 1, observe="indices", shuffle=False, teacher="reference")
-
-
-@picture
-def environment_rxr_ce(walks: Walks) -> None:
-    """Frames of RxR-CE-CLIP-v0."""
-    path = DOCS / "environments" / "rxr_ce.webp"
-    animate("RxR-CE-CLIP-v0", path, 3, observe=(), shuffle=False, language="te")
-
-
-def goal_film(env_id: str, episode: str) -> None:
-    """Write the frames of an episode of an environment with goals."""
-    path = DOCS / "environments" / f"{env_id.partition('-')[0].lower()}.webp"
-    animate(env_id, path, 1, observe="indices", options={"episode_id": episode})
-
-
-@picture
-def environment_reverie(walks: Walks) -> None:
-    """Frames of REVERIE-CLIP-v0."""
-    goal_film("REVERIE-CLIP-v0", "26024_154_1")
-
-
-@picture
-def environment_soon(walks: Walks) -> None:
-    """Frames of SOON-CLIP-v0."""
-    goal_film("SOON-CLIP-v0", "26022_0")
-
-
-@picture
-def environment_cvdn(walks: Walks) -> None:
-    """Frames of CVDN-CLIP-v0."""
-    goal_film("CVDN-CLIP-v0", "260012")
-
-
-@picture
-def environment_objectnav(walks: Walks) -> None:
-    """Frames of ObjectNav-CLIP-v0."""
-    goal_film("ObjectNav-CLIP-v0", "house_26_78006")
-
-
-@picture
-def environment_goat(walks: Walks) -> None:
-    """Frames of GOAT-CLIP-v0."""
-    goal_film("GOAT-CLIP-v0", "28012_en_0")
 
 
 @picture
