@@ -28,7 +28,11 @@ from clipnav.storage.locks import sole_writer
 from clipnav.storage.processes import run_jobs
 from clipnav.training.interruption import interruption_message
 
-_CONTENT = ("model.safetensors", "results.json", "comparison.json")  # of the folder of a step
+_CONTENT = (
+    "model.safetensors",
+    "results.json",
+    "comparison.json",
+)  # identify what a step made
 
 
 class StepState(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +104,9 @@ def run_experiments(
         for job, _ in run_jobs(_run_job, _jobs(steps, ended), workers, "runs a step"):
             state = read_states(job.step.folder)[job.step.command]
             state.ended, state.machine = time.time(), machine()
-            state.digests = {path: file_sha256(path) for path in _content(job.step)}
+            outputs = sorted(job.step.outputs)
+            files = [*(f"{folder}/{name}" for folder in outputs for name in _CONTENT), *outputs]
+            state.digests = {file: file_sha256(file) for file in files if Path(file).is_file()}
             _write_state(job.step, state)
             ended.add(job.step)
             yield from complete()
@@ -189,13 +195,6 @@ def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
             )
         return False
     return True
-
-
-def _content(step: Step) -> list[str]:
-    """Return the files that identify what a step has made: weights and scores, and its --json."""
-    outputs = sorted(step.outputs)
-    files = [*(f"{output}/{name}" for output in outputs for name in _CONTENT), *outputs]
-    return [file for file in files if Path(file).is_file()]
 
 
 def resumed(step: Step) -> list[str]:
