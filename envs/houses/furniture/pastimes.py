@@ -201,7 +201,6 @@ def _bear_head() -> list[Part]:
 
 def teddy_bear(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a brown sitting bear of the size of a small child."""
-    del rng, style, colour
     parts = transform(_bear_head(), offset=(0, -0.02, 0.36))
     parts.append(sphere(0.125, BEAR, (0, 0, 0.15), (1, 0.9, 1.2), sides=12))
     parts.append(sphere(0.08, MUZZLE, (0, -0.06, 0.15), (1, 0.8, 1.2), sides=10))
@@ -245,7 +244,6 @@ LOG = Material("wood", (0.38, 0.25, 0.16))
 
 def aquarium(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build an aquarium with fish on a cupboard, mainly blue."""
-    del colour
     cupboard = timber(rng, style).surface
     width, depth = 1.2, 0.42
     parts = [
@@ -339,7 +337,6 @@ def statue(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a globe of the Earth in a wooden stand, mainly blue."""
-    del colour
     wood = timber(rng, style).surface
     ball = sphere(0.27, Material("globe"), sides=20)
     # A pictorial texture covers the ball once.

@@ -71,7 +71,6 @@ def bowl_of_fruit() -> list[Part]:
 
 def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a large plant in a pot, mainly green: a palm, a small tree or a snake plant."""
-    del style, colour
     height = rng.uniform(1.0, 1.6)
     pot = paint(pick(rng, (TERRACOTTA, CHALK, SLATE)))
     profile = [(0, 0), (0.13, 0), (0.18, 0.30), (0.19, 0.32), (0.17, 0.32), (0.16, 0.28)]
@@ -231,7 +230,6 @@ def cup(rng: np.random.Generator, style: Style, colour: str | None = None) -> It
 
 def plate(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white plate with a coloured rim, a knife and a fork."""
-    del colour
     rim = paint(pick(rng, style.fabrics[:4]).rgb)
     parts = [
         lathe([(0, 0), (0.07, 0), (0.115, 0.018), (0.07, 0.01), (0, 0.008)], WHITE, sides=18),
@@ -244,13 +242,11 @@ def plate(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 def fruit_bowl(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white bowl with fruit."""
-    del rng, style, colour
     return finished("fruit bowl", bowl_of_fruit(), "white", "ceramic")
 
 
 def bottle(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a tall bottle of dark green glass with a label."""
-    del style, colour
     profile = [(0, 0), (0.038, 0), (0.038, 0.17), (0.013, 0.23), (0.013, 0.29), (0, 0.29)]
     label = [(0.039, 0.05), (0.039, 0.13)]
     tint = paint(pick(rng, ((0.94, 0.90, 0.78), (0.90, 0.86, 0.86))))
@@ -279,7 +275,6 @@ def books(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 def laptop(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build an open laptop that shows a picture."""
-    del rng, style, colour
     grey = paint((0.62, 0.63, 0.66))
     lid = [
         box((0.33, 0.008, 0.22), grey, (0, 0.004, 0.11)),
@@ -349,7 +344,6 @@ def toy_blocks(rng: np.random.Generator, style: Style, colour: str | None = None
 
 def cardboard_box(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a box of brown cardboard with tape across it."""
-    del style, colour
     width, height = float(rng.uniform(0.34, 0.46)), float(rng.uniform(0.24, 0.34))
     parts = [
         box((width, 0.30, height), paint((0.68, 0.50, 0.32)), (0, 0, height / 2)),

@@ -171,7 +171,6 @@ def kitchen_cabinet(
 
 def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a steel canopy with a chimney, for the wall over a stove."""
-    del rng, style, colour
     parts = [
         box((0.60, 0.50, 0.06), STEEL, (0, 0, -0.27)),
         frustum((0.60, 0.50), (0.24, 0.24), 0.20, STEEL, (0, 0, -0.24)),
@@ -184,7 +183,6 @@ def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None
 
 def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a tall refrigerator over a freezer, with magnets and a note on the door."""
-    del style
     palette = (
         STEEL_GREY,
         STEEL_GREY,
@@ -214,7 +212,6 @@ def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 def washing_machine(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a front-loading washing machine with a round glass door."""
-    del style
     drawn = shade(rng, (ENAMEL_WHITE, ENAMEL_WHITE, STEEL_GREY), colour)
     body = Material("plain", drawn.rgb)
     ring = [(0.15, 0), (0.22, 0.0), (0.22, 0.03), (0.17, 0.045), (0.15, 0.02), (0, 0.03)]
@@ -238,7 +235,6 @@ CLEAR = Material("glass", (0.84, 0.93, 0.93))
 
 def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white toilet with seat and cistern."""
-    del rng, style, colour
     bowl = [(0, 0), (0.13, 0), (0.11, 0.10), (0.16, 0.28), (0.20, 0.37), (0.205, 0.40)]
     seat = [
         (0.12, 0.40),
@@ -287,7 +283,6 @@ def washbasin(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 def bathtub(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white built-in bathtub with a tap and a towel over its side."""
-    del colour
     width, depth, height, rim = 1.7, 0.75, 0.56, 0.08
     parts = [box((width, depth, height - 0.02), CERAMIC, (0, 0, (height - 0.02) / 2), faces="xXyY")]
     for side in (-1, 1):
@@ -316,7 +311,6 @@ def bathtub(rng: np.random.Generator, style: Style, colour: str | None = None) -
 
 def shower(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white, half open cabin of clear panes with a tiled back."""
-    del colour
     side, height = 0.9, 2.05
     tiles = Material("wall_tiles", pick(rng, style.fabrics).rgb)
     tall, middle, edge = height - 0.12, (height + 0.12) / 2, side / 2 - 0.02

@@ -18,21 +18,10 @@ CELL = 0.05  # metres
 STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)
 PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most obstacles
 # Categories that are no obstacles or that the floor plan covers.
-STRUCTURE = {
-    "archway",
-    "ceiling",
-    "ceiling light",
-    "curtain",
-    "door frame",
-    "floor",
-    "outside",
-    "picture",
-    "railing",
-    "skirting",
-    "stairs",
-    "wall",
-    "window",
-}
+STRUCTURE = frozenset((
+    "archway, ceiling, ceiling light, curtain, door frame, floor, outside, picture, railing, "
+    "skirting, stairs, wall, window"
+).split(", "))
 
 
 @dataclass(frozen=True, eq=False)
