@@ -37,11 +37,13 @@ FRONT_SPACE: dict[str, float] = {
     "washing machine": 0.6,
 }
 # Categories that are distinguished by colour: if possible, no two items of a house are equal.
-VARIED = frozenset((
-    "armchair, bed, bookshelf, coat rack, dresser, entrance bench, exercise ball, floor lamp, "
-    "laundry basket, office chair, picture, rug, shoe rack, sideboard, sofa, stool, toy chest, "
-    "wardrobe"
-).split(", "))
+VARIED = frozenset(
+    (
+        "armchair, bed, bookshelf, coat rack, dresser, entrance bench, exercise ball, floor lamp, "
+        "laundry basket, office chair, picture, rug, shoe rack, sideboard, sofa, stool, toy chest, "
+        "wardrobe"
+    ).split(", ")
+)
 MOST_FURNITURE_TRIANGLES = 90_000  # of a house, unless required furniture has more
 PLANT_DRAWS = 6
 WIDEST_PLANT = 0.85

@@ -421,22 +421,22 @@ class _Surface:
         for x, y in rng.uniform(-inner, inner, (_SPOTS, 2)):
             if any(np.hypot(x - a, y - b) < radius + r for a, b, r in self._taken):
                 continue
-            heights = self._heights(float(x), float(y), radius)
+            turn = np.arange(12) * pi / 6
+            ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+            around = np.concatenate([np.zeros((1, 2)), 0.55 * radius * ring, radius * ring])
+            above = self._size[2] + 1.0
+            origins = np.column_stack(
+                [around + np.array([float(x), float(y)]), np.full(len(around), above)]
+            )
+            down = np.tile(np.array([0, 0, -1], np.float32), (len(around), 1))
+            hits = self._embree.run(
+                origins.astype(np.float32), down, query="INTERSECT", output=True
+            )
+            heights = np.where(hits["primID"] < 0, -np.inf, above - hits["tfar"])
             if np.ptp(heights) < _FLAT and _TOPS[0] < heights[0] < _TOPS[1]:
                 self._taken.append((float(x), float(y), radius))
                 return float(x), float(y), float(heights.max())
         return None
-
-    def _heights(self, x: float, y: float, radius: float) -> np.ndarray:
-        """Return the heights of the surface at a point and on two circles around it."""
-        turn = np.arange(12) * pi / 6
-        ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-        around = np.concatenate([np.zeros((1, 2)), 0.55 * radius * ring, radius * ring])
-        above = self._size[2] + 1.0
-        origins = np.column_stack([around + np.array([x, y]), np.full(len(around), above)])
-        down = np.tile(np.array([0, 0, -1], np.float32), (len(around), 1))
-        hits = self._embree.run(origins.astype(np.float32), down, query="INTERSECT", output=True)
-        return np.where(hits["primID"] < 0, -np.inf, above - hits["tfar"])
 
 
 def _on_floor(

@@ -18,10 +18,12 @@ CELL = 0.05  # metres
 STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)
 PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most obstacles
 # Categories that are no obstacles or that the floor plan covers.
-STRUCTURE = frozenset((
-    "archway, ceiling, ceiling light, curtain, door frame, floor, outside, picture, railing, "
-    "skirting, stairs, wall, window"
-).split(", "))
+STRUCTURE = frozenset(
+    (
+        "archway, ceiling, ceiling light, curtain, door frame, floor, outside, picture, railing, "
+        "skirting, stairs, wall, window"
+    ).split(", ")
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,7 +72,16 @@ def _lamps(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> Iterator[
         power = _lamp_power(info, plan, max(1, sharing))
         if info.category == "ceiling light":
             yield Light(points, normals, power * (1 - _DIFFUSED))
-            yield _glow_around(info, power * _DIFFUSED)
+            # The light that passes a lampshade: points on a sphere around the lamp.
+            lower, upper = np.array(info.lower), np.array(info.upper)
+            radius = float(max(upper[:2] - lower[:2])) / 2 + 0.1
+            middle = (lower + upper) / 2
+            middle[2] = min(lower[2] + radius, upper[2] - radius - 0.05)
+            k = np.arange(_DIFFUSED_POINTS) + 0.5
+            rise, turn = 1 - 2 * k / _DIFFUSED_POINTS, np.pi * (1 + np.sqrt(5)) * k
+            flat = np.sqrt(1 - rise**2)
+            outward = np.stack([flat * np.cos(turn), flat * np.sin(turn), rise], axis=1)
+            yield Light(middle + radius * outward, outward, power * _DIFFUSED)
         else:
             yield Light(points, normals, power)
 
@@ -84,19 +93,6 @@ def _lamp_power(info: ObjectInfo, plan: FloorPlan, sharing: int) -> np.ndarray:
         return _LAMP_POWER * LAMP_RGB
     power = _CEILING_POWER_PER_AREA * plan.rooms[info.room].area
     return float(np.clip(power, *_CEILING_POWER_LIMITS)) / sharing * LAMP_RGB
-
-
-def _glow_around(info: ObjectInfo, power: np.ndarray) -> Light:
-    """Return the light that passes a lampshade, as points on a sphere around the lamp."""
-    lower, upper = np.array(info.lower), np.array(info.upper)
-    radius = float(max(upper[:2] - lower[:2])) / 2 + 0.1
-    middle = (lower + upper) / 2
-    middle[2] = min(lower[2] + radius, upper[2] - radius - 0.05)
-    k = np.arange(_DIFFUSED_POINTS) + 0.5
-    rise, turn = 1 - 2 * k / _DIFFUSED_POINTS, np.pi * (1 + np.sqrt(5)) * k
-    flat = np.sqrt(1 - rise**2)
-    outward = np.stack([flat * np.cos(turn), flat * np.sin(turn), rise], axis=1)
-    return Light(middle + radius * outward, outward, power)
 
 
 def _spread(

@@ -78,7 +78,14 @@ def _side(
     grid_v = _spacing(half[v], bevel, segments, cell)
     p = np.empty((len(grid_u), len(grid_v), 3))
     p[..., u], p[..., v], p[..., axis] = grid_u[:, None], grid_v, sign * half[axis]
-    return _round(p, half, bevel, axis, sign)
+    # Project the vertices of one side onto the rounded box; return positions and normals.
+    if bevel <= 0:
+        normals = np.zeros_like(p)
+        normals[..., axis] = sign
+        return p, normals
+    core = np.clip(p, -(half - bevel), half - bevel)
+    normals = (p - core) / np.linalg.norm(p - core, axis=-1, keepdims=True)
+    return core + bevel * normals, normals
 
 
 def _spacing(half: float, bevel: float, segments: int, cell: float) -> np.ndarray:
@@ -89,19 +96,6 @@ def _spacing(half: float, bevel: float, segments: int, cell: float) -> np.ndarra
         return inner
     ends = flat + bevel * np.sin(np.linspace(0, np.pi / 4, segments + 1))[1:] / np.sin(np.pi / 4)
     return np.concatenate([-ends[::-1], inner, ends])
-
-
-def _round(
-    p: np.ndarray, half: np.ndarray, bevel: float, axis: int, sign: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Project the vertices of one side onto the rounded box; return positions and normals."""
-    if bevel <= 0:
-        normals = np.zeros_like(p)
-        normals[..., axis] = sign
-        return p, normals
-    core = np.clip(p, -(half - bevel), half - bevel)
-    normals = (p - core) / np.linalg.norm(p - core, axis=-1, keepdims=True)
-    return core + bevel * normals, normals
 
 
 def _bulge(

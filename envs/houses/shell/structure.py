@@ -229,7 +229,17 @@ def build_structure(
         fixtures += build_stairs(flight, style)
     if not plan.is_rectangular:
         fixtures.append(build_facade(plan, style))
-    fixtures.append(_garden(plan))
+    # A round backdrop, facing inwards: the picture "outside" with stretched rims.
+    turn = np.linspace(0, 2 * np.pi, 49)[:, None]
+    z = np.array(_GARDEN_HEIGHTS)[None, :]
+    turn, z = np.broadcast_arrays(turn, z)
+    x = plan.width / 2 + GARDEN_RADIUS * np.sin(turn)
+    y = plan.depth / 2 + GARDEN_RADIUS * np.cos(turn)
+    inward = np.stack([-np.sin(turn), -np.cos(turn), np.zeros_like(z)], axis=-1)
+    v = np.broadcast_to(np.array(_GARDEN_ROWS), z.shape)
+    uvs = np.stack([turn / (2 * np.pi) * _GARDEN_REPEATS, v], axis=-1)
+    backdrop = lattice(np.stack([x, y, z], axis=-1), inward, uvs, Material("outside"))
+    fixtures.append(Fixture(OUTSIDE, -1, (backdrop,)))
     return fixtures
 
 
@@ -366,17 +376,3 @@ def _closed_door(plan: FloorPlan, opening: Opening, style: Style) -> list[Fixtur
 
 def _entrance_angle(opening: Opening) -> float:
     return 0.0 if opening.axis == "x" else np.pi / 2
-
-
-def _garden(plan: FloorPlan) -> Fixture:
-    """Build a round backdrop, facing inwards: the picture "outside" with stretched rims."""
-    turn = np.linspace(0, 2 * np.pi, 49)[:, None]
-    z = np.array(_GARDEN_HEIGHTS)[None, :]
-    turn, z = np.broadcast_arrays(turn, z)
-    x = plan.width / 2 + GARDEN_RADIUS * np.sin(turn)
-    y = plan.depth / 2 + GARDEN_RADIUS * np.cos(turn)
-    inward = np.stack([-np.sin(turn), -np.cos(turn), np.zeros_like(z)], axis=-1)
-    v = np.broadcast_to(np.array(_GARDEN_ROWS), z.shape)
-    uvs = np.stack([turn / (2 * np.pi) * _GARDEN_REPEATS, v], axis=-1)
-    backdrop = lattice(np.stack([x, y, z], axis=-1), inward, uvs, Material("outside"))
-    return Fixture(OUTSIDE, -1, (backdrop,))
