@@ -92,8 +92,6 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
     decisions that an expert labels (DAgger), which reinforcement (A2C) can use as well.
     """
 
-    sampled_steps: float = 1.0
-    """Probability that a decision of a walk is sampled; otherwise it is the expert's (DUET: 1)."""
     expert: ExpertKind = "spl"
     """Expert that labels the states of sampled walks: the unvisited node on the shortest path to
     the goal (spl), or the one whose path agrees best with the reference path (ndtw)."""
@@ -103,19 +101,13 @@ class MapTrainConfig(MapAgentConfig, MinibatchesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("sampled_steps",), most=1)
         check_numbers(self, ("object_weight",))
-        if self.sampled_steps < 1 and self.reinforcement.weight:
-            raise UserError(
-                f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
-                "agent alone; set it to 1, or --reinforcement.weight to 0"
-            )
 
     def unused_options(self) -> dict[str, str]:
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         unused = super().unused_options()
         if not self.sampled_weight:
-            unused |= dict.fromkeys(("expert", "sampled_steps"), "with --sampled-weight 0")
+            unused["expert"] = "with --sampled-weight 0"
         if "max_objects" in unused:
             unused["object_weight"] = unused["max_objects"]
         return unused

@@ -159,7 +159,8 @@ class HistoryLoss(MinibatchesLoss):
     ) -> tuple[Tensor, Figures]:
         """Walk episodes with sampled actions; return the weighted losses and figures to log."""
         config, episodes = self._config, batch.sampled
-        source = ActionSource(np.zeros(len(episodes), bool), batch.draws)
+        every = np.ones(len(episodes), bool)
+        source = ActionSource(every, batch.draws, config.sampled_steps)
         agent = HistoryAgent(self.model, features, config.reads_instructions, source)
         names = [env.episodes[episode].instr_id for episode in episodes]
         decisions = rollout(env, agent, names, look_ahead=self.critic is not None)
@@ -171,7 +172,6 @@ class HistoryLoss(MinibatchesLoss):
         }
         loss = config.sampled_weight * imitation
         if self.critic is not None:
-            every = np.ones(len(episodes), bool)
             a2c, more = actor_critic_loss(decisions, every, self.critic, config.reinforcement)
             loss = loss + config.reinforcement.weight * a2c
             figures |= more

@@ -137,6 +137,9 @@ class MinibatchesConfig(TransformerAgentConfig):
     """Weight of the loss of teacher forcing."""
     sampled_weight: float = 1.0
     """Weight of the imitation loss of sampled walks (DAgger)."""
+    sampled_steps: float = 1.0
+    """Probability that a decision of a sampled walk is the agent's; otherwise it is that of the
+    expert or teacher (DUET: 1)."""
     cloning_iterations: int = 0
     """Number of iterations at the start that only clone, with both minibatches."""
     reward: Literal["distance", "ndtw"] = "distance"
@@ -149,6 +152,7 @@ class MinibatchesConfig(TransformerAgentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, ("teacher_weight", "sampled_weight"))
+        check_numbers(self, ("sampled_steps",), most=1)
         check_counts(self, ("cloning_iterations",), least=0)
         check_counts(self, ("instructions_per_path",))
         if self.critic_dropout is not None:
@@ -157,6 +161,11 @@ class MinibatchesConfig(TransformerAgentConfig):
             raise UserError(
                 f"--instructions-per-path {self.instructions_per_path}: at most --batch-size "
                 f"{self.batch_size}"
+            )
+        if self.sampled_steps < 1 and self.reinforcement.weight:
+            raise UserError(
+                f"--sampled-steps {self.sampled_steps:g}: reinforcement requires walks of the "
+                "agent alone; set it to 1, or --reinforcement.weight to 0"
             )
         if not self.teacher_weight and not self.walks:
             raise UserError(
@@ -184,6 +193,8 @@ class MinibatchesConfig(TransformerAgentConfig):
         unused = super().unused_options()
         if not self.walks:
             unused["cloning_iterations"] = "with --sampled-weight 0, which only clones anyway"
+        if not self.sampled_weight:
+            unused["sampled_steps"] = "with --sampled-weight 0"
         if not self.reinforcement.weight:
             names = ("reward", "critic_dropout")
             unused |= dict.fromkeys(names, "with --reinforcement.weight 0")
