@@ -1,7 +1,9 @@
 """The step of CLEAR's agent against the released code: states, logits, losses and gradients."""
 
+import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,10 @@ from clipnav.agents.layers.encoders import Context
 from clipnav.agents.layers.pretrained import PretrainedEncoder, TextModel
 from clipnav.agents.layers.visual import PanoramaView
 from clipnav.agents.settings import FollowerConfig
+from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import score_path
+from clipnav.envs.navigation.settings import ndtw_rewards
+from tests.conftest import connectivity_records
 
 IMITATION_WEIGHT, CONTRASTIVE_WEIGHT, TEMPERATURE = 0.4, 0.2, 0.5
 
@@ -130,3 +136,38 @@ def test_agent_step_equals_the_released_code(case, model, check_close):
     check_close(visual, gradients["visual_encoder.ff_layer.1.weight"], gradient=True)
     initial = model.follower.encoder.initial.weight.grad
     check_close(initial, gradients["encoder2decoder.weight"], gradient=True)
+
+
+@pytest.fixture
+def rewards(golden):
+    return golden("clear_rewards").settings
+
+
+@pytest.fixture
+def graph(rewards):
+    """Complete graph over the golden positions."""
+    places = dict(zip(rewards["names"], rewards["positions"], strict=True))
+    edges = set(itertools.combinations(places, 2))
+    return NavGraph("complete", connectivity_records(places, edges))
+
+
+def test_rewards_equal_the_released_code(rewards):
+    places = dict(zip(rewards["names"], np.array(rewards["positions"]), strict=True))
+    for walk in rewards["walks"]:
+        goal = places[walk["reference"][-1]]
+        # The last step, stop, does not move.
+        walked = [*walk["walk"], walk["walk"][-1]]
+        distances = np.array([np.linalg.norm(places[name] - goal) for name in walked])
+        ndtw = np.array(walk["ndtw_from_start_on"])
+        stop = np.arange(len(walked) - 1) == len(walked) - 2
+        computed = ndtw_rewards(distances[:-1], distances[1:], stop, ndtw[:-1], ndtw[1:])
+        np.testing.assert_allclose(computed, walk["rewards (moves, then stop)"], rtol=0, atol=1e-5)
+
+
+def test_ndtw_equals_the_released_code(rewards, graph):
+    for walk in rewards["walks"]:
+        path, reference = walk["walk"], walk["reference"]
+        prefixes = [path[:end] for end in range(1, len(path) + 1)]
+        scores = [score_path(graph, prefix, reference)["ndtw"] for prefix in (*prefixes, path)]
+        # The golden values are rounded to float32.
+        np.testing.assert_allclose(scores, walk["ndtw_from_start_on"], rtol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from clipnav.agents.acting.rollout import walk
+from clipnav.agents.envdrop.action_scores import count_visits, pad_histories
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.envdrop.search import (
@@ -170,3 +171,16 @@ def test_beam_width_one_equals_the_walk_of_the_follower(
     ids_of = doors_env.nav_world.viewpoint_ids
     paths = [[ids_of[place.node] for place in result.paths[0].positions] for result in results]
     assert paths == doors_env.paths()
+
+
+def test_visits_are_counted_by_candidate():
+    histories = np.array([[4, 5, 4, 5, 6], [7, 7, 8, 9, 8]])
+    targets = np.array([[6, 5, 4, 3], [8, 7, 9, 1]])
+    assert count_visits(histories, targets).tolist() == [[0, 2, 2, 0], [1, 2, 1, 0]]
+
+
+def test_padding_of_shorter_walks_is_not_counted():
+    histories = pad_histories([[1, 2, 1], [1], [0, 1]])
+    assert histories.shape == (3, 3)
+    targets = np.array([[1, 2, 0], [1, 2, 0], [1, 2, 0]])
+    assert count_visits(histories, targets).tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]

@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import preset
+from clipnav.agents.experiments import training
 from clipnav.agents.experiments.runs import evaluate_run, load_run, load_walkers, write_submission
 from clipnav.agents.experiments.training import train
+from clipnav.agents.frontier.settings import frontier_preset
 from clipnav.agents.learning.agent_learner import make_agent_trainer
-from clipnav.agents.settings import EvaluateConfig, SearchConfig
+from clipnav.agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.navigation.settings import EnvSettings
@@ -234,3 +237,29 @@ def test_rxr_submissions_are_json_lines_in_every_world(tmp_path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["path"] for line in lines] == [list(e.path[:2]) for e in episodes]
     assert [str(line["instruction_id"]) for line in lines] == list(walked)
+
+
+@pytest.mark.parametrize(("iterations", "warns"), [(1_500, True), (1_501, False)])
+def test_a_run_that_only_clones_warns(iterations, warns, monkeypatch, caplog):
+    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
+    monkeypatch.setattr(training, "train_and_compare", lambda: {})
+    config = dataclasses.replace(map_preset("r2r", "houses"), iterations=iterations)
+    training.train(config)
+    expected = "all --iterations 1500 are among --cloning-iterations"
+    assert (expected in caplog.text) is warns
+    caplog.clear()
+    training.train(dataclasses.replace(config, sampled_weight=0.0))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("weight", "warns"), [(0.0, True), (1.0, False)])
+def test_a_frontier_agent_with_reinforcement_does_not_clone(weight, warns, monkeypatch, caplog):
+    monkeypatch.setattr(training, "make_agent_trainer", lambda *_: ())
+    monkeypatch.setattr(training, "train_and_compare", lambda: {})
+    config = dataclasses.replace(
+        frontier_preset("r2r", "houses"),
+        iterations=100,
+        reinforcement=ReinforcementConfig(weight=weight),
+    )
+    training.train(config)
+    assert ("the agent never acts on its own decisions" in caplog.text) is warns

@@ -3,10 +3,13 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from clipnav.agents.language_models.evaluation.evaluating import balanced_subset, subset_digest
+from clipnav.agents.language_models.prompts import pictures
 from clipnav.agents.language_models.prompts.observations import (
     Candidate,
     KnownPlaces,
@@ -15,12 +18,14 @@ from clipnav.agents.language_models.prompts.observations import (
     one_line,
     views_around,
 )
+from clipnav.agents.language_models.prompts.pictures import HouseDescriptions
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import mapgpt_prompt, plain_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import WalkMaker
 from clipnav.envs.episodes import base_language
 from clipnav.envs.episodes.splits import load_split
+from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.pictures.view_pictures import ViewPose
 
 
@@ -189,3 +194,40 @@ class TestSubsets:
 
     def test_none_is_the_whole_split(self, houses):
         assert balanced_subset(houses.episodes, None, 0) == list(houses.episodes)
+
+
+class FakeHouses:
+    """House of one kitchen: a red stove ahead (north), a wall elsewhere."""
+
+    def __init__(self):
+        self.objects = [
+            ObjectInfo(0, "wall", "white", "", 0, (0, 0, 0), (1, 1, 1)),
+            ObjectInfo(1, "stove", "red", "", 0, (0, 0, 0), (1, 1, 1)),
+        ]
+        self.traced = 0
+
+    def house(self, scan):
+        rooms = [SimpleNamespace(kind="kitchen")]
+        scene = SimpleNamespace(objects=self.objects)
+        return SimpleNamespace(scene=scene, plan=SimpleNamespace(rooms=rooms))
+
+    def position(self, scan, viewpoint):
+        return np.zeros(3)
+
+    def tracer(self, scan):
+        return self
+
+    def trace(self, position, rays, angle):
+        self.traced += 1
+        ahead = rays[:, 1] > 0.9
+        distances = np.where(ahead, 2.0, 4.0).astype(np.float32)
+        return SimpleNamespace(object_id=ahead.astype(np.int32), distance=distances)
+
+
+def test_rooms_and_objects_are_named_with_colours_and_distances(monkeypatch):
+    monkeypatch.setattr(pictures, "HousePanoramas", FakeHouses)
+    describe = HouseDescriptions()
+    assert describe(ViewPose("s", "v", 0.0)) == "a kitchen: a red stove at 2.0 m"
+    assert describe(ViewPose("s", "v", np.pi)) == "bare walls"
+    describe(ViewPose("s", "v", 0.0))
+    assert describe._houses.traced == 2

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from clipnav.agents.layers.encoders import cropped, empty_instructions
 from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
 from clipnav.agents.settings import FollowerConfig
 from clipnav.envs.tokenizers import PretrainedTokenizer
@@ -100,3 +102,14 @@ def test_fitting_leaves_a_tuned_model_in_training(tiny_bert, tokens):
     context, _ = reader(tokens)
     context.words.sum().backward()
     assert reader.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+
+
+TOKENS = np.array([[9, 4, 5, 2, 0], [9, 4, 2, 0, 0]], np.int32)
+
+
+def test_empty_instructions_keep_start_and_end_token():
+    assert empty_instructions(TOKENS).tolist() == [[9, 2], [9, 2]]
+
+
+def test_columns_of_padding_are_cut():
+    assert cropped(TOKENS).tolist() == [[9, 4, 5, 2], [9, 4, 2, 0]]

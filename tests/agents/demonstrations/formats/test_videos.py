@@ -1,8 +1,9 @@
 """Videos whose pictures are encoded once."""
 
 import numpy as np
+import pytest
 
-from clipnav.agents.demonstrations.formats.files import read_video, write_beginnings
+from clipnav.agents.demonstrations.formats.files import inside, read_video, write_beginnings
 
 
 def test_beginnings_show_the_first_pictures(tmp_path):
@@ -26,3 +27,16 @@ def test_videos_have_the_same_bytes_each_time(tmp_path):
     for name in ("a", "b"):
         write_beginnings({tmp_path / f"{name}.mp4": 3}, pictures)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/etc/passwd", "../other", "a/../../b", "C:\\x", "C:x", "\\x", "..\\other", "\\\\host\\x"],
+)
+def test_names_that_lead_outside_on_any_system_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="is not the name of a file inside the export"):
+        inside(tmp_path, name)
+
+
+def test_relative_names_are_files_of_the_folder(tmp_path):
+    assert inside(tmp_path, "scan/a..b.jpg") == tmp_path / "scan" / "a..b.jpg"
