@@ -46,27 +46,12 @@ class PathInstructions:
     """Instructions of a split, grouped by path.
 
     Attributes:
-        episodes: Episodes of the split, in the chosen languages.
+        episodes: Episodes of the split.
         tokens: (E, L) int32 token ids of the episodes.
     """
 
-    def __init__(
-        self,
-        episodes: Sequence[Episode],
-        tokenizer: Tokenizer,
-        length: int,
-        languages: Sequence[str] = (),
-    ) -> None:
-        """Encode and group instructions."""
-        self.episodes = [
-            e
-            for e in episodes
-            if not languages or (e.language in languages or base_language(e.language) in languages)
-        ]
-        present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
-        if missing := [language for language in languages if language not in present]:
-            known = ", ".join(sorted({base_language(episode.language) for episode in episodes}))
-            raise UserError(f"--languages {missing[0]}: no such instruction; choose from {known}")
+    def __init__(self, episodes: Sequence[Episode], tokenizer: Tokenizer, length: int) -> None:
+        self.episodes = list(episodes)
         texts = [tokenizer.encode(episode.instruction, length) for episode in self.episodes]
         self.tokens = torch.from_numpy(np.stack(texts))
         self.paths = _by_path(self.episodes)

@@ -71,13 +71,6 @@ def test_ranks_share_the_batch(data):
             assert one[rank::2].tolist() == other.tolist()
 
 
-def test_languages_are_chosen_with_or_without_country(tokenizer):
-    kept = PathInstructions(EPISODES, tokenizer, 10, ("hi", "en-US"))
-    assert {e.language for e in kept.episodes} == {"hi-IN", "en-US"}
-    with pytest.raises(ValueError, match=r"--languages fr: no such instruction; choose from en"):
-        PathInstructions(EPISODES, tokenizer, 10, ("fr",))
-
-
 def test_retrieval_tasks_cover_every_direction_between_languages(data):
     tasks = {task.name: task for task in data.tasks()}
     assert sorted(tasks) == ["en-hi", "en-te", "hi-en", "hi-te", "te-en", "te-hi"]
@@ -90,7 +83,7 @@ def test_retrieval_tasks_cover_every_direction_between_languages(data):
 
 
 def test_with_one_language_the_second_instruction_searches_for_the_first(tokenizer):
-    english = PathInstructions(EPISODES, tokenizer, 10, ("en",))
+    english = PathInstructions([e for e in EPISODES if e.language[:2] == "en"], tokenizer, 10)
     (task,) = english.tasks()
     assert task.name == "en-en"
     assert all(q != c for q, c in zip(task.queries, task.candidates, strict=True))
