@@ -13,18 +13,10 @@ import msgspec
 import numpy as np
 
 from clipnav.storage.errors import UserError
+from clipnav.storage.records import RecordError, read_records
 from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 from clipnav.vl_tasks.data.images import first_file
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
-
-from pathlib import Path
-
-import msgspec
-
-from clipnav.storage.errors import UserError
-from clipnav.storage.records import RecordError, read_records
-from clipnav.vl_tasks.data.documents import AnnotationError, read_document
-
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test

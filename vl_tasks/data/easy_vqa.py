@@ -15,8 +15,7 @@ import msgspec
 
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
-from clipnav.vl_tasks.data.questions import write_questions
-from clipnav.vl_tasks.data.questions import Question
+from clipnav.vl_tasks.data.questions import Question, write_questions
 
 SPLITS = ("train", "test")
 REMEDY = "install the package easy-vqa: pip install 'clipnav[easy-vqa]'"

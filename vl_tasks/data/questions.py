@@ -8,18 +8,13 @@ Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annota
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from clipnav.storage.json_files import write_json
 from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 from clipnav.vl_tasks.data.images import find_numbered
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from clipnav.storage.json_files import write_json
-
 
 REMEDY = (
     "download the file again from visualqa.org/download.html, or see docs/vl_tasks.md for its "

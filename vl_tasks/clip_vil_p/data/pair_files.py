@@ -15,35 +15,28 @@ import json
 import os
 import shutil
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from clipnav.storage import UnwritableError, cache_dir, unwritable_reason, write_text
 from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
 from clipnav.storage.locks import sole_maker
 from clipnav.storage.records import RecordError, stream_records
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
+from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.pictures import image_size
 from clipnav.vl_tasks.data.captions import caption_images, read_captions
 from clipnav.vl_tasks.data.images import holds_attributes, image_files, image_stem
 from clipnav.vl_tasks.data_folders import IMAGES, language_folder
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.subsets import evenly_spaced
-
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-
-from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_json_object
-from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
-
 
 META = "index.json"
 _INDEX_REMEDY = "delete its folder; it is built again"
