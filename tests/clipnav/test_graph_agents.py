@@ -18,7 +18,10 @@ AGENTS = {
     "map": ("map agent", NETWORK),
     "hamt": (
         "HAMT",
-        [*"--preset hamt-houses --reinforcement.weight 1 --cloning-iterations 1".split(), *NETWORK],
+        [
+            *"--preset hamt-houses --reinforcement.weight 1 --sampled-steps 1".split(),
+            *("--cloning-iterations", "1", "--network.text-encoder", "transformer", *NETWORK),
+        ],
     ),
 }
 
