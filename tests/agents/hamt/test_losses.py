@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource
+from clipnav.agents.acting.decisions import ActionSource, Draws
 from clipnav.agents.acting.rollout import STOP
 from clipnav.agents.envdrop.follower_agent import rollout
 from clipnav.agents.hamt.agent import HistoryAgent
-from clipnav.agents.hamt.learner import HistoryLearner, KnownSteps
+from clipnav.agents.hamt.learner import HistoryLearner, HistoryLoss, KnownSteps
 from clipnav.agents.learning.agent_learner import prepare
 from clipnav.agents.learning.objectives import imitation_loss
+from clipnav.agents.transformer.two_minibatches import Minibatches
 
 EPISODES = np.array([3, 0, 3, 7, 5])
 
@@ -66,6 +67,15 @@ def test_known_steps_follow_the_reference_paths(learner):
                 assert action == STOP
             else:
                 assert world.targets[path[step], action] == path[step + 1]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_teacher_leads_walks_without_sampled_steps(learner, share):
+    loss = HistoryLoss(learner.model, dataclasses.replace(learner.config, sampled_steps=share))
+    batch = Minibatches(np.arange(0), np.arange(8), Draws(np.random.default_rng(0), 8), 0.0)
+    loss.sample(learner.env, learner.features, learner.references, batch)
+    references = [list(episode.path) for episode in learner.env.episodes[:8]]
+    assert (learner.env.paths()[:8] == references) == (share == 0)
 
 
 def test_long_paths_are_cut_at_the_limit_of_an_episode(learner):
