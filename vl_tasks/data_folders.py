@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
@@ -17,6 +17,21 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import (
     check_languages,
 )
 
+
+class DataLocation(Protocol):
+    """Location of a data set."""
+
+    @property
+    def data(self) -> str:
+        """The name "house" or "easy-vqa", or a folder."""
+        ...
+
+    @property
+    def images(self) -> Path | None:
+        """Folder of the images; None for the data folder or its images/."""
+        ...
+
+
 # Folders within a data folder.
 IMAGES = "images"
 REGIONS = "regions"
@@ -24,7 +39,7 @@ REGIONS = "regions"
 _SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
 
-def data_folder(config: Any, flag: str = "--data") -> Path:
+def data_folder(config: DataLocation, flag: str = "--data") -> Path:
     """Return the data folder of a run; the built-in data sets are generated in the cache."""
     if config.data == "house":
         from clipnav.vl_tasks.house_tasks import HouseTasksConfig, cached_house_tasks
@@ -78,12 +93,12 @@ def language_folder(folder: Path, language: str) -> Path:
     return own
 
 
-def image_folder(config: Any, folder: Path) -> Path:
+def image_folder(config: DataLocation, folder: Path) -> Path:
     """Return the image folder: --images, the folder `images` in the data, or the data folder."""
     return image_folders(config, folder)[0]
 
 
-def image_folders(config: Any, folder: Path) -> list[Path]:
+def image_folders(config: DataLocation, folder: Path) -> list[Path]:
     """Return the folders that image paths may be relative to, in order of priority.
 
     These are --images if given, otherwise the folder `images` in the data and the data folder

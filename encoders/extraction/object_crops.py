@@ -61,14 +61,14 @@ class CropSource:
     connectivity_dir: Path
     scan_dir: Path | None = None
 
-    def check_files(self, viewpoints: Sequence[Any]) -> None:
+    def check_files(self, viewpoints: Sequence[CropRequest]) -> None:
         """Check that each viewpoint has its skybox."""
         if self.scan_dir is not None:
             for request in viewpoints:
                 skybox_files(self.scan_dir, request.scan, request.viewpoint, False)
 
-    def load(self, viewpoint: Any) -> np.ndarray:
-        """Return the crops (n, size, size, 3) uint8 of a `CropRequest`."""
+    def load(self, viewpoint: CropRequest) -> np.ndarray:
+        """Return the crops (n, size, size, 3) uint8 of a request."""
         if self.scan_dir is not None:
             panoramas = _skyboxes(self)
             return panoramas.crops(viewpoint.scan, viewpoint.viewpoint, viewpoint.crops, self.size)

@@ -1,11 +1,12 @@
 """The 36 views of each viewpoint of a world, and feature stores of any model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,24 @@ from clipnav.storage.features.view_grid import NUM_VIEWS
 
 # (scan, viewpoint) by the key of a feature store's row.
 Viewpoints = Mapping[str, tuple[str, str]]
+Request = TypeVar("Request")
+Requested = TypeVar("Requested", contravariant=True)
+
+
+class RowSource(Protocol[Requested]):
+    """Source of the rows of a feature store, or of the views that an encoder turns into rows."""
+
+    def check_files(self, viewpoints: Sequence[Requested]) -> None:
+        """Check that the files of each viewpoint exist, without reading them."""
+        ...
+
+    def load(self, viewpoint: Requested) -> np.ndarray | None:
+        """Return the data of a viewpoint; None to skip it."""
+        ...
+
+    def pool(self, workers: int) -> Executor:
+        """Return the executor for `load`."""
+        ...
 
 
 def view_source(
@@ -110,14 +129,11 @@ def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
 
 
 def load_views(
-    source: Any, viewpoints: Mapping[str, Any], workers: int, keys: Sequence[str]
+    source: RowSource[Request], viewpoints: Mapping[str, Request], workers: int, keys: Sequence[str]
 ) -> Iterator[np.ndarray | None]:
     """Yield the data of each key, loaded by threads or processes while the encoder works.
 
     With 0 workers, this process loads the data.
-
-    Args:
-        source: A `ViewSource`, or another class with its methods `check_files`, `load` and `pool`.
     """
     source.check_files([viewpoints[key] for key in keys])
     if not workers:

@@ -2,25 +2,34 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from clipnav.training.checkpoints import save_model
+from clipnav.training.checkpoints import Network, save_model
 from clipnav.training.learners import Summary
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.optimisers import make_group_optimiser
 
 
+class Objective(Network, Protocol):
+    """A training objective: a module that contains all trained weights."""
+
+    def loss(self, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        """Return the loss of a batch, and further figures to log."""
+        ...
+
+    def constrain(self) -> None:
+        """Project weights onto their bounds; called after each update."""
+        ...
+
+
 class PretrainingLearner:
     """Learner of an objective; keeps the latest weights.
 
-    The objective is a module with all trained weights, a method `loss` that returns the loss of a
-    batch and further figures to log, and a method `constrain`, which is called after each update
-    and projects weights onto their bounds. An update uses no random numbers besides those of its
-    batch.
+    An update uses no random numbers besides those of its batch.
     """
 
     selection = None
@@ -31,7 +40,7 @@ class PretrainingLearner:
         batch: Callable[[int], Any],
         config: OptimiserConfig,
     ) -> None:
-        self._objective = objective
+        self._objective: Objective = objective
         self._batch = batch
         self.network: nn.Module = objective.to(memory_format=torch.channels_last)
         self.metadata: dict[str, str] = {}

@@ -8,7 +8,7 @@ supervision of encoders that are pre-trained on ImageNet.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,14 @@ from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import UNMENTIONED, ViewFacts
 
 NO_LABEL = -1
+
+
+class Views(Protocol):
+    """Source of training views."""
+
+    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Return the views of a batch, their facts and a generator."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,13 +282,13 @@ def label_scores(
     )
 
 
-def single_label_batch(views: Any, names: LabelNames, index: int) -> SingleLabelBatch:
+def single_label_batch(views: Views, names: LabelNames, index: int) -> SingleLabelBatch:
     """Return a batch of views with the label of their largest object."""
     images, facts, _ = views.views(index)
     return SingleLabelBatch(images, torch.from_numpy(names.largest(facts)))
 
 
-def labelled_batch(views: Any, names: LabelNames, index: int) -> LabelledBatch:
+def labelled_batch(views: Views, names: LabelNames, index: int) -> LabelledBatch:
     """Return a batch of views with all labels instead of captions."""
     images, facts, _ = views.views(index)
     shown, judged = (torch.from_numpy(part) for part in names.shown(facts))

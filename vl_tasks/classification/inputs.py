@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,20 @@ from clipnav.vl_tasks.text.sentences import Sentences, initialise_from_glove
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 Source = GridSource | RegionSource | BlindSource
+
+
+class Record(Protocol):
+    """A text about an image."""
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        ...
+
+    @property
+    def image_id(self) -> Any:
+        """Id of the image."""
+        ...
 
 
 class FeatureNetwork(nn.Module):
@@ -84,22 +98,24 @@ class FeatureInputs:
         if self.config.glove is not None:
             initialise_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
 
-    def encode(self, records: Sequence[Any]) -> Any:
-        """Convert texts to token ids; a record has `text` and `image_id`."""
+    def encode(self, records: Sequence[Record]) -> Any:
+        """Convert texts to token ids."""
         return Sentences([one.text for one in records], self.words, self.config.max_words)
 
-    def batch(self, records: Sequence[Any], encoded: Any, rows: np.ndarray) -> tuple[Any, Tensor]:
+    def batch(
+        self, records: Sequence[Record], encoded: Any, rows: np.ndarray
+    ) -> tuple[Any, Tensor]:
         """Return grids and token ids (B, T) of the records `rows`, on the device."""
         device, whole = self.config.device, getattr(self.config, "faithful", False)
         grids = self.source.batch([records[row].image_id for row in rows])
         return grids.to(device), encoded.batch(rows, whole=whole).to(device)
 
-    def compute(self, records: Sequence[Any], encoded: Any, rows: np.ndarray) -> Tensor:
+    def compute(self, records: Sequence[Record], encoded: Any, rows: np.ndarray) -> Tensor:
         """Compute the logits of the records `rows`; see `FeatureNetwork`."""
         return self.network(*self.batch(records, encoded, rows))
 
     def logits(
-        self, records: Sequence[Any], encoded: Any = None
+        self, records: Sequence[Record], encoded: Any = None
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all records."""
         self.network.eval()

@@ -217,7 +217,7 @@ class FineTuning:
         self.network.eval()
         keys = list(exact_batches(sentences.portrait, self.config.evaluation_batch_size))
         own = keys[distributed.rank() :: distributed.world_size()]
-        batches = load_batches(sentences.maker, own, self.config.clip_vil_p.workers)
+        batches = load_batches(sentences.maker.make, own, self.config.clip_vil_p.workers)
         for _ in range(0, len(keys), distributed.world_size()):
             batch = distributed.on_all_ranks(lambda: next(batches, None))
             with torch.inference_mode():
@@ -309,7 +309,7 @@ class FineTuningSteps:
             numbers = count(iteration * settings.accumulate)
             # Neighbours, because sentences about one image follow each other.
             keys = (self._order.batch(number).reshape(ranks, -1)[rank] for number in numbers)
-            self._batches = load_batches(self._sentences.maker, keys, settings.workers)
+            self._batches = load_batches(self._sentences.maker.make, keys, settings.workers)
         self._next = iteration + 1
         self.optimiser.set_trunk_rate(iteration)
         total = 0.0

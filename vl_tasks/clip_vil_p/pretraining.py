@@ -222,7 +222,7 @@ class PretrainingTask(Task):
         sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
         counts = np.zeros(len(OBJECTIVES))
         with torch.inference_mode():
-            for batch in load_batches(self._maker(evaluated.index), keys, self.config.workers):
+            for batch in load_batches(self._maker(evaluated.index).make, keys, self.config.workers):
                 with autocast(self.config.precision, self.config.device):
                     scores = self.network(batch.to(self.config.device))
                 sums += torch.stack([scores.losses, scores.correct]).double().cpu()
@@ -284,7 +284,7 @@ class PretrainingTask(Task):
                 )
                 for number in count(iteration * self.config.accumulate)
             )
-            self._batches = load_batches(maker, keys, self.config.workers)
+            self._batches = load_batches(maker.make, keys, self.config.workers)
             self._next = iteration
         return next(self._batches)
 

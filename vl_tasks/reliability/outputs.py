@@ -54,7 +54,7 @@ def joint_vectors(
     if isinstance(inputs, FineTuning):
         sentences, settings = inputs.encode(questions), config.clip_vil_p
         keys = exact_batches(sentences.portrait, config.evaluation_batch_size)
-        for rows, pictures, pieces in load_batches(sentences.maker, keys, settings.workers):
+        for rows, pictures, pieces in load_batches(sentences.maker.make, keys, settings.workers):
             with torch.inference_mode(), autocast(settings.precision, config.device):
                 joined = join_stream(
                     inputs.network, pictures.to(config.device), pieces.to(config.device)

@@ -230,9 +230,9 @@ def test_pairs_of_an_image_follow_each_other():
 
 def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pair_folder, tmp_path):
     keys = [key([0, 1]), key([4, 5], 1)]
-    alone = list(load_batches(maker, keys, 0))
+    alone = list(load_batches(maker.make, keys, 0))
     state = torch.get_rng_state()
-    parallel = list(load_batches(maker, keys, 1))
+    parallel = list(load_batches(maker.make, keys, 1))
     assert torch.equal(torch.get_rng_state(), state)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     for one, other in zip(alone, parallel, strict=True):
@@ -247,6 +247,6 @@ def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pai
     (images / "shape_2.png").unlink()
     spoilt = PairBatches(**{**vars(maker), "index": broken})
     with pytest.raises(DamagedPictureError, match=r"^[^\n]*shape_1\.png: cannot be read[^\n]*$"):
-        list(load_batches(spoilt, [key([0])], 1))
+        list(load_batches(spoilt.make, [key([0])], 1))
     with pytest.raises(FileNotFoundError, match=r"shape_2\.png"):
-        list(load_batches(spoilt, [key([4])], 0))
+        list(load_batches(spoilt.make, [key([4])], 0))

@@ -45,7 +45,7 @@ def test_held_out_sentences_are_not_exchanged_in_training(tiny, pair_folder, tmp
     makers = []
     monkeypatch.setattr(
         "clipnav.vl_tasks.clip_vil_p.pretraining.load_batches",
-        lambda maker, *_: makers.append(maker),
+        lambda make, *_: makers.append(make.__self__),
     )
     with pytest.raises(TypeError):
         learner.backward(0)

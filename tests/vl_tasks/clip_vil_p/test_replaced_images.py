@@ -38,7 +38,7 @@ def test_an_image_of_another_orientation_is_named_with_its_index(maker, images, 
     maker.make(key(0, 4))
     Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
     with pytest.raises(ValueError, match="has another orientation than its stored size") as refused:
-        list(load_batches(maker, [key(*pairs)], workers))
+        list(load_batches(maker.make, [key(*pairs)], workers))
     assert str(refused.value).startswith(f"{path}: ")
     assert str(refused.value).endswith(f"delete {maker.index.folder}, which is built again")
     assert maker.make(key(0)).pictures.pixels.shape == (1, 3, 64, 96)

@@ -1,9 +1,9 @@
 """Loading of batches by worker processes, which decode images ahead of the training."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -11,15 +11,19 @@ from torch.utils.data import DataLoader, Dataset
 from clipnav.storage.errors import UserError
 from clipnav.storage.processes import blocked_interrupts
 
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 
-def load_batches(maker: Any, keys: Iterable[Any], workers: int) -> Iterator[Any]:
-    """Yield the batches of keys in order: `maker.make(key)`; maker and keys must be picklable.
+
+def load_batches(make: Callable[[Key], Item], keys: Iterable[Key], workers: int) -> Iterator[Item]:
+    """Yield the batches of keys in order.
 
     Args:
+        make: Function of a key; with workers it must be picklable, as the keys must.
         workers: Number of processes that make batches; 0: make them in this process.
     """
     loader = DataLoader(
-        _Batches(maker),
+        _Batches(make),
         batch_size=None,
         sampler=keys,
         num_workers=workers,
@@ -57,12 +61,12 @@ class _Failure:
 
 
 class _Batches(Dataset[Any]):
-    def __init__(self, maker: Any) -> None:
-        self._maker = maker
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
 
     def __getitem__(self, key: Any) -> Any:
         try:
-            return self._maker.make(key)
+            return self._make(key)
         except (FileNotFoundError, UserError) as error:
             return _Failure(type(error), str(error))
 
