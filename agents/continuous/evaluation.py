@@ -1,5 +1,7 @@
 """Evaluation of continuous agents beside agents that do not learn, and their submissions."""
 
+from collections.abc import Callable
+
 import torch
 
 from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
@@ -9,6 +11,7 @@ from clipnav.agents.continuous.walking import (
     ExpertWalker,
     ForwardWalker,
     RandomWalker,
+    never,
     spread,
     walk_all,
 )
@@ -53,6 +56,22 @@ def _evaluate(
     if not (config.baselines and has_goals):
         return measured
     return measured | _walk_baselines(task, split, size, episodes)
+
+
+def validate(
+    task: SplitTask, make_walker: Callable[[], Walker], check: Callable[[], None] = never
+) -> dict[str, Summary]:
+    """Return the summaries of walks on some episodes of each evaluation split, during training.
+
+    Args:
+        make_walker: Called for each split, as an agent that samples has random numbers of its own.
+    """
+    summaries = {}
+    for split in task.config.evaluation_splits:
+        env = task.env(split, task.config.evaluation_batch_size)
+        chosen = spread(len(env.episodes), task.config.evaluation_episodes)
+        summaries[split] = summarise_walks(walk_all(env, make_walker(), chosen, check=check))
+    return summaries
 
 
 def evaluate_split(

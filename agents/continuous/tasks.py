@@ -58,6 +58,16 @@ class TaskConfig(Protocol):
         """Number of episodes in an evaluation batch."""
         ...
 
+    @property
+    def evaluation_splits(self) -> tuple[str, ...]:
+        """Splits to evaluate on during training."""
+        ...
+
+    @property
+    def evaluation_episodes(self) -> int | None:
+        """Number of episodes of a split in an evaluation during training; None for all."""
+        ...
+
 
 class SplitTask(ABC):
     """Splits and environments of a continuous agent."""

@@ -19,7 +19,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from clipnav.agents.acting.evaluation import table
-from clipnav.agents.continuous.evaluation import Results, evaluate_split
+from clipnav.agents.continuous.evaluation import Results, evaluate_split, validate
 from clipnav.agents.continuous.networks import ContinuousNetwork, Output, Steps
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import ContinuousTask
@@ -28,12 +28,10 @@ from clipnav.agents.continuous.walking import (
     NetworkWalker,
     never,
     open_buildings,
-    spread,
-    walk_all,
 )
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, summarise_walks
+from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
 from clipnav.envs.continuous.settings import STOP
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.storage import cache_dir
@@ -504,14 +502,7 @@ class ContinuousLearner(SavedNetwork):
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the summaries of greedy walks on some episodes of the evaluation splits."""
-        config, summaries = self.config, {}
-        for split in config.evaluation_splits:
-            env = self.task.env(split, config.evaluation_batch_size)
-            chosen = spread(len(env.episodes), config.evaluation_episodes)
-            walker = self.task.walker(self.network)
-            walks = walk_all(env, walker, chosen, check=self.check_interruption)
-            summaries[split] = summarise_walks(walks)
-        return summaries
+        return validate(self.task, lambda: self.task.walker(self.network), self.check_interruption)
 
     def start(self, run: Path) -> None:
         """Write the vocabulary, and delete the walks of a run that was killed here earlier.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnav.agents.acting.evaluation import Results
-from clipnav.agents.continuous.evaluation import evaluate_split
-from clipnav.agents.continuous.walking import spread, walk_all, walk_batch
+from clipnav.agents.continuous.evaluation import evaluate_split, validate
+from clipnav.agents.continuous.walking import walk_batch
 from clipnav.agents.etpnav.agent import GhostDecisions, GhostWalker
 from clipnav.agents.etpnav.conversion import start_from
 from clipnav.agents.etpnav.network import EtpNavNetwork
@@ -21,7 +21,6 @@ from clipnav.agents.etpnav.teacher import GhostTeacher
 from clipnav.agents.learning.agent_learner import AgentLearner
 from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.text import PretrainedTextEncoder
-from clipnav.envs.continuous.measures import summarise_walks
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.training import distributed
 from clipnav.training.batches import BucketedBatchOrder
@@ -152,13 +151,7 @@ class EtpNavLearner(AgentLearner):
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the summaries of greedy walks on some episodes of the evaluation splits."""
-        config, summaries = self.config, {}
-        for split in config.evaluation_splits:
-            env = self.task.env(split, config.evaluation_batch_size)
-            chosen = spread(len(env.episodes), config.evaluation_episodes)
-            walks = walk_all(env, self.task.walker(self.saved), chosen)
-            summaries[split] = summarise_walks(walks)
-        return summaries
+        return validate(self.task, lambda: self.task.walker(self.saved))
 
     def results(self) -> Results:
         """Return the summaries of the agent and the baselines on every evaluation split."""
