@@ -151,21 +151,28 @@ def effective_rows(
                 parse(row.arguments_for(0))
                 break
             except NoEffectError as error:
-                flags = {flag_text(error.setting, is_set) for is_set in (True, False)}
-                kept, is_removed = [], False
-                for word in words:
-                    if word.startswith("--"):
-                        is_removed = _flag_of(word) in flags
-                    kept += [] if is_removed else [word]
-                if kept == words:  # the flag is one of the row's own
+                shorter = _without_flag(words, error.setting)
+                if shorter == words:  # the flag is one of the row's own
                     raise
-                words, without_effect[error.setting] = kept, error
+                words, without_effect[error.setting] = shorter, error
         made.append(row)
         idle.append(without_effect)
     for setting, error in idle[0].items() if idle else ():
         if all(setting in others for others in idle):
             raise error
     return made
+
+
+def _without_flag(words: Sequence[str], setting: str) -> list[str]:
+    """Return arguments without the flags of a setting, and without their values."""
+    flags = {flag_text(setting, is_set) for is_set in (True, False)}
+    kept, is_removed = [], False
+    for word in words:
+        if word.startswith("--"):
+            is_removed = _flag_of(word) in flags
+        if not is_removed:
+            kept.append(word)
+    return kept
 
 
 def _flag_of(word: str) -> str:

@@ -239,11 +239,16 @@ def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -
             "use, and checked against this one from now on"
         )
     if file.unpacked is not None:
-        folder = data_dir / file.unpacked
+        _unpack(path, data_dir / file.unpacked)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive unless the folder exists; of several processes, one unpacks it."""
+    if folder.exists():
+        return
+    with sole_maker(folder):
         if not folder.exists():
-            with sole_maker(folder):
-                if not folder.exists():  # no other process has unpacked it in the meantime
-                    unpack_zip(path, folder)
+            unpack_zip(archive, folder)
 
 
 def _rxr(*stems: str) -> tuple[RemoteFile, ...]:

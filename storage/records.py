@@ -56,12 +56,7 @@ def read_records(
             # A JSON string may contain line separators such as U+2028, but never the byte \n.
             for line in file:
                 if not records and line.lstrip()[:1] == b"[":
-                    raw = line + file.read()
-                    try:
-                        # list[kind] would be an annotation with a variable for type checkers.
-                        return msgspec.json.decode(raw, type=GenericAlias(list, kind))
-                    except _DAMAGE:  # name the invalid record
-                        return list(_read_elements(BytesIO(raw), kind, path, remedy))
+                    return _read_array(line + file.read(), kind, path, remedy)
                 if not line.isspace():
                     records.append(decode(line))
                 line = b""  # an error of the next read is not about this line
@@ -84,6 +79,14 @@ class RecordError(UserError):
         identity = f" ({shortened(identity)})" if identity else ""
         problem = shortened(problem, _LONGEST_PROBLEM)
         super().__init__(f"{path}: record {number}{identity}: {problem}; {remedy}")
+
+
+def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list[Record]:
+    try:
+        # list[kind] would be an annotation with a variable for type checkers.
+        return msgspec.json.decode(raw, type=GenericAlias(list, kind))
+    except _DAMAGE:
+        return list(_read_elements(BytesIO(raw), kind, path, remedy))  # names the invalid record
 
 
 def stream_records(path: Path, kind: type[Record], remedy: str) -> Iterator[Record]:

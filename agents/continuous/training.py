@@ -207,41 +207,7 @@ class Collector:
         """Collect what is missing of the rounds up to `number`; a bar shows the progress."""
         while len(self._rounds) <= number:
             current = len(self._rounds)
-            store = self._expert if current == 0 else self._own
-            assert store is not None, "start(run) comes first"
-            entries: list[_Entry] = []
-            parts = list(self._parts(current))
-            total = sum(len(episodes) for _, episodes in parts)
-            label = "demonstrations, " + ("expert" if current == 0 else f"round {current}")
-            missing = sum(len(episodes) for name, episodes in parts if not store.has(name))
-            if missing:
-                tqdm.write(
-                    f"{label}: {missing} walks are collected before the next iteration, and "
-                    f"kept in {store.folder}",
-                    sys.stderr,
-                )
-            with progress_bar(total=total, desc=label, unit="walk") as bar:
-                for k, (name, episodes) in enumerate(parts):
-                    self._fill(store, current, name, episodes, network)
-                    if k == 0:
-                        store.check_disk_space([other for other, _ in parts])
-                    bar.update(len(episodes))
-                    lengths = store.lengths(name).tolist()
-                    for row, episode in enumerate(store.episodes(name).tolist()):
-                        if lengths[row] > (self._config.max_walk_length or lengths[row]):
-                            continue
-                        serves = [episode]
-                        if current == 0:
-                            first = self._env.episodes[episode]
-                            serves = self._of_path[first.scan, first.path_id]
-                        entries += [
-                            _Entry(store, name, row, lengths[row], other) for other in serves
-                        ]
-            if current == 0 and not entries:
-                raise UserError(
-                    f"--max-walk-length {self._config.max_walk_length}: all walks are longer"
-                )
-            self._rounds.append(entries)
+            self._rounds.append(self._round(current, network))
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Demonstration]:
         """Draw different demonstrations of all rounds so far, which have similar lengths.
@@ -259,6 +225,44 @@ class Collector:
             replace(entry.store.read(entry.name, entry.row), episode=entry.episode)
             for entry in (entries[int(k)] for k in pool)
         ]
+
+    def _round(self, number: int, network: ContinuousNetwork) -> list[_Entry]:
+        """Collect a round and return its demonstrations with their episodes."""
+        store = self._expert if number == 0 else self._own
+        assert store is not None, "start(run) comes first"
+        entries: list[_Entry] = []
+        parts = list(self._parts(number))
+        total = sum(len(episodes) for _, episodes in parts)
+        label = "demonstrations, " + ("expert" if number == 0 else f"round {number}")
+        missing = sum(len(episodes) for name, episodes in parts if not store.has(name))
+        if missing:
+            tqdm.write(
+                f"{label}: {missing} walks are collected before the next iteration, and kept in "
+                f"{store.folder}",
+                sys.stderr,
+            )
+        with progress_bar(total=total, desc=label, unit="walk") as bar:
+            for k, (name, episodes) in enumerate(parts):
+                self._fill(store, number, name, episodes, network)
+                if k == 0:
+                    store.check_disk_space([other for other, _ in parts])
+                bar.update(len(episodes))
+                lengths = store.lengths(name).tolist()
+                for row, episode in enumerate(store.episodes(name).tolist()):
+                    if lengths[row] > (self._config.max_walk_length or lengths[row]):
+                        continue
+                    serves = self._instructions(episode) if number == 0 else [episode]
+                    entries += [_Entry(store, name, row, lengths[row], other) for other in serves]
+        if number == 0 and not entries:
+            raise UserError(
+                f"--max-walk-length {self._config.max_walk_length}: all walks are longer"
+            )
+        return entries
+
+    def _instructions(self, episode: int) -> list[int]:
+        """Return the episodes whose instructions describe the path of an episode."""
+        first = self._env.episodes[episode]
+        return self._of_path[first.scan, first.path_id]
 
     def _fill(
         self,

@@ -390,20 +390,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
         if not _is_complete(output, known):  # by a process that has just ended
             _check_staging(staging, known)
             shards = make_shards(config, staging, episodes)
-            missing = [shard for shard in shards if not shard.path.is_file()]
-            total = sum(len(shard.episodes) for shard in shards)
-            done = total - sum(len(shard.episodes) for shard in missing)
-            with progress_bar(
-                total=total, initial=done, desc="walks and pictures", unit="episodes"
-            ) as bar:
-                if config.workers == 1:
-                    results = ((shard, complete_shard(shard)) for shard in missing)
-                else:
-                    results = run_jobs(
-                        complete_shard, missing, config.workers, "exports demonstrations"
-                    )
-                for shard, _ in results:
-                    bar.update(len(shard.episodes))
+            _complete(shards, config.workers)
             dataset, walks = staging / _DATASET, ShardWalks(shards)
             counts = count_walks(walks)
             if config.format not in CONVERSATIONS and counts["truncated"] == counts["episodes"]:
@@ -428,6 +415,20 @@ def check_export(folder: Path) -> str:
     settings = manifest["settings"]
     found = _format(settings["format"])[1](folder, manifest)
     return f"{folder}: {settings['format']} is correct: {found}"
+
+
+def _complete(shards: list[Shard], workers: int) -> None:
+    """Complete the shards that are missing."""
+    missing = [shard for shard in shards if not shard.path.is_file()]
+    total = sum(len(shard.episodes) for shard in shards)
+    done = total - sum(len(shard.episodes) for shard in missing)
+    with progress_bar(total=total, initial=done, desc="walks and pictures", unit="episodes") as bar:
+        if workers == 1:
+            results = ((shard, complete_shard(shard)) for shard in missing)
+        else:
+            results = run_jobs(complete_shard, missing, workers, "exports demonstrations")
+        for shard, _ in results:
+            bar.update(len(shard.episodes))
 
 
 def _remove(staging: Path) -> None:

@@ -1,6 +1,6 @@
 """Text encoders: a BERT or an LSTM from the settings, or a model of transformers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +114,19 @@ class PretrainedTextEncoder(nn.Module):
         return TextStates(self.projection(source.states(tokens.long())), tokens != PAD)
 
 
+def _keep_layers(model: Any, name: str, count: int) -> None:
+    """Remove all but the first layers of a model that is built like BERT."""
+    layers = getattr(getattr(model, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList) or len(layers) < count:
+        size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
+        raise UserError(
+            f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
+            "--network.text-model-layers"
+        )
+    model.encoder.layer = layers[:count]
+    model.config.num_hidden_layers = count
+
+
 def make_text_encoder(
     config: TransformerConfig, vocabulary_size: int
 ) -> TextEncoder | RecurrentTextEncoder | PretrainedTextEncoder:
@@ -130,19 +143,7 @@ def pretrained_text_encoder(config: TransformerConfig, tune: bool = True) -> Pre
     assert config.text_model is not None
     text = hugging_face_model(config.text_model)
     if config.text_model_layers is not None:
-        layers = getattr(getattr(text.network, "encoder", None), "layer", None)
-        if not isinstance(layers, nn.ModuleList) or len(layers) < config.text_model_layers:
-            size = (
-                f"{len(layers)} layers"
-                if isinstance(layers, nn.ModuleList)
-                else "no layers of BERT"
-            )
-            raise UserError(
-                f"{config.text_model}: the model has {size}, so {config.text_model_layers} "
-                "cannot be kept; lower or omit --network.text-model-layers"
-            )
-        text.network.encoder.layer = layers[: config.text_model_layers]
-        text.network.config.num_hidden_layers = config.text_model_layers
+        _keep_layers(text.network, config.text_model, config.text_model_layers)
     return PretrainedTextEncoder(config, text, tune)
 
 

@@ -101,7 +101,7 @@ class ReferencePaths:
             `row`, the start of the node's row in the world's tables of pairs, and the columns of
             the `goal` and of the viewpoints of the `references` (R, B) in that row; in metres, the
             `distance` to the goal and the `length` of the path. With goals of up to G viewpoints,
-            the columns of the `goals` (G, B), of which `goal` is the nearest.
+            the columns of all `goals` (G, B); `goal` is then the nearest of them.
         """
         whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
         fields = [

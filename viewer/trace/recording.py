@@ -141,18 +141,7 @@ def record(
     check_loaded_for(env, agent)
     setting = Setting(name, env.files.world, env.split.dataset, env.split.name)
     if folder is not None:
-        for instr_id in instr_ids:
-            path = Path(folder) / trace_file_name(instr_id)
-            remedy = "delete it, or record into another folder"
-            for found in read_records(path, Trace, remedy) if path.is_file() else ():
-                other = Setting(found.agent, found.world, found.dataset, found.split)
-                if (other, found.instr_id) != (setting, instr_id):
-                    raise FileExistsError(
-                        f"{path}: contains the walk of {found.instr_id} by '{found.agent}' "
-                        f"({found.world}, {found.dataset}, {found.split}); name another folder for "
-                        f"the traces of '{setting.agent}' ({setting.world}, {setting.dataset}, "
-                        f"{setting.split}): each agent and split needs its own"
-                    )
+        _check_replaceable(Path(folder), instr_ids, setting)
     traces = []
     for start in range(0, len(instr_ids), env.num_envs):
         traces += _record_batch(env, agent, instr_ids[start : start + env.num_envs], setting)
@@ -167,6 +156,21 @@ def record_all(
 ) -> dict[str, list[Trace]]:
     """Run several agents on the same episodes and record their decisions."""
     return {name: record(env, agent, instr_ids, name=name) for name, agent in agents.items()}
+
+
+def _check_replaceable(folder: Path, instr_ids: Sequence[str], setting: Setting) -> None:
+    for instr_id in instr_ids:
+        path = folder / trace_file_name(instr_id)
+        remedy = "delete it, or record into another folder"
+        for found in read_records(path, Trace, remedy) if path.is_file() else ():
+            other = Setting(found.agent, found.world, found.dataset, found.split)
+            if (other, found.instr_id) != (setting, instr_id):
+                raise FileExistsError(
+                    f"{path}: contains the walk of {found.instr_id} by '{found.agent}' "
+                    f"({found.world}, {found.dataset}, {found.split}); name another folder for the "
+                    f"traces of '{setting.agent}' ({setting.world}, {setting.dataset}, "
+                    f"{setting.split}): each agent and split needs its own"
+                )
 
 
 def agent_folder(folder: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from clipnav.training.checkpoints import VOCABULARY
 from clipnav.vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
 from clipnav.vl_tasks.text.words import Tokenizer, tokenize_sentence
 
+_MAX_LINE = 1 << 20  # bytes; 40,000 numbers
 _REMEDY = "download it again from nlp.stanford.edu/projects/glove"
 
 
@@ -26,28 +27,18 @@ def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
     vector_of_row: dict[int, np.ndarray] = {}
     width = 0
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            place = f"{path}: line {number}"
-            try:
-                fields = raw.decode().rstrip("\n").split(" ")
-                width = width or len(fields) - 1
-                if len(fields) - 1 < width or width < 1:
-                    found = f"{len(fields) - 1} numbers, not {width}" if width else "no numbers"
-                    raise UserError(
-                        f"{place} has {found}; the file is truncated or not a GloVe text file, "
-                        f"{_REMEDY}"
-                    )
-                row = rows.get(" ".join(fields[:-width]))
-                if row is not None:
-                    vector_of_row[row] = np.array(fields[-width:], np.float64)
-            except UserError:
-                raise
-            except ValueError as error:
+        for number, raw in enumerate(iter(lambda: file.readline(_MAX_LINE), b""), start=1):
+            fields = _fields(path, number, raw)
+            width = width or len(fields) - 1
+            if len(fields) - 1 < width or width < 1:
+                found = f"{len(fields) - 1} numbers, not {width}" if width else "no numbers"
                 raise UserError(
-                    f"{place} is not a word with numbers ({shortened(str(error))}); {_REMEDY}"
-                ) from error
-            if row is not None and not np.isfinite(vector_of_row[row]).all():
-                raise UserError(f"{place} has a number that is not finite; {_REMEDY}")
+                    f"{path}: line {number} has {found}; the file is truncated or not a GloVe text "
+                    f"file, {_REMEDY}"
+                )
+            row = rows.get(" ".join(fields[:-width]))
+            if row is not None:
+                vector_of_row[row] = _numbers(path, number, fields[-width:])
     if not vector_of_row:
         raise UserError(
             f"{path}: contains none of the {len(rows)} words of the vocabulary; {_REMEDY}"
@@ -57,6 +48,31 @@ def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
     vectors[0] = 0
     vectors[list(vector_of_row)] = known
     return vectors.astype(np.float32)
+
+
+def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
+    try:
+        numbers = np.array(fields, dtype=np.float64)
+    except ValueError as error:
+        problem = shortened(str(error))
+        raise UserError(
+            f"{path}: line {line} is not a word with numbers ({problem}); {_REMEDY}"
+        ) from error
+    if not np.isfinite(numbers).all():
+        raise UserError(f"{path}: line {line} has a number that is not finite; {_REMEDY}")
+    return numbers
+
+
+def _fields(path: Path, line: int, raw: bytes) -> list[str]:
+    """Split a line at its spaces."""
+    if len(raw) == _MAX_LINE:
+        raise UserError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_REMEDY}")
+    try:
+        return raw.decode("utf-8").rstrip("\n").split(" ")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: line {line} is not UTF-8 text ({error.reason}); {_REMEDY}"
+        ) from error
 
 
 class Sentences:

@@ -20,7 +20,7 @@ from clipnav.agents.language_models.evaluation.reporting import (
     write_submission,
 )
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.replies import ReplyCache, Spending, price
+from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, price
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Prompt, prompt_text
 from clipnav.agents.language_models.prompts.pictures import (
@@ -433,15 +433,7 @@ def write_prompts(experiment: Experiment) -> Path:
     experiment.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside, beside.open("wb") as file:
         for episode in progress_bar(episodes, desc="prompts", unit="episodes"):
-            walk = experiment.maker.start(episode.instr_id)
-            questions = []
-            while walk.question is not None:
-                questions.append(walk.question)
-                option = walk.teacher_option()
-                if option is None:  # the teacher stops where the prompt has no such option yet
-                    break
-                walk.take(option)
-            for step, question in enumerate(questions):
+            for step, question in enumerate(_questions(experiment, episode.instr_id)):
                 entry = {"episode": episode.instr_id, "step": step}
                 entry |= {"prompt": prompt_text(question.prompt)}
                 file.write(msgspec.json.encode(entry) + b"\n")
@@ -458,3 +450,15 @@ def write_prompts(experiment: Experiment) -> Path:
 def count_pictures(prompt: Prompt) -> int:
     """Return the number of pictures of a prompt."""
     return sum(not isinstance(part, str) for message in prompt for part in message.parts)
+
+
+def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
+    walk = experiment.maker.start(instr_id)
+    questions = []
+    while walk.question is not None:
+        questions.append(walk.question)
+        option = walk.teacher_option()
+        if option is None:  # the teacher stops where the prompt has no such option yet
+            break
+        walk.take(option)
+    return questions

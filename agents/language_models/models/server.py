@@ -226,27 +226,32 @@ class ServerModel:
             if self._refusal:  # of the probe of another thread
                 raise ServerRefusal(self._refusal)
             try:
-                shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
-                listed = self._transport.get("models", _PROBE_SECONDS)
-                probe(self._url, self._bodies.model, listed, self._safe)
-                if shows:
-                    self._spending.start_request()
-                    model = self._bodies.model
-                    result = self._send(picture_body(model, self._settings.token_field))
-                    if isinstance(result, Reply):
-                        self._spending.add(result.usage)
-                    elif result.problem == "fatal":
-                        raise ServerRefusal(f"{self._url}: {result.message}")
-                    elif result.problem != "temporary":
-                        raise ServerRefusal(
-                            f"{self._url}: {model} refuses a small test picture "
-                            f"({result.message}); choose a model that reads pictures, or "
-                            "--pictures none"
-                        )
+                self._probe(question)
             except ServerRefusal as error:
                 self._refusal = str(error)
                 raise
             self._probed = True
+
+    def _probe(self, question: Question) -> None:
+        shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
+        listed = self._transport.get("models", _PROBE_SECONDS)
+        probe(self._url, self._bodies.model, listed, self._safe)
+        if shows:
+            self._check_pictures()
+
+    def _check_pictures(self) -> None:
+        self._spending.start_request()
+        model = self._bodies.model
+        result = self._send(picture_body(model, self._settings.token_field))
+        if isinstance(result, Reply):
+            self._spending.add(result.usage)
+        elif result.problem == "fatal":
+            raise ServerRefusal(f"{self._url}: {result.message}")
+        elif result.problem != "temporary":
+            raise ServerRefusal(
+                f"{self._url}: {model} refuses a small test picture ({result.message}); "
+                "choose a model that reads pictures, or --pictures none"
+            )
 
 
 def _backoff(attempt: int) -> float:

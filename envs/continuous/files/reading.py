@@ -145,13 +145,7 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
     for number, record in enumerate(content.episodes):
         try:
             trajectory = record.trajectory_id
-            instr_id = (record.info or {}).get("instr_id")  # written by this project
-            if not isinstance(instr_id, str):
-                instr_id = f"{trajectory}_{counts[trajectory]}"
-                if form == "rxr-ce":
-                    if record.instruction.instruction_id is None:
-                        raise UserError("field 'instruction.instruction_id' is missing")
-                    instr_id = str(record.instruction.instruction_id)
+            instr_id = _instr_id(record, form, counts[trajectory])
             episode = _episode(record, instr_id)
             if episode.episode_id in ids:
                 raise UserError("this episode_id occurs twice")
@@ -178,6 +172,17 @@ def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
             from_habitat(np.array(record.locations)), np.array(record.actions, np.int64)
         )
     return walks
+
+
+def _instr_id(record: EpisodeRecord, form: ContinuousForm, count: int) -> str:
+    own = (record.info or {}).get("instr_id")
+    if isinstance(own, str):  # written by this project
+        return own
+    if form == "rxr-ce":
+        if record.instruction.instruction_id is None:
+            raise UserError("field 'instruction.instruction_id' is missing")
+        return str(record.instruction.instruction_id)
+    return f"{record.trajectory_id}_{count}"
 
 
 def _episode(record: EpisodeRecord, instr_id: str) -> ContinuousEpisode:

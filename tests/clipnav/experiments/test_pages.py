@@ -49,7 +49,7 @@ def test_every_chart_equals_its_drawing(tmp_path):
     measured = {name for name in EXPERIMENTS if read_record(DOCS / "results", name)}
     drawn = {name for name in measured if EXPERIMENTS[name].chart}
     assert drawn == {path.stem for path in (DOCS / "results").glob("*.svg")}
-    assert drawn
+    assert len(drawn) > 4
     for name in drawn:
         record = read_record(DOCS / "results", name)
         text = (DOCS / "results" / f"{name}.svg").read_text("utf-8")
