@@ -107,6 +107,26 @@ _CONTINUED = frozenset(
 )
 _CONTINUE = " Run the same command again to continue."
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
+# The flags of a command are the first words of the lines of its help, for which a shell asks once;
+# other words are completed as file names.
+_COMPLETION = r"""
+declare -A _clipnav_flags
+_clipnav() {
+  local word="${COMP_WORDS[COMP_CWORD]}" name="${COMP_WORDS[1]}"
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "COMMANDS" -- "$word"))
+  elif [ "${word:0:1}" = "-" ]; then
+    if [ -z "${_clipnav_flags[$name]}" ]; then
+      _clipnav_flags[$name]="$(
+        PYTHONIOENCODING=ascii:replace clipnav "$name" --help-all 2>/dev/null |
+        sed -nE 's/^[ ?|] (--[a-z0-9.-]+)(, (--[a-z0-9.-]+))?.*/\1 \3/p')"
+    fi
+    COMPREPLY=($(compgen -W "${_clipnav_flags[$name]} --help --help-all" -- "$word"))
+  fi
+}
+complete -o default -F _clipnav clipnav
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -222,28 +242,6 @@ def summary(group: str, name: str = "__init__") -> str:
     if docstring is None:
         raise UserError(f"{path}: has no docstring")
     return docstring.partition("\n")[0]
-
-
-# The flags of a command are the first words of the lines of its help, for which a shell asks once;
-# other words are completed as file names.
-_COMPLETION = r"""
-declare -A _clipnav_flags
-_clipnav() {
-  local word="${COMP_WORDS[COMP_CWORD]}" name="${COMP_WORDS[1]}"
-  COMPREPLY=()
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "COMMANDS" -- "$word"))
-  elif [ "${word:0:1}" = "-" ]; then
-    if [ -z "${_clipnav_flags[$name]}" ]; then
-      _clipnav_flags[$name]="$(
-        PYTHONIOENCODING=ascii:replace clipnav "$name" --help-all 2>/dev/null |
-        sed -nE 's/^[ ?|] (--[a-z0-9.-]+)(, (--[a-z0-9.-]+))?.*/\1 \3/p')"
-    fi
-    COMPREPLY=($(compgen -W "${_clipnav_flags[$name]} --help --help-all" -- "$word"))
-  fi
-}
-complete -o default -F _clipnav clipnav
-"""
 
 
 def completion(commands: Iterable[str]) -> str:

@@ -43,6 +43,36 @@ ROOMS = (
 )
 
 PICTURES: dict[str, Callable[["Walks"], None]] = {}
+# Screenshots of the viewer: size, whether a second agent is shown, and options of `shoot`.
+SHOTS: dict[str, tuple[tuple[int, int], bool, dict[str, Any]]] = {
+    "viewer_episode": ((1600, 950), False, {}),
+    "viewer_two_agents": ((1600, 950), True, {"theme": "dark"}),
+    "viewer_present": ((1600, 900), False, {"keys": "f"}),
+    "viewer_phone": ((390, 844), False, {"scale": 2}),
+}
+# Frames of environments: id, frames between two pictures, and arguments of `gym.make`.
+ENVIRONMENTS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "r2r": ("R2R-CLIP-v0", 1, {"observe": "indices"}),
+    "rxr": ("RxR-CLIP-v0", 1, {"observe": "indices", "language": "hi", "shuffle": False}),
+    "r2r_ce": ("R2R-CE-CLIP-v0", 3, {"observe": ()}),
+    "r4r": ("R4R-CLIP-v0", 1, {"observe": "indices", "shuffle": False, "teacher": "reference"}),
+    "rxr_ce": ("RxR-CE-CLIP-v0", 3, {"observe": (), "shuffle": False, "language": "te"}),
+    "reverie": ("REVERIE-CLIP-v0", 1, {"observe": "indices"}),
+    "soon": ("SOON-CLIP-v0", 1, {"observe": "indices"}),
+    "cvdn": ("CVDN-CLIP-v0", 1, {"observe": "indices"}),
+    "objectnav": ("ObjectNav-CLIP-v0", 1, {"observe": "indices"}),
+    "goat": ("GOAT-CLIP-v0", 1, {"observe": "indices"}),
+}
+# Episodes of environments; None is that of the walks.
+SHOWN = {
+    "r2r": None,
+    "r2r_ce": None,
+    "reverie": "26024_154_1",
+    "soon": "26022_0",
+    "cvdn": "260012",
+    "objectnav": "house_26_78006",
+    "goat": "28012_en_0",
+}
 
 
 class Missing(Exception):
@@ -185,15 +215,6 @@ def walk(walks: Walks) -> None:
     print(f"{film.name}: {film.stat().st_size / 1e6:.2f} MB")
 
 
-# Screenshots of the viewer: size, whether a second agent is shown, and options of `shoot`.
-SHOTS: dict[str, tuple[tuple[int, int], bool, dict[str, Any]]] = {
-    "viewer_episode": ((1600, 950), False, {}),
-    "viewer_two_agents": ((1600, 950), True, {"theme": "dark"}),
-    "viewer_present": ((1600, 900), False, {"keys": "f"}),
-    "viewer_phone": ((390, 844), False, {"scale": 2}),
-}
-
-
 def screenshot(walks: Walks, name: str) -> None:
     """Write a screenshot of the viewer."""
     size, second, options = SHOTS[name]
@@ -295,31 +316,6 @@ def animate(env_id: str, path: Path, every: int, options: Any, **arguments: Any)
         loop=0, quality=78, method=4,
     )  # fmt: skip
     print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size / 1e6:.2f} MB")
-
-
-# Frames of environments: id, frames between two pictures, and arguments of `gym.make`.
-ENVIRONMENTS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "r2r": ("R2R-CLIP-v0", 1, {"observe": "indices"}),
-    "rxr": ("RxR-CLIP-v0", 1, {"observe": "indices", "language": "hi", "shuffle": False}),
-    "r2r_ce": ("R2R-CE-CLIP-v0", 3, {"observe": ()}),
-    "r4r": ("R4R-CLIP-v0", 1, {"observe": "indices", "shuffle": False, "teacher": "reference"}),
-    "rxr_ce": ("RxR-CE-CLIP-v0", 3, {"observe": (), "shuffle": False, "language": "te"}),
-    "reverie": ("REVERIE-CLIP-v0", 1, {"observe": "indices"}),
-    "soon": ("SOON-CLIP-v0", 1, {"observe": "indices"}),
-    "cvdn": ("CVDN-CLIP-v0", 1, {"observe": "indices"}),
-    "objectnav": ("ObjectNav-CLIP-v0", 1, {"observe": "indices"}),
-    "goat": ("GOAT-CLIP-v0", 1, {"observe": "indices"}),
-}
-# Episodes of environments; None is that of the walks.
-SHOWN = {
-    "r2r": None,
-    "r2r_ce": None,
-    "reverie": "26024_154_1",
-    "soon": "26022_0",
-    "cvdn": "260012",
-    "objectnav": "house_26_78006",
-    "goat": "28012_en_0",
-}
 
 
 def environment(walks: Walks, name: str) -> None:

@@ -15,6 +15,12 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.spec_table import Spec, SpecTable
 
 ContinuousForm = Literal["r2r-ce", "rxr-ce"]
+_RXR = tuple(
+    f"rxr_{{}}{public}_guide.jsonl{packed}"
+    # The test splits are published without goals, under names with "public".
+    for public in ("", "_public")
+    for packed in ("", ".gz")
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,6 @@ class DatasetSpec(Spec):
         object.__setattr__(self, "label", self.label or self.name)
 
 
-_RXR = tuple(
-    f"rxr_{{}}{public}_guide.jsonl{packed}"
-    # The test splits are published without goals, under names with "public".
-    for public in ("", "_public")
-    for packed in ("", ".gz")
-)
 # R2R paths have up to 7 viewpoints, RxR paths up to three times as many, and R4R joins two paths
 # and two instructions of R2R. EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of RxR.
 _TABLE = SpecTable(

@@ -38,6 +38,19 @@ _HEADERS = {"User-Agent": "clipnav", "Accept-Encoding": "identity"}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 416, 425, 429)  # statuses, and 5xx
 _MANIFEST_REMEDY = "delete it; the checksums of present files are then recorded again"
+# Exceptions that zipfile and its decompressors raise on damaged archives.
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
+)
 
 
 class DownloadError(OSError):
@@ -337,21 +350,6 @@ class Checksums:
     def _read(self) -> dict[str, _Entry]:
         present = self.path.is_file()
         return read_json(self.path, _MANIFEST_REMEDY, dict[str, _Entry]) if present else {}
-
-
-# Exceptions that zipfile and its decompressors raise on damaged archives.
-_ZIP_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    LookupError,
-    OverflowError,
-    struct.error,
-)
 
 
 class UntrustedArchiveError(UserError):

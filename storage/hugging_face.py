@@ -19,6 +19,27 @@ from clipnav.storage.json_files import read_json_object
 
 _SECONDS = 1.5
 _PORTS = {"http": 80, "https": 443}
+_CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
+_REMEDY = "write the folder again with save_pretrained of transformers"
+# Configurations of processors name code as well, but their numbers of pixels allocate nothing.
+_PROCESSOR_CONFIGS = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+)
+_LARGEST = 1 << 24
+# Maximum values, by end of the name, of settings that make transformers create one object each.
+_COUNTED = {
+    "layer": 512,
+    "layers": 512,
+    "num_labels": 100_000,
+    "extra_ids": 100_000,
+    "experts": 1024,
+}
+_UNBOUNDED = ("model_max_length", "rope_theta")  # 10^30 means no limit; 10^8 in Mistral Small
+_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+# Prefix of weights that no model here uses, so they may be missing.
+_UNUSED = "pooler."
 
 
 def is_in_hub_cache(name: str) -> bool:
@@ -56,29 +77,6 @@ def is_reachable(address: str, seconds: float = _SECONDS) -> bool:
     worker.start()
     worker.join(seconds)
     return connected.is_set()
-
-
-_CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-_REMEDY = "write the folder again with save_pretrained of transformers"
-# Configurations of processors name code as well, but their numbers of pixels allocate nothing.
-_PROCESSOR_CONFIGS = (
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-)
-_LARGEST = 1 << 24
-# Maximum values, by end of the name, of settings that make transformers create one object each.
-_COUNTED = {
-    "layer": 512,
-    "layers": 512,
-    "num_labels": 100_000,
-    "extra_ids": 100_000,
-    "experts": 1024,
-}
-_UNBOUNDED = ("model_max_length", "rope_theta")  # 10^30 means no limit; 10^8 in Mistral Small
-_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
-# Prefix of weights that no model here uses, so they may be missing.
-_UNUSED = "pooler."
 
 
 def load_text_model(name: str) -> Any:

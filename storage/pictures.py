@@ -16,20 +16,6 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 # 268 MB as RGB; the largest images of Matterport3D, COCO and Flickr30K have 1.3 million pixels.
 MOST_PIXELS = 89_478_485
-
-
-class PictureError(UserError):
-    """An image cannot be read.
-
-    Attributes:
-        problem: The reason, without the name of the file.
-    """
-
-    def __init__(self, source: object, problem: str) -> None:
-        super().__init__(f"{source}: {problem}")
-        self.problem = problem
-
-
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURNED = (5, 6, 7, 8)  # its values that exchange width and height
 _DAMAGE = (
@@ -45,6 +31,18 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+
+class PictureError(UserError):
+    """An image cannot be read.
+
+    Attributes:
+        problem: The reason, without the name of the file.
+    """
+
+    def __init__(self, source: object, problem: str) -> None:
+        super().__init__(f"{source}: {problem}")
+        self.problem = problem
 
 
 def load_picture(source: Path | bytes, name: object = None, upright: bool = False) -> "Image.Image":

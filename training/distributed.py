@@ -14,6 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 from clipnav.storage.errors import UserError
 from clipnav.training.allocation import keep_freed_memory
 
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
+
 
 def check_device(device: str) -> None:
     """Check that a network can be computed on a device: a CPU or a CUDA device.
@@ -41,10 +44,6 @@ def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: 
         torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(matmul_precision)
     torch.manual_seed(seed)
-
-
-Arguments = ParamSpec("Arguments")
-Value = TypeVar("Value")
 
 
 def join(device: str) -> None:

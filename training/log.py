@@ -22,6 +22,7 @@ METRICS = "metrics.jsonl"  # within the folder of a run: its log
 _PROJECT = "clipnav"
 _IDS = "trackers.json"  # within the folder of a run: its ids by tracker
 _IDS_REMEDY = "remove the file, which starts a new tracked run"
+_REMEDY = "remove the damaged line, or train the run again"
 
 
 class Tracker(Protocol):
@@ -145,9 +146,6 @@ class EventFile:
 
     def close(self) -> None:
         """Do nothing; each event is written at once."""
-
-
-_REMEDY = "remove the damaged line, or train the run again"
 
 
 class RunLog:

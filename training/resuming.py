@@ -27,6 +27,8 @@ from clipnav.training.settings import (
     read_settings,
 )
 
+_parse_from_object = docstring_parser.parse_from_object
+
 
 def early_values(arguments: Sequence[str]) -> dict[str, str]:
     """Return the value of each flag by its name. Some flags determine the defaults of others.
@@ -219,9 +221,6 @@ def parse_resumed(
     if has_saved(run):
         return config
     return dataclasses.replace(config, output=run, resume=None)
-
-
-_parse_from_object = docstring_parser.parse_from_object
 
 
 @functools.lru_cache(maxsize=1000)

@@ -41,6 +41,10 @@ from clipnav.training.optimisers import clip_gradient, learning_rate
 from clipnav.training.run_folder import Group, Settings, check_length, lock_run, run_folder
 from clipnav.training.settings import CONFIG, to_json
 
+_LOG_EVERY = 50
+_SAVE_EVERY = 300.0  # seconds of training without an evaluation: what a kill can cost
+_SHARED = "trainings of agents on graphs, of speakers, and of the representations of CLEAR"
+
 
 class Progress(NamedTuple):
     """How far a run is.
@@ -135,11 +139,6 @@ def restore_model(run: Path, learner: Learner, progress: Progress) -> None:
             f"{progress.best['iteration']}, are lost; train the run again"
         )
     learner.save_model(run, progress.iteration)
-
-
-_LOG_EVERY = 50
-_SAVE_EVERY = 300.0  # seconds of training without an evaluation: what a kill can cost
-_SHARED = "trainings of agents on graphs, of speakers, and of the representations of CLEAR"
 
 
 class DivergedError(FloatingPointError):

@@ -17,6 +17,12 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import (
     check_languages,
 )
 
+# Folders within a data folder.
+IMAGES = "images"
+REGIONS = "regions"
+# Flags of trainings that choose splits.
+_SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
+
 
 class DataLocation(Protocol):
     """Location of a data set."""
@@ -30,13 +36,6 @@ class DataLocation(Protocol):
     def images(self) -> Path | None:
         """Folder of the images; None for the data folder or its images/."""
         ...
-
-
-# Folders within a data folder.
-IMAGES = "images"
-REGIONS = "regions"
-# Flags of trainings that choose splits.
-_SPLIT_FLAGS = "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
 
 
 def data_folder(config: DataLocation, flag: str = "--data") -> Path:

@@ -23,6 +23,8 @@ _FINE_TUNED = ("clip-vil-p", "multilingual")  # models with presets of their own
 # Settings that may differ from those of the run to start from: cache and precision of the encoder,
 # and what is frozen.
 _NOT_OF_START = frozenset({"grids.keep", "grids.precision", "trunk.frozen_norms"})
+_ROOM = "clipnav.vl_tasks"
+_VQA = (f"{_ROOM}.vqa.settings:VqaConfig", f"{_ROOM}.vqa.settings:vqa_defaults")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,6 @@ class TaskSpec(Spec):
     task: str
 
 
-_ROOM = "clipnav.vl_tasks"
-_VQA = (f"{_ROOM}.vqa.settings:VqaConfig", f"{_ROOM}.vqa.settings:vqa_defaults")
 _TABLE = SpecTable(
     "task",
     "clipnav.tasks",

@@ -44,6 +44,7 @@ from clipnav.training.distributed import check_device
 _ROWS_AT_ONCE = 512
 
 PathKey = tuple[str, tuple[str, ...]]  # scan and viewpoints
+_REMEDY = "write it again with clipnav pair-paths"
 
 
 class MinedPair(NamedTuple):
@@ -99,9 +100,6 @@ def path_embeddings(groups: Sequence[Sequence[int]], embeddings: np.ndarray) -> 
     """
     embeddings = normalised(embeddings)
     return np.stack([embeddings[list(group)].mean(0) for group in groups])
-
-
-_REMEDY = "write it again with clipnav pair-paths"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ from clipnav.training.streams import Stream, rank_iteration_seed
 from clipnav.training.trainer import Trainer
 
 _ROWS_AT_ONCE = 1_024
+_BUCKET = 16  # batches among which pairs are sorted by length
 
 
 def ranks(queries: np.ndarray, candidates: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -209,9 +210,6 @@ def _tokenizer(config: LanguageConfig, sentences: list[str]) -> Tokenizer:
     if config.encoder.model is not None:
         return PretrainedTokenizer(config.encoder.model)
     return SubwordTokenizer.build(sentences, config.encoder.vocabulary_size)
-
-
-_BUCKET = 16  # batches among which pairs are sorted by length
 
 
 class PairedSteps(NamedTuple):

@@ -18,6 +18,13 @@ from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.run_settings import EvaluatedTrainingConfig, read_presets
 from clipnav.training.settings import check_counts, check_numbers, check_positive
 
+_OF_TRAINING = ("rgb_size", "depth_size", "min_depth", "max_depth")
+RELEASED = "vlnce-resnet50"  # encoder of converted agents, whose weights lie in their run
+ContinuousRecipe = Literal[
+    "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
+]
+NetworkKind = Literal["seq2seq", "cma"]
+
 
 @dataclass(frozen=True)
 class EvaluateContinuousConfig:
@@ -72,14 +79,6 @@ class EvaluateContinuousConfig:
                 )
             changes |= {"actuation_noise": self.actuation_noise, "actuation_noise_scale": 1.0}
         return changes
-
-
-_OF_TRAINING = ("rgb_size", "depth_size", "min_depth", "max_depth")
-RELEASED = "vlnce-resnet50"  # encoder of converted agents, whose weights lie in their run
-ContinuousRecipe = Literal[
-    "seq2seq", "seq2seq-pm", "seq2seq-dagger", "cma", "cma-pm", "cma-dagger", "cma-pm-dagger"
-]
-NetworkKind = Literal["seq2seq", "cma"]
 
 
 @dataclass(frozen=True)

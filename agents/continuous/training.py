@@ -49,6 +49,16 @@ from clipnav.training.trainer import Trainer
 
 FORMAT_VERSION = "1"
 _KEY = "key"  # entry of a file's metadata
+DEMONSTRATIONS = "demonstrations"  # folder in that of a run
+_ORDER = 0  # seed of the order in which paths are shown; one order for all runs
+_POOL = 16  # batches that are drawn together and divided by length
+_LARGEST_LOSS = 1e4
+# Settings on which the walks of DAgger's rounds do not depend.
+_AFTER_ROUNDS = frozenset(
+    "resume output config preset minutes evaluate_every demonstrations evaluation_splits "
+    "evaluation_episodes results_episodes evaluation_batch_size select_by select_metric threads "
+    "device track".split()
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +169,6 @@ class DemonstrationStore:
                 self._offsets[name] = file.get_tensor("offsets")
         except SafetensorError as error:
             raise UserError(f"{path}: damaged ({error}); {remedy}") from error
-
-
-DEMONSTRATIONS = "demonstrations"  # folder in that of a run
-_ORDER = 0  # seed of the order in which paths are shown; one order for all runs
-_POOL = 16  # batches that are drawn together and divided by length
 
 
 class _Entry(NamedTuple):
@@ -434,15 +439,6 @@ def progress_loss(output: Output, batch: Batch) -> Tensor:
     assert output.progress is not None
     mask = batch.labels >= 0
     return functional.mse_loss(output.progress[mask], batch.progress[mask])
-
-
-_LARGEST_LOSS = 1e4
-# Settings on which the walks of DAgger's rounds do not depend.
-_AFTER_ROUNDS = frozenset(
-    "resume output config preset minutes evaluate_every demonstrations evaluation_splits "
-    "evaluation_episodes results_episodes evaluation_batch_size select_by select_metric threads "
-    "device track".split()
-)
 
 
 class ContinuousLearner(SavedNetwork):

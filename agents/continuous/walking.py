@@ -14,6 +14,10 @@ from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.continuous.walkers import Walker
 
+# Probabilities of stop, forward, left and right of VLN-CE's random agent.
+RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
+FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
+
 
 class Seen(NamedTuple):
     """Features of N pictures.
@@ -81,11 +85,6 @@ class FrozenFeatures:
         small = functional.adaptive_avg_pool2d(depth, self._pixels)[:, 0]
         rgb = grid.reshape(len(rows), *self.grid).astype(np.float16)
         return Seen(rgb, small.numpy().astype(np.float16))
-
-
-# Probabilities of stop, forward, left and right of VLN-CE's random agent.
-RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
-FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
 
 
 class NetworkWalker:

@@ -65,6 +65,16 @@ from clipnav.storage.progress import progress_bar
 from clipnav.storage.records import read_records
 from clipnav.training.streams import Stream
 
+PICTURES = "pictures"
+_SHARDS = "shards"
+_REMEDY = "delete the folder and export again"
+_IDENTITY = "export.json"
+_DATASET = "dataset"
+# Writes walks, whose pictures are in a folder, to a folder.
+Writer = Callable[[Iterable[RecordedWalk], Path, Path, DemonstrationConfig], None]
+# Reads an export with its manifest strictly; returns what it contains in words.
+Checker = Callable[[Path, dict[str, Any]], str]
+
 
 def policy_settings(config: DemonstrationConfig) -> AgentConfig:
     """Return the settings of the policy's run, changed to those of an export."""
@@ -106,11 +116,6 @@ def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
     """Return the environment of an export and the agent of its policy."""
     assert config.policy is not None
     return load_run(config.policy, config.split, policy_settings(config))
-
-
-PICTURES = "pictures"
-_SHARDS = "shards"
-_REMEDY = "delete the folder and export again"
 
 
 @dataclass(frozen=True)
@@ -369,10 +374,6 @@ def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedW
     return RecordedWalk.of(episode, steps, success)
 
 
-_IDENTITY = "export.json"
-_DATASET = "dataset"
-
-
 def export_demonstrations(config: DemonstrationConfig) -> Json:
     """Export demonstrations; resume an unfinished export with the same settings."""
     writer = _format(config.format)[0]  # checks its packages first
@@ -484,12 +485,6 @@ def _check_staging(staging: Path, known: Json) -> None:
         raise FileExistsError(f"{staging}: is no unfinished export; name another --output")
     else:
         write_text(path, json.dumps(known, indent=2) + "\n")
-
-
-# Writes walks, whose pictures are in a folder, to a folder.
-Writer = Callable[[Iterable[RecordedWalk], Path, Path, DemonstrationConfig], None]
-# Reads an export with its manifest strictly; returns what it contains in words.
-Checker = Callable[[Path, dict[str, Any]], str]
 
 
 def _format(name: Format) -> tuple[Writer, Checker]:

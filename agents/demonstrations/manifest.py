@@ -24,6 +24,20 @@ from clipnav.training.settings import CONFIG, differences
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
 Json = dict[str, Any]
+# Settings that change neither the walks nor the files.
+_WITHOUT_INFLUENCE = frozenset({"output", "workers", "device", "check"})
+_GRAPH_ACTIONS = {
+    "0": "stop",
+    "k": "move to candidate k, in EnvDrop's order of the neighbours of the viewpoint",
+}
+_PRIMITIVE_ACTIONS = {"0": "stop", "1": "forward", "2": "turn left", "3": "turn right"}
+_LICENCES = {
+    True: "Pictures, graphs and instructions of clipnav's built-in houses: MIT, as clipnav itself.",
+    False: (
+        "Pictures, graphs and instructions derive from the data of --data-dir, whose terms apply "
+        "to this export (for Matterport3D its Terms of Use, which restrict redistribution)."
+    ),
+}
 
 
 class _Settings(msgspec.Struct):
@@ -48,22 +62,6 @@ class _Manifest(msgspec.Struct):
     settings: _Settings
     camera: _Camera
     counts: _Counts
-
-
-# Settings that change neither the walks nor the files.
-_WITHOUT_INFLUENCE = frozenset({"output", "workers", "device", "check"})
-_GRAPH_ACTIONS = {
-    "0": "stop",
-    "k": "move to candidate k, in EnvDrop's order of the neighbours of the viewpoint",
-}
-_PRIMITIVE_ACTIONS = {"0": "stop", "1": "forward", "2": "turn left", "3": "turn right"}
-_LICENCES = {
-    True: "Pictures, graphs and instructions of clipnav's built-in houses: MIT, as clipnav itself.",
-    False: (
-        "Pictures, graphs and instructions derive from the data of --data-dir, whose terms apply "
-        "to this export (for Matterport3D its Terms of Use, which restrict redistribution)."
-    ),
-}
 
 
 def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:

@@ -31,6 +31,10 @@ from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.tokenizers import Tokenizer
 from clipnav.storage.errors import UserError
 
+# Chooses map tokens (R,) for R episodes: (maps, state, scores, labels) -> tokens. The labels are
+# those of the expert, as in `Decision`.
+Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
+
 
 def describe_decision(
     maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
@@ -84,11 +88,6 @@ class Decision(NamedTuple):
     chosen: np.ndarray
     ends: np.ndarray
     labels: np.ndarray | None
-
-
-# Chooses map tokens (R,) for R episodes: (maps, state, scores, labels) -> tokens. The labels are
-# those of the expert, as in `Decision`.
-Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
 
 
 @dataclass

@@ -37,6 +37,9 @@ from clipnav.envs.navigation.references import ReferencePaths, ReferenceWalks
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 
+_WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path
+_LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow
+
 
 class KnownPaths(NamedTuple):
     """The P states of B known paths, step after step: state p has panorama p.
@@ -144,10 +147,6 @@ def known_paths(
         np.concatenate(local_targets),
         np.repeat(np.arange(len(states)), [len(state.rows) for state in states]),
     )
-
-
-_WHOLE_PATHS = 0.2  # share of pre-training samples at the end of their path
-_LEAST_STATES = 32  # that are scored together; fewer make the matrix products slow
 
 
 class PathBatch(NamedTuple):

@@ -28,6 +28,7 @@ from clipnav.agents.transformer.text import (
 )
 
 DIRECTION_SIZE = 7  # sine and cosine of heading and elevation, and three ones (DUET: box size)
+_NODE_POSITION, _VIEW_POSITION = 7, 14
 
 
 class PanoramaInputs(NamedTuple):
@@ -131,9 +132,6 @@ class PanoramaEncoder(FeatureInput):
         x = self.final_norm(x)
         weights = inputs.mask / inputs.mask.sum(1, keepdim=True)
         return x, (weights[:, None] @ x)[:, 0]
-
-
-_NODE_POSITION, _VIEW_POSITION = 7, 14
 
 
 class EncodedText(NamedTuple):

@@ -63,6 +63,14 @@ from clipnav.training.learners import Selection, Summary
 from clipnav.training.optimisers import decay_groups, make_group_optimiser
 from clipnav.training.streams import Stream
 
+NOT_MASKED = -1
+# Shares of masked words that are replaced by the mask token and by a random word (BERT); the others
+# stay.
+_REPLACED, _RANDOM = 0.8, 0.1
+_FIRST_WORD = 4  # ids below are special tokens
+Task = Literal["masked_words", "actions", "masked_views", "objects"]
+Figures = dict[str, float]
+
 
 class WordHead(nn.Module):
     """BERT's head over the vocabulary, whose weights are the word embeddings."""
@@ -346,13 +354,6 @@ def rank_share(order: BucketedBatchOrder, iteration: int) -> np.ndarray:
     return indices[distributed.rank() :: distributed.world_size()]
 
 
-NOT_MASKED = -1
-# Shares of masked words that are replaced by the mask token and by a random word (BERT); the others
-# stay.
-_REPLACED, _RANDOM = 0.8, 0.1
-_FIRST_WORD = 4  # ids below are special tokens
-
-
 def mask_id(tokenizer: Tokenizer) -> int:
     """Return the id that replaces masked words.
 
@@ -393,10 +394,6 @@ def choose(possible: np.ndarray, rate: float, rng: np.random.Generator) -> np.nd
     draws = np.where(possible, rng.random(possible.shape), np.inf)
     least = draws == draws.min(1, keepdims=True)
     return possible & ((draws < rate) | least)
-
-
-Task = Literal["masked_words", "actions", "masked_views", "objects"]
-Figures = dict[str, float]
 
 
 class PretrainingLoss(nn.Module):

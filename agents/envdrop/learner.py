@@ -33,6 +33,8 @@ from clipnav.training.checkpoints import VOCABULARY, load_model
 from clipnav.training.optimisers import make_optimiser
 from clipnav.training.streams import Stream
 
+_BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
+
 
 class RecurrentLearner(EpisodeLearner):
     """A network with a follower, and the episodes to learn from.
@@ -106,9 +108,6 @@ class RecurrentLearner(EpisodeLearner):
             print(f"{len(pairs)} of {len(target)} words have an embedding in {run}")
         if other.critic is not None and self.network.critic is not None:
             self.network.critic.load_state_dict(other.critic.state_dict())
-
-
-_BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
 
 
 class FollowerLearner(RecurrentLearner):

@@ -26,6 +26,7 @@ from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.storage.features.view_grid import view_direction
 
 _ROWS = 256  # decoder rows in a batch
+_PATHS = 64  # paths in a batch of the speaker
 
 
 class Position(NamedTuple):
@@ -266,9 +267,6 @@ def _next_path(
 
 def _sorted(result: SearchResult) -> SearchResult:
     return SearchResult(sorted(result.paths, key=lambda path: -path.log_prob), result.expanded)
-
-
-_PATHS = 64  # paths in a batch of the speaker
 
 
 @dataclass(frozen=True)

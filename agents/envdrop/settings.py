@@ -26,6 +26,7 @@ from clipnav.training.run_settings import read_presets
 from clipnav.training.settings import check_counts, check_numbers
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
+Config = TypeVar("Config", bound=RunConfig)
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,6 @@ class SpeakerTrainConfig(RunConfig):
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         return super().unused_options() | self._unused_features(self.speaker, "speaker")
 
-
-Config = TypeVar("Config", bound=RunConfig)
 
 _FILE = Path(__file__).with_name("presets.toml")
 

@@ -31,6 +31,8 @@ from clipnav.training.streams import Stream
 
 _SIDE = 90.0  # degrees that an agent turns aside after a collision
 _TRIED = 30.0  # degrees between the directions that it tries
+# Chooses the map token of an agent, given its scores (N,), the teacher's token, and random numbers.
+Policy = Callable[[np.ndarray, int, np.random.Generator], int]
 
 
 class Pose(NamedTuple):
@@ -152,10 +154,6 @@ class Episode:
     is_walking: bool = False
     is_over: bool = False
     teacher: GhostTeacher | None = None
-
-
-# Chooses the map token of an agent, given its scores (N,), the teacher's token, and random numbers.
-Policy = Callable[[np.ndarray, int, np.random.Generator], int]
 
 
 def greedy(scores: np.ndarray, label: int, rng: np.random.Generator) -> int:

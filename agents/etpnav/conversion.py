@@ -36,6 +36,20 @@ from clipnav.training.checkpoints import MODEL, VOCABULARY, model_metadata
 
 _METRES = 30.0  # ETPNav's unit of distances between places; those of map agents are metres
 _WORDS = "text.words.weight"
+_PARTS: tuple[Renaming, ...] = (
+    *SHARED_PARTS,
+    (r"^img_embeddings\.dep_linear\.", "panorama.depth."),
+    (r"^img_embeddings\.dep_layer_norm\.", "panorama.depth_norm."),
+    (r"^global_encoder\.encoder\.x_layers\.(\d+)\.lang_", r"global_text.\1.lang_"),
+    (r"^global_encoder\.encoder\.x_layers\.", "global_branch.layers."),
+    (r"^global_sap_head\.net\.0\.", "head.inner."),
+    (r"^global_sap_head\.net\.2\.", "head.norm."),
+    (r"^global_sap_head\.net\.[34]\.", "head.outer."),
+)
+# Part of the names of the transformer's weights in checkpoints of the training.
+_AGENT = "vln_bert."
+# Weights of the pre-training outside the network, and of layers that do not compute anything.
+_UNUSED = ("mlm_head.", "global_text.", "image_classifier.")
 
 
 def convert_map_agent(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -107,22 +121,6 @@ def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
             f"{wrong[0]}; use the sizes and the text encoder of that run"
         )
     network.load_state_dict(own | {name: weights[name] for name in own if name in weights})
-
-
-_PARTS: tuple[Renaming, ...] = (
-    *SHARED_PARTS,
-    (r"^img_embeddings\.dep_linear\.", "panorama.depth."),
-    (r"^img_embeddings\.dep_layer_norm\.", "panorama.depth_norm."),
-    (r"^global_encoder\.encoder\.x_layers\.(\d+)\.lang_", r"global_text.\1.lang_"),
-    (r"^global_encoder\.encoder\.x_layers\.", "global_branch.layers."),
-    (r"^global_sap_head\.net\.0\.", "head.inner."),
-    (r"^global_sap_head\.net\.2\.", "head.norm."),
-    (r"^global_sap_head\.net\.[34]\.", "head.outer."),
-)
-# Part of the names of the transformer's weights in checkpoints of the training.
-_AGENT = "vln_bert."
-# Weights of the pre-training outside the network, and of layers that do not compute anything.
-_UNUSED = ("mlm_head.", "global_text.", "image_classifier.")
 
 
 def convert_etpnav(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

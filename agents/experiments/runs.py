@@ -66,6 +66,7 @@ from clipnav.training.settings import read_config
 
 _METRE_COSTS = 0.05, 0.1, 0.2, 0.3, 0.4  # that `best_frontier` tries
 _SHARPNESS = 1.0, 1.5, 2.0, 3.0, 4.0
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +186,6 @@ def best_frontier(
     rates = [evaluate(env, one).summary()["SR"] for one in agents]
     best = int(np.argmax(rates))
     return trials[best], rates[best]
-
-
-_LOG = logging.getLogger(__name__)
 
 
 def evaluate_run(config: EvaluateConfig, record_batch: NamedWalk | None = None) -> Results:

@@ -30,6 +30,7 @@ from clipnav.agents.transformer.text import (
 )
 
 OTHER_VIEW, CANDIDATE_VIEW, STOP_VIEW = 0, 1, 2
+_STANDARD_DEVIATION = 0.02  # of initial values
 
 
 class StepInputs(NamedTuple):
@@ -143,9 +144,6 @@ class ObservationEncoder(nn.Module):
         """Return the tokens (R, V, d) of views with prepared features."""
         x = self.view(views.features, views.angles) + self.types(views.types)
         return self.dropout(self.norm(x + self.type_embedding))
-
-
-_STANDARD_DEVIATION = 0.02  # of initial values
 
 
 class EncodedText(NamedTuple):

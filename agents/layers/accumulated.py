@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 Use = tuple[Tensor, ...]
+_LIVE = 0.75  # share of live rows below which the keys of all others are removed
 
 
 class _Pass:
@@ -162,9 +163,6 @@ class LSTMCell(nn.Module):
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
         cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
         return torch.sigmoid(output_gate) * torch.tanh(cell), cell
-
-
-_LIVE = 0.75  # share of live rows below which the keys of all others are removed
 
 
 class _CollectKeys(torch.autograd.Function):

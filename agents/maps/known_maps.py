@@ -13,6 +13,7 @@ _FIRST_CAPACITY = 32
 # Scales of the position features (DUET `models/graph_utils.py`): metres, metres, hops.
 _SCALES = 30.0, 30.0, 10.0
 _STOP_POSITION = 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0
+_DIGITS = 4
 
 
 class MapTokens(NamedTuple):
@@ -252,9 +253,6 @@ class KnownMaps:
         diagonal = np.arange(capacity)
         self.distances[:, diagonal, diagonal] = 0.0
         self.next_hops[:, diagonal, diagonal] = diagonal
-
-
-_DIGITS = 4
 
 
 def action_probabilities(

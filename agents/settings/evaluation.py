@@ -13,6 +13,15 @@ from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import check_counts, check_effects, check_numbers, check_splits
 
 _WEIGHTING = "alpha", "per_word", "per_action"
+Config = TypeVar("Config", bound=AgentConfig)
+SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
+BASELINES = (
+    "random",
+    "forward",
+    "shortest path",
+    "reference path",
+    "object names",
+)  # on graphs, in tables
 
 
 @dataclass(frozen=True)
@@ -74,18 +83,6 @@ class SearchConfig:
         if self.method == "beam":
             idle["expansions"] = "with --search.method beam, only with best-first"
         return idle
-
-
-Config = TypeVar("Config", bound=AgentConfig)
-
-SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
-BASELINES = (
-    "random",
-    "forward",
-    "shortest path",
-    "reference path",
-    "object names",
-)  # on graphs, in tables
 
 
 def check_submitted_splits(config: Any) -> None:

@@ -15,6 +15,7 @@ from clipnav.training.settings import (
 
 Feedback = Literal["teacher", "sample", "mixed"]
 ExpertKind = Literal["spl", "ndtw"]
+FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,6 @@ class BackTranslationConfig:
     def __post_init__(self) -> None:
         check_counts(self, ("paths",), "back-translation.")
         check_numbers(self, ("imitation_weight",), "back-translation.")
-
-
-FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
 
 @dataclass(frozen=True)

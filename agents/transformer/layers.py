@@ -14,6 +14,8 @@ from clipnav.agents.layers.visual import ViewEncoder
 from clipnav.agents.transformer.settings import TransformerConfig
 
 _LEAST_DEVIATION = 1e-6
+EPS = 1e-12  # of layer normalisation in BERT
+_MASKED = -1e4  # BERT's additive mask of padding
 
 
 class FeatureInput(nn.Module):
@@ -65,10 +67,6 @@ class FeatureInput(nn.Module):
             return features
         between = (1,) * (features.dim() - 2)
         return features * dropout.view(len(dropout), *between, self.feature_size)
-
-
-EPS = 1e-12  # of layer normalisation in BERT
-_MASKED = -1e4  # BERT's additive mask of padding
 
 
 class KeysValues(NamedTuple):

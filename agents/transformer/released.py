@@ -59,6 +59,22 @@ _LAYERS: tuple[Renaming, ...] = (
     (r"\.output\.dense\.", ".output."),
     (r"\.output\.LayerNorm\.", ".norm."),
 )
+# Builds a network from its settings, the number of token ids, the width of the features, and the
+# text encoder.
+Build = Callable[[Any, int, int, PretrainedTextEncoder], TransformerNetwork]
+# Names of the text encoder of our networks, and those of transformers' BertModel.
+_TO_BERT = (
+    (r"^text\.words\.", "text.model.embeddings.word_embeddings."),
+    (r"^text\.positions\.", "text.model.embeddings.position_embeddings."),
+    (r"^text\.norm\.", "text.model.embeddings.LayerNorm."),
+    (r"^text\.layers\.", "text.model.encoder.layer."),
+    (r"\.attention\.(query|key|value)\.", r".attention.self.\1."),
+    (r"\.attention\.output\.", ".attention.output.dense."),
+    (r"\.attention\.norm\.", ".attention.output.LayerNorm."),
+    (r"\.feed_forward\.inner\.", ".intermediate.dense."),
+    (r"\.feed_forward\.outer\.", ".output.dense."),
+    (r"\.feed_forward\.norm\.", ".output.LayerNorm."),
+)
 
 
 def renamed(
@@ -113,25 +129,6 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], source: str) 
             f"{min(problems)}; use the settings of the published model"
         )
     model.load_state_dict(dict(weights))
-
-
-# Builds a network from its settings, the number of token ids, the width of the features, and the
-# text encoder.
-Build = Callable[[Any, int, int, PretrainedTextEncoder], TransformerNetwork]
-
-# Names of the text encoder of our networks, and those of transformers' BertModel.
-_TO_BERT = (
-    (r"^text\.words\.", "text.model.embeddings.word_embeddings."),
-    (r"^text\.positions\.", "text.model.embeddings.position_embeddings."),
-    (r"^text\.norm\.", "text.model.embeddings.LayerNorm."),
-    (r"^text\.layers\.", "text.model.encoder.layer."),
-    (r"\.attention\.(query|key|value)\.", r".attention.self.\1."),
-    (r"\.attention\.output\.", ".attention.output.dense."),
-    (r"\.attention\.norm\.", ".attention.output.LayerNorm."),
-    (r"\.feed_forward\.inner\.", ".intermediate.dense."),
-    (r"\.feed_forward\.outer\.", ".output.dense."),
-    (r"\.feed_forward\.norm\.", ".output.LayerNorm."),
-)
 
 
 @dataclass(frozen=True)

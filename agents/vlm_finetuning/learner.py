@@ -27,6 +27,8 @@ from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 
 _IGNORED = -100  # label of tokens without a loss, in transformers
+_VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
+MERGED = "merged"
 
 
 def read_records(folder: Path) -> list[Conversation]:
@@ -94,9 +96,6 @@ def check_fit(records: Sequence[Conversation], folder: Path) -> None:
     """Check that an export has records."""
     if not records:
         raise UserError(f"{folder}: has no records; export more episodes")
-
-
-_VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
 
 
 class TrainedWeights(nn.Module):
@@ -227,9 +226,6 @@ def _records(folder: Path) -> list[Conversation]:
     records = read_records(folder)
     check_fit(records, folder)
     return records
-
-
-MERGED = "merged"
 
 
 def finetune_vlm(config: FinetuneVlmConfig) -> Path:

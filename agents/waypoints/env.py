@@ -42,6 +42,8 @@ _APART = np.pi / 4  # radians between two places
 _DIRECTIONS = 60
 _SAME_PLACE = 1.0  # metres within which an earlier place counts as visited again
 _IDS = 1000  # ids of places of an agent
+# Metres within which two places are one: `loc_noise` of ETPNav (8dec13a), R2R-CE.
+SAME_PLACE = 0.5
 
 
 class ViewEncoder(Protocol):
@@ -317,10 +319,6 @@ def _nearest(visited: Sequence[np.ndarray], position: np.ndarray) -> int:
         return -1
     away = np.linalg.norm(np.array(visited) - position, axis=1)
     return int(away.argmin()) if away.min() < _SAME_PLACE else -1
-
-
-# Metres within which two places are one: `loc_noise` of ETPNav (8dec13a), R2R-CE.
-SAME_PLACE = 0.5
 
 
 class _Actions(NamedTuple):

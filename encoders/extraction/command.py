@@ -38,6 +38,10 @@ from clipnav.storage.features.shards import Shard, is_finished, merge_shards, ot
 from clipnav.storage.features.store_file import check_store_name
 from clipnav.storage.locks import sole_writer
 
+# Returns the features (36, D) of one key, or None if its viewpoint is skipped.
+Encode = Callable[[str], np.ndarray | None]
+_KEYS_PER_TASK = 8
+
 
 def main(arguments: ExtractArguments) -> None:
     """Run the command."""
@@ -199,12 +203,6 @@ class RowEncoder:
         """Return features (36, D), or None to skip a damaged skybox."""
         views = self._source.load(self._viewpoints[key])
         return None if views is None else view_features(key, views, self._encoder)
-
-
-# Returns the features (36, D) of one key, or None if its viewpoint is skipped.
-Encode = Callable[[str], np.ndarray | None]
-
-_KEYS_PER_TASK = 8
 
 
 def check_ray() -> None:

@@ -28,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Returns the views of (scan, viewpoint) for a size (height, width) and a vertical field of view.
 _WorldCutter = Callable[[str, str, tuple[int, int], float], np.ndarray]
+WIDTH = 256
+_KINDS = ("room", "glimpse", "thing")
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,6 @@ def rendering_processes(workers: int) -> Executor:
 def _use_one_thread() -> None:
     # torch reads these when it is imported, which happens later, in the processes that use it.
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-
-
-WIDTH = 256
-_KINDS = ("room", "glimpse", "thing")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ Its features are scaled to a root mean square of 1.
 THE TEXT TOWER IS UNTRAINED: its features of sentences are meaningless. Use this model for images
 only; it is a control for comparisons of encoders, see clipnav compare-encoders.
 """
+_ORDER, _AUGMENTATION = 1, 2
+_SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
 
 
 def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
@@ -131,9 +133,6 @@ def readme(config: PretrainConfig, iterations: int) -> str:
     return _README.format(training=training, objective=objective, seed=config.seed)
 
 
-_ORDER, _AUGMENTATION = 1, 2
-
-
 class LabelledViews:
     """Batches of the views that have labels: the first batches of a sampler, in several passes.
 
@@ -157,9 +156,6 @@ class LabelledViews:
         images[mirrored] = images[mirrored].flip(-1)
         tint(images, np.zeros(len(images), bool), rng)
         return images, facts, rng
-
-
-_SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
 
 
 class Classifier(NamedTuple):

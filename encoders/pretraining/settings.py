@@ -22,6 +22,8 @@ _WARMUP_SHARE = 0.05  # of the iterations
 _ITERATIONS = 10_000
 _STRIDE = 32  # pixels of a cell of the ResNet's last feature map
 _LABEL_SETTINGS = ("labels", "labelled_fraction")
+# Settings that may change when a run is resumed; any other change would make it another run.
+_MAY_CHANGE = frozenset("resume export iterations minutes save_every workers threads track".split())
 
 
 def default_optimiser(iterations: int = _ITERATIONS) -> OptimiserConfig:
@@ -198,10 +200,6 @@ def idle_settings(config: PretrainConfig) -> dict[str, str]:
         reason = f"with --objective {config.objective}, which does not use labels"
         idle |= dict.fromkeys(_LABEL_SETTINGS, reason)
     return idle
-
-
-# Settings that may change when a run is resumed; any other change would make it another run.
-_MAY_CHANGE = frozenset("resume export iterations minutes save_every workers threads track".split())
 
 
 def parse_pretraining(arguments: Sequence[str], description: str | None = None) -> PretrainConfig:

@@ -23,6 +23,10 @@ from clipnav.encoders.weights.weight_files import (
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.hugging_face import is_in_hub_cache, is_reachable, openai_folder
 
+HOUSE_CLIP = "house_clip"
+LOCAL, _HUB = "local-dir:", "hf-hub:"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # entries of an open_clip tag
+
 
 def is_downloaded(tag: dict[str, Any]) -> bool:
     """Return whether the weights of an open_clip tag are on this machine."""
@@ -39,10 +43,7 @@ def source_of(tag: dict[str, Any]) -> str:
     return ENDPOINT if tag.get("hf_hub") else tag.get("url", "")
 
 
-HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
-LOCAL, _HUB = "local-dir:", "hf-hub:"
-_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # entries of an open_clip tag
 
 
 @dataclass(frozen=True)

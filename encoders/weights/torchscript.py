@@ -39,6 +39,13 @@ _DTYPES = {
 }
 _STORAGE_TYPES = {f"torch.{name}Storage": dtype for name, dtype in _DTYPES.items()}
 _MOST_DIMENSIONS = 8
+# Far above the sizes of the largest CLIP, and small enough for the memory of a small machine.
+_MOST_PICKLE_BYTES, _MOST_SOURCE_BYTES = 4 << 20, 32 << 20
+_MOST_MODULES, _MOST_LEVELS = 100_000, 64
+# Raised by zipfile for a damaged file, and by this module for invalid content.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
+_MODULE = re.compile(r"^class (\w+)\(Module\):$", re.MULTILINE)
+_STATE_LISTS = re.compile(r"^  __(?:parameters|buffers)__ = \[(.*)\]$", re.MULTILINE)
 
 
 class _Name(NamedTuple):
@@ -221,15 +228,6 @@ def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
-
-
-# Far above the sizes of the largest CLIP, and small enough for the memory of a small machine.
-_MOST_PICKLE_BYTES, _MOST_SOURCE_BYTES = 4 << 20, 32 << 20
-_MOST_MODULES, _MOST_LEVELS = 100_000, 64
-# Raised by zipfile for a damaged file, and by this module for invalid content.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
-_MODULE = re.compile(r"^class (\w+)\(Module\):$", re.MULTILINE)
-_STATE_LISTS = re.compile(r"^  __(?:parameters|buffers)__ = \[(.*)\]$", re.MULTILINE)
 
 
 def is_torchscript(path: Path) -> bool:

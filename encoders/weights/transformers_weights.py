@@ -58,6 +58,24 @@ _SHARED_SETTINGS = frozenset(
 )
 _EPSILON = 1e-5  # of the layer norms of open_clip
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
+PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
+_RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
+# Settings of CLIPImageProcessor that a file may lack, with their defaults. These are the same in
+# transformers 4, slow and fast, and in transformers 5.
+_PROCESSOR_DEFAULTS: dict[str, Any] = {
+    "do_resize": True,
+    "size": {"shortest_edge": 224},
+    "default_to_square": False,
+    "use_square_size": False,
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+}
+# Settings that open_clip lacks, because it always has these values.
+_FIXED = ("do_resize", "use_square_size", "do_rescale")
+_PROCESSOR_REMEDY = "write the folder again with CLIPProcessor.save_pretrained"
 
 
 def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -264,26 +282,6 @@ def _mlp_ratio(tower: Any) -> float:
     ratio = hidden / width
     # open_clip truncates the product, which may be just below the whole number.
     return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
-
-
-PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
-_RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
-# Settings of CLIPImageProcessor that a file may lack, with their defaults. These are the same in
-# transformers 4, slow and fast, and in transformers 5.
-_PROCESSOR_DEFAULTS: dict[str, Any] = {
-    "do_resize": True,
-    "size": {"shortest_edge": 224},
-    "default_to_square": False,
-    "use_square_size": False,
-    "do_center_crop": True,
-    "crop_size": {"height": 224, "width": 224},
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
-}
-# Settings that open_clip lacks, because it always has these values.
-_FIXED = ("do_resize", "use_square_size", "do_rescale")
-_PROCESSOR_REMEDY = "write the folder again with CLIPProcessor.save_pretrained"
 
 
 def read_preprocessing(folder: Path, image_size: int | Sequence[int]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ REMEDY = "download the file again, or save the weights as safetensors on the mac
 _MOST_COPIES = 4
 # Prefix that DistributedDataParallel adds to every name.
 _WRAPPER = "module."
+CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 def read_weights(
@@ -83,9 +84,6 @@ def _check(path: Path, weights: Mapping[Any, Any]) -> None:
         size += math.prod(tensor.shape) * tensor.element_size()
     if size > _MOST_COPIES * path.stat().st_size:
         raise UserError(f"{path}: its tensors take {size} bytes, far more than the file; {REMEDY}")
-
-
-CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 def write_local_dir(

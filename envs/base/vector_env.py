@@ -19,6 +19,20 @@ from clipnav.storage.errors import UserError
 
 # With a spec, Gymnasium's TimeLimit truncates instead of the core.
 _UNLIMITED = sys.maxsize
+# Number of draws per call of a generator: one call costs as much as a hundred draws.
+_AHEAD = 256
+Observation = dict[str, np.ndarray]
+_METHODS: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "action_masks": lambda env: list(env.action_masks()),
+    "render": lambda env: env.render() or [None] * env.num_envs,
+}
+_OWN: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "episode": lambda env: env.current_episodes(),
+    "np_random": lambda env: env.sampler.generators,
+}
+_SPACES = {"action_space": "single_action_space", "observation_space": "single_observation_space"}
+_SHARED = ("max_episode_steps", "metadata", "render_mode", "spec")
+_SETTABLE = ("max_episode_steps", "np_random")
 
 
 class SingleAgentEnv(gym.Env):
@@ -86,10 +100,6 @@ class SingleAgentEnv(gym.Env):
     def _info(self) -> LazyInfo:
         """Return the info of the only agent; its numbers are Python's."""
         raise NotImplementedError
-
-
-# Number of draws per call of a generator: one call costs as much as a hundred draws.
-_AHEAD = 256
 
 
 class EpisodeSampler:
@@ -211,9 +221,6 @@ class EpisodeSampler:
         return np.array(numbers)
 
 
-Observation = dict[str, np.ndarray]
-
-
 class WalkFlags(Protocol):
     """Which of B agents have ended their episode, each (B,) bool.
 
@@ -231,19 +238,6 @@ class WalkFlags(Protocol):
     def has_goal(self) -> np.ndarray:
         """(B,) bool, whether the goal is known."""
         ...
-
-
-_METHODS: dict[str, Callable[[Any], Sequence[Any]]] = {
-    "action_masks": lambda env: list(env.action_masks()),
-    "render": lambda env: env.render() or [None] * env.num_envs,
-}
-_OWN: dict[str, Callable[[Any], Sequence[Any]]] = {
-    "episode": lambda env: env.current_episodes(),
-    "np_random": lambda env: env.sampler.generators,
-}
-_SPACES = {"action_space": "single_action_space", "observation_space": "single_observation_space"}
-_SHARED = ("max_episode_steps", "metadata", "render_mode", "spec")
-_SETTABLE = ("max_episode_steps", "np_random")
 
 
 class BatchEnv(VectorEnv):

@@ -29,6 +29,17 @@ from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 
 _EPSILON = 1e-6  # radians, and metres
+GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops
+THRASHING = 16  # alternating turns after which the follower carries out a whole primitive
+_TURN_COST = 0.0125
+_COLLISION_COST = 0.25
+_NEAR_BORDER_COST, _NEAR_BORDER = 0.05, 0.2  # cost, and metres
+_WORST_REWARD, _GOOD_ENOUGH = -0.25, 0.99
+_EQUAL = 1e-5  # rewards that differ by less are equal, and the first one wins
+_ERROR = 127  # instead of a number of turns
+PathTeacher = Literal["path", "goal"]
+PathKey = tuple[str, float, tuple[Point, ...]]
+WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
 
 
 class CompatFollower:
@@ -74,19 +85,6 @@ class CompatFollower:
         if abs(off) <= self._turn + _EPSILON:
             return FORWARD
         return LEFT if abs(wrap_angle(off + self._turn)) < abs(off) else RIGHT
-
-
-GOAL_RADIUS = 0.5  # metres at which VLN-CE's expert stops
-THRASHING = 16  # alternating turns after which the follower carries out a whole primitive
-
-_TURN_COST = 0.0125
-_COLLISION_COST = 0.25
-_NEAR_BORDER_COST, _NEAR_BORDER = 0.05, 0.2  # cost, and metres
-_WORST_REWARD, _GOOD_ENOUGH = -0.25, 0.99
-_EQUAL = 1e-5  # rewards that differ by less are equal, and the first one wins
-_ERROR = 127  # instead of a number of turns
-
-PathTeacher = Literal["path", "goal"]
 
 
 def best_turns(
@@ -357,9 +355,6 @@ def reference_walks(
     return walks
 
 
-PathKey = tuple[str, float, tuple[Point, ...]]
-
-
 def path_key(episode: ContinuousEpisode) -> PathKey:
     """Return scan, initial heading and reference path, which determine the expert's walk."""
     return episode.scan, episode.heading, episode.reference_path
@@ -389,9 +384,6 @@ def _walk_house(keys: Sequence[PathKey], settings: ContinuousSettings) -> list[R
     nodes = [np.array(path) for _, _, path in keys]
     headings = np.array([heading for _, heading, _ in keys])
     return reference_walks(floor, nodes, headings, settings)
-
-
-WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
 
 
 def waypoint_actions(

@@ -15,6 +15,9 @@ from clipnav.storage.errors import UserError
 
 _OF_BODY = ("agent_radius", "agent_height")
 _OF_CAMERAS = ("camera_height", "hfov", "rgb_size", "depth_size")
+HEADINGS = np.arange(4) * np.pi / 2
+_BATCH = 16  # pictures that are drawn and compared at a time
+_NEAR = 0.01  # metres
 
 
 class Floor(Protocol):
@@ -113,11 +116,6 @@ def check_simulator(simulator: Simulator, settings: ContinuousSettings) -> None:
     ]
     if different:
         raise UserError(f"{', '.join(different)}; pass the same settings to both")
-
-
-HEADINGS = np.arange(4) * np.pi / 2
-_BATCH = 16  # pictures that are drawn and compared at a time
-_NEAR = 0.01  # metres
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,16 @@ from PIL import Image, ImageDraw
 
 from clipnav.envs.drawing.fonts import font_for
 
+Colour = tuple[int, int, int] | tuple[int, int, int, int]
+Point = tuple[float, float]
+INK, MUTED, FAINT = (28, 36, 48), (86, 97, 115), (217, 222, 229)
+PAPER, CARD, DARK = (234, 237, 242), (255, 255, 255), (16, 21, 28)
+# Colours of Okabe and Ito, as on the page: two agents, the reference path, attention.
+AGENTS = ((0, 114, 178), (192, 79, 0))
+WAY, ATTENTION = (0, 128, 94), (230, 159, 0)
+NAMED = (INK, MUTED, FAINT, PAPER, CARD, DARK, *AGENTS, WAY, ATTENTION)
+_TWICE = 2
+
 
 @dataclass(frozen=True)
 class Style:
@@ -26,19 +36,6 @@ class Style:
     def colour(self) -> tuple[int, int, int]:
         """Colour of the agent."""
         return AGENTS[self.number]
-
-
-Colour = tuple[int, int, int] | tuple[int, int, int, int]
-Point = tuple[float, float]
-
-INK, MUTED, FAINT = (28, 36, 48), (86, 97, 115), (217, 222, 229)
-PAPER, CARD, DARK = (234, 237, 242), (255, 255, 255), (16, 21, 28)
-# Colours of Okabe and Ito, as on the page: two agents, the reference path, attention.
-AGENTS = ((0, 114, 178), (192, 79, 0))
-WAY, ATTENTION = (0, 128, 94), (230, 159, 0)
-NAMED = (INK, MUTED, FAINT, PAPER, CARD, DARK, *AGENTS, WAY, ATTENTION)
-
-_TWICE = 2
 
 
 class Canvas:

@@ -13,6 +13,9 @@ from clipnav.envs.worlds import World, is_built_in
 _BIN = 0.25  # bin width of floor heights in metres
 _MIN_HEIGHT = 2.0  # minimum height of a storey in metres
 _MIN_SHARE = 0.08  # minimum share of the viewpoints that a storey contains
+Json = dict[str, Any]
+_ROOM = ("kind", "x0", "y0", "x1", "y1", "storey")
+_OPENING = ("kind", "axis", "position", "start", "end", "storey")
 
 
 def storeys(floors: np.ndarray) -> np.ndarray:
@@ -40,12 +43,6 @@ def storeys(floors: np.ndarray) -> np.ndarray:
             levels.append(height)
     ordered = np.sort(np.array(levels))
     return np.abs(floors[:, None] - ordered).argmin(1)
-
-
-Json = dict[str, Any]
-
-_ROOM = ("kind", "x0", "y0", "x1", "y1", "storey")
-_OPENING = ("kind", "axis", "position", "start", "end", "storey")
 
 
 def scene(graph: NavGraph, world: World) -> Json:

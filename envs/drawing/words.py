@@ -11,6 +11,8 @@ from clipnav.envs.drawing.fonts import MissingFontError
 _SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # font sizes; the first at which all words fit
 _SMALLEST = 12  # pixels
 _LEADING = 1.52
+_GRAIN = 0.1  # metres between the points of a path at which its progress is measured
+_AHEAD = 1.0  # metres that a walk may gain on its own length, such as by a shortcut
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,6 @@ def progress_shades(count: int, progress: float) -> np.ndarray:
     done = np.clip(progress * count - np.arange(count), 0, 1)
     newest = np.clip(1 - np.abs(progress * count - 1 - np.arange(count)) / 3, 0, 1)
     return 0.25 * done + 0.65 * done * newest
-
-
-_GRAIN = 0.1  # metres between the points of a path at which its progress is measured
-_AHEAD = 1.0  # metres that a walk may gain on its own length, such as by a shortcut
 
 
 def path_progress(walked: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from clipnav.storage.features.objects import ObjectStore
     from clipnav.storage.features.store import Arrays
 
+_SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
+_WORLDS: SharedObjects[NavWorld] = SharedObjects()
+_STORES: SharedObjects[FeatureStore] = SharedObjects()
+_OBJECTS: "SharedObjects[ObjectStore]" = SharedObjects()
+
 
 def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
     """Give each episode the instruction of another path in the same language.
@@ -70,12 +75,6 @@ def _permutation_across_groups(groups: np.ndarray, rng: np.random.Generator) -> 
             other = rng.integers(count)
             order[[row, other]] = order[[other, row]]
     return order
-
-
-_SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
-_WORLDS: SharedObjects[NavWorld] = SharedObjects()
-_STORES: SharedObjects[FeatureStore] = SharedObjects()
-_OBJECTS: "SharedObjects[ObjectStore]" = SharedObjects()
 
 
 @dataclass(frozen=True, eq=False)

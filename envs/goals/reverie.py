@@ -27,6 +27,7 @@ from clipnav.storage.json_files import decode_part, read_bytes, read_packed
 from clipnav.storage.records import read_records
 
 Visible = Mapping[str, tuple[str, ...]]
+_REMEDY = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
 
 
 class ViewBoxes(msgspec.Struct, frozen=True, gc=False):
@@ -171,9 +172,6 @@ def read_boxes(boxes: Path, scans: set[str]) -> Iterator[tuple[str, str, dict[st
                     f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
                 )
         yield scan, viewpoint, objects
-
-
-_REMEDY = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
 
 
 def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, str, msgspec.Raw]]:

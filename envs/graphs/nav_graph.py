@@ -28,6 +28,11 @@ from clipnav.storage.errors import UnknownNameError, UserError
 if TYPE_CHECKING:
     import networkx
 
+# Count up when the meaning of the tables changes.
+FORMAT_VERSION = 5
+_CHECKSUM_BYTES = 8  # which keep the tables aligned
+_DTYPES = {"U8": "<u1", "U16": "<u2", "I32": "<i4", "I64": "<i8", "F64": "<f8"}
+
 
 def all_pairs(
     origins: np.ndarray, targets: np.ndarray, lengths: np.ndarray, size: int
@@ -114,12 +119,6 @@ def _next_hops(predecessors: np.ndarray) -> np.ndarray:
         if np.array_equal(doubled, hops):
             return hops.astype(np.int32)
         hops = doubled
-
-
-# Count up when the meaning of the tables changes.
-FORMAT_VERSION = 5
-_CHECKSUM_BYTES = 8  # which keep the tables aligned
-_DTYPES = {"U8": "<u1", "U16": "<u2", "I32": "<i4", "I64": "<i8", "F64": "<f8"}
 
 
 def table_path(content: bytes) -> Path:

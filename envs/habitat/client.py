@@ -31,6 +31,16 @@ INSTALL = (
     f"-c conda-forge -c aihabitat), and name it with {VARIABLE}=habitat; clipnav habitat-server "
     "--check reports what is missing"
 )
+_LOG = logging.getLogger(__name__)
+_SHARED_MEMORY = Path("/dev/shm")
+_BATCH = 64 * 2**20  # bytes of pictures per request
+_CONNECT_SECONDS, _POLL_SECONDS = 60.0, 0.1
+_LINES = 6  # of the log in an error
+# Errors of a request that the user can correct, by name; others are errors of the program.
+_ERRORS: dict[str, type[Exception]] = {
+    "ValueError": UserError,
+    "FileNotFoundError": FileNotFoundError,
+}
 
 
 def habitat_python(name: str | Path | None = None) -> Path:
@@ -85,18 +95,7 @@ def _conda_environments() -> dict[str, Path]:
     return {Path(folder).name: Path(folder) for folder in json.loads(done.stdout)["envs"]}
 
 
-_LOG = logging.getLogger(__name__)
 SERVER = Path(__file__).with_name("server.py")
-_SHARED_MEMORY = Path("/dev/shm")
-_BATCH = 64 * 2**20  # bytes of pictures per request
-_CONNECT_SECONDS, _POLL_SECONDS = 60.0, 0.1
-_LINES = 6  # of the log in an error
-
-# Errors of a request that the user can correct, by name; others are errors of the program.
-_ERRORS: dict[str, type[Exception]] = {
-    "ValueError": UserError,
-    "FileNotFoundError": FileNotFoundError,
-}
 
 
 class HabitatProcessError(ChildProcessError):

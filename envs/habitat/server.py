@@ -41,6 +41,7 @@ Points = Any  # (N, 3) numbers
 _SMALL_CAMERA = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
 _KINDS = {"rgb": "COLOR", "depth": "DEPTH"}
 _TYPES = {"rgb": np.uint8, "depth": np.float32}
+METHODS = "versions missing probe draw_into project contains clearance step distances path".split()
 
 
 class Habitat:
@@ -291,9 +292,6 @@ def _points(positions: Points) -> np.ndarray:
 
 def _numbers(point: Any) -> list[float]:
     return [float(point[axis]) for axis in range(3)]
-
-
-METHODS = "versions missing probe draw_into project contains clearance step distances path".split()
 
 
 def serve(address: str, gpu_device_id: int | None) -> None:

@@ -30,6 +30,10 @@ from clipnav.storage.progress import progress_bar
 
 OTHER_STARTS = 4  # number of other episodes of the house that a text is tried in
 Json = dict[str, Any]
+_HEADER = (
+    f"{'split':<12}{'texts':<8}{'number':>8}{'parsed':>8}{'success':>9}{'clear':>8}{'online':>8}"
+    f"{'nDTW':>8}{'other starts':>14}"
+)
 
 
 @dataclass(frozen=True)
@@ -163,12 +167,6 @@ def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
 
 def _remedy(house_set: HouseSet) -> str:
     return f"write graphs and episodes with clipnav build-houses --set {house_set.name}"
-
-
-_HEADER = (
-    f"{'split':<12}{'texts':<8}{'number':>8}{'parsed':>8}{'success':>9}{'clear':>8}{'online':>8}"
-    f"{'nDTW':>8}{'other starts':>14}"
-)
 
 
 def _row(split: str, kind: str, checks: Sequence[InstructionCheck]) -> str:

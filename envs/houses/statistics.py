@@ -35,6 +35,23 @@ STAIR_RISE = 0.3  # metres between the ends of an edge on stairs
 BIG_TURN = 45.0  # degrees; people mention the side of larger turns
 SUCCESS = 3.0  # metres
 TEXTS = 7680  # training texts of the language model; perplexities depend on their number
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_SIDE = re.compile(r"\b(left|right)\b")
+_CLAUSE_END = re.compile(r"[.,;:!?]|\band\b|\bthen\b")
+_COLOUR = (
+    "red|blue|green|yellow|white|black|brown|gr[ea]y|orange|purple|pink|beige|golden|silver|"
+    "turquoise|maroon|cream|violet|teal|navy"
+)
+_FEATURES = {
+    "texts with a colour, %": rf"\b({_COLOUR})\b",
+    "texts with an ordinal, %": r"\b(first|second|third|fourth|fifth|1st|2nd|3rd)\b",
+    "texts with straight, forward or ahead, %": r"\b(straight|forward|ahead)\b",
+    "texts with stairs, %": r"\b(stair\w*|steps|upstairs|downstairs)\b",
+}
+_FURTHER_ROOMS = (
+    "corridor|washroom|restroom|family room|sitting room|dining area|living area|lounge|foyer|"
+    "entryway|den|patio|porch|balcony|lobby|study|hall|room|pantry|closet"
+)
 
 
 @dataclass(frozen=True)
@@ -202,25 +219,6 @@ def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, 
         "paths with stairs, %": 100 * float(np.mean(climbs)),
         "viewpoints within 3 m of the goal, %": 100 * float(np.mean(near)),
     }
-
-
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
-_SIDE = re.compile(r"\b(left|right)\b")
-_CLAUSE_END = re.compile(r"[.,;:!?]|\band\b|\bthen\b")
-_COLOUR = (
-    "red|blue|green|yellow|white|black|brown|gr[ea]y|orange|purple|pink|beige|golden|silver|"
-    "turquoise|maroon|cream|violet|teal|navy"
-)
-_FEATURES = {
-    "texts with a colour, %": rf"\b({_COLOUR})\b",
-    "texts with an ordinal, %": r"\b(first|second|third|fourth|fifth|1st|2nd|3rd)\b",
-    "texts with straight, forward or ahead, %": r"\b(straight|forward|ahead)\b",
-    "texts with stairs, %": r"\b(stair\w*|steps|upstairs|downstairs)\b",
-}
-_FURTHER_ROOMS = (
-    "corridor|washroom|restroom|family room|sitting room|dining area|living area|lounge|foyer|"
-    "entryway|den|patio|porch|balcony|lobby|study|hall|room|pantry|closet"
-)
 
 
 def text_statistics(

@@ -25,6 +25,10 @@ _FULL_TURN = math.pi * 2.0
 DISCRETIZED = tuple(view_direction(view) for view in range(NUM_VIEWS))
 """Heading and elevation of the 36 views."""
 
+_MULTIPLIER = 16807  # of std::default_random_engine
+_MODULUS = 2**31 - 1
+_SMALLEST, _LARGEST = 1, _MODULUS - 1
+
 
 def normalized(heading: float) -> float:
     """Return a heading in [0, 2 pi), or 2 pi for tiny negative headings, due to rounding."""
@@ -62,11 +66,6 @@ def _turned(view: int) -> tuple[tuple[int, ...], ...]:
 
 TURNED = tuple(_turned(view) for view in range(NUM_VIEWS))
 """View after a turn, by view, sign of the heading's change and sign of the elevation's change."""
-
-
-_MULTIPLIER = 16807  # of std::default_random_engine
-_MODULUS = 2**31 - 1
-_SMALLEST, _LARGEST = 1, _MODULUS - 1
 
 
 class InvalidActionError(UserError):

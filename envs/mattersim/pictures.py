@@ -22,6 +22,11 @@ from clipnav.storage.errors import UserError
 if TYPE_CHECKING:
     from clipnav.envs.mattersim.rendering import Renderer
 
+_RADIUS = 5
+# Widths of the filter at full, half and quarter size: in pixels, and as shares of full intensity.
+_SPACE = 12.0, 5.0, 8.0
+_RANGE = 0.2, 0.08, 0.02
+
 
 class Mat(np.ndarray):
     """Image: (H, W, 3) uint8 in the order blue, green, red, or (H, W, 1) uint16 depth.
@@ -94,12 +99,6 @@ class BlankCamera:
         """Return zeros."""
         rgb = np.zeros((*self.size, 3), np.uint8)
         return rgb.view(Mat), np.zeros((*self.size, 1), np.uint16).view(Mat)
-
-
-_RADIUS = 5
-# Widths of the filter at full, half and quarter size: in pixels, and as shares of full intensity.
-_SPACE = 12.0, 5.0, 8.0
-_RANGE = 0.2, 0.08, 0.02
 
 
 @dataclass

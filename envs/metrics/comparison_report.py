@@ -15,6 +15,9 @@ from clipnav.envs.metrics.bootstrap import (
 )
 from clipnav.storage.errors import UserError
 
+# By split and id of the item (an episode or a question): its metrics and the number of its cluster.
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+
 
 def aligned(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
     """Return the lines of a table with left-aligned first columns and right-aligned others."""
@@ -28,10 +31,6 @@ def aligned(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
         ).rstrip()
         for row in rows
     )
-
-
-# By split and id of the item (an episode or a question): its metrics and the number of its cluster.
-Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
 _SHORTEST = 0.01  # metres; EnvDrop's lower bound of the path length in SPL
 
 Number = Any  # a float, or an array (B,)
+# Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
+# that little is padded.
+_BATCH = 2048
 
 
 def score_path(
@@ -228,11 +231,6 @@ def warping_distance(between: list[list[float]]) -> float:
             row.append(left)
             corner = above
     return row[-1]
-
-
-# Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
-# that little is padded.
-_BATCH = 2048
 
 
 def score_paths(

@@ -7,6 +7,9 @@ import numpy as np
 
 from clipnav.storage.errors import UserError
 
+# One mapping per path (`score_path`), or one column per metric (`score_paths`).
+Scores = Sequence[Mapping[str, float]] | Mapping[str, np.ndarray]
+
 
 class Metric(NamedTuple):
     """Column of a metric, and how tables print it.
@@ -34,9 +37,6 @@ SUMMARY_METRICS = {
     "sDTW": Metric("sdtw", 100, "%"),
     "CLS": Metric("cls", 100, "%"),
 }
-
-# One mapping per path (`score_path`), or one column per metric (`score_paths`).
-Scores = Sequence[Mapping[str, float]] | Mapping[str, np.ndarray]
 
 
 def summarise(scores: Scores) -> dict[str, float]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # torch distributes larger copies over threads (GRAIN_SIZE in ATen/Parallel.h), whose
 # synchronisation costs more than it saves here.
 _MOST_AT_ONCE = 32_767
+_HEADINGS = VIEW_HEADINGS.astype(np.float32)
+_ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
+Observe = Literal["features", "indices", "rgb", "rgbd", "candidate_rgb", "panorama_rgb"]
 
 
 def stored_tensors(store: FeatureStore) -> "list[Tensor]":
@@ -80,12 +83,6 @@ class WideningReader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WideningReader, (self._store,)
-
-
-_HEADINGS = VIEW_HEADINGS.astype(np.float32)
-_ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
-
-Observe = Literal["features", "indices", "rgb", "rgbd", "candidate_rgb", "panorama_rgb"]
 
 
 def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.ndarray:

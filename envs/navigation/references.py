@@ -13,6 +13,8 @@ from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.sharing import SharedObjects
 from clipnav.storage.errors import UserError
 
+Teacher = Literal["shortest", "reference"]
+
 
 @dataclass(frozen=True, eq=False)
 class ReferencePaths:
@@ -174,9 +176,6 @@ def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
     if references.radii is not None:
         state["goals"] = world.locals[references.goals.T]
     return np.ascontiguousarray(state_block(state).T)
-
-
-Teacher = Literal["shortest", "reference"]
 
 
 class ReferenceTeacher:

@@ -22,6 +22,16 @@ Reward = Literal["distance", "ndtw"]
 
 STOP_REWARD = 2.0
 _MISS_RADIUS = 1.0  # metres
+RENDER_MODES = ("rgb_array",)
+PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
+Geometry = Literal["exact", "matterport"]
+# Settings of observations, and the values of `observe` with which they have an effect.
+_OF_OBSERVATIONS = {
+    "angle_feature_size": ("features", "indices"),
+    **dict.fromkeys(("image_size", "field_of_view", "pictures", "scan_dir"), PICTURES),
+    "max_depth": ("rgbd",),
+    "geometry": ("candidate_rgb",),
+}
 
 
 def distance_rewards(
@@ -79,19 +89,6 @@ def ndtw_rewards(
     missed = ~stop & (before <= _MISS_RADIUS) & (after > before)
     penalty = np.where(missed, 2 * (_MISS_RADIUS - before), 0.0)
     return distance_rewards(before, after, stop, threshold) + fidelity - penalty
-
-
-RENDER_MODES = ("rgb_array",)
-PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
-Geometry = Literal["exact", "matterport"]
-
-# Settings of observations, and the values of `observe` with which they have an effect.
-_OF_OBSERVATIONS = {
-    "angle_feature_size": ("features", "indices"),
-    **dict.fromkeys(("image_size", "field_of_view", "pictures", "scan_dir"), PICTURES),
-    "max_depth": ("rgbd",),
-    "geometry": ("candidate_rgb",),
-}
 
 
 @dataclass(frozen=True)

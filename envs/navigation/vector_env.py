@@ -28,6 +28,8 @@ from clipnav.envs.navigation.settings import PICTURES, RENDER_MODES, EnvSettings
 from clipnav.envs.navigation.walks import Walks
 from clipnav.storage.errors import UserError
 
+DEFAULT_SETTINGS = EnvSettings()
+
 
 def _make_observer(split: LoadedSplit, settings: EnvSettings, num_agents: int) -> Observer:
     world = split.nav_world
@@ -74,9 +76,6 @@ def object_info(
         "object_ids": partial(objects.ids.take, nodes, axis=0),
         "target_object": partial(target_objects, split, objects, episodes, nodes),
     }
-
-
-DEFAULT_SETTINGS = EnvSettings()
 
 
 class VlnVectorEnv(BatchEnv):

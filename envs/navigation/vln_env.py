@@ -27,6 +27,7 @@ from clipnav.storage.errors import UserError
 
 _OF_SPLIT = tuple(inspect.signature(load_split).parameters)
 _OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
+_ONLY = np.zeros(1, dtype=np.int64)  # the agents of a batch of one
 
 
 class VlnEnv(SingleAgentEnv):
@@ -155,9 +156,6 @@ class VlnEnv(SingleAgentEnv):
             "teacher_action": walks.teacher_actions().item(),
         }
         return LazyInfo(numbers, makers)
-
-
-_ONLY = np.zeros(1, dtype=np.int64)  # the agents of a batch of one
 
 
 def make_vln_env(own_dataset: str | None = None, **arguments: Any) -> VlnEnv:

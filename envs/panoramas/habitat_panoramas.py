@@ -29,6 +29,8 @@ _FACES = tuple(
 )
 # Matrix to the axes of that cube, which are right, up and forward.
 _CUBE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+# Without this habitat assumes that z is up in a GLB, and rotates the scene.
+_UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}
 
 
 class Drawer(Protocol):
@@ -153,10 +155,6 @@ def scene_file(scenes: Path, scan: str) -> Path:
         f"{scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass another "
         "folder of 3D models"
     )
-
-
-# Without this habitat assumes that z is up in a GLB, and rotates the scene.
-_UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}
 
 
 def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 # Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)
 _BYTE = np.uint32(255)
+MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
+SKY_RGB = (198, 220, 240)
+_CHUNK = 32768  # rays per chunk, whose temporary arrays fit into the processor's cache
+_MOST_PANES = 6  # largest number of consecutive glass surfaces that a ray passes
+_GLASS_SHARE = 0.1  # share of a glass surface's own colour
+_SURFACE_GAP = 1e-3  # metres between a surface and the start or end of a ray
 
 
 class TextureAtlas:
@@ -102,15 +108,6 @@ def _mip_levels(number: int, texture: np.ndarray) -> list[np.ndarray]:
         level = (level[:, ::2] + level[:, 1::2]) / 2
         levels.append(np.rint(level).astype(np.uint8))
     return levels
-
-
-MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
-SKY_RGB = (198, 220, 240)
-
-_CHUNK = 32768  # rays per chunk, whose temporary arrays fit into the processor's cache
-_MOST_PANES = 6  # largest number of consecutive glass surfaces that a ray passes
-_GLASS_SHARE = 0.1  # share of a glass surface's own colour
-_SURFACE_GAP = 1e-3  # metres between a surface and the start or end of a ray
 
 
 @dataclass(frozen=True, eq=False)

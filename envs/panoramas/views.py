@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _HALF = 0.5
 # Columns that are repeated on both sides of a panorama, so that filtering wraps around.
 _PADDING = 2
+Geometry = Literal["square", "clip_vil"]
+MATTERSIM_SIZE = (480, 640)
+# Renders the views of one viewpoint, (36, height, width, 3) uint8 RGB, from (height, width) in
+# pixels and the vertical field of view in radians.
+Cutter = Callable[[tuple[int, int], float], np.ndarray]
 
 
 def views36(
@@ -184,15 +189,6 @@ def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(
         np.stack([headings / np.pi, -2 * elevations / np.pi], axis=-1).astype(np.float32)
     )
-
-
-Geometry = Literal["square", "clip_vil"]
-
-MATTERSIM_SIZE = (480, 640)
-
-# Renders the views of one viewpoint, (36, height, width, 3) uint8 RGB, from (height, width) in
-# pixels and the vertical field of view in radians.
-Cutter = Callable[[tuple[int, int], float], np.ndarray]
 
 
 def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> np.ndarray:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 # Four neighbours are one surface if their distances differ by less than this factor. The floor is,
 # up to 20 m, in a panorama of 1024 columns at eye height.
 _SAME_SURFACE = 1.1
+MEMORY = 256 * 2**20  # bytes of decoded panoramas
+# A panorama is fine enough if its pixels are at most 1 / 0.75 times as large as those of a view.
+# Square views of 224 pixels and 60 degrees are then sampled from 1024 columns, as CLIP's features
+# of the built-in houses are, and views of 640 x 480 pixels from 2048 columns.
+_FINE_ENOUGH = 0.75
 
 
 def inverse_distances(distances: np.ndarray) -> np.ndarray:
@@ -81,14 +86,6 @@ def planar_depth(inverse: np.ndarray, grid: np.ndarray, vfov: float) -> np.ndarr
     cosine = focal / np.sqrt(focal**2 + x[None, :] ** 2 + y[:, None] ** 2)
     with np.errstate(divide="ignore"):
         return (cosine.astype(np.float32) / value).astype(np.float32)
-
-
-MEMORY = 256 * 2**20  # bytes of decoded panoramas
-
-# A panorama is fine enough if its pixels are at most 1 / 0.75 times as large as those of a view.
-# Square views of 224 pixels and 60 degrees are then sampled from 1024 columns, as CLIP's features
-# of the built-in houses are, and views of 640 x 480 pixels from 2048 columns.
-_FINE_ENOUGH = 0.75
 
 
 class ViewPose(NamedTuple):

@@ -13,6 +13,8 @@ from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import VFOV
 
+_SHARED: SharedObjects[ViewPictures] = SharedObjects()
+
 
 def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
     """Return the source of pictures of a world, without pictures if the user has none."""
@@ -25,9 +27,6 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
         f"No skyboxes in {folder}: only the map is shown. To show panoramas, put Matterport3D's "
         "skybox images there or name their folder with --scan-dir FOLDER (scan_dir)."
     )
-
-
-_SHARED: SharedObjects[ViewPictures] = SharedObjects()
 
 
 def shared_pictures(

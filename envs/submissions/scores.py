@@ -44,6 +44,9 @@ from clipnav.envs.worlds import named_world
 from clipnav.storage import write_text
 from clipnav.storage.errors import counted
 
+# Rows of the metric table after those of the metrics.
+_COUNTS = {"steps": Metric("steps", 1, ""), "moves": Metric("moves", 1, "")}
+
 
 class ScoredEpisode(Protocol):
     """What a report needs to know of an episode."""
@@ -357,10 +360,6 @@ def _scores(
         "steps": np.array([len(path) - 1.0 for path in written]),
         "moves": np.array([len(path) - 1.0 for path in plain]),
     }
-
-
-# Rows of the metric table after those of the metrics.
-_COUNTS = {"steps": Metric("steps", 1, ""), "moves": Metric("moves", 1, "")}
 
 
 def evaluate_submissions(

@@ -31,6 +31,14 @@ FORMAT_VERSION = 1
 # Splits with fewer instructions are faster to encode than to find in the cache.
 FEWEST = 5_000
 _DIGEST_BYTES = 32
+PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
+# R2R splits at (\W+). In Python, \W matches the vowel signs of Devanagari and Telugu, which would
+# split Hindi and Telugu words. Here the blocks of both scripts (without the full stops U+0964-5)
+# and the joiners U+200C-D count as parts of words; for English the result is the same.
+_NOT_WORD = re.compile("([^\\w\u0900-\u0963\u0966-\u097f\u0c00-\u0c7f\u200c\u200d]+)")
+_PUNCTUATION = frozenset(string.punctuation)
+WORD_START = "▁"  # first character of a piece that begins a word
+_PADDING = 0
 
 
 def cached_vocabulary(sentences: Sequence[str]) -> WordTokenizer:
@@ -160,15 +168,6 @@ class Tokenizer(Protocol):
         ...
 
 
-PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
-
-# R2R splits at (\W+). In Python, \W matches the vowel signs of Devanagari and Telugu, which would
-# split Hindi and Telugu words. Here the blocks of both scripts (without the full stops U+0964-5)
-# and the joiners U+200C-D count as parts of words; for English the result is the same.
-_NOT_WORD = re.compile("([^\\w\u0900-\u0963\u0966-\u097f\u0c00-\u0c7f\u200c\u200d]+)")
-_PUNCTUATION = frozenset(string.punctuation)
-
-
 def split_words(sentence: str) -> list[str]:
     """Split a sentence into lower-case words and single punctuation marks.
 
@@ -262,8 +261,6 @@ class WordTokenizer:
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-WORD_START = "▁"  # first character of a piece that begins a word
-
 
 class SubwordTokenizer:
     """Byte-pair encoding: a frequent word is one piece, a rare word several.
@@ -333,9 +330,6 @@ class SubwordTokenizer:
         """Return the text of piece ids, without padding, start token and end token."""
         last = len(self) - 1
         return self._tokenizer.decode([int(i) for i in ids if i != last])
-
-
-_PADDING = 0
 
 
 class PretrainedTokenizer:

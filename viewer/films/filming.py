@@ -25,6 +25,11 @@ from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import Trace
 
 Draw = Callable[[Sequence[FilmState]], Image.Image]
+_RATE = 25  # frames per second of an mp4
+# The size of other films depends on the number of frames in which the camera moves: the rate is
+# chosen for about so many of them, within limits (frames per second).
+_MOVING = {".webp": 90, ".apng": 50, ".gif": 50}
+_SLOWEST, _FASTEST = 2.5, 12.5
 
 
 class Frames:
@@ -81,13 +86,6 @@ class Frames:
 
 def _size(box: Box) -> tuple[int, int]:
     return box[2] - box[0], box[3] - box[1]
-
-
-_RATE = 25  # frames per second of an mp4
-# The size of other films depends on the number of frames in which the camera moves: the rate is
-# chosen for about so many of them, within limits (frames per second).
-_MOVING = {".webp": 90, ".apng": 50, ".gif": 50}
-_SLOWEST, _FASTEST = 2.5, 12.5
 
 
 @dataclass(frozen=True)

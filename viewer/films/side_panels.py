@@ -28,6 +28,16 @@ from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
 from clipnav.viewer.trace.format import Motion, position_of
 
+# Actions of continuous walks, in words.
+_MOTIONS: dict[Motion, str] = {
+    "forward": "forward 25 cm",
+    "left": "turn left",
+    "right": "turn right",
+    "stop": "stop",
+}
+_TILTS: dict[Motion, str] = {"look up": "look up", "look down": "look down"}
+_UP = math.radians(45)  # elevation of the upper edge of the strip
+
 
 def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
     """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions."""
@@ -109,17 +119,6 @@ class MapPanel:
                 colour, unit = mixed(CARD, style.colour, share), self._map.unit
                 at = self._pixel(candidate.viewpoint)
                 canvas.circle(at, 5 * unit, colour, style.colour, 1.2 * unit)
-
-
-# Actions of continuous walks, in words.
-_MOTIONS: dict[Motion, str] = {
-    "forward": "forward 25 cm",
-    "left": "turn left",
-    "right": "turn right",
-    "stop": "stop",
-}
-_TILTS: dict[Motion, str] = {"look up": "look up", "look down": "look down"}
-_UP = math.radians(45)  # elevation of the upper edge of the strip
 
 
 class AroundPanel:

@@ -14,6 +14,11 @@ from clipnav.viewer.trace import Trace
 from clipnav.viewer.trace.format import position_of
 
 _FULL = 2.5  # times the uniform weight; has full strength if no weight is larger
+_READ, _LOOK, _BLEND, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
+_QUICK = 0.16  # seconds of a step or turn of a continuous walk
+_PITCH = -0.14  # radians; slightly down, so that the markers on the floor are visible
+_SLOPE = 0.6  # pitch of the camera on a slope, relative to the slope of the move
+Kind = Literal["look", "turn", "go", "card"]
 
 
 def strengths(weights: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -36,14 +41,6 @@ def blended(
         assert weights is not None
         return part * weights
     return (1 - share) * old + share * new
-
-
-_READ, _LOOK, _BLEND, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
-_QUICK = 0.16  # seconds of a step or turn of a continuous walk
-_PITCH = -0.14  # radians; slightly down, so that the markers on the floor are visible
-_SLOPE = 0.6  # pitch of the camera on a slope, relative to the slope of the move
-
-Kind = Literal["look", "turn", "go", "card"]
 
 
 @dataclass(frozen=True)

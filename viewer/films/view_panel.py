@@ -35,6 +35,9 @@ _TITLES: dict[Outcome, str] = {
     "unknown": "End of the walk",
 }
 _SIZE = (460, 214)
+_ACROSS = math.radians(92)
+_HALF = math.radians(15)  # half the width of one of the 36 views
+_NOTE = "No pictures of this world"
 
 
 def draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
@@ -100,11 +103,6 @@ def _figures(trace: Trace) -> list[tuple[str, str]]:
         lengths.append(("shortest", f"{length:.1f} m"))
     scores = [(name, f"{100 * final[name]:.1f} %") for name in ("SPL", "nDTW") if name in final]
     return [*scores, *lengths]
-
-
-_ACROSS = math.radians(92)
-_HALF = math.radians(15)  # half the width of one of the 36 views
-_NOTE = "No pictures of this world"
 
 
 class ViewPanel:

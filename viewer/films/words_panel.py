@@ -23,6 +23,10 @@ from clipnav.envs.drawing.words import (
 from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
 from clipnav.viewer.trace.format import ModelDecision
 
+_THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit
+_THOUGHT_SMALLEST = 11  # pixels
+_THOUGHT_LEADING = 1.35
+
 
 class WordsPanel:
     """Draws the instruction, shaded by the attention over its words.
@@ -110,11 +114,6 @@ class WordsPanel:
 
     def _whole_lines(self, scrolled: float) -> float:
         return round(scrolled / self._text.leading) * self._text.leading
-
-
-_THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit
-_THOUGHT_SMALLEST = 11  # pixels
-_THOUGHT_LEADING = 1.35
 
 
 class ThoughtPanel:

@@ -34,6 +34,16 @@ _LETTER, _SIGN = 0.075, 0.6  # inches of a letter, and of a line or patch with i
 _FRAME = 0.6  # inches of a figure outside of its axes
 _SHARE = 0.6  # of the height of axes that a legend inside may take
 _LONGEST = 30  # letters of a name in a legend inside the axes
+_METRICS = ("SR", "OSR", "nDTW")
+_OUTCOME_COLOURS = {
+    "success": "#009e73",
+    "wrong stop": "#e69f00",
+    "lost": "#d55e00",
+    "unknown": "#999999",
+}
+_BIN = 5.0  # metres of a bin of path lengths
+Event = Mapping[str, Any]
+ByAgent = Mapping[str, Sequence[Trace]]
 
 
 @dataclass(frozen=True)
@@ -174,9 +184,6 @@ def _table(names: Sequence[str], width: float) -> tuple[int, int]:
     return columns, math.ceil(len(names) / columns) * max(map(_lines, names))
 
 
-_METRICS = ("SR", "OSR", "nDTW")
-
-
 def check_measures(trace: Trace) -> None:
     """Check that a trace with a known goal has the measures that the figures show.
 
@@ -191,18 +198,6 @@ def check_measures(trace: Trace) -> None:
             f"trace of {trace.instr_id} by {trace.agent}: the figures require "
             f"{', '.join(missing)}; record the trace with clipnav, or add the values"
         )
-
-
-_OUTCOME_COLOURS = {
-    "success": "#009e73",
-    "wrong stop": "#e69f00",
-    "lost": "#d55e00",
-    "unknown": "#999999",
-}
-_BIN = 5.0  # metres of a bin of path lengths
-
-Event = Mapping[str, Any]
-ByAgent = Mapping[str, Sequence[Trace]]
 
 
 def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":

@@ -24,6 +24,13 @@ from clipnav.storage.records import RecordError, read_records
 FREE = "@"
 _NUMBER = r"(-?\d{1,5}\.\d{3})"
 _NAME = re.compile(rf"{FREE}{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
+FORMAT, VERSION = "clipnav-trace", 1
+TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
+REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
+Ending = Literal["stopped", "cut off", "under way"]
+Motion = Literal["stop", "forward", "left", "right", "look up", "look down"]
+Corner = tuple[float, float]
+Outcome = Literal["success", "wrong stop", "lost", "unknown"]
 
 
 def position_name(position: Sequence[float]) -> str:
@@ -93,14 +100,6 @@ class ModelDecision(msgspec.Struct, frozen=True):
     plan: str = ""
 
 
-FORMAT, VERSION = "clipnav-trace", 1
-TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
-REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
-
-Ending = Literal["stopped", "cut off", "under way"]
-Motion = Literal["stop", "forward", "left", "right", "look up", "look down"]
-
-
 class Candidate(msgspec.Struct, frozen=True):
     """A candidate of a step.
 
@@ -152,9 +151,6 @@ class KnownMap(msgspec.Struct, frozen=True):
     gate: float | None = None
     target: str | None = None
     ends: bool = False
-
-
-Corner = tuple[float, float]
 
 
 class VisibleObject(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -407,9 +403,6 @@ def _map_problems(known: KnownMap) -> Iterator[str]:
         yield "known_map': the gate or a probability is not in 0..1"
     if known.target not in {None, *(node.viewpoint for node in known.nodes)}:
         yield "known_map': the target is not a node of the map"
-
-
-Outcome = Literal["success", "wrong stop", "lost", "unknown"]
 
 
 def outcome(trace: Trace) -> Outcome:

@@ -38,6 +38,9 @@ from clipnav.viewer.trace.building import (
 )
 from clipnav.viewer.trace.format import KnownMap, Trace, trace_file_name, write_trace
 
+# Arrays with a row per live row of the batch, see `FollowerAgent.explain` and `MapAgent.explain`.
+Explanation = dict[str, np.ndarray | None]
+
 
 def trace_of_path(
     setting: Setting, episode: Episode, graph: NavGraph, path: Sequence[str], stopped: bool = True
@@ -86,10 +89,6 @@ def traces_of_submission(
         for episode in ground_truth.episodes
         if episode.instr_id in walked
     ], checked
-
-
-# Arrays with a row per live row of the batch, see `FollowerAgent.explain` and `MapAgent.explain`.
-Explanation = dict[str, np.ndarray | None]
 
 
 class RecordedAgent(Protocol):

@@ -15,6 +15,8 @@ from clipnav.storage.errors import UserError
 ORDERS = 4
 _MAX_BIGRAMS = np.int64(1) << 31  # keys of longer n-grams are unique up to this number of bigrams
 _FOUR = np.int64(1) << 62  # bit that marks the keys of four words
+_SIGMA = 6.0
+_SCALE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +138,6 @@ def _numbers(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, int]:
     new = np.flatnonzero(known[inside] != unique) if len(known) else np.arange(len(unique))
     number[new] = len(known) + np.arange(len(new))
     return number[inverse], len(new)
-
-
-_SIGMA = 6.0
-_SCALE = 10.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,6 +47,7 @@ _UNUSED = re.compile(
     r"|bert\.encoder\.visual_model\.(?!visual\.)|bert\.encoder\.visual_model\.visual\.attnpool\."
     r"|obj_predict_head\.|.*\.position_ids$|.*\.num_batches_tracked$"
 )
+_REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 
 
 def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -63,9 +64,6 @@ def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
             )
         renamed[ours] = tensor
     return renamed
-
-
-_REMEDY = "give the checkpoint, the encoder and the answers of the same model"
 
 
 def convert_checkpoint(

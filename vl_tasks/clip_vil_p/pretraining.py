@@ -41,6 +41,11 @@ from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
 from clipnav.vl_tasks.training import FinalScores, Task
 
+_STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
+_LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread
+# Streams of random numbers of batches: evaluation, and training with the number of the batch.
+_EVALUATED, _TRAINED = 0, 1
+
 
 @dataclass(frozen=True)
 class PairSplit:
@@ -116,12 +121,6 @@ def _parted(split: PairSplit, folder: Path) -> tuple[PairSplit, PairSplit]:
     kept, reserved = np.flatnonzero(~is_held), np.flatnonzero(is_held)
     chosen = kept.astype(np.uint32), reserved.astype(np.uint32)
     return replace(split, chosen=chosen[0]), replace(split, chosen=chosen[1])
-
-
-_STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
-_LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread
-# Streams of random numbers of batches: evaluation, and training with the number of the batch.
-_EVALUATED, _TRAINED = 0, 1
 
 
 class PretrainingTask(Task):

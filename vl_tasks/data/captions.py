@@ -20,6 +20,9 @@ from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
+RESULTS_REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
+ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
+_ANY_REMEDY = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,6 @@ def encode_captions(
     captions = [caption[:max_words] for image in images for caption in image.captions]
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return vocabulary.encode(captions, max_words + 1), first
-
-
-RESULTS_REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
-ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
-_ANY_REMEDY = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
 
 
 class _Caption(msgspec.Struct, gc=False):

@@ -25,6 +25,14 @@ from clipnav.vl_tasks.data.images import find_named, image_stem
 UNITER_LABELS = ("contradiction", "entailment", "neutral")
 DATABASE = ".db"  # suffix
 _MOST_BYTES = 1 << 20  # of a record without compression; those of SNLI-VE have less than 2 KiB
+# The order of LAVIS.
+LABELS = ("contradiction", "neutral", "entailment")
+UNLABELLED = -1
+_UNDECIDED = "-"  # marks a missing label in the files
+REMEDY = (
+    "download the file again from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its "
+    "format"
+)
 
 
 class _Target(msgspec.Struct):
@@ -90,16 +98,6 @@ def _gold_label(text: _Text) -> str | None:
             f"'gold_label' ({text.gold_label})"
         )
     return UNITER_LABELS[number]
-
-
-# The order of LAVIS.
-LABELS = ("contradiction", "neutral", "entailment")
-UNLABELLED = -1
-_UNDECIDED = "-"  # marks a missing label in the files
-REMEDY = (
-    "download the file again from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its "
-    "format"
-)
 
 
 @dataclass(frozen=True, slots=True)

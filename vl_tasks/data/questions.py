@@ -22,6 +22,7 @@ REMEDY = (
 )
 
 _REPEAT = "repeat the answer, four times for an accuracy of 1 (VQA v2 has ten annotators)"
+ANNOTATORS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,6 @@ def _check_unique(path: Path, ids: Sequence[int], remedy: str) -> None:
 
 def _name(question_id: int) -> str:
     return f"question_id {question_id}"
-
-
-ANNOTATORS = 10
 
 
 def write_questions(

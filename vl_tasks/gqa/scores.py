@@ -32,6 +32,7 @@ SUMMARY = (
 _COMMON = ("color", "material", "shape")
 # Operations that only look up the answer and do not count as reasoning steps.
 _NO_STEPS = ("exist", "query: name", "choose name")
+_REMEDY = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,6 @@ def _distribution(
     ]
     total = sum(counts.total() for counts in true.values())
     return sum(weighted) / total / 100 if total else None
-
-
-_REMEDY = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
 
 
 class _Prediction(msgspec.Struct):

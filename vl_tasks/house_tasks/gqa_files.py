@@ -72,6 +72,8 @@ _WITH_ANSWER = {
 }
 _POSITIONS = ("left", "middle", "right")
 _SIDES = {"left": "on the left", "right": "on the right", "middle": "in the middle"}
+_Step = tuple[str, str, tuple[int, ...]]  # operation, argument, dependencies
+Records = dict[str, dict[str, Any]]
 
 
 def gqa_text(question: Example, rng: np.random.Generator) -> str:
@@ -124,9 +126,6 @@ def program(question: Example, scene: Scene) -> list[dict[str, Any]]:
         {"operation": operation, "argument": argument, "dependencies": list(dependencies)}
         for operation, argument, dependencies in steps
     ]
-
-
-_Step = tuple[str, str, tuple[int, ...]]  # operation, argument, dependencies
 
 
 def _select(scene: Scene, name: str) -> _Step:
@@ -312,9 +311,6 @@ def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
 
 def _largest(scene: Scene) -> str:
     return next((thing.name for thing in scene.image.clear), "")
-
-
-Records = dict[str, dict[str, Any]]
 
 
 def gqa_records(

@@ -25,6 +25,33 @@ _MAX_THINGS = 2  # in a caption
 _WITH_ROOM = 0.5  # share of captions that name the room, if it is clearly visible
 _COLOURED = 0.7  # share of things whose colour is mentioned
 _VOWELS = "aeiouyàâéèêëîïôùûh"
+# Words that agree with a Hindi noun, masculine and feminine.
+_AGREEING = {
+    "how_many": ("कितने", "कितनी"),
+    "seen": ("दिख रहा", "दिख रही"),
+    "seen_plural": ("दिख रहे", "दिख रही"),
+    "of": ("का", "की"),
+}
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
+_DEFINITE = {"m": "der", "f": "die", "n": "das"}
+_INDEFINITE = {
+    "nominative": {"m": "ein", "f": "eine", "n": "ein"},
+    "accusative": {"m": "einen", "f": "eine", "n": "ein"},
+    "dative": {"m": "einem", "f": "einer", "n": "einem"},
+}
+# Endings of adjectives after the indefinite article.
+_ENDINGS = {
+    "nominative": {"m": "er", "f": "e", "n": "es"},
+    "accusative": {"m": "en", "f": "e", "n": "es"},
+    "dative": {"m": "en", "f": "en", "n": "en"},
+}
+_CASES = {
+    "indefinite": "nominative",
+    "indefinite_accusative": "accusative",
+    "indefinite_dative": "dative",
+}
+_FIELD = re.compile(r"\{(\w+)\.(\w+)\}")
+_FULL_STOPS = {"hi": "।"}
 
 
 def french(noun: Entry, colour: Any, form: str) -> str:
@@ -73,16 +100,6 @@ def _elides(noun: Entry) -> bool:
     return noun["singular"][0].lower() in _VOWELS and not noun.get("aspirated", False)
 
 
-# Words that agree with a Hindi noun, masculine and feminine.
-_AGREEING = {
-    "how_many": ("कितने", "कितनी"),
-    "seen": ("दिख रहा", "दिख रही"),
-    "seen_plural": ("दिख रहे", "दिख रही"),
-    "of": ("का", "की"),
-}
-_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
-
-
 def hindi(noun: Entry, colour: Any, form: str) -> str:
     """Return a form of a Hindi noun phrase, or a word that agrees with the noun."""
     feminine = noun["gender"] == "f"
@@ -99,25 +116,6 @@ def hindi(noun: Entry, colour: Any, form: str) -> str:
 def telugu(noun: Entry, colour: Any, form: str) -> str:
     """Return a form of a Telugu noun phrase."""
     return noun[form] if colour is None else f"{colour[0]} {noun[form]}"
-
-
-_DEFINITE = {"m": "der", "f": "die", "n": "das"}
-_INDEFINITE = {
-    "nominative": {"m": "ein", "f": "eine", "n": "ein"},
-    "accusative": {"m": "einen", "f": "eine", "n": "ein"},
-    "dative": {"m": "einem", "f": "einer", "n": "einem"},
-}
-# Endings of adjectives after the indefinite article.
-_ENDINGS = {
-    "nominative": {"m": "er", "f": "e", "n": "es"},
-    "accusative": {"m": "en", "f": "e", "n": "es"},
-    "dative": {"m": "en", "f": "en", "n": "en"},
-}
-_CASES = {
-    "indefinite": "nominative",
-    "indefinite_accusative": "accusative",
-    "indefinite_dative": "dative",
-}
 
 
 def german(noun: Entry, colour: Any, form: str) -> str:
@@ -144,7 +142,6 @@ def _oblique(noun: Entry) -> str:
     return noun.get("oblique", noun["singular"])
 
 
-_FIELD = re.compile(r"\{(\w+)\.(\w+)\}")
 _FORMS: dict[str, Callable[[Entry, Any, str], str]] = {
     "fr": french,
     "de": german,
@@ -152,7 +149,6 @@ _FORMS: dict[str, Callable[[Entry, Any, str], str]] = {
     "hi": hindi,
     "te": telugu,
 }
-_FULL_STOPS = {"hi": "।"}
 
 
 class PlannedThing(NamedTuple):

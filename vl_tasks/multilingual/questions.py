@@ -20,6 +20,12 @@ from clipnav.vl_tasks.data_folders import find_split_file, language_folder, spli
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 _ANNOTATIONS = "_annotations.json"
+_REMEDY = "see docs/multilingual_vqa.md for its columns"
+_REQUIRED = ("image_file", "question", "answer_label")
+_OPTIONAL = ("question_type", "lang")
+_ANNOTATORS = 10
+_PER_IMAGE = 100_000  # question ids per image
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +85,6 @@ def by_language(questions: Iterable[LanguageQuestion]) -> dict[str, list[Languag
     for question in questions:
         groups.setdefault(question.language, []).append(question)
     return groups
-
-
-_REMEDY = "see docs/multilingual_vqa.md for its columns"
-_REQUIRED = ("image_file", "question", "answer_label")
-_OPTIONAL = ("question_type", "lang")
-_ANNOTATORS = 10
-_PER_IMAGE = 100_000  # question ids per image
-
-_LOG = logging.getLogger(__name__)
 
 
 def read_tsv(

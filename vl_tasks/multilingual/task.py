@@ -32,6 +32,8 @@ from clipnav.vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 from clipnav.vl_tasks.vqa.task import VqaTask, scaled_answer_loss
 
+_FITTED = 500  # images that the projection of grid features is fitted to
+
 
 @dataclass(frozen=True)
 class MultilingualScores:
@@ -91,9 +93,6 @@ def score_languages(
     }
     consistency = 100 * everywhere / len(shared)
     return MultilingualScores(accuracy, languages, consistency, agreement, len(shared))
-
-
-_FITTED = 500  # images that the projection of grid features is fitted to
 
 
 class MultilingualTask(VqaTask):

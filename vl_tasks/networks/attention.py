@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from clipnav.vl_tasks.grids.grids import Grids
 
+_FREQUENCIES = 4
+
 
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention."""
@@ -117,9 +119,6 @@ class JointVectors(NamedTuple):
     image: Tensor
     question: Tensor
     fused: Tensor
-
-
-_FREQUENCIES = 4
 
 
 class GridPositions(nn.Module):

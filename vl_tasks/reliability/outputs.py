@@ -40,6 +40,13 @@ Named = dict[str, Tensor]
 SCORES = "scores"
 # Order in which a selector joins the embedded outputs.
 INPUTS = ("image", "question", "fused", SCORES)
+_FORMAT = "clipnav vqa outputs 2"
+# Settings of a run that its outputs do not depend on.
+_WITHOUT_INFLUENCE = (
+    "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch_size "
+    "select_by evaluation_splits submit output track config resume seed threads device start_from "
+    "preset reduction answers min_count train_splits variant glove regions"
+).split()
 
 
 def joint_vectors(
@@ -93,15 +100,6 @@ def _named(vectors: JointVectors, logits: Tensor, vision: bool) -> Named:
     if not vision:
         del named["image"]
     return {name: values.float().cpu() for name, values in named.items()}
-
-
-_FORMAT = "clipnav vqa outputs 2"
-# Settings of a run that its outputs do not depend on.
-_WITHOUT_INFLUENCE = (
-    "data images optimiser iterations minutes batch_size evaluate_every evaluation_batch_size "
-    "select_by evaluation_splits submit output track config resume seed threads device start_from "
-    "preset reduction answers min_count train_splits variant glove regions"
-).split()
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,12 @@ from clipnav.vl_tasks.vqa.settings import VqaConfig
 PARTS = ("dev", "val", "test")
 SHARES = (0.4, 0.1, 0.5)
 _REMEDY = "write it with clipnav split-questions"
+# Image ids by part.
+Parts = Mapping[str, Collection[int]]
+_DOWNLOAD = (
+    "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "
+    "split-questions"
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,6 @@ def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Pa
     if config.regions is not None:
         return find_regions(config.regions, wanted_images(questions))
     return question_images(questions, image_folder(config, data_folder(config)))
-
-
-# Image ids by part.
-Parts = Mapping[str, Collection[int]]
 
 
 def divide_images(
@@ -146,12 +148,6 @@ def questions_of_parts(
             "clipnav split-questions"
         )
     return divided
-
-
-_DOWNLOAD = (
-    "use a file imdb_val2014-PART.npy of reliable_vqa, or divide the split with clipnav "
-    "split-questions"
-)
 
 
 class _Array:

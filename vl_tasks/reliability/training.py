@@ -60,6 +60,9 @@ from clipnav.vl_tasks.vqa.settings import VqaConfig
 from clipnav.vl_tasks.vqa.submissions import write_sure_submission
 from clipnav.vl_tasks.vqa.task import SoftTargets
 
+_METRIC = "selective accuracy"
+_VAL = "val"
+
 
 class Part(NamedTuple):
     """A part of the divided split.
@@ -160,10 +163,6 @@ def open_task(config: SelectorConfig) -> SelectionTask:
     return SelectionTask(
         config, vqa, split, division, parts, outputs, answers, model_digest(config.run)
     )
-
-
-_METRIC = "selective accuracy"
-_VAL = "val"
 
 
 class SelectionLearner(SavedNetwork):

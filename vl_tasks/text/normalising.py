@@ -60,6 +60,7 @@ _RESTORED_V0 = {
     for wrong, right in _RESTORED.items()
     if wrong not in _NO_KEY_IN_V0
 }
+Step = Callable[[str], str]
 
 
 def strip_answer(text: str) -> str:
@@ -109,7 +110,6 @@ def without_marks(text: str, variant: Variant) -> str:
     return _STEPS[variant][0](text)
 
 
-Step = Callable[[str], str]
 _STEPS: dict[Variant, tuple[Step, Step]] = {
     "V0": (lambda text: strip_marks(text, _MARKS_V0), lambda text: plain_words(text, _RESTORED_V0)),
     "V1": (strip_marks, plain_words),

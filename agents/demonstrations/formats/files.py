@@ -28,6 +28,12 @@ _ENCODER = "libx264"
 _OPTIONS = {"crf": "23", "g": "2"}
 # Without frames that depend on later ones, so that the first packets are the first frames.
 _IN_ORDER = {"bf": "0"}
+ANNOTATIONS = "annotations.json"
+IMAGES = "images"
+IMAGE = "<image>"  # marker of a picture in a text
+REMEDY = "export it again with clipnav export-demonstrations"
+WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
+LONGEST_RUN = 3
 
 
 class VideoWriter:
@@ -103,12 +109,6 @@ def read_video(path: Path) -> list[np.ndarray]:
         raise UserError(f"{path}: damaged ({error})") from error
 
 
-ANNOTATIONS = "annotations.json"
-IMAGES = "images"
-IMAGE = "<image>"  # marker of a picture in a text
-REMEDY = "export it again with clipnav export-demonstrations"
-
-
 def write_records(path: Path, records: Iterable[Any]) -> None:
     """Write records as a JSON array with one record a line, atomically."""
     encode = msgspec.json.Encoder().encode
@@ -175,10 +175,6 @@ def inside(folder: Path, name: str) -> Path:
     if not name or windows.drive or windows.root or ".." in windows.parts:
         raise UserError(f"{name!r} is not the name of a file inside the export")
     return folder / name
-
-
-WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
-LONGEST_RUN = 3
 
 
 class Run(NamedTuple):

@@ -53,6 +53,12 @@ ARROWS = {STOP: "STOP", FORWARD: "↑", LEFT: "←", RIGHT: "→", LOOK_DOWN: "�
 _CHUNK = 1000  # episodes in a folder
 _NOTHING = -1  # nothing led to the first row; no goal
 _PURPOSE = "--format internnav"
+_FEWEST_ACTIONS, _NEAREST_GOAL, _STOPS = 4, 3, 5
+_MOST_TRAJECTORIES = 12
+_KEPT_STEP = 0.05  # squared metres between two positions; turns have none
+_FEWEST_DENSE = 50  # points of the smoothed walk
+_SPACING, _SCALE = 0.1, 4.0  # metres, which are multiplied by (steps + 1) / steps
+_DEPTH_SIZE, _FARTHEST = (224, 224), 5.0  # of System 1's depth pictures, metres
 
 
 def write(
@@ -238,9 +244,6 @@ class Sample(NamedTuple):
     times: int = 1
 
 
-_FEWEST_ACTIONS, _NEAREST_GOAL, _STOPS = 4, 3, 5
-
-
 def samples(episode: Episode, sampling: Sampling) -> list[Sample]:
     """Return the samples of an episode, by instruction, kind and frame.
 
@@ -280,12 +283,6 @@ def _history(start: int, sampling: Sampling) -> tuple[int, ...]:
     return tuple(np.unique(frames).tolist())
 
 
-_MOST_TRAJECTORIES = 12
-_KEPT_STEP = 0.05  # squared metres between two positions; turns have none
-_FEWEST_DENSE = 50  # points of the smoothed walk
-_SPACING, _SCALE = 0.1, 4.0  # metres, which are multiplied by (steps + 1) / steps
-
-
 def trajectory_frames(sample: Sample, episode: Episode) -> list[int]:
     """Return the frames from which System 1 has to reach the goal of a sample."""
     count = int(episode.ahead[sample.start])
@@ -323,9 +320,6 @@ def trajectory_target(poses: np.ndarray, steps: int) -> np.ndarray:
 def _lengths(points: np.ndarray) -> np.ndarray:
     """Return the length (K,) of a walk (K, 2) up to each point."""
     return np.concatenate([[0.0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
-
-
-_DEPTH_SIZE, _FARTHEST = (224, 224), 5.0  # of System 1's depth pictures, metres
 
 
 def trajectory_depth(path: Path) -> np.ndarray:

@@ -37,6 +37,27 @@ from clipnav.storage.pictures import PictureError, load_picture
 
 _MEGABYTE = 1 << 20
 _PURPOSE = "--format lerobot"
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+Statistics = dict[str, list[Any]]
+_LEVELS = np.arange(256) / 255.0
+VERSION = "v3.0"
+FPS = 1  # a step between viewpoints has no duration; one step is one second of video
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+INFO_PATH, STATS_PATH, TASKS_PATH = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+FILES_PER_CHUNK = 1000
+DATA_FILE_MB, VIDEO_FILE_MB = 100, 200
+RGB, STATE, CANDIDATES, ACTION = (
+    "observation.images.rgb",
+    "observation.state",
+    "observation.candidates",
+    "action",
+)
+TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
+_STATE_NAMES = ["x", "y", "z", "heading", "elevation"]
+_CANDIDATE_NAMES = ("heading", "elevation", "distance")
+Feature = dict[str, Any]
 
 
 class LeRobotWriter:
@@ -188,12 +209,6 @@ def _place(prefix: str, file: int) -> dict[str, int]:
     return {f"{prefix}/{name}": number for name, number in file_numbers(file).items()}
 
 
-QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-Statistics = dict[str, list[Any]]
-
-_LEVELS = np.arange(256) / 255.0
-
-
 def value_statistics(values: np.ndarray) -> Statistics:
     """Return the statistics of the columns of an array (N, D)."""
     values = np.asarray(values, np.float64)
@@ -262,27 +277,6 @@ class VideoFiles:
         """Complete the last file."""
         if self._writer is not None:
             self._writer.close()
-
-
-VERSION = "v3.0"
-FPS = 1  # a step between viewpoints has no duration; one step is one second of video
-DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-INFO_PATH, STATS_PATH, TASKS_PATH = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
-FILES_PER_CHUNK = 1000
-DATA_FILE_MB, VIDEO_FILE_MB = 100, 200
-RGB, STATE, CANDIDATES, ACTION = (
-    "observation.images.rgb",
-    "observation.state",
-    "observation.candidates",
-    "action",
-)
-TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
-_STATE_NAMES = ["x", "y", "z", "heading", "elevation"]
-_CANDIDATE_NAMES = ("heading", "elevation", "distance")
-
-Feature = dict[str, Any]
 
 
 def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str, Feature]:

@@ -37,6 +37,9 @@ from clipnav.training.streams import Stream
 MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
 _TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0, "internnav": 15.0}
+MILLIMETRES = 1000  # of a metre
+# Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
+MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
 
 
 def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
@@ -173,9 +176,6 @@ class ContinuousWalkMaker:
         )
 
 
-MILLIMETRES = 1000  # of a metre
-
-
 def write_depth(path: Path, depth: np.ndarray) -> None:
     """Write depth (H, W) in metres as a PNG file of millimetres atomically."""
     with atomic_write(path) as beside:
@@ -186,10 +186,6 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
 def read_depth(path: Path) -> np.ndarray:
     """Return the depth (H, W) of such a file in metres."""
     return np.asarray(load_picture(path), float) / MILLIMETRES
-
-
-# Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
-MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
 
 
 def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> None:

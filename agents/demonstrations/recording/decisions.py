@@ -31,6 +31,9 @@ from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
 from clipnav.storage.pictures import encode_jpeg
 
+# Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
+Render = Callable[[Sequence[ViewPose]], np.ndarray]
+
 
 class LabelledDecision(NamedTuple):
     """A prompt with its answer.
@@ -81,10 +84,6 @@ def labelled_decisions(
         labels = tuple(option.label for option in options)
         yield LabelledDecision(strategy(observation), labels, answer)
         history.append(PastDecision(places.current, by_action[step.taken]))
-
-
-# Renders views: poses of one viewpoint -> (N, H, W, 3) uint8.
-Render = Callable[[Sequence[ViewPose]], np.ndarray]
 
 
 def picture_name(pose: ViewPose) -> str:

@@ -54,6 +54,19 @@ from clipnav.training.streams import Stream
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
 RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
+# Settings that change neither the prompts nor the answers are left out of the results, so that a
+# repeated run writes the same file.
+_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
+# Settings of the connection, which are recorded and may differ.
+_CONNECTION = (
+    "server.request_timeout",
+    "server.max_retries",
+    "server.longest_wait",
+    "server.probe",
+)
+_LONGEST = 4096  # characters of an answer in the log
+T = TypeVar("T")
+PROMPTS = "prompts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -243,18 +256,6 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
             model.close()
 
 
-# Settings that change neither the prompts nor the answers are left out of the results, so that a
-# repeated run writes the same file.
-_LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
-# Settings of the connection, which are recorded and may differ.
-_CONNECTION = (
-    "server.request_timeout",
-    "server.max_retries",
-    "server.longest_wait",
-    "server.probe",
-)
-
-
 class _Answers(msgspec.Struct):
     episodes: int
     failed: int
@@ -301,9 +302,6 @@ def check_earlier_results(
     return results.answers.episodes - results.answers.failed, results.complete
 
 
-_LONGEST = 4096  # characters of an answer in the log
-
-
 def append_requests(path: Path, walk: AskingWalk) -> None:
     """Append the requests of a walk to the log."""
     append_bytes(path, b"".join(_lines(walk)))
@@ -344,9 +342,6 @@ def _lines(walk: AskingWalk) -> Iterator[bytes]:
     if walk.error:
         entry = {"episode": walk.instr_id, "step": len(walk.decisions)}
         yield msgspec.json.encode({**entry, "error": walk.error}) + b"\n"
-
-
-T = TypeVar("T")
 
 
 def balanced_subset(episodes: Sequence[Episode], count: int | None, seed: int) -> list[Episode]:
@@ -413,9 +408,6 @@ def _round_robin(queues: list[list[T]]) -> list[T]:
     """Take one element of each queue in turn until all are empty."""
     longest = max(map(len, queues))
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
-
-
-PROMPTS = "prompts.jsonl"
 
 
 def write_prompts(experiment: Experiment) -> Path:

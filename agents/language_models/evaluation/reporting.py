@@ -51,6 +51,13 @@ from clipnav.storage.errors import UserError, counted, short_names
 from clipnav.training.checkpoints import model_metadata
 
 _BASELINE_ENVS = 256
+# Scores of each episode, by instr_id and name of the column.
+EpisodeScores = Mapping[str, Mapping[str, float]]
+_COLUMNS = ("NE", "SR", "SPL", "nDTW")
+_PAIRED = "SR"
+_ROUNDING = 1e-9
+_ENVS = 16
+ComparedRun = tuple[Path, AgentConfig]  # folder and settings
 
 
 def report(
@@ -158,14 +165,6 @@ def _in_words(usage: Usage, prices: BudgetConfig) -> str:
 def _amount(usage: Usage, prices: BudgetConfig) -> dict[str, Any]:
     tokens = {name: getattr(usage, name) for name in usage.__struct_fields__}
     return {"tokens": tokens, "cost": price(usage, prices)}
-
-
-# Scores of each episode, by instr_id and name of the column.
-EpisodeScores = Mapping[str, Mapping[str, float]]
-
-_COLUMNS = ("NE", "SR", "SPL", "nDTW")
-_PAIRED = "SR"
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -328,9 +327,6 @@ def to_json(split: str, scores: Mapping[str, AgentScores]) -> dict[str, Any]:
     }
 
 
-_ENVS = 16
-
-
 def continuous_maker(
     config: EvaluateVlmConfig,
     split: LoadedSplit,
@@ -397,9 +393,6 @@ def write_continuous_submission(
 
 def _walks(finished: Finished) -> dict[str, ContinuousWalk]:
     return {n: walk for n, walk in finished.walks.items() if isinstance(walk, ContinuousWalk)}
-
-
-ComparedRun = tuple[Path, AgentConfig]  # folder and settings
 
 
 def compared_runs(config: EvaluateVlmConfig) -> dict[str, ComparedRun]:

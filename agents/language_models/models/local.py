@@ -33,6 +33,10 @@ from clipnav.training.distributed import check_device
 _SLOW = 5e8  # parameters
 _GGUF = ".gguf"
 _GGUF_REMEDY = "download the file again, or name a folder of transformers"
+_THOUGHT, _PLAN, _ACTION, _END = '{"thought": "', ', "plan": "', ', "action": "', '"}'
+_SHARE = 2 / 3  # of the free tokens, for the thought; the plan gets what is left
+Allowed = list[int] | torch.Tensor  # token ids
+Writer = Generator[Allowed, int | None, None]
 
 
 @dataclass(frozen=True)
@@ -253,13 +257,6 @@ class LocalModel:
             for part in message.parts
         ]
         return {"role": message.role, "content": content}
-
-
-_THOUGHT, _PLAN, _ACTION, _END = '{"thought": "', ', "plan": "', ', "action": "', '"}'
-_SHARE = 2 / 3  # of the free tokens, for the thought; the plan gets what is left
-
-Allowed = list[int] | torch.Tensor  # token ids
-Writer = Generator[Allowed, int | None, None]
 
 
 class Vocabulary:

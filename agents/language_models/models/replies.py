@@ -14,6 +14,8 @@ from clipnav.agents.language_models.settings import BudgetConfig
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 
+_PRICE_UNIT = 1e6  # tokens
+
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of a request; 0 where the server reports none."""
@@ -97,9 +99,6 @@ class BatchModel(Protocol):
     def replies(self, questions: Sequence[Question]) -> list[Reply]:
         """Answer questions, in their order."""
         ...
-
-
-_PRICE_UNIT = 1e6  # tokens
 
 
 class Spending:

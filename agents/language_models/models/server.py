@@ -49,6 +49,8 @@ _PROBE_SECONDS = 5.0
 # Characters. Shorter keys, such as "x" for servers that require any, can occur in every answer.
 _SHORTEST_SECRET = 8
 _TEXTS = ("text", "finish", "refusal", "reasoning")
+_SHOWN = 10  # names of models in a message
+_SIDE = 56  # pixels; some processors refuse smaller pictures
 
 
 def read_api_key(path: Path | None) -> str:
@@ -258,10 +260,6 @@ def _backoff(attempt: int) -> float:
     """Return the seconds before another attempt, with jitter."""
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
     return wait * (1 - _JITTER * random.random())
-
-
-_SHOWN = 10  # names of models in a message
-_SIDE = 56  # pixels; some processors refuse smaller pictures
 
 
 def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) -> None:

@@ -26,6 +26,37 @@ from clipnav.storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
 _PROXIES = ("all_proxy", "https_proxy", "http_proxy", "no_proxy")  # httpx reads them in any case
+Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
+_RETRIED = (408, 409, 425, 429)
+_REFUSED = (401, 402, 403, 404)
+_CONTEXT = ("context length", "context_length", "maximum context", "context size")
+_TOO_LONG = (
+    *_CONTEXT,
+    "too many images",
+    "images may be provided",
+    "limit-mm-per-prompt",
+    "too large",
+    "too long",
+)
+# llama.cpp and Ollama refuse pictures with status 500, although another attempt cannot succeed.
+_NO_PICTURES = ("image input is not supported", "data required for image input")
+_FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
+_MOST_TOKENS = 2**40  # of one response
+# OpenAI's error for reasoning that has used up all tokens of the answer.
+_UNFINISHED = "could not finish the message"
+_REMEDIES = {
+    401: "check the API key (OPENAI_API_KEY or --api-key-file)",
+    402: "check the credit of the account",
+    403: "check the rights of the API key",
+    404: "check --url, which usually ends in /v1, and --model",
+}
+# What to do if a server refuses a field of the request, by a pattern of the field's name.
+_FIELD_REMEDIES = {
+    "max_tokens|max_completion_tokens": "lower --max-answer-tokens, or try --token-field "
+    "max_completion_tokens",
+    "temperature": "choose another --temperature, or send none: --temperature None",
+    r"\bseed\b": "send none: --sampling-seed None",
+}
 
 
 class Response(NamedTuple):
@@ -141,40 +172,6 @@ def _proxy_settings() -> str:
     """Return the names of the environment variables that name proxies."""
     names = [name for name in os.environ if name.lower() in _PROXIES]
     return ", ".join(names) or "proxy of the system"
-
-
-Problem = Literal["temporary", "format", "too_long", "fatal", "failed"]
-
-_RETRIED = (408, 409, 425, 429)
-_REFUSED = (401, 402, 403, 404)
-_CONTEXT = ("context length", "context_length", "maximum context", "context size")
-_TOO_LONG = (
-    *_CONTEXT,
-    "too many images",
-    "images may be provided",
-    "limit-mm-per-prompt",
-    "too large",
-    "too long",
-)
-# llama.cpp and Ollama refuse pictures with status 500, although another attempt cannot succeed.
-_NO_PICTURES = ("image input is not supported", "data required for image input")
-_FORMAT = ("response_format", "json_schema", "json_object", "guided", "structured output")
-_MOST_TOKENS = 2**40  # of one response
-# OpenAI's error for reasoning that has used up all tokens of the answer.
-_UNFINISHED = "could not finish the message"
-_REMEDIES = {
-    401: "check the API key (OPENAI_API_KEY or --api-key-file)",
-    402: "check the credit of the account",
-    403: "check the rights of the API key",
-    404: "check --url, which usually ends in /v1, and --model",
-}
-# What to do if a server refuses a field of the request, by a pattern of the field's name.
-_FIELD_REMEDIES = {
-    "max_tokens|max_completion_tokens": "lower --max-answer-tokens, or try --token-field "
-    "max_completion_tokens",
-    "temperature": "choose another --temperature, or send none: --temperature None",
-    r"\bseed\b": "send none: --sampling-seed None",
-}
 
 
 @dataclass(frozen=True)

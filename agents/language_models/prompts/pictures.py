@@ -23,6 +23,9 @@ QUALITY = 85
 _KEPT = 2048  # pictures in memory, of about 5 kB each
 
 Draw = Callable[[ViewPose], np.ndarray]
+_SIDE = 64  # pixels
+_MOST = 6  # objects in a description
+_DESCRIPTIONS, _HOUSES = 4096, 2  # in memory
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,6 @@ class Pictures:
     def _make(self, view: ViewPose) -> bytes:
         assert self._draw is not None, "a prompt has views, but there is no source of pictures"
         return encode_jpeg(self._draw(view), QUALITY)
-
-
-_SIDE = 64  # pixels
-_MOST = 6  # objects in a description
-_DESCRIPTIONS, _HOUSES = 4096, 2  # in memory
 
 
 class HouseDescriptions:

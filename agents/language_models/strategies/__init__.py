@@ -23,6 +23,13 @@ from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError
 
 Describe = Callable[[ViewPose], str]
+_PLAIN = read_template("plain.txt")
+_OBJECTS = read_template("objects.txt")
+_MAPGPT = read_template("mapgpt.txt")
+_NAVGPT = read_template("navgpt.txt")
+SECTORS = 8  # directions of 45 degrees
+_TASKS = {name: read_template(f"{name}.txt") for name in ("steps", "pixel", "waypoints")}
+_MOST_LINES = 20  # earlier decisions in words
 
 
 def make_strategy(
@@ -34,9 +41,6 @@ def make_strategy(
             raise UserError("--strategy navgpt requires descriptions of views")
         return NavGptPrompt(describe)
     return {"plain": plain_prompt, "mapgpt": mapgpt_prompt}[config.strategy]
-
-
-_PLAIN = read_template("plain.txt")
 
 
 def plain_prompt(observation: Observation) -> Prompt:
@@ -95,9 +99,6 @@ def answer_request(options: Sequence[Option]) -> str:
     return f"Answer with the JSON object. Its action is one of {labels}."
 
 
-_OBJECTS = read_template("objects.txt")
-
-
 def object_prompt(observation: ObjectObservation) -> Prompt:
     """Return the prompt that asks for an object where the agent has stopped."""
     parts: list[Part] = [f"Instruction: {observation.instruction}", "Objects around you:"]
@@ -107,9 +108,6 @@ def object_prompt(observation: ObjectObservation) -> Prompt:
             parts.append(option.view)
     parts.append(answer_request(observation.options))
     return Message("system", (_OBJECTS,)), Message("user", joined(parts))
-
-
-_MAPGPT = read_template("mapgpt.txt")
 
 
 def mapgpt_prompt(observation: Observation) -> Prompt:
@@ -149,10 +147,6 @@ def supplementary(observation: Observation) -> str:
     return f"places {', '.join(map(str, left))}" if left else "nothing"
 
 
-_NAVGPT = read_template("navgpt.txt")
-SECTORS = 8  # directions of 45 degrees
-
-
 class NavGptPrompt:
     """Strategy that describes views in words."""
 
@@ -174,10 +168,6 @@ class NavGptPrompt:
         parts += [f"{option.label}: {option_words(option)}" for option in observation.options]
         parts.append(answer_request(observation.options))
         return Message("system", (_NAVGPT,)), Message("user", joined(parts))
-
-
-_TASKS = {name: read_template(f"{name}.txt") for name in ("steps", "pixel", "waypoints")}
-_MOST_LINES = 20  # earlier decisions in words
 
 
 def steps_prompt(observation: StepObservation) -> Prompt:

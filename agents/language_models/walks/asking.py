@@ -36,6 +36,7 @@ from clipnav.training.streams import Stream
 Strategy = Callable[[Any], Prompt]
 Ending = Literal["", "stopped", "limit", "invalid", "failed"]
 _QUOTED = 4000  # characters of an invalid answer that are sent back
+Trajectory = list[tuple[str, float, float]]
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,6 @@ class AskingWalk(ABC):
 
     def _end(self, ending: Ending) -> None:
         self.ending, self.question = ending, None
-
-
-Trajectory = list[tuple[str, float, float]]
 
 
 class EpisodeWalk(AskingWalk):

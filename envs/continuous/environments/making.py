@@ -24,6 +24,8 @@ from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 
 Backend = Literal["houses", "habitat"]
+_OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
+_OF_SETTINGS = tuple(field.name for field in fields(ContinuousSettings))
 
 
 def open_simulator(
@@ -65,8 +67,6 @@ def open_simulator(
     return HabitatSimulator(settings, files, shared_server(python, gpu_device_id))
 
 
-_OF_SPLIT = tuple(inspect.signature(load_continuous_split).parameters)
-_OF_SETTINGS = tuple(field.name for field in fields(ContinuousSettings))
 _OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without settings and world
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _GAP = 8  # pixels between the two pictures
 _SLOT = (VIEW_SIZE[0] - _GAP) // 2, VIEW_SIZE[1]
+PLAN_SIZE = 640, 824  # width and height in pixels
+_UNIT = 1.5  # pixels per pixel of a frame of 1280 x 720
+_SPACE, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 36, 128, 320  # pixels
 
 
 def draw_frames(
@@ -193,11 +196,6 @@ def _plan_map(
         is_free=is_free,
     )
     return PlanMap(content, *size), 0 if plan is None else plan.storey_at(height + 0.1)
-
-
-PLAN_SIZE = 640, 824  # width and height in pixels
-_UNIT = 1.5  # pixels per pixel of a frame of 1280 x 720
-_SPACE, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 36, 128, 320  # pixels
 
 
 def draw_episode(env: "ContinuousEnv", instr_id: str, pictures: int = 4) -> np.ndarray:

@@ -25,6 +25,10 @@ Vector = Annotated[tuple[float, ...], Meta(min_length=3, max_length=3)]
 Action = Annotated[int, Meta(ge=0, le=5)]
 Quaternion = Annotated[tuple[float, ...], Meta(min_length=4, max_length=4)]
 Document = TypeVar("Document")
+_REMEDY = (
+    "get R2R_VLNCE or RxR_VLNCE from the VLN-CE project, or write the houses' files with "
+    "clipnav export-continuous-episodes"
+)
 
 
 class Instruction(msgspec.Struct, frozen=True):
@@ -98,12 +102,6 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
         raise FileNotFoundError(f"{path}: this file does not exist; {remedy}") from None
     except (ValueError, RecursionError, *GZIP_DAMAGE) as error:
         raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
-
-
-_REMEDY = (
-    "get R2R_VLNCE or RxR_VLNCE from the VLN-CE project, or write the houses' files with "
-    "clipnav export-continuous-episodes"
-)
 
 
 @dataclass(frozen=True, eq=False)

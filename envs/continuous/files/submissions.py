@@ -51,6 +51,7 @@ from clipnav.storage.json_files import read_json
 REMEDY = "write the file again in the format of docs/continuous.md"
 _START_TOLERANCE = 1e-3  # metres
 _LONGEST_STEP = 0.5  # metres; habitat's longest steps round obstacles are a little over 0.25
+Measures = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,9 +250,6 @@ def _check_walk(episode: ContinuousEpisode, walk: SubmittedWalk, findings: _Find
     if not walk.stopped:
         findings.endless.cases.append(name)
     return True
-
-
-Measures = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ _NO_ROOM = "the floor has no room for the agent; choose a smaller agent_radius"
 _MOST_FOUND = 4096  # positions whose polygon is kept
 _MESH_VERSION = 1  # of the files in the cache
 _COLLISION_SLACK = 1e-5  # square metres; as in habitat's `collided`
+RADIUS, HEIGHT = 0.1, 1.5  # metres, of habitat's default agent
 
 
 def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGraph]:
@@ -59,9 +60,6 @@ def largest_piece(grid: FloorGrid, graph: CellGraph) -> tuple[FloorGrid, CellGra
     distance = np.where(near, grid.distance, np.minimum(grid.distance, -SPACING / 2))
     grid = replace(grid, distance=distance)
     return grid, graph if kept.all() else cell_graph(grid)
-
-
-RADIUS, HEIGHT = 0.1, 1.5  # metres, of habitat's default agent
 
 
 class ContinuousFloor:

@@ -22,6 +22,15 @@ RAYS = 2048  # directions in which the reach of a goal is measured
 _SHORTEST_ADVANCE = CELL / 4  # metres between the points of a ray that are tested at least
 _CAUTION = CELL  # metres of a signed distance that a ray does not rely on
 _SLACK = 0.01  # metres behind the reach of a ray; the border itself is on the floor
+_LONGEST = 3  # cells of a step along one axis
+# Half of the steps; the others are their opposites.
+STEPS = tuple(
+    (a, b)
+    for a, b in product(range(_LONGEST + 1), range(-_LONGEST, _LONGEST + 1))
+    if gcd(a, abs(b)) == 1 and (a > 0 or b > 0)
+)
+_AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+_CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each
 
 
 def straight_length(grid: FloorGrid, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -86,15 +95,6 @@ def reaches(table: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndar
     low = np.floor(ray).astype(int)
     nearest = np.minimum(table[rows, low % RAYS], table[rows, (low + 1) % RAYS])
     return np.hypot(offsets[:, 0], offsets[:, 1]) <= nearest + _SLACK
-
-
-_LONGEST = 3  # cells of a step along one axis
-# Half of the steps; the others are their opposites.
-STEPS = tuple(
-    (a, b)
-    for a, b in product(range(_LONGEST + 1), range(-_LONGEST, _LONGEST + 1))
-    if gcd(a, abs(b)) == 1 and (a > 0 or b > 0)
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,10 +175,6 @@ def _crossed(a: int, b: int) -> list[tuple[int, int]]:
     share = (np.arange(400) + 0.5) / 400
     cells = {(int(i), int(j)) for i, j in np.rint(share[:, None] * (a, b))}
     return sorted(cells - {(0, 0), (a, b)})
-
-
-_AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-_CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each
 
 
 class Geodesics:

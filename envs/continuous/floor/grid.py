@@ -18,6 +18,13 @@ from scipy import ndimage
 from clipnav.envs.continuous.floor.navmesh import NavMesh
 from clipnav.envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Stairs
 
+CELL = 0.05  # metres
+SAMPLES_PER_CELL = 3  # signed distances along each side of a cell
+SPACING = CELL / SAMPLES_PER_CELL  # metres between signed distances
+MARGIN = 8  # blocked cells around a layer, more than a step of an agent
+_SAME_FLOOR = 1.0  # metres between a polygon and the floor or the stairs that it belongs to
+TOLERANCE = 1e-6  # metres by which a point may lie outside the border and count as on the floor
+
 
 @dataclass(frozen=True)
 class Ramp:
@@ -68,14 +75,6 @@ class Ramp:
         across, along = self.frame(points)
         side = self.stairs.first_side * (1 if storey == self.stairs.storey else -1)
         return (along > 0) & (along <= WALL_HALF_THICKNESS) & (across * side <= 0)
-
-
-CELL = 0.05  # metres
-SAMPLES_PER_CELL = 3  # signed distances along each side of a cell
-SPACING = CELL / SAMPLES_PER_CELL  # metres between signed distances
-MARGIN = 8  # blocked cells around a layer, more than a step of an agent
-_SAME_FLOOR = 1.0  # metres between a polygon and the floor or the stairs that it belongs to
-TOLERANCE = 1e-6  # metres by which a point may lie outside the border and count as on the floor
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ _REACH = 0.3  # metres, more than a step, in which other pieces are looked for
 
 Point = tuple[float, float]
 Edge = tuple[float, float, float, float, int]  # ends x0, y0, x1, y1 and the polygon behind, or -1
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,9 +255,6 @@ def _nearest_on(edge: Edge, point: Point) -> tuple[Point, float]:
     share = 0.0 if share < 0 else 1.0 if share > 1 else share
     x, y = x0 + share * dx, y0 + share * dy
     return (x, y), (x - point[0]) ** 2 + (y - point[1]) ** 2
-
-
-Box = tuple[float, float, float, float]
 
 
 def mesh_of_boxes(

@@ -10,6 +10,8 @@ from clipnav.envs.continuous.floor.voxels import MeshSettings, Spans
 
 Corner = tuple[int, int, int]  # x, y and z in voxels
 _CORNER_OF = ((0, 1), (1, 1), (1, 0), (0, 0))  # end of the edge in each direction
+MOST_CORNERS = 6  # of a polygon
+_SAME_HEIGHT = 2  # voxels between heights of corners that are joined
 
 
 def region_outlines(spans: Spans, region: np.ndarray, settings: MeshSettings) -> list[list[Corner]]:
@@ -225,10 +227,6 @@ def in_cone(before: Corner, corner: Corner, after: Corner, point: Corner) -> boo
     if turn(before, corner, after) <= 0:
         return turn(corner, point, before) < 0 and turn(point, corner, after) < 0
     return not (turn(corner, point, after) <= 0 and turn(point, corner, before) <= 0)
-
-
-MOST_CORNERS = 6  # of a polygon
-_SAME_HEIGHT = 2  # voxels between heights of corners that are joined
 
 
 def convex_polygons(rings: list[list[Corner]]) -> tuple[np.ndarray, list[list[int]]]:

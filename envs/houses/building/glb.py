@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 
 _GLASS = [255, 255, 255, 70]  # RGBA of transparent panes
 _UNLIT = "KHR_materials_unlit"
+# Exceptions that trimesh and Pillow raise on damaged bytes.
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OSError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def write_glb(scene: Scene, path: Path) -> None:
@@ -47,22 +61,6 @@ def write_glb(scene: Scene, path: Path) -> None:
     )
     with atomic_write(path) as beside:
         beside.write_bytes(content)
-
-
-# Exceptions that trimesh and Pillow raise on damaged bytes.
-_DAMAGE = (
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    OSError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 
 
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:

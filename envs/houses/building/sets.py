@@ -21,6 +21,7 @@ from clipnav.storage.errors import UnknownNameError, UserError
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 SPLITS = ("train", "val_seen", "val_unseen", "test")
+_OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,6 @@ class HouseSet:
     def data_dir(self) -> Path:
         """Folder of the episodes and of the feature store."""
         return DATA_DIR if self is MINI else house_cache_dir() / self.name
-
-
-_OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
 
 
 def _spec(name: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:

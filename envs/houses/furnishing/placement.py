@@ -20,6 +20,25 @@ PASSAGE_CLEARANCE = 0.26  # minimum clearance of the routes between doors
 STANDING_RADIUS = 0.5  # of the open area that every room needs
 LARGEST_POCKET = 0.04  # m2 of floor that may be unreachable, as in a corner between two curtains
 PAD = 0.4
+GAP = 0.05  # between neighbours, and between an item and the wall beside it
+WALL_GAP = 0.02  # behind an item, where the skirting is
+CANDIDATE_STEP = 0.05
+PASSAGE_DEPTH = {
+    "door": 0.9,
+    "arch": 0.65,
+    "entrance": 1.1,
+    "closed door": 0.5,
+    "railing": 0.3,
+}
+STAIR_APPROACH = 1.3  # free floor in front of the foot and the head of stairs
+SILL_OVERLAP = 0.25  # height above a sill that an item may reach
+JAMB_OVERLAP = 0.1  # width at the side of a window that a tall item may cover
+CURTAIN_OVERHANG = 0.28  # of a curtain beyond each side of its window
+CURTAIN_DEPTH = 0.18
+# Kinds of rooms whose windows have no curtains.
+BARE_WINDOWS = frozenset({"bathroom", "kitchen", "laundry room", "hallway", "landing", STAIRWELL})
+SIDE_ANGLES = {"north": 0.0, "south": pi, "west": pi / 2, "east": -pi / 2}
+SIDES = tuple(SIDE_ANGLES)
 
 
 class WalkableFloor:
@@ -91,27 +110,6 @@ def _pieces(mask: np.ndarray) -> np.ndarray:
     labels = np.zeros(mask.shape, dtype=np.int32)
     ndimage.label(mask, structure=np.ones((3, 3)), output=labels)
     return labels
-
-
-GAP = 0.05  # between neighbours, and between an item and the wall beside it
-WALL_GAP = 0.02  # behind an item, where the skirting is
-CANDIDATE_STEP = 0.05
-PASSAGE_DEPTH = {
-    "door": 0.9,
-    "arch": 0.65,
-    "entrance": 1.1,
-    "closed door": 0.5,
-    "railing": 0.3,
-}
-STAIR_APPROACH = 1.3  # free floor in front of the foot and the head of stairs
-SILL_OVERLAP = 0.25  # height above a sill that an item may reach
-JAMB_OVERLAP = 0.1  # width at the side of a window that a tall item may cover
-CURTAIN_OVERHANG = 0.28  # of a curtain beyond each side of its window
-CURTAIN_DEPTH = 0.18
-# Kinds of rooms whose windows have no curtains.
-BARE_WINDOWS = frozenset({"bathroom", "kitchen", "laundry room", "hallway", "landing", STAIRWELL})
-SIDE_ANGLES = {"north": 0.0, "south": pi, "west": pi / 2, "east": -pi / 2}
-SIDES = tuple(SIDE_ANGLES)
 
 
 class Pose(NamedTuple):

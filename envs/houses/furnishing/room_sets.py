@@ -17,6 +17,9 @@ WIDEST_COUNTER = 0.8
 COUNTER_BETWEEN = 0.5  # minimum worktop between sink and stove
 CABINET_BOTTOM = 1.45
 HOOD_BOTTOM = 1.6
+SHELVES_OF_LIBRARY = 3
+FEWEST_SEATS = 4
+NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
 
 
 class Stretch(NamedTuple):
@@ -163,11 +166,6 @@ def _second_run(room: RoomBuilder) -> None:
         cabinet = room.draw("kitchen cabinet", width=width)
         room.hang(cabinet, side, along, CABINET_BOTTOM + cabinet.size[2] / 2, margin=0.0)
         return
-
-
-SHELVES_OF_LIBRARY = 3
-FEWEST_SEATS = 4
-NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
 
 
 def furnish_living_room(room: RoomBuilder) -> None:

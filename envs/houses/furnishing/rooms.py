@@ -31,23 +31,6 @@ from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, WALL_HEIGHT, FloorPlan, Opening
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
-
-class Extra(NamedTuple):
-    """An optional item, its probability, and its position along a free piece of wall."""
-
-    category: str
-    chance: float
-    where: str = "any"
-
-    @classmethod
-    def parse(cls, text: str) -> Extra:
-        """Return the item of a text such as "plant .7 corner"."""
-        words = text.split()
-        where = words.pop() if words[-1].isalpha() else "any"
-        chance = float(words.pop())
-        return cls(" ".join(words), chance, where)
-
-
 # Optional furniture by kind of room: categories with their probabilities and positions.
 _EXTRAS = {
     "hallway": (
@@ -110,9 +93,6 @@ _EXTRAS = {
         "plant .6 corner, sideboard .3, piano .2, chair .4, fireplace .2 middle"
     ),
 }
-EXTRAS: dict[str, tuple[Extra, ...]] = {
-    kind: tuple(Extra.parse(text) for text in texts.split(", ")) for kind, texts in _EXTRAS.items()
-}
 # Maximum number of pictures by kind of room; other rooms have none.
 PICTURES = {
     "hallway": 9,
@@ -134,6 +114,67 @@ MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, 
 ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # of curtains, above the window and above the floor
 # Preferred furniture below a picture.
 BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
+logger = logging.getLogger(__name__)
+__all__ = ["PlacedObject", "furnish"]
+_PICTURE_CHANCE = 0.75  # of a wall of a stairwell
+ROOM_ATTEMPTS = 40
+STOCK_ATTEMPTS = 6
+JAMB = 0.03  # width of a door frame on each side of the leaf
+LEAF_THRESHOLD = 0.01
+# Maximum number and categories of small objects by the furniture on which they lie.
+ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
+    "coffee table": (2, ("cup", "books", "fruit bowl", "candle")),
+    "dining table": (4, ("plate", "plate", "cup", "bottle", "fruit bowl")),
+    "desk": (2, ("cup", "books", "laptop")),
+    "sideboard": (2, ("candle", "books", "bottle", "laptop")),
+    "dresser": (2, ("candle", "books", "cup")),
+    "nightstand": (1, ("cup", "books")),
+    "kitchen counter": (3, ("bottle", "plate", "cup", "fruit bowl")),
+    "tv stand": (1, ("books", "candle")),
+    "entrance bench": (1, ("bag", "books")),
+    "toy chest": (1, ("toy blocks",)),
+}
+# Categories of small objects on the floor by kind of room; other rooms have none.
+ON_FLOOR: dict[str, tuple[str, ...]] = {
+    "hallway": ("shoes", "bag", "shoes"),
+    "landing": ("bag", "books"),
+    "living room": ("toy blocks", "books", "bag"),
+    "bedroom": ("shoes", "bag", "books"),
+    "kid's bedroom": ("ball", "toy blocks", "shoes", "ball"),
+    "office": ("bag", "box", "books"),
+    "library": ("books", "books"),
+    "laundry room": ("box", "bottle"),
+    "gym": ("bag", "bottle", "ball"),
+    "closet": ("shoes", "box", "bag"),
+    "music room": ("books", "bag"),
+}
+MOST_ON_FLOOR = 3
+_TOP_CHANCE, _FLOOR_CHANCE = 0.65, 0.6
+_SPOTS = 14  # positions to try for each object
+_EDGE = 0.02  # minimum distance in metres of an object from the edge of its surface
+_FLAT = 0.004  # maximum height difference in metres of the surface below an object
+_TOPS = (0.25, 1.3)  # range of heights in metres of suitable surfaces
+
+
+class Extra(NamedTuple):
+    """An optional item, its probability, and its position along a free piece of wall."""
+
+    category: str
+    chance: float
+    where: str = "any"
+
+    @classmethod
+    def parse(cls, text: str) -> Extra:
+        """Return the item of a text such as "plant .7 corner"."""
+        words = text.split()
+        where = words.pop() if words[-1].isalpha() else "any"
+        chance = float(words.pop())
+        return cls(" ".join(words), chance, where)
+
+
+EXTRAS: dict[str, tuple[Extra, ...]] = {
+    kind: tuple(Extra.parse(text) for text in texts.split(", ")) for kind, texts in _EXTRAS.items()
+}
 
 
 def add_extras(room: RoomBuilder) -> None:
@@ -203,17 +244,6 @@ def hang_ceiling_lights(room: RoomBuilder) -> None:
     light = room.draw("ceiling light")
     for pose in room.space.in_row(3 if room.space.room.kind in HALL_KINDS else 1):
         room.put(light, pose, WALL_HEIGHT, blocks=False)
-
-
-logger = logging.getLogger(__name__)
-
-__all__ = ["PlacedObject", "furnish"]
-
-_PICTURE_CHANCE = 0.75  # of a wall of a stairwell
-ROOM_ATTEMPTS = 40
-STOCK_ATTEMPTS = 6
-JAMB = 0.03  # width of a door frame on each side of the leaf
-LEAF_THRESHOLD = 0.01
 
 
 def furnish(
@@ -324,41 +354,6 @@ def _furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
             low, high = space.span(side)
             room.hang(room.draw("picture"), side, (low + high) / 2, height)
     return room.objects
-
-
-# Maximum number and categories of small objects by the furniture on which they lie.
-ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
-    "coffee table": (2, ("cup", "books", "fruit bowl", "candle")),
-    "dining table": (4, ("plate", "plate", "cup", "bottle", "fruit bowl")),
-    "desk": (2, ("cup", "books", "laptop")),
-    "sideboard": (2, ("candle", "books", "bottle", "laptop")),
-    "dresser": (2, ("candle", "books", "cup")),
-    "nightstand": (1, ("cup", "books")),
-    "kitchen counter": (3, ("bottle", "plate", "cup", "fruit bowl")),
-    "tv stand": (1, ("books", "candle")),
-    "entrance bench": (1, ("bag", "books")),
-    "toy chest": (1, ("toy blocks",)),
-}
-# Categories of small objects on the floor by kind of room; other rooms have none.
-ON_FLOOR: dict[str, tuple[str, ...]] = {
-    "hallway": ("shoes", "bag", "shoes"),
-    "landing": ("bag", "books"),
-    "living room": ("toy blocks", "books", "bag"),
-    "bedroom": ("shoes", "bag", "books"),
-    "kid's bedroom": ("ball", "toy blocks", "shoes", "ball"),
-    "office": ("bag", "box", "books"),
-    "library": ("books", "books"),
-    "laundry room": ("box", "bottle"),
-    "gym": ("bag", "bottle", "ball"),
-    "closet": ("shoes", "box", "bag"),
-    "music room": ("books", "bag"),
-}
-MOST_ON_FLOOR = 3
-_TOP_CHANCE, _FLOOR_CHANCE = 0.65, 0.6
-_SPOTS = 14  # positions to try for each object
-_EDGE = 0.02  # minimum distance in metres of an object from the edge of its surface
-_FLAT = 0.004  # maximum height difference in metres of the surface below an object
-_TOPS = (0.25, 1.3)  # range of heights in metres of suitable surfaces
 
 
 def scatter(

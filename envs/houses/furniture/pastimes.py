@@ -47,6 +47,10 @@ PIANO_TONES = (
 )
 BEAR = paint((0.62, 0.42, 0.24))
 MUZZLE = paint((0.86, 0.72, 0.52))
+LOG = Material("wood", (0.38, 0.25, 0.16))
+PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
+RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
+LEAF_THICKNESS = 0.04
 
 
 def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
@@ -239,9 +243,6 @@ def rocking_horse(rng: np.random.Generator, style: Style, colour: str | None = N
     return finished("rocking horse", parts, drawn.name)
 
 
-LOG = Material("wood", (0.38, 0.25, 0.16))
-
-
 def aquarium(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build an aquarium with fish on a cupboard, mainly blue."""
     cupboard = timber(rng, style).surface
@@ -351,10 +352,6 @@ def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
         parts.append(tube([(0.30 * x, 0.30 * y, 0.80), (0.04 * x, 0.04 * y, 0.42)], 0.012, wood))
         parts.append(tube([(0, 0, 0.12), (0.26 * x, 0.26 * y, 0.02)], 0.022, wood))
     return finished("globe", parts, "blue")
-
-
-PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
-RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
 
 
 def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
@@ -478,9 +475,6 @@ def _hanging(side: int, width: float, height: float, surface: Material) -> Part:
     if side > 0:
         points, uvs = points[:, ::-1], uvs[:, ::-1]
     return sheet(points, surface, uvs, thickness=0.006)
-
-
-LEAF_THICKNESS = 0.04
 
 
 def door(

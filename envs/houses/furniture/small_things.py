@@ -36,6 +36,8 @@ SLATE = (0.30, 0.32, 0.35)
 CHALK = (0.93, 0.93, 0.91)
 PETALS = ((0.92, 0.35, 0.45), (0.96, 0.94, 0.90), (0.96, 0.80, 0.25))
 FRUIT = ((0.85, 0.18, 0.14), (0.95, 0.60, 0.10), (0.55, 0.74, 0.20))
+GLOW = Material("lampshade", (1.0, 0.95, 0.85))
+_GLASS = paint((0.36, 0.56, 0.42))
 
 
 def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part]:
@@ -138,9 +140,6 @@ def _blade(
     return transform([sheet(points, LEAF, uvs, thickness=0.002)], heading)[0]
 
 
-GLOW = Material("lampshade", (1.0, 0.95, 0.85))
-
-
 def shade_parts(
     low_radius: float, top_radius: float, bottom: float, top: float, surface: Material
 ) -> list[Part]:
@@ -213,9 +212,6 @@ def _chandelier(style: Style) -> list[Part]:
         parts.append(tube(arm, 0.009, style.metal, sides=5))
         parts.append(sphere(0.055, GLOW, (0.26 * x, 0.26 * y, -0.41), sides=10))
     return parts
-
-
-_GLASS = paint((0.36, 0.56, 0.42))
 
 
 def cup(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:

@@ -47,6 +47,12 @@ STEEL_GREY = Colour("grey", (0.66, 0.67, 0.69))
 ENAMEL_WHITE = Colour("white", (0.95, 0.95, 0.94))
 WORKTOP = 0.92
 DEPTH = 0.62
+CLEAR = Material("glass", (0.84, 0.93, 0.93))
+WICKERS = (
+    Colour("beige", (0.85, 0.74, 0.56)),
+    Colour("brown", (0.50, 0.33, 0.19)),
+    Colour("white", (0.95, 0.94, 0.92)),
+)
 
 
 def _fronts(rng: np.random.Generator, style: Style, colour: str | None) -> tuple[Material, str]:
@@ -230,9 +236,6 @@ def washing_machine(rng: np.random.Generator, style: Style, colour: str | None =
     return finished("washing machine", parts, drawn.name, "metal")
 
 
-CLEAR = Material("glass", (0.84, 0.93, 0.93))
-
-
 def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a white toilet with seat and cistern."""
     bowl = [(0, 0), (0.13, 0), (0.11, 0.10), (0.16, 0.28), (0.20, 0.37), (0.205, 0.40)]
@@ -344,13 +347,6 @@ def towel_rail(rng: np.random.Generator, style: Style, colour: str | None = None
         parts.append(box((0.03, 0.05, 0.03), CHROME, (x, -0.025, 0.30)))
     parts.append(box((0.40, 0.07, 0.52), towel.surface, (0, -0.05, 0.04), bevel=0.02))
     return finished("towel rail", parts, towel.colour, towel.word, "wall")
-
-
-WICKERS = (
-    Colour("beige", (0.85, 0.74, 0.56)),
-    Colour("brown", (0.50, 0.33, 0.19)),
-    Colour("white", (0.95, 0.94, 0.92)),
-)
 
 
 def coat_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:

@@ -38,6 +38,20 @@ _STOPS = {"en-US": ".", "hi-IN": "।", "te-IN": "."}
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{([A-Z])(?:\.(\w+))?\}")
 SOON_PARTS = ("object", "attribute", "relation", "region", "neighbor")
+Json = dict[str, Any]
+Walk = tuple[int, ...]
+TASK_EDGES = (4, 7)  # of REVERIE's paths
+SOON_EDGES = (6, 15)
+DIALOG_EDGES = (6, 15)
+CATEGORY_EDGES = (2, 14)
+ENGLISH_TASKS = 3  # texts of a target in English; Hindi and Telugu have one each
+_SHORTEST = 6  # descriptions of a target among which texts choose, the shortest ones
+PLANNED = 5  # edges that the oracle of a dialog sees
+MOST_QUESTIONS = 3
+DIALOG_SHARE = 0.2  # of the number of paths of a house
+LANGUAGE_STEP = 1000  # from the id of a question to that in the next language
+# Answers lead along at most five edges.
+ANSWER = Style(True, (3, 50), (0, 1), 8, 0.0, 0.0)
 
 
 class GoalWriter:
@@ -150,23 +164,6 @@ class GoalWriter:
 
     def _draw(self, options: Sequence[str], number: int | None = None) -> str:
         return options[int(self._rng.integers(len(options))) if number is None else number]
-
-
-Json = dict[str, Any]
-Walk = tuple[int, ...]
-
-TASK_EDGES = (4, 7)  # of REVERIE's paths
-SOON_EDGES = (6, 15)
-DIALOG_EDGES = (6, 15)
-CATEGORY_EDGES = (2, 14)
-ENGLISH_TASKS = 3  # texts of a target in English; Hindi and Telugu have one each
-_SHORTEST = 6  # descriptions of a target among which texts choose, the shortest ones
-PLANNED = 5  # edges that the oracle of a dialog sees
-MOST_QUESTIONS = 3
-DIALOG_SHARE = 0.2  # of the number of paths of a house
-LANGUAGE_STEP = 1000  # from the id of a question to that in the next language
-# Answers lead along at most five edges.
-ANSWER = Style(True, (3, 50), (0, 1), 8, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,15 @@ PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 
 
 LONGEST_EDGE = 4.8  # metres
+CLOSEST = 1.42  # metres between viewpoints of a room
+STANDING_CLEARANCE = 0.25  # metres around a viewpoint
+DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
+STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
+VIEWPOINT_TAG = 11
+CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
+SHORTCUT_ANGLE = np.radians(16)  # between an edge and a viewpoint that it passes
+_AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
+_STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +81,6 @@ def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
 def see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
     """Return a mask (N,) bool of the pairs of cameras (N, 3) that see each other both ways."""
     return ~(tracer.occluded(first, second) | tracer.occluded(second, first))
-
-
-CLOSEST = 1.42  # metres between viewpoints of a room
-STANDING_CLEARANCE = 0.25  # metres around a viewpoint
-DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
-VIEWPOINT_TAG = 11
 
 
 def choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) -> np.ndarray:
@@ -171,9 +173,6 @@ def _fill(
     while is_free(CLOSEST).any():
         choose(int(np.where(is_free(CLOSEST), preference, -1).argmax()))
     return chosen
-
-
-CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
 
 
 def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
@@ -279,11 +278,6 @@ def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
         here = int(reachable[-1])
         steps.append(walk[here])
     return np.array(steps[:-1]).reshape(-1, 2)
-
-
-SHORTCUT_ANGLE = np.radians(16)  # between an edge and a viewpoint that it passes
-_AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
-_STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
 
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:

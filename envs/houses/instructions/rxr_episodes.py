@@ -30,6 +30,29 @@ LENGTH_WEIGHT = 1.5  # weight of the number of edges in this choice
 
 Path = tuple[int, ...]
 Episode = TypeVar("Episode")
+# Seconds for each word, and for each of its letters; combining vowel signs do not count.
+WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}
+COMMA_PAUSE, STOP_PAUSE = 0.25, 0.5  # seconds, for a speaker of rate 1
+WALKING_PAUSE = 0.4  # additional seconds after a clause for each edge that it walks
+STARTS_AFTER = 0.8  # seconds of silence at the beginning
+FIRST_PATH_ID = 100_000  # greater than the ids of the R2R-style episodes of mini
+# Each path gets one text in a language of each group.
+GROUPS: tuple[tuple[str, ...], ...] = (("en-US", "en-IN"), ("hi-IN",), ("te-IN",))
+Json = dict[str, Any]
+_FIELDS = (
+    "split",
+    "instruction_id",
+    "annotator_id",
+    "language",
+    "path_id",
+    "scan",
+    "path",
+    "heading",
+    "instruction",
+    "timed_instruction",
+    "edit_distance",
+    "alignment",
+)
 
 
 def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
@@ -112,13 +135,6 @@ def _features(survey: Survey, path: Path) -> list[tuple[tuple[str, int], float]]
     ]
 
 
-# Seconds for each word, and for each of its letters; combining vowel signs do not count.
-WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}
-COMMA_PAUSE, STOP_PAUSE = 0.25, 0.5  # seconds, for a speaker of rate 1
-WALKING_PAUSE = 0.4  # additional seconds after a clause for each edge that it walks
-STARTS_AFTER = 0.8  # seconds of silence at the beginning
-
-
 def time_words(
     text: str, spans: Sequence[Span], language: str, rate: float, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
@@ -141,13 +157,6 @@ def time_words(
         clock += WALKING_PAUSE * ends.get(word_end, 0) * rng.uniform(0.5, 1.5)
         position += 1
     return timed
-
-
-FIRST_PATH_ID = 100_000  # greater than the ids of the R2R-style episodes of mini
-# Each path gets one text in a language of each group.
-GROUPS: tuple[tuple[str, ...], ...] = (("en-US", "en-IN"), ("hi-IN",), ("te-IN",))
-
-Json = dict[str, Any]
 
 
 def rxr_records(
@@ -237,19 +246,3 @@ def _record(split: str, path_id: int, group: int, text_fields: Json) -> Json:
         "edit_distance": 0.0,
     }
     return {name: values[name] for name in _FIELDS}
-
-
-_FIELDS = (
-    "split",
-    "instruction_id",
-    "annotator_id",
-    "language",
-    "path_id",
-    "scan",
-    "path",
-    "heading",
-    "instruction",
-    "timed_instruction",
-    "edit_distance",
-    "alignment",
-)

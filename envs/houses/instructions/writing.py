@@ -24,6 +24,9 @@ from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
+WORDINGS = 6  # attempts per plan
+UNPLANNED = 3  # attempts without a plan after which a text is given up
+
 
 def realise_acts(language: Language, steps: Sequence[PlannedAct], writer: Writer) -> Instruction:
     """Write a plan as text.
@@ -120,10 +123,6 @@ def _misspelt(language: Language, phrase: str, writer: Writer) -> str:
         if wrong:
             words[place] = wrong[int(writer.rng.integers(len(wrong)))]
     return " ".join(words)
-
-
-WORDINGS = 6  # attempts per plan
-UNPLANNED = 3  # attempts without a plan after which a text is given up
 
 
 @dataclass(frozen=True)

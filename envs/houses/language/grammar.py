@@ -33,6 +33,7 @@ ORDINALS = (1, 2, 3, 4)
 DISTANCES = (2, 3, 4, 5, 6, 8, 9)  # metres that texts mention; distinct in rounded feet too
 SIDES = ("left", "right", "ahead", "behind")
 CONTINUES = "+"
+_FIELD_NAMES = {"R": "room", "L": "mention", "S": "side", "D": "metres", "O": "ordinal"}
 
 
 @dataclass(frozen=True)
@@ -431,6 +432,3 @@ def _clauses(language: Language, tokens: list[str], position: int) -> Iterator[t
             if entry not in seen:
                 seen.add(entry)
                 stack.append(entry)
-
-
-_FIELD_NAMES = {"R": "room", "L": "mention", "S": "side", "D": "metres", "O": "ordinal"}

@@ -50,6 +50,17 @@ WEIGHTS = {
     "up": 8.0,
     "down": 8.0,
 }
+CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
+HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
+SHARP_TURN = 42  # degrees; smaller turns are slight
+SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
+MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
+DRAWS = 16  # segments that are drawn until one is accepted
+FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
+SLIGHT_TURN = 0.4  # factor on a slight turn, which people mention less often than others
+REPEATED = 0.3  # factor on an act that mentions a noun again
+AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
+_Option = tuple[list[PlannedAct], float]
 
 
 def act_options(
@@ -218,21 +229,6 @@ def stop_step(sight: Sight, path: Walk, facing: float, writer: Writer) -> Planne
     if not options and room == STAIRWELL:
         return PlannedAct(Act("stop", room), last, last)
     return draw(options, writer.rng) if options else None
-
-
-CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
-HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
-SHARP_TURN = 42  # degrees; smaller turns are slight
-SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
-MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
-DRAWS = 16  # segments that are drawn until one is accepted
-FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
-SLIGHT_TURN = 0.4  # factor on a slight turn, which people mention less often than others
-REPEATED = 0.3  # factor on an act that mentions a noun again
-AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
-
-
-_Option = tuple[list[PlannedAct], float]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,14 @@ _NEGLIGIBLE = 8e-3  # direct light below which no shadow ray is traced: some 11 
 _NEAREST = 0.05  # squared distance in m2 below which light does not increase further
 _CLOSE = 0.4  # metres within which another surface counts as close
 _BURIED = 0.5  # a point is inside a solid if a larger share of its rays hits backs of surfaces
+BAKE_TAG = 41
+_MOST_REFLECTING = 0.82  # maximum albedo, as white paint absorbs light too; keeps contrast in rooms
+_BOUNCES = 4  # of light along the rays
+_SMOOTHING_ROUNDS = 1
+# Vertices are too sparse for the thin shadow under a chair's leg: points are darkened by this share
+# of their closeness to other surfaces.
+_CONTACT_SHADOW = 0.65
+_MEDIAN_LIGHT = 0.55  # on floors and walls, in the units of `_display`
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,17 +196,6 @@ def _sky(rise: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-BAKE_TAG = 41
-
-_MOST_REFLECTING = 0.82  # maximum albedo, as white paint absorbs light too; keeps contrast in rooms
-_BOUNCES = 4  # of light along the rays
-_SMOOTHING_ROUNDS = 1
-# Vertices are too sparse for the thin shadow under a chair's leg: points are darkened by this share
-# of their closeness to other surfaces.
-_CONTACT_SHADOW = 0.65
-_MEDIAN_LIGHT = 0.55  # on floors and walls, in the units of `_display`
 
 
 def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:

@@ -8,21 +8,6 @@ from numpy.typing import ArrayLike
 from clipnav.storage.errors import UserError
 
 RGB = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Colour:
-    """A shade and its common name.
-
-    Attributes:
-        name: One of `COLOUR_NAMES`.
-        rgb: Red, green and blue in display space, 0..1.
-    """
-
-    name: str
-    rgb: RGB
-
-
 SHADES: dict[str, tuple[RGB, ...]] = {
     "red": ((0.74, 0.10, 0.10), (0.60, 0.08, 0.11), (0.82, 0.20, 0.16)),
     "orange": ((0.92, 0.45, 0.08), (0.86, 0.40, 0.12), (0.95, 0.55, 0.20)),
@@ -39,6 +24,19 @@ SHADES: dict[str, tuple[RGB, ...]] = {
 }
 COLOUR_NAMES = tuple(SHADES)
 BRIGHT_NAMES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A shade and its common name.
+
+    Attributes:
+        name: One of `COLOUR_NAMES`.
+        rgb: Red, green and blue in display space, 0..1.
+    """
+
+    name: str
+    rgb: RGB
 
 
 def colour_name(rgb: ArrayLike) -> str:

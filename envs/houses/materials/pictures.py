@@ -10,6 +10,8 @@ import numpy as np
 from clipnav.envs.houses.materials.colours import RGB
 from clipnav.envs.houses.materials.surfaces import Image, blend, grey, noise
 
+Motif = Callable[[np.random.Generator, np.ndarray], Image]
+
 
 def canvas(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates 0..1 of pixel centres: x to the right `(1, size)`, y down `(size, 1)`."""
@@ -206,9 +208,6 @@ PICTURES: dict[str, Callable[[np.random.Generator], Image]] = {
     "leaf": leaf,
     "outside": outside,
 }
-
-
-Motif = Callable[[np.random.Generator, np.ndarray], Image]
 
 
 def painting(rng: np.random.Generator, ground: RGB, motif: int) -> Image:

@@ -7,6 +7,9 @@ WALL_HALF_THICKNESS = 0.06
 STOREY_HEIGHT = 2.9  # from floor to floor
 EYE_HEIGHT = 1.5  # of a camera above the floor
 STAIRWELL = "staircase"  # kind of the rooms that contain stairs, one above the other
+RISERS = 16  # number between two storeys, each 0.18 m high; half of them are below the landing
+TREAD = 0.27  # metres of each step along the flight
+FLIGHT_GAP = 0.08  # metres between the two flights
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,6 @@ class Opening:
     def is_passage(self) -> bool:
         """Whether the opening is passable."""
         return self.kind in ("door", "arch")
-
-
-RISERS = 16  # number between two storeys, each 0.18 m high; half of them are below the landing
-TREAD = 0.27  # metres of each step along the flight
-FLIGHT_GAP = 0.08  # metres between the two flights
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,20 @@ _COMMON_POOLS = {
 # Special kinds, and the probability that a house has one if it has a suitable room.
 _RARE_KINDS = ("kid's bedroom", "library", "laundry room", "gym", "closet", "music room")
 _RARE_CHANCE = 0.25
+WELL_DEPTH = 3.1  # extent of a stairwell along its flights
+RECESS = 0.9  # minimum distance of the wing of a T from both ends
+INNER_START_CHANCE = 0.6  # probability that a hall begins inside, with rooms across its end
+FEWEST_ROOMS, MOST_ROOMS = 9, 24  # without stairwells
+PLAN_TAG = 2
+LAYOUT_ATTEMPTS = 4000
+STOREY_ATTEMPTS = 100
+CUT_ATTEMPTS = 12
+OPENING_ATTEMPTS = 4
+MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
+CLOSED_DOOR_CHANCE = 0.5
+ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
+FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym"})
+_JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 
 def floor_type(storey: int, storeys: int) -> str:
@@ -109,11 +123,6 @@ def assign_storey(
             assigner.kinds[room] = kind
             left.remove(kind)
     return [assigner.kinds[i] for i in range(len(rects))]
-
-
-WELL_DEPTH = 3.1  # extent of a stairwell along its flights
-RECESS = 0.9  # minimum distance of the wing of a T from both ends
-INNER_START_CHANCE = 0.6  # probability that a hall begins inside, with rooms across its end
 
 
 @dataclass(frozen=True)
@@ -218,19 +227,6 @@ def _oriented(rng: np.random.Generator, shell: Shell) -> Shell:
 def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """Draw a number between two limits, rounded to tenths (to hundredths if `high` is below 1)."""
     return round(float(rng.uniform(low, high)), 2 if high < 1 else 1)
-
-
-FEWEST_ROOMS, MOST_ROOMS = 9, 24  # without stairwells
-PLAN_TAG = 2
-LAYOUT_ATTEMPTS = 4000
-STOREY_ATTEMPTS = 100
-CUT_ATTEMPTS = 12
-OPENING_ATTEMPTS = 4
-MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
-CLOSED_DOOR_CHANCE = 0.5
-ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
-FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym"})
-_JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 
 def make_floor_plan(

@@ -35,6 +35,7 @@ _CUT = 3  # pieces of a coarse cell along each side
 _NEAR = 0.03  # metres from the border of a footprint, inside and outside
 _HIGHEST = 0.25  # metres; objects that begin higher cast no sharp contact shadow
 _SAFETY = 0.006  # depth in metres of a plane below the floor that stops rays at its joints
+_COLUMNS = ("positions", "normals", "uvs", "colours", "faces", "face_object", "face_texture")
 
 
 def shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
@@ -100,9 +101,6 @@ def _grid(x: np.ndarray, y: np.ndarray, material: Material, height: float) -> Pa
     points = np.stack([u, v, np.full_like(u, height)], axis=-1)
     up = np.broadcast_to(np.array([0.0, 0.0, 1.0]), points.shape)
     return lattice(points, up, points[..., :2], material)
-
-
-_COLUMNS = ("positions", "normals", "uvs", "colours", "faces", "face_object", "face_texture")
 
 
 def assemble(

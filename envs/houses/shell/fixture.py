@@ -10,6 +10,8 @@ from clipnav.envs.houses.plan.elements import Room
 
 OUTSIDE = "outside"  # category of the garden around the house
 GARDEN_RADIUS = 30.0  # metres
+# Function that builds the floor of a room from a material.
+FloorLayer = Callable[[Room, Material], Part]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,3 @@ class Fixture:
     parts: tuple[Part, ...]
     colour: str = ""
     material: str = ""
-
-
-# Function that builds the floor of a room from a material.
-FloorLayer = Callable[[Room, Material], Part]

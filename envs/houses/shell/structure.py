@@ -53,6 +53,19 @@ _RAIL = 0.024  # radius of a hand rail
 _BALUSTER = 0.03
 _BALUSTER_GAP = 0.13
 _SUNK = 0.01  # overlap of solids with walls and floors
+_FACADE_TAG = 32
+_RENDERS = ((0.93, 0.90, 0.84), (0.90, 0.82, 0.70), (0.84, 0.86, 0.88), (0.95, 0.94, 0.92))
+_SHADE = 0.86  # brightness of faces that face away from the sun; they have no other lighting
+_GRASS = (0.42, 0.55, 0.28)
+_GROUND = -0.08  # height of the garden in metres, below the floor
+_CELL = 3.0  # metres; coarse, because no light is baked here
+_FRAME = 0.05  # width of window and door frames
+_FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
+_SKIRTING = (0.012, 0.09)  # thickness, height
+_GARDEN_REPEATS = 2  # copies of the garden picture around the house
+# Heights in metres and picture rows at these heights; the horizon is at eye height.
+_GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
+_GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 
 
 def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
@@ -156,14 +169,6 @@ def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Par
     yield tube(path, _RAIL, wood, sides=8)
 
 
-_FACADE_TAG = 32
-_RENDERS = ((0.93, 0.90, 0.84), (0.90, 0.82, 0.70), (0.84, 0.86, 0.88), (0.95, 0.94, 0.92))
-_SHADE = 0.86  # brightness of faces that face away from the sun; they have no other lighting
-_GRASS = (0.42, 0.55, 0.28)
-_GROUND = -0.08  # height of the garden in metres, below the floor
-_CELL = 3.0  # metres; coarse, because no light is baked here
-
-
 def build_facade(plan: FloorPlan, style: Style) -> Fixture:
     """Build outer walls of brick or plaster and a lawn, as part of the unlit garden."""
     rng = np.random.default_rng([style.seed, _FACADE_TAG])
@@ -195,15 +200,6 @@ def _faces(plan: FloorPlan, room: Room, surface: Material) -> Iterator[Part]:
         material = Material(surface.texture, (red, green, blue))
         face = wall_face(side, openings, material, STOREY_HEIGHT, _CELL)
         yield transform([face], offset=(0.0, 0.0, room.floor))[0]
-
-
-_FRAME = 0.05  # width of window and door frames
-_FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
-_SKIRTING = (0.012, 0.09)  # thickness, height
-_GARDEN_REPEATS = 2  # copies of the garden picture around the house
-# Heights in metres and picture rows at these heights; the horizon is at eye height.
-_GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
-_GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 
 
 def build_structure(

@@ -57,6 +57,17 @@ _SIDE_FRAMES = {
     "right": ("{} on the right", "{} to the right"),
 }
 _DISTANCE_FRAMES = {"near": ("{} close by", "{} nearby"), "far": ("{} far away", "a distant {}")}
+# Kinds of facts in a caption, and the weight of this kind of caption.
+_STYLES: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("room",), 0.22),
+    (("thing",), 0.12),
+    (("colour",), 0.2),
+    (("colour", "colour"), 0.12),
+    (("room", "colour"), 0.06),
+    (("side",), 0.1),
+    (("distance",), 0.1),
+    (("glimpse",), 0.08),
+)
 
 
 @dataclass(frozen=True)
@@ -118,19 +129,6 @@ def _alternatives(fact: Fact) -> tuple[str, ...]:
     if is_colour(fact):
         return COLOUR_NAMES
     return {"side": tuple(SIDES), "distance": tuple(DISTANCES)}.get(fact[0], ())
-
-
-# Kinds of facts in a caption, and the weight of this kind of caption.
-_STYLES: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("room",), 0.22),
-    (("thing",), 0.12),
-    (("colour",), 0.2),
-    (("colour", "colour"), 0.12),
-    (("room", "colour"), 0.06),
-    (("side",), 0.1),
-    (("distance",), 0.1),
-    (("glimpse",), 0.08),
-)
 
 
 def realise_facts(facts: Sequence[Fact], rng: np.random.Generator) -> str:

@@ -51,6 +51,10 @@ ARRAYS = {
     "heights": ("I", np.uint32),
     "widths": ("I", np.uint32),
 }
+_FLUSHED = 1 << 16  # pairs in memory while an index is built
+REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
+_SAMPLE = 200  # images to search for before an index is used
+_FORMAT = 2  # of the index; a change builds all indices again
 
 
 class Pair(NamedTuple):
@@ -214,9 +218,6 @@ def _mapped(path: Path, kind: Any) -> np.ndarray:
     return np.memmap(path, kind, "r")
 
 
-_FLUSHED = 1 << 16  # pairs in memory while an index is built
-
-
 class SourceRecord(NamedTuple):
     """Sentences about an image, as a data file contains them.
 
@@ -313,11 +314,6 @@ class _Writer:
                 f"{self._folder}: the index of pairs cannot be written ({reason}); make room, or "
                 "set CLIPNAV_CACHE to a folder on a larger disk"
             ) from error
-
-
-REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
-_SAMPLE = 200  # images to search for before an index is used
-_FORMAT = 2  # of the index; a change builds all indices again
 
 
 class _Record(msgspec.Struct, gc=False):

@@ -31,6 +31,13 @@ from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.vqa.accuracy import vqa_accuracy
 from clipnav.vl_tasks.vqa.submissions import read_sure_submission
 
+Ends = tuple[float, float]
+_TAIL = (1 - 0.95) / 2
+# Values by name; those with an interval are {"value", "low", "high"}.
+Report = dict[str, Any]
+_TABLE = ("accuracy", "AUC", "AUC (official)", *(f"C@{100 * risk:g}%" for risk in RISKS))
+_EFFECTIVE = tuple(f"Phi_{cost:g}" for cost in COSTS)
+
 
 @dataclass(frozen=True, eq=False)
 class ScoredAnswers:
@@ -100,10 +107,6 @@ def mixture(
     return ScoredAnswers(Answers(accuracy, confidence), images)
 
 
-Ends = tuple[float, float]
-_TAIL = (1 - 0.95) / 2
-
-
 def reliability_intervals(
     scored: ScoredAnswers,
     risks: Sequence[float],
@@ -163,12 +166,6 @@ def _curve_scores(
         within = ends[curve[ends] <= risk]
         values[f"C@{100 * risk:g}%"] = 100 * (int(within[-1]) + 1) / count if len(within) else 0.0
     return values
-
-
-# Values by name; those with an interval are {"value", "low", "high"}.
-Report = dict[str, Any]
-_TABLE = ("accuracy", "AUC", "AUC (official)", *(f"C@{100 * risk:g}%" for risk in RISKS))
-_EFFECTIVE = tuple(f"Phi_{cost:g}" for cost in COSTS)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,30 @@ from clipnav.envs.houses.language.grammars.lexicon import load_lexicon
 from clipnav.envs.houses.language.wording_files import load_wording
 from clipnav.storage.errors import UserError
 
+_FEET = {2: "six", 3: "ten", 4: "twelve", 5: "fifteen", 6: "twenty", 8: "twenty-five", 9: "thirty"}
+_GROUP = re.compile(r"<(\w+)>")
+_PLURAL_ENDINGS = (("lf", "lves"), ("ey", "eys"), ("y", "ies"), ("ch", "ches"), ("sh", "shes"))
+# Verb forms that agree with the landmark: (masculine, feminine) singular, then plural.
+_HINDI_AGREEING = {
+    "seen": (("दिखेगा", "दिखेगी"), ("दिखेंगे", "दिखेंगी")),
+    "will": (("होगा", "होगी"), ("होंगे", "होंगी")),
+    "comes": (("आएगा", "आएगी"), ("आएँगे", "आएँगी")),
+    "is": (("है", "है"), ("हैं", "हैं")),
+}
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
+# Verb forms that agree with the landmark: singular, plural.
+_TELUGU_AGREEING = {
+    "seen": ("కనిపిస్తుంది", "కనిపిస్తాయి"),
+    "appears": ("కనబడుతుంది", "కనబడతాయి"),
+    "is": ("ఉంది", "ఉన్నాయి"),
+    "will": ("ఉంటుంది", "ఉంటాయి"),
+}
+_CASES = {"nom": "nominative", "gen": "genitive", "acc": "accusative"}
+_PLURAL_CASES = {"nom": "plural", "gen": "plural_genitive", "acc": "plural_accusative"}
+_ROOM_CASES = {"in": "in", "into": "into", "from": "from", "gen": "genitive"}
+TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
+R2R_TAG = "en-US"  # language of R2R-style texts
+
 
 def lexicon_language(
     tag: str,
@@ -63,9 +87,6 @@ def noun_phrases(
     return [" ".join(filter(None, words)) for words in product(ordinals, colours, materials, nouns)]
 
 
-_FEET = {2: "six", 3: "ten", 4: "twelve", 5: "fifteen", 6: "twenty", 8: "twenty-five", 9: "thirty"}
-_GROUP = re.compile(r"<(\w+)>")
-_PLURAL_ENDINGS = (("lf", "lves"), ("ey", "eys"), ("y", "ies"), ("ch", "ches"), ("sh", "shes"))
 _PLURAL_ENDINGS += (("x", "xes"), ("ss", "sses"))
 
 
@@ -158,16 +179,6 @@ def _distance(tag: str, metres: int) -> str:
     return f"{load_lexicon('english')['numbers'][metres - 1]} metres"
 
 
-# Verb forms that agree with the landmark: (masculine, feminine) singular, then plural.
-_HINDI_AGREEING = {
-    "seen": (("दिखेगा", "दिखेगी"), ("दिखेंगे", "दिखेंगी")),
-    "will": (("होगा", "होगी"), ("होंगे", "होंगी")),
-    "comes": (("आएगा", "आएगी"), ("आएँगे", "आएँगी")),
-    "is": (("है", "है"), ("हैं", "हैं")),
-}
-_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
-
-
 @cache
 def hindi() -> Language:
     """Return the grammar of "hi-IN": verb-final clauses with postpositions.
@@ -232,18 +243,6 @@ def _room(room: str, form: str) -> Sequence[str]:
     return [entry[{"obl": "oblique"}[form]] for entry in entries]
 
 
-# Verb forms that agree with the landmark: singular, plural.
-_TELUGU_AGREEING = {
-    "seen": ("కనిపిస్తుంది", "కనిపిస్తాయి"),
-    "appears": ("కనబడుతుంది", "కనబడతాయి"),
-    "is": ("ఉంది", "ఉన్నాయి"),
-    "will": ("ఉంటుంది", "ఉంటాయి"),
-}
-_CASES = {"nom": "nominative", "gen": "genitive", "acc": "accusative"}
-_PLURAL_CASES = {"nom": "plural", "gen": "plural_genitive", "acc": "plural_accusative"}
-_ROOM_CASES = {"in": "in", "into": "into", "from": "from", "gen": "genitive"}
-
-
 @cache
 def telugu() -> Language:
     """Return the grammar of "te-IN": verb-final clauses; the lexicon lists the case endings.
@@ -274,10 +273,6 @@ def _telugu_mention(mention: Mention, form: str) -> Sequence[str]:
         lexicon["materials"][mention.material] if mention.material else [""],
         [noun[case] for noun in lexicon["nouns"][mention.noun]],
     )
-
-
-TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
-R2R_TAG = "en-US"  # language of R2R-style texts
 
 
 @cache
