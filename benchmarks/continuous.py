@@ -17,9 +17,9 @@ from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import FORWARD, R2R_CE, task_settings
 
 STEPS = 20  # between two readings of the clock
-GOALS = 20
+_GOALS = 20
 # Target rates per CPU second at batch size 64.
-STEP_BAR, ACTION_BAR, FRAME_BAR = 20_000, 1_500, 50
+STEP_BAR, _ACTION_BAR, _FRAME_BAR = 20_000, 1_500, 50
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _floor_figures(config: ContinuousConfig, floor: ContinuousFloor) -> list[Fig
         goals = nodes[rng.integers(len(nodes), size=size)]
         looked_up = rate(partial(floor.distances, start, goals), size, _seconds(config))
         figures.append(Figure(f"known goals, batch {size}", looked_up, "distances per CPU second"))
-    fields = rate(partial(_new_goals, floor, rng), GOALS, _seconds(config))
+    fields = rate(partial(_new_goals, floor, rng), _GOALS, _seconds(config))
     return [*figures, Figure("new goals", fields, "fields per CPU second")]
 
 
@@ -80,7 +80,7 @@ def _walk(
 def _new_goals(floor: ContinuousFloor, rng: np.random.Generator) -> None:
     """Measure distances to goals that are not cached."""
     nodes = floor.graph.positions
-    for _ in range(GOALS):
+    for _ in range(_GOALS):
         goal = nodes[rng.integers(len(nodes))] + [*rng.uniform(-0.01, 0.01, 2), 0.0]
         floor.distances(nodes[:1], goal)
 
@@ -96,7 +96,7 @@ def _expert_figure(config: ContinuousConfig, floor: ContinuousFloor) -> Figure:
     walks = reference_walks(floor, nodes, headings, R2R_CE)
     spent = time.process_time() - began
     actions = sum(len(walk.actions) for walk in walks)
-    return Figure("expert", actions / spent, "actions per CPU second", ACTION_BAR)
+    return Figure("expert", actions / spent, "actions per CPU second", _ACTION_BAR)
 
 
 def _environment_figures(config: ContinuousConfig) -> list[Figure]:
@@ -106,7 +106,7 @@ def _environment_figures(config: ContinuousConfig) -> list[Figure]:
     length = whole.max_instruction_length
     split = split_of_episodes("r2r", episodes, whole.tokenizer, length)
     for size in config.batch_sizes:
-        for observe, bar in (((), STEP_BAR), (("rgb", "depth"), FRAME_BAR)):
+        for observe, bar in (((), STEP_BAR), (("rgb", "depth"), _FRAME_BAR)):
             if observe and config.quick:
                 continue
             settings = task_settings("r2r", observe=observe, teacher="none")

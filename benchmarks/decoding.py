@@ -17,8 +17,8 @@ from clipnav.vl_tasks.captioning.decoding import beam_search, write_greedily
 from clipnav.vl_tasks.captioning.settings import CaptionerConfig
 from clipnav.vl_tasks.grids.grids import Grids
 
-WORDS, LENGTH, CHANNELS = 9_488, 20, 2_560
-BEAMS = 5
+WORDS, LENGTH, _CHANNELS = 9_488, 20, 2_560
+_BEAMS = 5
 BAR = 3.0
 
 
@@ -54,14 +54,14 @@ def decoding_figures(images: int, side: int, seconds: float, quick: bool) -> lis
     sizes = CaptionerConfig(32, 64, 2, 4) if quick else CaptionerConfig()
     words = 50 if quick else WORDS
     cached, recomputing = (
-        kind(CHANNELS, words, sizes).eval() for kind in (Captioner, RecomputingCaptioner)
+        kind(_CHANNELS, words, sizes).eval() for kind in (Captioner, RecomputingCaptioner)
     )
     recomputing.load_state_dict(cached.state_dict())
     count = side**2
     mask = torch.ones(images, count, dtype=torch.bool)
-    grids = Grids(torch.randn(images, count, CHANNELS), mask, (side, side))
+    grids = Grids(torch.randn(images, count, _CHANNELS), mask, (side, side))
     figures = []
-    for name, beams in (("greedy", 1), (f"{BEAMS} beams", BEAMS)):
+    for name, beams in (("greedy", 1), (f"{_BEAMS} beams", _BEAMS)):
         with torch.inference_mode():
             if not torch.equal(_decode(cached, grids, beams), _decode(recomputing, grids, beams)):
                 raise AssertionError("the captions differ")

@@ -34,7 +34,7 @@ from clipnav.envs.panoramas.views import rows_seen, views36
 from clipnav.storage.processes import usable_cpus
 
 UNIT = "images per CPU second"
-HOUSE = "house_00"
+_HOUSE = "house_00"
 Work = Callable[[], np.ndarray]
 
 
@@ -128,19 +128,19 @@ def _house_figures(config: EncodingConfig) -> list[Figure]:
     size = encoder.image_size
     source = ViewSource("houses", "square", size, width)
     houses = HousePanoramas(width=width)
-    viewpoints = cycle([record["image_id"] for record in read_connectivity(HOUSE)])
-    panorama = houses.panorama(HOUSE, next(viewpoints)).rgb
+    viewpoints = cycle([record["image_id"] for record in read_connectivity(_HOUSE)])
+    panorama = houses.panorama(_HOUSE, next(viewpoints)).rgb
     views = views36(panorama, size)
     rows = rows_seen(width, size)
     whole = rate(
-        lambda: encoder.pooled(source.views(HOUSE, next(viewpoints))), 1, 2 * config.seconds
+        lambda: encoder.pooled(source.views(_HOUSE, next(viewpoints))), 1, 2 * config.seconds
     )
     parts: dict[str, Callable[[], object]] = {
-        "rendering": lambda: houses.panorama(HOUSE, next(viewpoints), rows),
+        "rendering": lambda: houses.panorama(_HOUSE, next(viewpoints), rows),
         "cutting views": lambda: views36(panorama, size),
         f"encoding in {encoder.precision}": lambda: encoder.pooled(views),
     }
-    name = f"whole extraction of {HOUSE}"
+    name = f"whole extraction of {_HOUSE}"
     return [
         Figure(name, whole, "viewpoints per CPU second"),
         Figure(f"{name}, images", len(views) * whole, UNIT),

@@ -35,7 +35,7 @@ UNIT = "environment steps per CPU second"
 # Target rates by kind of observation and batch size.
 BARS = {("features", 64): 50_000, ("indices", 64): 400_000, ("indices", 512): 2_000_000}
 # Batch sizes of the comparison with the baseline, and target multiples of its rate.
-MULTIPLES = {1: 1.5, 8: 4.0, 64: None}
+_MULTIPLES = {1: 1.5, 8: 4.0, 64: None}
 
 
 @dataclass(frozen=True)
@@ -210,14 +210,14 @@ def _baseline_figures(config: EnvironmentConfig, files: WorldFiles, store: str) 
         for _ in range(STEPS):
             plain.step()
 
-    for size in sorted(MULTIPLES.keys() & {*config.batch_sizes}):
+    for size in sorted(_MULTIPLES.keys() & {*config.batch_sizes}):
         env = _make_env(config, files, size, store)
         plain.reset(size)
         spent, baseline = in_turns([_stepping(config, env), work], 2 * _seconds(config))
         label = f"features, batch {size}, baseline"
         figures.append(Figure(label, STEPS * size / baseline, UNIT))
         label = f"features, batch {size}, copied: multiple of the baseline"
-        figures.append(Figure(label, baseline / spent, "", MULTIPLES[size]))
+        figures.append(Figure(label, baseline / spent, "", _MULTIPLES[size]))
     return figures
 
 

@@ -109,7 +109,7 @@ class PlainMap:
         return [*angles, straight / 30, self.distance(here, node) / 30, hops / 10]
 
 
-def random_walks(geometry: MapGeometry, config: KnownMapsConfig) -> tuple[np.ndarray, np.ndarray]:
+def _random_walks(geometry: MapGeometry, config: KnownMapsConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and views (T, B) of walks to random unvisited nodes."""
     rng = np.random.default_rng(config.seed)
     rows = np.arange(config.episodes)
@@ -124,7 +124,7 @@ def random_walks(geometry: MapGeometry, config: KnownMapsConfig) -> tuple[np.nda
     return np.stack(nodes), rng.integers(36, size=(config.steps, config.episodes))
 
 
-def walk_arrays(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> list:
+def _walk_arrays(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> list:
     """Follow the walks with `KnownMaps`; return the tokens of each step and the maps."""
     rows = np.arange(nodes.shape[1])
     maps = KnownMaps(geometry, len(rows))
@@ -135,7 +135,7 @@ def walk_arrays(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> 
     return [results, maps]
 
 
-def walk_plain(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> list:
+def _walk_plain(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> list:
     """Follow the walks with a `PlainMap` per episode; return the tokens of each step."""
     maps = [PlainMap(geometry) for _ in range(nodes.shape[1])]
     results = []
@@ -147,11 +147,11 @@ def walk_plain(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> l
     return results
 
 
-def check_equal(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> float:
+def _check_equal(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> float:
     """Compare both implementations and return the mean number of tokens."""
-    results, maps = walk_arrays(geometry, nodes, views)
+    results, maps = _walk_arrays(geometry, nodes, views)
     sizes = []
-    for ours, plain in zip(results, walk_plain(geometry, nodes, views), strict=True):
+    for ours, plain in zip(results, _walk_plain(geometry, nodes, views), strict=True):
         for row, (order, features, between) in enumerate(plain):
             real = ours.mask[row]
             assert maps.nodes[row, ours.slots[row, real]][1:].tolist() == order
@@ -163,7 +163,7 @@ def check_equal(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> 
     return float(np.mean(sizes))
 
 
-def label_all(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, kind: str) -> None:
+def _label_all(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, kind: str) -> None:
     """Follow the walks with `KnownMaps` and ask an expert at every step."""
     rows = np.arange(nodes.shape[1])
     maps = KnownMaps(geometry, len(rows))
@@ -187,11 +187,11 @@ def main() -> None:
     names = sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
     scans = names[: 2 if config.quick else config.scans]
     geometry = MapGeometry.of(NavWorld.load(scans, folder))
-    nodes, views = random_walks(geometry, config)
+    nodes, views = _random_walks(geometry, config)
     seconds = 0.05 if config.quick else config.seconds
-    tokens = check_equal(geometry, nodes, views)
-    plain = rate(lambda: walk_plain(geometry, nodes, views), nodes.size, seconds)
-    arrays = rate(lambda: walk_arrays(geometry, nodes, views), nodes.size, seconds)
+    tokens = _check_equal(geometry, nodes, views)
+    plain = rate(lambda: _walk_plain(geometry, nodes, views), nodes.size, seconds)
+    arrays = rate(lambda: _walk_arrays(geometry, nodes, views), nodes.size, seconds)
     figures = [
         Figure("tokens of a map", tokens, "mean"),
         Figure("baseline", plain, UNIT),
@@ -199,7 +199,9 @@ def main() -> None:
         Figure("KnownMaps / baseline", arrays / plain, "times", bar=10.0),
     ]
     for kind in ("spl", "ndtw"):
-        speed = rate(lambda kind=kind: label_all(geometry, nodes, views, kind), nodes.size, seconds)
+        speed = rate(
+            lambda kind=kind: _label_all(geometry, nodes, views, kind), nodes.size, seconds
+        )
         figures.append(Figure(f"KnownMaps with the {kind} expert", speed, UNIT))
     report("known_maps", figures, config.json)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 from measuring import BenchmarkConfig, Figure, peak_memory, report
 
-DECISIONS = 6  # of an episode
+_DECISIONS = 6  # of an episode
 BAR = 100.0  # CPU milliseconds per decision
 _SERVER = """
 import json
@@ -105,7 +105,7 @@ def _measure(config: LanguageModelsConfig, url: str, folder: Path, pictures: str
         world="matterport" if config.data_dir else "houses",
         data_dir=config.data_dir,
         episodes=1 if config.quick else config.episodes,
-        max_episode_steps=2 if config.quick else DECISIONS,
+        max_episode_steps=2 if config.quick else _DECISIONS,
         prompt=prompt,
         server=ServerConfig(probe=False),
     )

@@ -70,7 +70,7 @@ def make_learner(config: MapAgentConfig, whole: bool) -> MapLearner:
     )
 
 
-def stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
+def _stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
     """Return the loss of cloning, computed by walking along the paths."""
     references = learner.references
     nodes, sizes = references.nodes[episodes].astype(np.int64), references.sizes[episodes]
@@ -102,7 +102,7 @@ def update(learner: MapLearner, loss: Tensor) -> None:
     learner.optimiser.zero_grad(set_to_none=True)
 
 
-def cloning_rates(config: MapAgentConfig, seconds: float) -> tuple[float, float, float]:
+def _cloning_rates(config: MapAgentConfig, seconds: float) -> tuple[float, float, float]:
     """Return the decisions per CPU second of cloning: baseline, all views, candidates only."""
     learner = make_learner(config, whole=True)
     episodes = learner.batch(0).cloned
@@ -115,15 +115,15 @@ def cloning_rates(config: MapAgentConfig, seconds: float) -> tuple[float, float,
     expected = learner.network.clone(*fast)[0].item()
     kind = type(learner.model)
     learner.model.__class__ = PlainTransformer
-    assert abs(stepwise_loss(learner, episodes).item() - expected) < 1e-3 * expected
-    plain = rate(lambda: update(learner, stepwise_loss(learner, episodes)), decisions, seconds)
+    assert abs(_stepwise_loss(learner, episodes).item() - expected) < 1e-3 * expected
+    plain = rate(lambda: update(learner, _stepwise_loss(learner, episodes)), decisions, seconds)
     learner.model.__class__ = kind
     all_views = rate(whole_paths(learner), decisions, seconds)
     small = make_learner(config, whole=False)
     return plain, all_views, rate(whole_paths(small), decisions, seconds)
 
 
-def counted_rate(work: Callable[[], float], seconds: float) -> float:
+def _counted_rate(work: Callable[[], float], seconds: float) -> float:
     """Return the sum of the results of a function per CPU second."""
     work()
     total, start = 0.0, time.process_time()
@@ -132,7 +132,7 @@ def counted_rate(work: Callable[[], float], seconds: float) -> float:
     return total / spent
 
 
-def dagger_rate(learner: MapLearner, seconds: float) -> float:
+def _dagger_rate(learner: MapLearner, seconds: float) -> float:
     """Return the decisions per CPU second of updates by sampled walks."""
     episodes = learner.batch(0).sampled
     fast = learner.env, learner.features, learner.references
@@ -144,10 +144,10 @@ def dagger_rate(learner: MapLearner, seconds: float) -> float:
         update(learner, loss)
         return figures["decisions"] * len(episodes)
 
-    return counted_rate(work, seconds)
+    return _counted_rate(work, seconds)
 
 
-def evaluation_rate(learner: MapLearner, seconds: float) -> float:
+def _evaluation_rate(learner: MapLearner, seconds: float) -> float:
     """Return the decisions per CPU second of greedy walks."""
     learner.network.eval()
     env, agent = learner.evaluation_envs["val_seen"], learner.agent("val_seen")
@@ -157,7 +157,7 @@ def evaluation_rate(learner: MapLearner, seconds: float) -> float:
         with torch.inference_mode():
             return sum(len(decision.rows) for decision in agent.walk(env, ids).decisions)
 
-    return counted_rate(work, seconds)
+    return _counted_rate(work, seconds)
 
 
 def main() -> None:
@@ -165,14 +165,14 @@ def main() -> None:
     config = tyro.cli(MapAgentConfig, description=MapAgentConfig.__doc__)
     torch.set_num_threads(1)
     seconds = 0.05 if config.quick else config.seconds
-    plain, all_views, candidates = cloning_rates(config, seconds)
+    plain, all_views, candidates = _cloning_rates(config, seconds)
     learner = make_learner(config, whole=False)
     figures = [
         Figure("cloning, baseline", plain, UNIT),
         Figure("cloning, all views", all_views, UNIT),
         Figure("cloning, candidates only", candidates, UNIT),
-        Figure("DAgger, candidates only", dagger_rate(learner, seconds), UNIT),
-        Figure("evaluation, candidates only", evaluation_rate(learner, seconds), UNIT),
+        Figure("DAgger, candidates only", _dagger_rate(learner, seconds), UNIT),
+        Figure("evaluation, candidates only", _evaluation_rate(learner, seconds), UNIT),
     ]
     report("map_agent", figures, config.json)
 

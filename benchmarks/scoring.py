@@ -22,7 +22,7 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import bootstrap_intervals, score_path, score_paths
 from clipnav.envs.metrics.summaries import columns_named
 
-THRESHOLD = 3.0
+_THRESHOLD = 3.0
 Distances = dict[str, dict[str, float]]
 Scores = dict[str, float]
 
@@ -119,7 +119,7 @@ def _reference(graph: NavGraph, legs: int, rng: np.random.Generator) -> list[str
     return path
 
 
-def plain_score(distances: Distances, prediction: list[str], reference: list[str]) -> Scores:
+def _plain_score(distances: Distances, prediction: list[str], reference: list[str]) -> Scores:
     """Compute all metrics of a path by textbook loops over dictionaries."""
     goal = reference[-1]
     length = sum(distances[a][b] for a, b in pairwise(prediction))
@@ -127,7 +127,7 @@ def plain_score(distances: Distances, prediction: list[str], reference: list[str
     shortest = distances[reference[0]][goal]
     nav_error = distances[prediction[-1]][goal]
     oracle_error = min(distances[viewpoint][goal] for viewpoint in prediction)
-    success = float(nav_error < THRESHOLD)
+    success = float(nav_error < _THRESHOLD)
     table = [[math.inf] * (len(reference) + 1) for _ in range(len(prediction) + 1)]
     table[0][0] = 0.0
     for i, walked in enumerate(prediction, start=1):
@@ -135,11 +135,11 @@ def plain_score(distances: Distances, prediction: list[str], reference: list[str
             cheapest = min(table[i - 1][j], table[i][j - 1], table[i - 1][j - 1])
             table[i][j] = distances[walked][described] + cheapest
     dtw = table[-1][-1]
-    ndtw = math.exp(-dtw / (THRESHOLD * len(reference)))
+    ndtw = math.exp(-dtw / (_THRESHOLD * len(reference)))
     nearest = [
         min(distances[described][walked] for walked in prediction) for described in reference
     ]
-    coverage = sum(math.exp(-metres / THRESHOLD) for metres in nearest) / len(reference)
+    coverage = sum(math.exp(-metres / _THRESHOLD) for metres in nearest) / len(reference)
     expected = coverage * reference_length
     spread = expected + abs(expected - length)
     return {
@@ -147,7 +147,7 @@ def plain_score(distances: Distances, prediction: list[str], reference: list[str
         "nav_error": nav_error,
         "oracle_error": oracle_error,
         "success": success,
-        "oracle_success": float(oracle_error < THRESHOLD),
+        "oracle_success": float(oracle_error < _THRESHOLD),
         "spl": success * shortest / max(length, shortest, 0.01),
         "spl_reference": success * reference_length / max(length, reference_length, 0.01),
         "dtw": dtw,
@@ -165,7 +165,7 @@ def _check_equal(walks: Walks, tables: dict[str, Distances]) -> None:
             walks.predictions[row],
             walks.references[row],
         )
-        for name, value in plain_score(tables[graph.scan], prediction, reference).items():
+        for name, value in _plain_score(tables[graph.scan], prediction, reference).items():
             if max(abs(columns[name][row] - value), abs(single[name] - value)) > 1e-9:
                 raise AssertionError(f"path {row}: the implementations differ in {name}")
 
@@ -177,7 +177,7 @@ def _one_by_one(walks: Walks) -> list[Scores]:
 
 def _plain(walks: Walks, tables: dict[str, Distances]) -> list[Scores]:
     triples = zip(walks.graphs, walks.predictions, walks.references, strict=True)
-    return [plain_score(tables[g.scan], prediction, path) for g, prediction, path in triples]
+    return [_plain_score(tables[g.scan], prediction, path) for g, prediction, path in triples]
 
 
 def _figures(

@@ -50,7 +50,7 @@ from clipnav.training.settings import CONFIG, to_json
 LONGEST = 30  # tokens of a generated instruction
 PATHS = 2000
 # Targets: shares of the baseline's CPU seconds.
-STEP_BAR, BACK_TRANSLATION_BAR = 0.45, 0.40
+STEP_BAR, _BACK_TRANSLATION_BAR = 0.45, 0.40
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def main() -> None:
             2 * config.seconds,
             STEP_BAR,
         )
-        save_untrained(speaker, Path(folder, "speaker"))
+        _save_untrained(speaker, Path(folder, "speaker"))
         never_end(baseline.decoder.word)
         settings = BackTranslationConfig(Path(folder, "speaker"), paths=paths, dropout="batch")
         follower = FollowerLearner(dataclasses.replace(run, back_translation=settings))
@@ -96,7 +96,7 @@ def main() -> None:
             weight_updates(follower),
             _plain_back_translations(run, baseline, size, paths),
             4 * config.seconds,
-            BACK_TRANSLATION_BAR,
+            _BACK_TRANSLATION_BAR,
         )
     report("speaking", figures, config.json)
 
@@ -124,7 +124,7 @@ def speaker_run(run: TrainConfig, output: Path) -> SpeakerTrainConfig:
     )
 
 
-def save_untrained(learner: SpeakerLearner, run: Path) -> None:
+def _save_untrained(learner: SpeakerLearner, run: Path) -> None:
     """Write the run of a speaker that decodes `LONGEST` tokens."""
     never_end(learner.speaker.decoder.word)
     run.mkdir()

@@ -46,7 +46,7 @@ from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training.allocation import keep_freed_memory
 
-WALKS = "instructions evaluated"
+_WALKS = "instructions evaluated"
 SETTINGS = {"published": (PUBLISHED,), "default": (DEFAULT,), "both": (PUBLISHED, DEFAULT)}
 
 
@@ -139,7 +139,7 @@ def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> Fig
 
     with torch.inference_mode():
         walks = rate(evaluate, sum(map(len, batches)), config.seconds)
-    return Figure(WALKS, walks, "/CPU s")
+    return Figure(_WALKS, walks, "/CPU s")
 
 
 def _batches(env: VlnVectorEnv, size: int) -> list[list[str]]:
@@ -210,7 +210,7 @@ def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) 
             agent.evaluate(ids, lambda seen, *_, rng=rng: scripted(rng, seen))
 
     walks = rate(evaluate, sum(map(len, batches)), config.seconds)
-    return Figure(f"{WALKS}, baseline", walks, "/CPU s")
+    return Figure(f"{_WALKS}, baseline", walks, "/CPU s")
 
 
 if __name__ == "__main__":

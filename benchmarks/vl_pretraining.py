@@ -37,8 +37,8 @@ from clipnav.vl_tasks.specs import parse_task
 
 BAR = 2 / 3  # CPU seconds of a step as a fraction of the baseline's
 LENGTH = 20  # word pieces of the longest sentence
-PRECISIONS = ("fp32", "medium", "bf16")  # ours; the baseline computes in float32
-BASELINE = "baseline"
+_PRECISIONS = ("fp32", "medium", "bf16")  # ours; the baseline computes in float32
+_BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def main() -> None:
     if config.quick:
         config = dataclasses.replace(config, steps=1)
     figures = []
-    for name in PRECISIONS:
+    for name in _PRECISIONS:
         ours, baseline = _in_process(compare, name, config)
         figures.append(Figure(f"step, {name}", ours, "CPU seconds"))
         figures.append(Figure(f"step, baseline beside {name}", baseline, "CPU seconds"))
         figures.append(Figure(f"{name} / baseline", ours / baseline, "", BAR, at_most=True))
-    for name in (*PRECISIONS, BASELINE):
+    for name in (*_PRECISIONS, _BASELINE):
         figures.append(Figure(f"memory, {name}", _in_process(memory, name, config), "MiB"))
     report("vl_pretraining", figures, config.json)
 
@@ -91,7 +91,7 @@ def _in_process(work: Callable[..., Any], name: str, config: PretrainingBenchmar
 
 def compare(name: str, config: PretrainingBenchmark) -> tuple[float, float]:
     """Return the median CPU seconds of our step and of the baseline's, which take turns."""
-    steps = [make_step(kind, config) for kind in (name, BASELINE)]
+    steps = [make_step(kind, config) for kind in (name, _BASELINE)]
     times: list[list[float]] = [[], []]
     for number in range(config.steps + 1):
         for step, spent in zip(steps, times, strict=True):
@@ -116,7 +116,7 @@ def make_step(name: str, config: PretrainingBenchmark) -> Callable[[], None]:
     torch.manual_seed(config.seed)
     sizes = SMALL if config.quick else Sizes()
     batch = random_batch(sizes, config.batch, config.seed)
-    if name == BASELINE:
+    if name == _BASELINE:
         trainer = PlainTrainer(plain_network(our_network(sizes), sizes))
         train = partial(trainer.step, batch, LENGTH)
     else:

@@ -217,7 +217,7 @@ def help_text() -> str:
     return "\n".join([*lines, "clipnav COMMAND --help describes the arguments of one."])
 
 
-def all_commands() -> str:
+def _all_commands() -> str:
     """Return the list of sub-commands, each with the first sentence of its description."""
     lines = [_USAGE, ""]
     for group, names in COMMANDS.items():
@@ -255,7 +255,7 @@ def completion(commands: Iterable[str]) -> str:
 _PRINTED: dict[str, Callable[[], str]] = {
     "-h": help_text,
     "--help": help_text,
-    "--help-all": all_commands,
+    "--help-all": _all_commands,
     "--completion": lambda: completion([*_GROUPS, *list(_PRINTED)[1:]]),
     "--version": lambda: f"clipnav {version('clipnav')}",
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipnav.storage.errors import UserError
 
-MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
+_MAX_PICTURE_SIZE = 4096  # pixels; the finest panoramas have as many columns
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -39,9 +39,9 @@ def picture_size(name: str, size: Any) -> tuple[int, int]:
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise UserError(f"{name} {size} is not (height, width)")
     height, width = (whole_number(name, value) for value in size)
-    if max(height, width) > MAX_PICTURE_SIZE:
+    if max(height, width) > _MAX_PICTURE_SIZE:
         raise UserError(
-            f"{name} is {max(height, width)}, but must be at most {MAX_PICTURE_SIZE} pixels"
+            f"{name} is {max(height, width)}, but must be at most {_MAX_PICTURE_SIZE} pixels"
         )
     return height, width
 

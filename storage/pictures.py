@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Only the formats of images in data sets, so that fewer decoders of Pillow are exposed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 # 268 MB as RGB; the largest images of Matterport3D, COCO and Flickr30K have 1.3 million pixels.
-MOST_PIXELS = 89_478_485
+_MOST_PIXELS = 89_478_485
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURNED = (5, 6, 7, 8)  # its values that exchange width and height
 _DAMAGE = (
@@ -55,8 +55,8 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, "r", FORMATS) as image:
             width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise UserError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
+            if width * height > _MOST_PIXELS:
+                raise UserError(f"{width} x {height} pixels, more than {_MOST_PIXELS:,}")
             image.load()
             if upright:
                 ImageOps.exif_transpose(image, in_place=True)

@@ -51,7 +51,7 @@ def choice(value: str | None, choices: Any, default: str | None = None) -> Any:
     return value if value in get_args(choices) else default
 
 
-def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:
+def _file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:
     """Return the settings in the file --config as defaults of the other flags."""
     early = early_values(arguments)
     given = early.get("config")
@@ -82,7 +82,7 @@ def parse_run(
         may_change: Names of settings that may change when a run is resumed; any other change would
             make it another run.
     """
-    given = file_defaults(kind, arguments)
+    given = _file_defaults(kind, arguments)
     resumed = early_values(arguments).get("resume")
     if resumed is not None:
         default = read_config(Path(resumed), kind)

@@ -91,7 +91,7 @@ def run_folder(config: RunLocation) -> Path:
     if config.output is not None:
         _check_unused(config.output)
         return config.output
-    return free_folder(Path("runs") / config.run_name)
+    return _free_folder(Path("runs") / config.run_name)
 
 
 def check_run(config: Settings) -> None:
@@ -126,7 +126,7 @@ def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:
     return lock
 
 
-def free_folder(folder: Path) -> Path:
+def _free_folder(folder: Path) -> Path:
     """Return the folder if it does not exist, otherwise append the next unused number."""
     free, number = folder, 2
     while free.exists():

@@ -126,7 +126,7 @@ def restore_state(run: Path, learner: Learner) -> Progress:
         ) from error
 
 
-def restore_model(run: Path, learner: Learner, progress: Progress) -> None:
+def _restore_model(run: Path, learner: Learner, progress: Progress) -> None:
     """Write the best weights of a run that was killed between saving its state and them."""
     is_latest = bool(progress.best) and progress.best["iteration"] == progress.iteration
     if progress.best and (run / MODEL).is_file():
@@ -397,7 +397,7 @@ class Trainer:
             if self.learner.selection is not None:
                 self.learner.selection.check_same_score(self.best, self.run)
         if self._is_first:
-            restore_model(self.run, self.learner, progress)
+            _restore_model(self.run, self.learner, progress)
 
     def _fail(self, loss: float, norms: list[float]) -> None:
         can_save = all(bool(w.isfinite().all()) for w in self.learner.network.state_dict().values())

@@ -11,7 +11,7 @@ from clipnav.agents.clear.settings import VisualConfig
 from clipnav.agents.layers.attention import Dropout
 from clipnav.agents.layers.visual import FeatureScale, PanoramaView
 
-INPUT_DROPOUT, HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
+_INPUT_DROPOUT, _HIDDEN_DROPOUT = 0.3, 0.5  # of the released code
 
 
 class VisualEncoder(nn.Module):
@@ -20,8 +20,8 @@ class VisualEncoder(nn.Module):
     def __init__(
         self,
         width: int,
-        input_dropout: float = INPUT_DROPOUT,
-        hidden_dropout: float = HIDDEN_DROPOUT,
+        input_dropout: float = _INPUT_DROPOUT,
+        hidden_dropout: float = _HIDDEN_DROPOUT,
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -45,8 +45,8 @@ class VisualRepresentation(nn.Module):
         self,
         width: int,
         standardise: bool = False,
-        input_dropout: float = INPUT_DROPOUT,
-        hidden_dropout: float = HIDDEN_DROPOUT,
+        input_dropout: float = _INPUT_DROPOUT,
+        hidden_dropout: float = _HIDDEN_DROPOUT,
     ) -> None:
         super().__init__()
         self.width = width

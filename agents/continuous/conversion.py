@@ -36,7 +36,7 @@ from clipnav.training.checkpoints import VOCABULARY, save_model
 from clipnav.training.settings import CONFIG, to_json
 
 COLOURS = "colours.safetensors"
-GRID = 4  # rows and columns of the colour features
+_GRID = 4  # rows and columns of the colour features
 _PIXELS = 224
 _PARTS = (
     (r"^net\.instruction_encoder\.embedding_layer\.", "text.embedding."),
@@ -90,10 +90,10 @@ class ReleasedColours:
         device = self._network.get_buffer("mean").device
         pixels = torch.from_numpy(images).to(device)
         features = self._network(pixels[None])[0].view(len(images), 2048, 7, 7)
-        return functional.adaptive_avg_pool2d(features, GRID).permute(0, 2, 3, 1).cpu().numpy()
+        return functional.adaptive_avg_pool2d(features, _GRID).permute(0, 2, 3, 1).cpu().numpy()
 
 
-def convert_cma(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _convert_cma(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights of `CMAPolicy` to those of `CrossModalAttention`.
 
     VLN-CE views its table of 16 positions as 64 x 16 numbers, and flattens depth features channel
@@ -116,7 +116,7 @@ def convert_cma(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def reorder_words(table: Tensor, words: Sequence[str]) -> tuple[Tensor, WordTokenizer]:
+def _reorder_words(table: Tensor, words: Sequence[str]) -> tuple[Tensor, WordTokenizer]:
     """Return word embeddings (V + 2, D) and the tokenizer whose ids they follow.
 
     The tokenizer has two more tokens than VLN-CE's list of words: the beginning and the end of a
@@ -148,11 +148,11 @@ def convert_cma_run(weights: Path, output: Path, episodes: Path) -> None:
     """
     check_new(output)
     released, _ = read_weights(weights)
-    converted = convert_cma(released)
+    converted = _convert_cma(released)
     words = read_vlnce_episodes(episodes).words
     if "text.embedding.weight" not in converted:
         raise UserError(f"{weights}: has no word embeddings; give a checkpoint of CMA for R2R-CE")
-    table, tokenizer = reorder_words(converted["text.embedding.weight"], words)
+    table, tokenizer = _reorder_words(converted["text.embedding.weight"], words)
     converted["text.embedding.weight"] = table
     colours = {n.removeprefix(_COLOUR): w for n, w in released.items() if n.startswith(_COLOUR)}
     encoder = ReleasedColours(colours, str(weights))
@@ -169,7 +169,7 @@ def convert_cma_run(weights: Path, output: Path, episodes: Path) -> None:
     config = ContinuousTrainConfig(
         output=output, encoder=RELEASED, depth_pixels=256, teacher="goal", rounds=1, network=sizes
     )
-    grid = GRID * GRID, 2048
+    grid = _GRID * _GRID, 2048
     network = make_network(sizes, len(tokenizer), grid, R2R_CE.num_actions)
     load_strictly(network, converted, str(weights))
     output.mkdir(parents=True, exist_ok=True)

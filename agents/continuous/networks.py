@@ -136,7 +136,7 @@ class ActionHead(nn.Module):
         return self.actions(states), progress
 
 
-def make_gru(inputs: int, size: int) -> nn.GRU:
+def _make_gru(inputs: int, size: int) -> nn.GRU:
     """Build a GRU with orthogonal weights and biases of 0."""
     gru = nn.GRU(inputs, size, batch_first=True)
     for name, weight in gru.named_parameters():
@@ -248,7 +248,7 @@ class Seq2Seq(ContinuousNetwork):
         self.rgb_linear = nn.Linear(channels, config.rgb_size)
         self.depth_linear = nn.Linear(DEPTH_CELLS * config.depth_channels, config.depth_size)
         inputs = self.text.size + config.rgb_size + config.depth_size
-        self.recurrent = make_gru(inputs, config.state_size)
+        self.recurrent = _make_gru(inputs, config.state_size)
 
     def forward(self, words: Words, steps: Steps, state: Tensor) -> Output:
         """Return the actions of T steps from a recurrent state (1, B, H)."""
@@ -278,14 +278,14 @@ class CrossModalAttention(ContinuousNetwork):
         self.rgb_linear = nn.Linear(rgb, config.rgb_size)
         self.depth_linear = nn.Linear(DEPTH_CELLS * depth, config.depth_size)
         first = config.rgb_size + config.depth_size + config.action_size
-        self.first_recurrent = make_gru(first, state)
+        self.first_recurrent = _make_gru(first, state)
         self.state_query = nn.Linear(state, half)
         self.text_key = nn.Linear(text, half)
         self.text_query = nn.Linear(text, half)
         self.rgb_key_value = nn.Linear(rgb, half + config.rgb_size)
         self.depth_key_value = nn.Linear(depth, half + config.depth_size)
         self.compress = nn.Linear(state + text + first, state)
-        self.second_recurrent = make_gru(state, state)
+        self.second_recurrent = _make_gru(state, state)
 
     def forward(self, words: Words, steps: Steps, state: Tensor) -> Output:
         """Return the actions of T steps from recurrent states (2, B, H)."""

@@ -49,7 +49,7 @@ from clipnav.training.trainer import Trainer
 
 FORMAT_VERSION = "1"
 _KEY = "key"  # entry of a file's metadata
-DEMONSTRATIONS = "demonstrations"  # folder in that of a run
+_DEMONSTRATIONS = "demonstrations"  # folder in that of a run
 _ORDER = 0  # seed of the order in which paths are shown; one order for all runs
 _POOL = 16  # batches that are drawn together and divided by length
 _LARGEST_LOSS = 1e4
@@ -206,7 +206,7 @@ class Collector:
         """Begin a run."""
         self._check = check
         key = self._key | {"seed": str(self._config.seed)}
-        self._own = DemonstrationStore(run / DEMONSTRATIONS, key)
+        self._own = DemonstrationStore(run / _DEMONSTRATIONS, key)
 
     def collect(self, number: int, network: ContinuousNetwork) -> None:
         """Collect what is missing of the rounds up to `number`; a bar shows the progress."""
@@ -511,7 +511,7 @@ class ContinuousLearner(SavedNetwork):
         settings are the same, because they would be collected again as they are.
         """
         if self._replaces_run:
-            shutil.rmtree(run / DEMONSTRATIONS, ignore_errors=True)
+            shutil.rmtree(run / _DEMONSTRATIONS, ignore_errors=True)
         self.task.tokenizer.save(run / VOCABULARY)
 
 

@@ -15,8 +15,8 @@ from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.continuous.walkers import Walker
 
 # Probabilities of stop, forward, left and right of VLN-CE's random agent.
-RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
-FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
+_RANDOM_PROBABILITIES = (0.02, 0.68, 0.15, 0.15)
+_FORWARD_STEPS = 37  # of VLN-CE's hand-crafted agent
 
 
 class Seen(NamedTuple):
@@ -161,7 +161,7 @@ class RandomWalker:
 
     def act(self, observation: Observation, info: Any, active: np.ndarray) -> np.ndarray:
         """Return random actions (B,)."""
-        return self._rng.choice(4, size=len(observation["instruction"]), p=RANDOM_PROBABILITIES)
+        return self._rng.choice(4, size=len(observation["instruction"]), p=_RANDOM_PROBABILITIES)
 
 
 class ForwardWalker:
@@ -182,7 +182,7 @@ class ForwardWalker:
         """Return a turn, a step forward, or stop."""
         turning = self._turns != 0
         turns = np.where(self._turns > 0, LEFT, RIGHT)
-        moves = np.where(self._steps < FORWARD_STEPS, FORWARD, STOP)
+        moves = np.where(self._steps < _FORWARD_STEPS, FORWARD, STOP)
         self._turns = self._turns - np.sign(self._turns)
         self._steps = self._steps + ~turning
         return np.where(turning, turns, moves)

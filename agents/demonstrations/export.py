@@ -112,7 +112,7 @@ def policy_settings(config: DemonstrationConfig) -> AgentConfig:
     )
 
 
-def load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
+def _load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
     """Return the environment of an export and the agent of its policy."""
     assert config.policy is not None
     return load_run(config.policy, config.split, policy_settings(config))
@@ -158,7 +158,7 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
     return sorted(episodes, key=lambda episode: episode.scan)
 
 
-def make_shards(
+def _make_shards(
     config: DemonstrationConfig, staging: Path, episodes: Sequence[Episode]
 ) -> list[Shard]:
     """Divide episodes, which are grouped by building, into shards of one building each."""
@@ -210,7 +210,7 @@ class GraphWalkMaker:
     def __init__(self, config: DemonstrationConfig) -> None:
         self._config = config
         self._files = world_files(config.world, config.data_dir)
-        self._pictures = world_views(config)
+        self._pictures = _world_views(config)
         self._policy: tuple[VlnVectorEnv, Agent] | None = None
 
     def walks(self, episodes: Sequence[Episode]) -> list[RecordedWalk]:
@@ -220,7 +220,7 @@ class GraphWalkMaker:
             world = _world(self._files, episodes[0].scan)
             return teacher_walks(world, episodes, config.teacher, GraphSteps(world))
         if self._policy is None:
-            self._policy = load_policy(config)
+            self._policy = _load_policy(config)
         env, agent = self._policy
         with torch.inference_mode():
             return policy_walks(
@@ -239,7 +239,7 @@ class GraphWalkMaker:
         write_graph_pictures(poses, folder, self._pictures.rgb, config.jpeg_quality)
 
 
-def world_views(config: DemonstrationConfig) -> ViewPictures:
+def _world_views(config: DemonstrationConfig) -> ViewPictures:
     """Return the pictures of a world, in the size of an export."""
     files = world_files(config.world, config.data_dir)
     size, vfov = config.picture_shape, float(np.deg2rad(config.vfov))
@@ -390,7 +390,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
     with sole_writer(staging):
         if not _is_complete(output, known):  # by a process that has just ended
             _check_staging(staging, known)
-            shards = make_shards(config, staging, episodes)
+            shards = _make_shards(config, staging, episodes)
             _complete(shards, config.workers)
             dataset, walks = staging / _DATASET, ShardWalks(shards)
             counts = count_walks(walks)
@@ -440,7 +440,7 @@ def _remove(staging: Path) -> None:
 def _check_sources(config: DemonstrationConfig) -> None:
     """Check that pictures and policy exist before any work."""
     if config.walks_in == "graph":
-        world_views(config)
+        _world_views(config)
     if config.policy is not None and config.walks_in == "continuous":
         from clipnav.agents.demonstrations.recording.continuous_walks import (
             check_continuous_policy,

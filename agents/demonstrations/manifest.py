@@ -79,11 +79,11 @@ def identity(config: DemonstrationConfig, episodes: Sequence[Episode]) -> Json:
         "clipnav": version("clipnav"),
         "settings": settings,
         "episodes_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
-        "policy": None if config.policy is None else policy_identity(config.policy),
+        "policy": None if config.policy is None else _policy_identity(config.policy),
     }
 
 
-def policy_identity(run: Path) -> Json:
+def _policy_identity(run: Path) -> Json:
     """Return name, settings and weights of a run as digests."""
     for name in (CONFIG, MODEL):
         if not (run / name).is_file():

@@ -36,7 +36,7 @@ from clipnav.storage.errors import UserError
 Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
 
 
-def describe_decision(
+def _describe_decision(
     maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
 ) -> dict[str, Iterable[Any]]:
     """Return details of the decisions of R agents, see `RouteWalker.describe`."""
@@ -190,7 +190,7 @@ class MapAgent(RouteWalker):
 
     def describe(self, choice: Choice) -> dict[str, Iterable[Any]]:
         """Describe the last decision, see `RouteWalker.describe`."""
-        return describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
+        return _describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
 
     def decide(self, observation: Observation, rows: np.ndarray) -> Decision:
         """Add the current viewpoints of R episodes to their maps and choose map tokens.

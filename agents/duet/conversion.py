@@ -85,7 +85,7 @@ def convert_duet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _network_weights(converted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the converted weights of the network, without the pre-training parts."""
     return {
         name: tensor for name, tensor in converted.items() if not name.startswith(_PRETRAINING_ONLY)
@@ -99,7 +99,7 @@ def convert_duet_run(
 
     The weights say whether the network reads objects, and how wide these are.
     """
-    found = network_weights(read_released(weights, convert_duet, "DUET"))
+    found = _network_weights(read_released(weights, convert_duet, "DUET"))
     checkpoint = Checkpoint(
         path=weights,
         model=f"DUET for {dataset_spec(config.dataset).label}",

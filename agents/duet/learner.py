@@ -84,7 +84,7 @@ class KnownPaths(NamedTuple):
         return memory.inputs(self.state, index)
 
 
-def select_states(
+def _select_states(
     inputs: tuple[NodeInputs, ViewInputs], index: Tensor
 ) -> tuple[NodeInputs, ViewInputs]:
     """Return the inputs of both branches for the states at an index (R,), which may repeat."""
@@ -185,7 +185,7 @@ class PathBatch(NamedTuple):
         """
         inputs = self._encode(model, features, hidden)
         states = self.states if chosen is None else self.states[chosen]
-        return select_states(inputs, torch.from_numpy(states).to(inputs[0].features.device))
+        return _select_states(inputs, torch.from_numpy(states).to(inputs[0].features.device))
 
     def parts(
         self, model: MapTransformer, features: WorldFeatures
@@ -205,7 +205,7 @@ class PathBatch(NamedTuple):
         order = np.argsort(sizes, kind="stable")
         for part in np.array_split(order, max(1, len(order) // _LEAST_STATES)):
             index = torch.from_numpy(self.states[part]).to(inputs[0].features.device)
-            chosen = select_states(inputs, index)
+            chosen = _select_states(inputs, index)
             largest = (int(counts[part].max()) for counts in (sizes, candidates, leading))
             yield part, without_padding(chosen, *largest)
 

@@ -1,4 +1,4 @@
-"""Pre-training of a map agent on known paths: its examples, heads, losses and learner."""
+"""Pre-training of a map agent on known paths: its examples, tasks and learner."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -17,16 +17,8 @@ from clipnav.agents.acting.tokenizers import run_tokenizer
 from clipnav.agents.duet.agent import MapAgent, greedy_agent, make_map_transformer, map_features
 from clipnav.agents.duet.learner import PathBatch, agreement_share, object_targets, path_batch
 from clipnav.agents.duet.memory import WorldFeatures
-from clipnav.agents.duet.model import (
-    EncodedText,
-    GlobalBranch,
-    LocalBranch,
-    MapTransformer,
-    NodeInputs,
-    Scores,
-    ViewInputs,
-)
 from clipnav.agents.duet.objects import target_tokens
+from clipnav.agents.duet.pretraining_model import PretrainingModel, action_losses
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.envdrop.augmentation import sample_paths
 from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
@@ -40,15 +32,7 @@ from clipnav.agents.learning.agent_learner import (
     train_and_evaluate,
 )
 from clipnav.agents.learning.object_targets import ObjectTargets
-from clipnav.agents.maps.experts import NO_TARGET
 from clipnav.agents.transformer.building import fit_features, start_from
-from clipnav.agents.transformer.layers import (
-    EPS,
-    CrossModalLayer,
-    ScoreHead,
-    SelfAttentionLayer,
-    padding_bias,
-)
 from clipnav.envs.episodes import base_language
 from clipnav.envs.navigation.device_features import DeviceFeatures, world_features
 from clipnav.envs.navigation.drawn_paths import DrawnPaths
@@ -70,170 +54,6 @@ _REPLACED, _RANDOM = 0.8, 0.1
 _FIRST_WORD = 4  # ids below are special tokens
 Task = Literal["masked_words", "actions", "masked_views", "objects"]
 Figures = dict[str, float]
-
-
-class WordHead(nn.Module):
-    """BERT's head over the vocabulary, whose weights are the word embeddings."""
-
-    def __init__(self, width: int, vocabulary_size: int) -> None:
-        super().__init__()
-        self.inner = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, EPS)
-        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
-
-    def forward(self, states: Tensor, words: Tensor) -> Tensor:
-        """Return logits (M, vocabulary) of states (M, d), given the embeddings (vocabulary, d)."""
-        hidden = self.norm(functional.gelu(self.inner(states)))
-        return functional.linear(hidden, words, self.bias)
-
-
-class ActionLosses(NamedTuple):
-    """Losses of single action prediction, each (R,)."""
-
-    fused: Tensor
-    coarse: Tensor
-    fine: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """Unweighted sum of the three losses."""
-        return self.fused + self.coarse + self.fine
-
-
-class PretrainingModel(nn.Module):
-    """Map transformer with the parts that only pre-training needs.
-
-    Attributes:
-        global_text: Layers in which the text attends to itself, after it has attended to the map.
-        local_text: The same after it has attended to the panorama.
-        class_head: Head of masked region classification; None without classes.
-    """
-
-    def __init__(self, network: MapTransformer, num_classes: int = 0) -> None:
-        """Build an untrained model."""
-        super().__init__()
-        config = network.config
-        width, layers = config.hidden_size, range(config.cross_layers)
-        self.network = network
-        self.global_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
-        self.local_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
-        words = network.text.word_table()
-        if words.shape[1] != width:
-            raise UserError(
-                f"--network.hidden-size {width}: masked words require the width of the text "
-                f"model's word embeddings; give --network.hidden-size {words.shape[1]}"
-            )
-        self.word_head = WordHead(width, len(words))
-        self.class_head = ScoreHead(width, width, num_classes) if num_classes else None
-
-    def word_logits(
-        self, text: EncodedText, nodes: NodeInputs, views: ViewInputs, masked: Tensor
-    ) -> Tensor:
-        """Predict masked words.
-
-        The text attends to the input tokens of each branch, through the attention layers with which
-        the branch attends to the text; the states of both branches are added.
-
-        Args:
-            masked: (R, L) bool, true for the words to predict.
-
-        Returns:
-            (M, vocabulary) logits of the masked words, row by row.
-        """
-        network = self.network
-        view_mask = functional.pad(views.mask, (1, 0), value=True)
-        coarse = _read_visual(
-            text,
-            network.global_branch,
-            self.global_text,
-            network.global_branch.embed(nodes),
-            padding_bias(nodes.mask),
-        )
-        fine = _read_visual(
-            text,
-            network.local_branch,
-            self.local_text,
-            network.local_branch.embed(views),
-            padding_bias(view_mask),
-        )
-        return self.word_head((coarse + fine)[masked], network.text.word_table())
-
-    def class_logits(self, text: EncodedText, views: ViewInputs, masked: Tensor) -> Tensor:
-        """Predict the classes of masked views with the local branch.
-
-        Args:
-            masked: (R, V) bool, true for masked views.
-
-        Returns:
-            (M, classes) logits, row by row.
-        """
-        if self.class_head is None:
-            raise ValueError("the model was built without classes; give num_classes")
-        tokens = self.network.local_branch(views, text)[:, 1:]
-        return self.class_head(tokens[masked])
-
-    def object_losses(self, text: EncodedText, views: ViewInputs, targets: Tensor) -> Tensor:
-        """Return the (R,) cross-entropies of the target objects; 0 for states without a label.
-
-        Args:
-            targets: (R,) panorama tokens; `NO_TARGET` leaves a state out.
-        """
-        assert views.objects is not None
-        labelled = targets != NO_TARGET
-        fine = self.network.local_branch(views, text, 1 + views.leading.shape[1])
-        logits = self.network.object_scores(fine, views.objects)[labelled].float()
-        losses = functional.cross_entropy(logits, targets[labelled], reduction="none")
-        return losses.new_zeros(len(targets)).masked_scatter(labelled, losses)
-
-    def masked_view_losses(
-        self, text: EncodedText, views: ViewInputs, masked: Tensor, probabilities: Tensor
-    ) -> Tensor:
-        """Return the (M,) Kullback-Leibler divergences of the classes of masked views.
-
-        Args:
-            masked: (R, V) bool, true for masked views.
-            probabilities: (R, V, classes) class probabilities of the views.
-        """
-        logits = self.class_logits(text, views, masked)
-        targets = probabilities[masked]
-        divergence = functional.kl_div(logits.log_softmax(1), targets, reduction="none")
-        return divergence.sum(1)
-
-
-def action_losses(scores: Scores, targets: Tensor, local_targets: Tensor) -> ActionLosses:
-    """Return the losses of single action prediction; 0 for states that are left out.
-
-    Args:
-        targets: (R,) map tokens; 0 is [stop], `NO_TARGET` leaves a state out.
-        local_targets: (R,) the same as an index into [stop] and the candidates.
-    """
-
-    def loss(logits: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits.float(), target, ignore_index=NO_TARGET, reduction="none"
-        )
-
-    return ActionLosses(
-        loss(scores.decision, targets),
-        loss(scores.global_scores, targets),
-        loss(scores.local_scores, local_targets),
-    )
-
-
-def _read_visual(
-    text: EncodedText,
-    branch: GlobalBranch | LocalBranch,
-    text_layers: nn.ModuleList,
-    visual: Tensor,
-    visual_bias: Tensor,
-) -> Tensor:
-    """Return the text states (R, L, d) after they have attended to visual tokens (R, N, d)."""
-    states = text.states.states
-    for layer, text_layer in zip(branch.layers, text_layers, strict=True):
-        assert isinstance(layer, CrossModalLayer)
-        states = layer.cross(states, layer.cross.keys_values(visual), visual_bias)
-        states = text_layer(states, text.bias)
-    return states
 
 
 class PathExamples(NamedTuple):
@@ -265,11 +85,11 @@ class SplitPaths:
         self._seed = config.seed
         self._objects = object_targets(self._features, env)
         self._tokens = readable(env.split.tokens, config.reads_instructions)
-        self._order = batch_order(config, [len(episode.instruction) for episode in env.episodes])
+        self._order = _batch_order(config, [len(episode.instruction) for episode in env.episodes])
 
     def batch(self, iteration: int) -> PathExamples:
         """Return the examples of an iteration (from 0) that belong to this rank."""
-        episodes, references = rank_share(self._order, iteration), self._references
+        episodes, references = _rank_share(self._order, iteration), self._references
         if self._drawn is not None:
             references = self._drawn.draw(Stream.DRAWN_PATHS.rng(self._seed, iteration))
         tokens = self._tokens[episodes]
@@ -311,11 +131,11 @@ class GeneratedPaths:
         rng = Stream.SAMPLED_LANGUAGES.rng(config.seed)
         self._languages = [languages[i] for i in rng.integers(len(languages), size=len(episodes))]
         self._tokens: dict[int, np.ndarray] = {}
-        self._order = batch_order(config, [len(episode.path) for episode in episodes])
+        self._order = _batch_order(config, [len(episode.path) for episode in episodes])
 
     def batch(self, iteration: int) -> PathExamples:
         """Return the examples of an iteration (from 0) that belong to this rank."""
-        episodes = rank_share(self._order, iteration)
+        episodes = _rank_share(self._order, iteration)
         for index in episodes.tolist():
             if index not in self._tokens:
                 size = self._config.batch_size
@@ -340,7 +160,7 @@ class GeneratedPaths:
             self._tokens[index] = self._tokenizer.encode(text, longest)
 
 
-def batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchOrder:
+def _batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchOrder:
     """Return the order of examples with some lengths, named by their indices."""
     world_size = distributed.world_size()
     names = [str(index) for index in range(len(lengths))]
@@ -348,7 +168,7 @@ def batch_order(config: MapPretrainConfig, lengths: list[int]) -> BucketedBatchO
     return BucketedBatchOrder(names, lengths, size, config.bucket, config.seed, world_size)
 
 
-def rank_share(order: BucketedBatchOrder, iteration: int) -> np.ndarray:
+def _rank_share(order: BucketedBatchOrder, iteration: int) -> np.ndarray:
     """Return the indices of an iteration's examples that belong to this rank."""
     indices = np.array(order.batch(iteration)).astype(int)
     return indices[distributed.rank() :: distributed.world_size()]

@@ -92,7 +92,7 @@ def map_state(
         fusion_matrix(tokens.slots, candidates, forbidden),
         around[:, 0],
         around[:, 1:],
-        node_sources(maps, panoramas, rows, tokens),
+        _node_sources(maps, panoramas, rows, tokens),
     )
 
 
@@ -121,7 +121,7 @@ def fusion_matrix(slots: np.ndarray, candidates: np.ndarray, forbidden: np.ndarr
     return fusion
 
 
-def node_sources(
+def _node_sources(
     maps: KnownMaps, panoramas: np.ndarray, rows: np.ndarray, tokens: MapTokens
 ) -> NodeSources:
     """Return the origins of the features of map tokens; the arguments are those of `map_state`."""

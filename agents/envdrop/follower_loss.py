@@ -112,7 +112,7 @@ class FollowerLoss(FollowerNetwork):
         count = len(batch.instr_ids)
         rows = np.arange(count)
         imitated = rows % 2 == 0 if self.critic is not None else np.ones(count, bool)
-        teacher_forced = imitated & teacher_forced_rows(
+        teacher_forced = imitated & _teacher_forced_rows(
             self._config.feedback, np.cumsum(imitated) - 1
         )
         share = self._config.sampled_steps
@@ -123,7 +123,7 @@ class FollowerLoss(FollowerNetwork):
         return ActionSource(teacher_forced, draws, share), imitated
 
 
-def teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:
+def _teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:
     """Return (B,) bool, true for imitation episodes, with indices (B,), that are teacher-forced."""
     if feedback == "mixed":
         return indices % 2 == 0

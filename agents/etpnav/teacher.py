@@ -13,8 +13,8 @@ from clipnav.agents.etpnav.ghost_map import GhostMap
 from clipnav.agents.etpnav.settings import Rule
 from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN
 
-STOP_RADIUS = 1.5  # metres from the goal within which the teacher stops
-SUB_GOAL_RADIUS = 3.0  # metres
+_STOP_RADIUS = 1.5  # metres from the goal within which the teacher stops
+_SUB_GOAL_RADIUS = 3.0  # metres
 
 
 @dataclass
@@ -42,7 +42,7 @@ class GhostTeacher:
     def target(self, ghost_map: GhostMap) -> int:
         """Return the map token of the teacher; `NO_TARGET` if there is no ghost."""
         position = ghost_map.nodes[-1]
-        if self.floor.distances(position[None], self.goal)[0] < STOP_RADIUS:
+        if self.floor.distances(position[None], self.goal)[0] < _STOP_RADIUS:
             return STOP_TOKEN
         ghosts = list(ghost_map.ghosts.values())
         if not ghosts:
@@ -68,7 +68,7 @@ def sub_goal(distances: np.ndarray, progress: int, rule: Rule) -> int:
         rule: Where the points have a gap, "published" takes the position in their list as the index
             in the walk, so that the sub-goal jumps back; "intended" does not.
     """
-    ahead = np.flatnonzero(distances <= SUB_GOAL_RADIUS)
+    ahead = np.flatnonzero(distances <= _SUB_GOAL_RADIUS)
     ahead = ahead[ahead >= progress]
     if not ahead.size:
         return progress

@@ -88,7 +88,7 @@ def run_job(job: Job) -> None:
         scores = {}
         for split in job.config.evaluation_splits:
             env, agent = load_run(job.run, split, job.config)
-            scores[split] = episode_scores(env, agent, split)
+            scores[split] = _episode_scores(env, agent, split)
     write_text(job.run / SCORES, json.dumps(scores) + "\n")
 
 
@@ -101,11 +101,11 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
         env = make_env(config, split, num_envs=config.evaluation_batch_size)
         for seed, scores in enumerate(seed_scores):
             agent = baselines(env, seed)[name]
-            scores[split] = episode_scores(env, agent, f"{split} {name}")
+            scores[split] = _episode_scores(env, agent, f"{split} {name}")
     return seed_scores
 
 
-def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
+def _episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
     """Return the metrics and the number of the building of each episode, see `Scores`."""
     check_goals(env.episodes, name)
     evaluation = evaluate(env, agent, name)

@@ -64,7 +64,7 @@ from clipnav.storage.shared_runs import SCHEME, local_run
 from clipnav.training.allocation import keep_freed_memory
 from clipnav.training.settings import read_config
 
-_METRE_COSTS = 0.05, 0.1, 0.2, 0.3, 0.4  # that `best_frontier` tries
+_METRE_COSTS = 0.05, 0.1, 0.2, 0.3, 0.4  # that `_best_frontier` tries
 _SHARPNESS = 1.0, 1.5, 2.0, 3.0, 4.0
 _LOG = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def best_weighting(env: VlnVectorEnv, search: SplitSearch) -> tuple[Weighting, f
     return tune_weighting(ranked, values)
 
 
-def frontier_agent(
+def _frontier_agent(
     env: VlnVectorEnv,
     agent: FollowerAgent,
     config: SearchConfig,
@@ -170,7 +170,7 @@ def frontier_agent(
     )
 
 
-def best_frontier(
+def _best_frontier(
     env: VlnVectorEnv, agent: FollowerAgent, config: SearchConfig
 ) -> tuple[SearchConfig, float]:
     """Return the settings with the highest success rate on a split with known goals, and the rate.
@@ -182,7 +182,7 @@ def best_frontier(
         for cost, sharpness in itertools.product(_METRE_COSTS, _SHARPNESS)
     ]
     geometry = MapGeometry.of(env.nav_world)
-    agents = [frontier_agent(env, agent, trial, geometry) for trial in trials]
+    agents = [_frontier_agent(env, agent, trial, geometry) for trial in trials]
     rates = [evaluate(env, one).summary()["SR"] for one in agents]
     best = int(np.argmax(rates))
     return trials[best], rates[best]
@@ -243,7 +243,7 @@ def _tuned(config: EvaluateConfig, settings: AgentConfig) -> EvaluateConfig:
     assert isinstance(agent, FollowerAgent)
     check_goals(env.episodes, f"--search.tune {search.tune}")
     if search.method == "frontier":
-        best, success = best_frontier(env, agent, search)
+        best, success = _best_frontier(env, agent, search)
         flags = f"--search.metre-cost {best.metre_cost:g} --search.sharpness {best.sharpness:g}"
     else:
         assert search.speaker is not None
@@ -371,5 +371,5 @@ def load_walkers(
     if config.search.method == "frontier":
         assert isinstance(agent, FollowerAgent)
         search = _tuned(config, settings).search
-        agents[f"{agent_name(settings)}, frontier"] = frontier_agent(env, agent, search)
+        agents[f"{agent_name(settings)}, frontier"] = _frontier_agent(env, agent, search)
     return settings, env, agents | (baselines(env, settings.seed) if config.baselines else {})

@@ -76,7 +76,7 @@ class Options(NamedTuple):
 FrontierPolicy = Callable[[np.ndarray, Options], np.ndarray]
 
 
-def best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
+def _best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
     """Choose the nodes with the highest scores."""
     return options.scores.argmax(1).cpu().numpy()
 
@@ -100,7 +100,7 @@ class FrontierAgent(RouteWalker):
         geometry: MapGeometry,
         max_steps: int,
         scoring: FrontierScoring,
-        policy: FrontierPolicy = best_nodes,
+        policy: FrontierPolicy = _best_nodes,
         expert: Expert | None = None,
         reads_instructions: bool = True,
     ) -> None:

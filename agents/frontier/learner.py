@@ -67,7 +67,7 @@ class FrontierLoss(FollowerNetwork):
             ActionScorer(self.follower, features, env.nav_world),
             geometry,
             env.max_episode_steps,
-            trained_scoring(config),
+            _trained_scoring(config),
             SampledDecisions(draws, 1.0 if reinforced else sampled, corrected=not reinforced),
             Expert(
                 env.nav_world,
@@ -154,7 +154,7 @@ def soft_cross_entropy(scores: Tensor, shares: Tensor) -> Tensor:
     return -(shares * logs).sum()
 
 
-def trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:
+def _trained_scoring(config: FrontierTrainConfig) -> FrontierScoring:
     """Return the scoring of a frontier agent that is trained with these settings."""
     return FrontierScoring(config.metre_cost, normalised=False)
 
@@ -190,10 +190,10 @@ class FrontierLearner(RecurrentLearner):
     def agent(self, split: str) -> FrontierAgent:
         """Return the agent on a split."""
         env, geometry = self.evaluation_envs[split], self._geometries[split]
-        return trained_frontier_agent(self.config, self.follower, env, geometry)
+        return _trained_frontier_agent(self.config, self.follower, env, geometry)
 
 
-def trained_frontier_agent(
+def _trained_frontier_agent(
     config: FrontierTrainConfig,
     follower: Follower,
     env: VlnVectorEnv,
@@ -205,7 +205,7 @@ def trained_frontier_agent(
         ActionScorer(follower, features, env.nav_world),
         geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
-        trained_scoring(config),
+        _trained_scoring(config),
         reads_instructions=config.reads_instructions,
     )
 
@@ -215,4 +215,4 @@ def load_frontier_agent(
 ) -> tuple[VlnVectorEnv, FrontierAgent]:
     """Build the environment of a split and load the agent of a run; see `clipnav.load_run`."""
     env, network = load_follower_network(run, split, config)
-    return env, trained_frontier_agent(config, network.follower, env)
+    return env, _trained_frontier_agent(config, network.follower, env)

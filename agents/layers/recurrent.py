@@ -15,14 +15,14 @@ class LSTM(nn.LSTM):
         self, sequence: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the outputs and the last state, as nn.LSTM."""
-        if not torch.is_autocast_enabled(sequence.device.type) or has_bf16_lstm(sequence.device):
+        if not torch.is_autocast_enabled(sequence.device.type) or _has_bf16_lstm(sequence.device):
             return super().forward(sequence, state)
         with torch.autocast(sequence.device.type, enabled=False):
             wide = None if state is None else (state[0].float(), state[1].float())
             return super().forward(sequence.float(), wide)
 
 
-def has_bf16_lstm(device: torch.device) -> bool:
+def _has_bf16_lstm(device: torch.device) -> bool:
     """Return whether torch computes LSTMs in bfloat16; oneDNN requires AVX-512 or better."""
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return True

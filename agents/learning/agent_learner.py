@@ -46,13 +46,13 @@ def make_agent_trainer(
 ) -> tuple[Trainer, AnyLearner]:
     """Build the trainer of an agent or a speaker, and its learner."""
     prepare(config)
-    config = with_chosen_precision(config)
+    config = _with_chosen_precision(config)
     learner = make_learner(config)
     noise = partial(rank_iteration_seed, config.seed, Stream.AGENT_NOISE, rank=distributed.rank())
     return Trainer(config, learner, noise, _LARGEST_LOSS), learner
 
 
-def with_chosen_precision(config: Config) -> Config:
+def _with_chosen_precision(config: Config) -> Config:
     """Return settings with the precision that "auto" stands for on this machine, and print it."""
     if config.precision != "auto":
         return config

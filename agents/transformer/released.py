@@ -207,7 +207,7 @@ class Features(NamedTuple):
     metadata: Mapping[str, str]
 
 
-def stored_features(config: TransformerAgentConfig) -> Features:
+def _stored_features(config: TransformerAgentConfig) -> Features:
     """Return the features of the store of a run."""
     store = feature_store(config)
     return Features(store.width, "the store", feature_metadata(config))
@@ -220,7 +220,7 @@ def write_run(
     bert: str,
     heads: int,
     build: Build,
-    read_features: Callable[[Any], Features] = stored_features,
+    read_features: Callable[[Any], Features] = _stored_features,
 ) -> None:
     """Write a published checkpoint as a run.
 

@@ -135,7 +135,7 @@ class MinibatchesLearner(EpisodeLearner):
     def make_order(self, rows: int, group: int) -> BucketedBatchOrder:
         """Return the order of the groups of instructions of a path."""
         config = self.config
-        self._groups = episode_groups(self.env.episodes, config.instructions_per_path)
+        self._groups = _episode_groups(self.env.episodes, config.instructions_per_path)
         groups = max(1, rows // config.instructions_per_path)
         return BucketedBatchOrder(
             [str(index) for index in range(len(self._groups))],
@@ -189,7 +189,7 @@ class MinibatchesLearner(EpisodeLearner):
         return Minibatches(cloned, halves[1], draws, weight)
 
 
-def episode_groups(episodes: Sequence[Episode], size: int) -> list[np.ndarray]:
+def _episode_groups(episodes: Sequence[Episode], size: int) -> list[np.ndarray]:
     """Group the indices of episodes with the same path, at most `size` in a group."""
     paths: dict[tuple[str, tuple[str, ...], float], list[int]] = {}
     for index, episode in enumerate(episodes):

@@ -28,7 +28,7 @@ from clipnav.training.trainer import Trainer
 
 _IGNORED = -100  # label of tokens without a loss, in transformers
 _VISION = r".*(?:visual|vision).*"  # names of the vision towers of transformers
-MERGED = "merged"
+_MERGED = "merged"
 
 
 def read_records(folder: Path) -> list[Conversation]:
@@ -78,7 +78,7 @@ def model_inputs(template: ChatTemplate, record: Conversation) -> dict[str, torc
     return extended
 
 
-def answer_scores(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, bool]:
+def _answer_scores(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, bool]:
     """Return the log-probability (T,) of each answer token, and whether greedy decoding is right.
 
     Args:
@@ -212,7 +212,7 @@ class VlmLearner(SavedNetwork):
         inputs = model_inputs(self.template, record)
         inputs = {name: values.to(self.config.device) for name, values in inputs.items()}
         labels = inputs.pop("labels")
-        return answer_scores(self.model(**inputs, use_cache=False).logits, labels)
+        return _answer_scores(self.model(**inputs, use_cache=False).logits, labels)
 
 
 def vlm_trainer(config: FinetuneVlmConfig) -> tuple[Trainer, VlmLearner]:
@@ -249,7 +249,7 @@ def write_merged(learner: VlmLearner, run: Path) -> Path:
 
     A folder of an earlier training stays until the new one is complete.
     """
-    folder = run / MERGED
+    folder = run / _MERGED
     beside = temporary_path(folder)
     model = learner.model.merge_and_unload() if learner.config.lora_rank else learner.model
     try:

@@ -119,7 +119,7 @@ class FloorPlaces:
         return [places_around(*one) for one in zip(floors, positions, strict=True)]
 
 
-def place_positions(floor: ContinuousFloor, position: np.ndarray, places: Places) -> np.ndarray:
+def _place_positions(floor: ContinuousFloor, position: np.ndarray, places: Places) -> np.ndarray:
     """Return the points (K, 3) of the floor where places around a position (3,) are.
 
     On stairs they are higher or lower than the position.
@@ -306,7 +306,7 @@ class WaypointEnv:
         self.targets[row] = -1
         self.targets[row, 0] = row
         floor: Any = self._simulator.floor(self._envs[agent].current_episodes()[0].scan)
-        for k, place in enumerate(place_positions(floor, position, self._places[agent]), 1):
+        for k, place in enumerate(_place_positions(floor, position, self._places[agent]), 1):
             known = _nearest(visited, place)
             if known >= 0 and known != number:
                 self.targets[row, k] = agent * _IDS + known
@@ -537,7 +537,7 @@ class MapWaypointEnv(WaypointEnv):
         self.maps.geometry.positions[node] = position
         headings, distances = self._places[agent]
         around: dict[int, int] = {}
-        for k, place in enumerate(place_positions(floor, position, self._places[agent])):
+        for k, place in enumerate(_place_positions(floor, position, self._places[agent])):
             around.setdefault(self.maps.find(agent, place, floor), k)
         around.pop(node, None)
         kept = list(around.values())

@@ -16,8 +16,8 @@ from clipnav.agents.waypoints.settings import Suppression, TargetRule
 
 ANGLES, DISTANCES = 120, 12
 ANGLE_STEP = 2 * np.pi / ANGLES  # radians
-DISTANCE_STEP = 0.25  # metres
-REACH = DISTANCES * DISTANCE_STEP  # metres
+_DISTANCE_STEP = 0.25  # metres
+REACH = DISTANCES * _DISTANCE_STEP  # metres
 MOST_WAYPOINTS = 5
 FULL_SCORE = 10.0  # of a target
 _NEAR_ANGLES, _NEAR_DISTANCES = 5, 7  # bins around a peak that it suppresses
@@ -34,7 +34,7 @@ def count_open_bins(free: np.ndarray) -> np.ndarray:
     Args:
         free: (...) metres of the straight walk, inf without an obstacle.
     """
-    return (np.minimum(free, REACH) // DISTANCE_STEP).astype(int)
+    return (np.minimum(free, REACH) // _DISTANCE_STEP).astype(int)
 
 
 def cells(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ def cells(angles: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.nda
     A distance below 0.25 m has the bin -1, and one of 3.25 m or more a bin of 12 or more.
     """
     rows = np.rint(np.asarray(angles) / ANGLE_STEP).astype(int) % ANGLES
-    return rows, (np.asarray(distances) // DISTANCE_STEP).astype(int) - 1
+    return rows, (np.asarray(distances) // _DISTANCE_STEP).astype(int) - 1
 
 
 class Target(NamedTuple):
@@ -154,7 +154,7 @@ def resample(
 def polar(peaks: Iterable[Peak]) -> tuple[np.ndarray, np.ndarray]:
     """Return the angles (K,) in radians, ascending, and the distances (K,) in metres of peaks."""
     cells = np.array(sorted(set(peaks)))
-    return cells[:, 0] * ANGLE_STEP, (cells[:, 1] + 1) * DISTANCE_STEP
+    return cells[:, 0] * ANGLE_STEP, (cells[:, 1] + 1) * _DISTANCE_STEP
 
 
 def candidates(logits: np.ndarray, suppression: Suppression) -> tuple[np.ndarray, np.ndarray]:

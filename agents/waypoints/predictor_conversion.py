@@ -37,7 +37,7 @@ def convert_predictor(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: one for name, one in converted.items() if not name.startswith(_UNUSED)}
 
 
-def read_ddppo(path: Path) -> dict[str, Tensor]:
+def _read_ddppo(path: Path) -> dict[str, Tensor]:
     """Read the weights of the depth network from a checkpoint of DD-PPO."""
     weights, _ = read_weights(path)
     part = "visual_encoder."
@@ -49,10 +49,10 @@ def read_ddppo(path: Path) -> dict[str, Tensor]:
 
 def load_ddppo(network: DdppoDepthNetwork, path: Path) -> None:
     """Load a checkpoint of DD-PPO into its depth network."""
-    load_strictly(network, read_ddppo(path), str(path))
+    load_strictly(network, _read_ddppo(path), str(path))
 
 
-def load_resnet(network: ColourNetwork, path: Path) -> None:
+def _load_resnet(network: ColourNetwork, path: Path) -> None:
     """Load torchvision's weights of ResNet-50; old files lack the counters of batch norms."""
     weights, _ = read_weights(path)
     used = {name: one for name, one in weights.items() if not name.startswith("fc.")}
@@ -99,7 +99,7 @@ def convert_predictor_run(
     assert isinstance(predictor.depth_network, DdppoDepthNetwork)
     load_ddppo(predictor.depth_network, depth_weights)
     if predictor.colour_network is not None and rgb_weights is not None:
-        load_resnet(predictor.colour_network, rgb_weights)
+        _load_resnet(predictor.colour_network, rgb_weights)
     output.mkdir(parents=True, exist_ok=True)
     save_model(output, predictor, {"converted from": weights.name})
     write_text(output / CONFIG, to_json(config))

@@ -42,7 +42,7 @@ from clipnav.training.run_folder import check_run
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 
-MEASURES = {
+_MEASURES = {
     "open": Metric("open", 100, "%"),
     "score": Metric("score", 100, "%"),
     "distance": Metric("distance", 1, "m"),
@@ -50,7 +50,7 @@ MEASURES = {
     "hausdorff": Metric("hausdorff", 1, "m"),
     "delta": Metric("delta", 1, ""),
 }
-TRAIN, EVALUATED = "train", ("val_seen", "val_unseen")
+_TRAIN, _EVALUATED = "train", ("val_seen", "val_unseen")
 _HELD_OUT = 10  # every tenth viewpoint of the training houses is in val_seen
 HOUSE_SETS = {"houses": MINI, "houses-standard": STANDARD}
 _DRAWN_TOGETHER = 8  # panoramas
@@ -124,7 +124,7 @@ def heat_map_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return (logits - targets).square().sum() / (len(logits) * ANGLES)
 
 
-def score_places(
+def _score_places(
     viewpoints: Sequence[Viewpoint], places: Callable[[int], Polar]
 ) -> dict[str, float]:
     """Return the mean measures of the places around viewpoints.
@@ -157,7 +157,7 @@ class PredictorLearner(SavedNetwork):
             load_ddppo(network, config.depth_weights)
         self.simulator = HouseSimulator(self.network.cameras)
         scans = HOUSE_SETS[self.config.world].scans
-        parts: dict[str, list[ViewpointSplit]] = {name: [] for name in (TRAIN, *EVALUATED)}
+        parts: dict[str, list[ViewpointSplit]] = {name: [] for name in (_TRAIN, *_EVALUATED)}
         houses = [*scans["train"], *scans["val_unseen"]]
         for number, scan in enumerate(progress_bar(houses, desc="drawing", unit="houses")):
             graph = NavGraph.load(scan, world_files(self.config.world).connectivity_dir)
@@ -168,9 +168,9 @@ class PredictorLearner(SavedNetwork):
                 chosen = {"val_unseen": rows}
             else:
                 held_out = rows % _HELD_OUT == _HELD_OUT - 1
-                chosen = {TRAIN: rows[~held_out], "val_seen": rows[held_out]}
+                chosen = {_TRAIN: rows[~held_out], "val_seen": rows[held_out]}
             for name, part in chosen.items():
-                seen = headings[part] if name == TRAIN else headings[part, :1]
+                seen = headings[part] if name == _TRAIN else headings[part, :1]
                 floor, rule = self.simulator.floor(scan), self.config.targets
                 found = read_viewpoints(graph, part, seen, floor, rule)
                 parts[name] += [
@@ -199,7 +199,7 @@ class PredictorLearner(SavedNetwork):
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Return the measures of the held-out viewpoints and of those of other houses."""
-        return {name: self.score(name) for name in EVALUATED}
+        return {name: self.score(name) for name in _EVALUATED}
 
     @torch.no_grad()
     def score(self, name: str) -> Summary:
@@ -207,7 +207,7 @@ class PredictorLearner(SavedNetwork):
         split = self.splits[name]
         parts = split.depth.split(self.config.batch_size)
         maps = torch.cat([self._logits(part).cpu() for part in parts]).numpy()
-        return score_places(
+        return _score_places(
             split.viewpoints, lambda k: candidates(maps[k], self.config.suppression)
         )
 
@@ -227,9 +227,9 @@ class PredictorLearner(SavedNetwork):
             return headings - one.heading, distances
 
         return {
-            "floor": score_places(viewpoints, lambda k: on_floor(viewpoints[k])),
-            "chance": score_places(viewpoints, lambda k: candidates(noise_maps[k], suppression)),
-            "target": score_places(
+            "floor": _score_places(viewpoints, lambda k: on_floor(viewpoints[k])),
+            "chance": _score_places(viewpoints, lambda k: candidates(noise_maps[k], suppression)),
+            "target": _score_places(
                 viewpoints, lambda k: candidates(viewpoints[k].target, suppression)
             ),
         }
@@ -272,9 +272,9 @@ def train_predictor(config: PredictorConfig) -> Results:
     learner.load_model(trainer.run)
     learner.network.eval()
     results = {
-        name: {"predicted": learner.score(name), **learner.compare(name)} for name in EVALUATED
+        name: {"predicted": learner.score(name), **learner.compare(name)} for name in _EVALUATED
     }
     trainer.report(results)
-    print(table(results, MEASURES))
+    print(table(results, _MEASURES))
     print(f"Run: {trainer.run}")
     return results

@@ -113,7 +113,7 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
         return Entrant(f"vlm:{url}", "vlm", digest_of({"url": url, "model": model}), url=url)
     folder = _run_folder(text)
     if folder.exists():
-        return Entrant(text, "run", run_digest(folder), run=folder)
+        return Entrant(text, "run", _run_digest(folder), run=folder)
     name, at, run = text.partition("@")
     module, colon, _ = name.partition(":")
     if not colon:
@@ -125,12 +125,12 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
         found = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"--agent {text}: cannot be imported ({error})") from error
-    package = package_digest(module)
+    package = _package_digest(module)
     if isinstance(found, AgentSpec):
         if not at:
             raise UserError(f"--agent {text}: is a row; name its run, too: {name}@RUN")
         folder = _run_folder(run)
-        digest = digest_of([package, run_digest(folder)])
+        digest = digest_of([package, _run_digest(folder)])
         return Entrant(text, "run", digest, run=folder, row=agent_spec(name))
     if not callable(found):
         raise UserError(f"--agent {text}: is neither an AgentSpec nor a function of task and seed")
@@ -143,14 +143,14 @@ def _run_folder(run: str) -> Path:
     return local_run(run) if run.startswith(SCHEME) else Path(run)
 
 
-def run_digest(run: Path) -> str:
+def _run_digest(run: Path) -> str:
     """Return the SHA-256 of the files of a run that determine how it acts."""
     if not (run / CONFIG).is_file():
         raise FileNotFoundError(f"{run}: is not a run, it has no {CONFIG}; name a run's folder")
     return _files_digest(run, lambda path: path.name not in _LOGS and "tfevents" not in path.name)
 
 
-def package_digest(module: str) -> str:
+def _package_digest(module: str) -> str:
     """Return the SHA-256 of all files of the top-level package of a module."""
     package = resolve_name(module.partition(".")[0])
     if not getattr(package, "__path__", None):

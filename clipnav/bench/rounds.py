@@ -36,7 +36,7 @@ from clipnav.storage.locks import sole_maker, sole_writer
 from clipnav.storage.outputs import folder_name
 from clipnav.storage.progress import progress_bar
 
-ROUND, WORLD = "round.json", "world"
+_ROUND, WORLD = "round.json", "world"
 SPLIT = "val_unseen"
 _FEATURES = "features.safetensors"
 _OUTLINES = ("rectangle", "l", "t")
@@ -111,7 +111,7 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def seal(folder: Path, secret: Path, houses: int, paths: int, rxr_paths: int) -> Round:
     """Draw a secret seed, keep it in a file, and publish its hash in a new round."""
-    if (folder / ROUND).exists():
+    if (folder / _ROUND).exists():
         raise FileExistsError(f"{folder}: is a round already; name another folder")
     if secret.exists():
         raise FileExistsError(f"{secret}: already exists; name another file for the secret")
@@ -131,7 +131,7 @@ def seal(folder: Path, secret: Path, houses: int, paths: int, rxr_paths: int) ->
 def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
     """Add an agent to a sealed round."""
     digests = tuple(entrant.digest for entrant in entrants)
-    with sole_writer(folder / ROUND):
+    with sole_writer(folder / _ROUND):
         current = read_round(folder)
         if current.opened is not None:
             raise UserError(
@@ -150,7 +150,7 @@ def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
 
 def open_round(folder: Path, secret: Path) -> Round:
     """Reveal the seed of a round and build its houses."""
-    with sole_writer(folder / ROUND):
+    with sole_writer(folder / _ROUND):
         current = read_round(folder)
         if current.opened is not None:
             raise UserError(f"{folder}: was opened on {current.opened.date} already")
@@ -163,7 +163,7 @@ def open_round(folder: Path, secret: Path) -> Round:
         if _commitment(seed) != current.commitment:
             raise UserError(f"{secret}: is not the secret of {folder}, its hash is another one")
         opening = Opening(seed, _now(), current.head(), {})
-        world = build_world(folder, current, opening)
+        world = _build_world(folder, current, opening)
         opening = msgspec.structs.replace(opening, data_sha256=world)
         current = msgspec.structs.replace(current, opened=opening)
         _write(folder, current)
@@ -172,7 +172,7 @@ def open_round(folder: Path, secret: Path) -> Round:
 
 def read_round(folder: Path) -> Round:
     """Read a round, and check commitment and chain of registrations."""
-    path = folder / ROUND
+    path = folder / _ROUND
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such round; make one with clipnav bench seal")
     current = read_json(path, _REMEDY, Round)
@@ -200,9 +200,9 @@ def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
     opened = current.opened
     if opened is None:
         raise UserError(f"{folder}: is sealed; its houses exist when it is opened")
-    if build_world(folder, current, opened) != opened.data_sha256:
+    if _build_world(folder, current, opened) != opened.data_sha256:
         raise UserError(
-            f"{folder}: its seed gives other graphs or episodes here than in {ROUND}; delete "
+            f"{folder}: its seed gives other graphs or episodes here than in {_ROUND}; delete "
             f"{folder / WORLD} to build them again"
         )
     parts = tuple(
@@ -278,7 +278,7 @@ def house_set(current: Round, opening: Opening) -> HouseSet:
     return HouseSet(current.name, MappingProxyType(specs), scans, paths, rxr_paths)
 
 
-def build_world(folder: Path, current: Round, opening: Opening) -> dict[str, str]:
+def _build_world(folder: Path, current: Round, opening: Opening) -> dict[str, str]:
     """Build the houses of a round below its folder, unless they are there; return the digests."""
     if current.world_version != GENERATOR_VERSION:
         raise UserError(
@@ -353,7 +353,7 @@ def write_features(houses: HouseSet, world: Path, connectivity: Path, output: Pa
 
 
 def _write(folder: Path, current: Round) -> None:
-    write_json(folder / ROUND, msgspec.to_builtins(current))
+    write_json(folder / _ROUND, msgspec.to_builtins(current))
 
 
 def _commitment(seed: str) -> str:

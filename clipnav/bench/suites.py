@@ -25,7 +25,7 @@ from clipnav.storage.errors import UnknownNameError, UserError
 from clipnav.storage.json_files import read_packed
 
 FOLDER = Path(__file__).with_name("suites")
-DIGESTS = FOLDER / "digests.json"
+_DIGESTS = FOLDER / "digests.json"
 Kind = Literal["graph", "continuous", "model", "answers"]
 
 
@@ -163,10 +163,10 @@ def load_suite(label: str) -> Suite:
 
 def read_digests() -> dict[str, dict[str, Any]]:
     """Return the digests of data and suites."""
-    return json.loads(DIGESTS.read_text("utf-8"))
+    return json.loads(_DIGESTS.read_text("utf-8"))
 
 
-def write_digests() -> None:
+def _write_digests() -> None:
     """Write the digests of all suites, and of the data of those of this version of the houses."""
     digests = read_digests()
     for name in suite_names():
@@ -186,7 +186,7 @@ def write_digests() -> None:
 
 
 def _write(digests: dict[str, dict[str, Any]]) -> None:
-    write_text(DIGESTS, json.dumps(digests, indent=2, sort_keys=True) + "\n")
+    write_text(_DIGESTS, json.dumps(digests, indent=2, sort_keys=True) + "\n")
 
 
 def _world_label(suite: Suite) -> str:
@@ -255,4 +255,4 @@ def check_data(part: Part, found: str) -> None:
 
 
 if __name__ == "__main__":
-    write_digests()
+    _write_digests()

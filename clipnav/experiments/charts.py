@@ -72,7 +72,7 @@ def draw_chart(record: Record, experiment: Experiment) -> str:
     if unknown := [name for name in chart.columns if name not in names]:
         raise UserError(f"{record.experiment}: the chart has no column {unknown[0]!r} in its table")
     if chart.y:
-        return draw_curves(record, experiment)
+        return _draw_curves(record, experiment)
     labels = next(i for i, cell in enumerate(record.rows[0]) if not isinstance(cell, str))
     # Groups, whose row is None, and rows with their label.
     lines: list[tuple[str, Sequence[Cell] | None]] = []
@@ -135,7 +135,7 @@ def _panel(cells: Sequence[Cell], column: Column, corner: tuple[float, float]) -
     return parts
 
 
-def draw_curves(record: Record, experiment: Experiment) -> str:
+def _draw_curves(record: Record, experiment: Experiment) -> str:
     """Return the curves of a record as the text of an SVG file."""
     chart, names = experiment.chart, [column.name for column in experiment.column_list()]
     assert chart is not None

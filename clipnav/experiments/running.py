@@ -208,11 +208,11 @@ def resumed(step: Step) -> list[str]:
 def _run_job(job: Job) -> None:
     """Run a step in a new process, as commands change global state."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for _ in run_jobs(run_step, [job.words], 1, f"runs {job.words[1]}"):
+    for _ in run_jobs(_run_step, [job.words], 1, f"runs {job.words[1]}"):
         pass
 
 
-def run_step(words: Sequence[str]) -> None:
+def _run_step(words: Sequence[str]) -> None:
     """Run a command of clipnav or a benchmark."""
     program, name, *arguments = words
     try:

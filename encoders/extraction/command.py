@@ -45,7 +45,7 @@ _KEYS_PER_TASK = 8
 
 def main(arguments: ExtractArguments) -> None:
     """Run the command."""
-    paths = store_paths(arguments)
+    paths = _store_paths(arguments)
     if arguments.merge:
         for path in paths:
             merge_shards(path)
@@ -62,7 +62,7 @@ def main(arguments: ExtractArguments) -> None:
         print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{note if skipped else ''}")
 
 
-def store_paths(arguments: ExtractArguments) -> list[Path]:
+def _store_paths(arguments: ExtractArguments) -> list[Path]:
     """Return the path of each encoder's store."""
     from clipnav.envs.worlds import world_files
 
@@ -100,29 +100,29 @@ def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) ->
     added to others.
     """
     if arguments.encoder == (HOUSE_LABELS,):
-        extract_labels(arguments, paths[0], shard)
+        _extract_labels(arguments, paths[0], shard)
         return
     if arguments.engine == "ray":
-        check_ray()
-    encoders = dict(zip(paths, load_encoders(arguments), strict=True))
+        _check_ray()
+    encoders = dict(zip(paths, _load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))
     metadata = {**source.metadata, **shard.metadata(list(viewpoints))}
     encoders = {
         path: encoder
         for path, encoder in encoders.items()
-        if is_missing(path, keys, {**encoder_metadata(encoder), **metadata})
+        if _is_missing(path, keys, {**encoder_metadata(encoder), **metadata})
     }
     if not encoders:
         return
     if arguments.engine == "ray":
-        extract_with_ray(arguments, keys, source, viewpoints, encoders, metadata)
+        _extract_with_ray(arguments, keys, source, viewpoints, encoders, metadata)
     else:
         loader = partial(load_views, source, viewpoints, arguments.workers)
         encode_viewpoints_with(keys, loader, encoders, metadata)
 
 
-def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
+def _is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) -> bool:
     """Return whether a store is unfinished; delete what a run killed at its end left."""
     if is_finished(path, keys, metadata):
         partial_path(path).unlink(missing_ok=True)
@@ -132,17 +132,17 @@ def is_missing(path: Path, keys: Sequence[str], metadata: Mapping[str, object]) 
     return True
 
 
-def extract_labels(arguments: ExtractArguments, path: Path, shard: Shard) -> None:
+def _extract_labels(arguments: ExtractArguments, path: Path, shard: Shard) -> None:
     """Write the features of perfect recognition of the viewpoints of a shard."""
     graphs, viewpoints = chosen_viewpoints(arguments)
     source, keys = HouseLabels(arguments.world, graphs), shard.part(list(viewpoints))
     metadata = {**source.metadata, **shard.metadata(list(viewpoints))}
-    if is_missing(path, keys, metadata):
+    if _is_missing(path, keys, metadata):
         store = StoreToFill(path, WIDTH, metadata, lambda _, row: row)
         fill_stores(keys, partial(load_views, source, viewpoints, arguments.workers), [store])
 
 
-def extract_with_ray(
+def _extract_with_ray(
     arguments: ExtractArguments,
     keys: Sequence[str],
     source: ViewSource,
@@ -169,7 +169,7 @@ def extract_with_ray(
     fill_stores(keys, rows, [store])
 
 
-def load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:
+def _load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:
     """Load the encoders that the command selects."""
     names, tags = arguments.encoder, arguments.pretrained
     if tags and len(tags) != len(names):
@@ -195,7 +195,7 @@ class RowEncoder:
     def __init__(
         self, arguments: ExtractArguments, source: ViewSource, viewpoints: Viewpoints
     ) -> None:
-        (self._encoder,) = load_encoders(arguments)
+        (self._encoder,) = _load_encoders(arguments)
         self._source = source
         self._viewpoints = viewpoints
 
@@ -205,7 +205,7 @@ class RowEncoder:
         return None if views is None else view_features(key, views, self._encoder)
 
 
-def check_ray() -> None:
+def _check_ray() -> None:
     """Check that Ray is installed."""
     check_extra("ray", "ray", "--engine ray")
 
@@ -214,7 +214,7 @@ def ray_rows(
     keys: Sequence[str], make_encode: Callable[[], Encode], workers: int
 ) -> Iterator[np.ndarray | None]:
     """Yield the features of each key, in order."""
-    check_ray()
+    _check_ray()
     import ray
 
     if not keys:

@@ -29,7 +29,7 @@ from clipnav.storage.locks import sole_writer
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
-BOXES_REMEDY = "correct the boxes, or pass others with --boxes"
+_BOXES_REMEDY = "correct the boxes, or pass others with --boxes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +127,14 @@ def read_seen(arguments: ObjectArguments) -> dict[tuple[str, str], list[SeenObje
     for scan, viewpoint, objects in read_boxes(boxes, scans):
         if viewpoint not in names[scan]:
             raise UserError(
-                f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; {BOXES_REMEDY}"
+                f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; "
+                f"{_BOXES_REMEDY}"
             )
         place = f"{boxes}: viewpoint {viewpoint}"
-        if found := seen_objects(objects, place, BOXES_REMEDY):
+        if found := seen_objects(objects, place, _BOXES_REMEDY):
             seen[scan, viewpoint] = found
     if not seen:
-        raise UserError(f"{boxes}: no viewpoint of these scans sees an object; {BOXES_REMEDY}")
+        raise UserError(f"{boxes}: no viewpoint of these scans sees an object; {_BOXES_REMEDY}")
     return seen
 
 

@@ -83,7 +83,7 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
         graphs = files.connectivity_dir
         if not (graphs / "scans.txt").is_file():
             raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
-    scans = chosen_scans(arguments)
+    scans = _chosen_scans(arguments)
     for scan in scans:
         if graphs is not None and not (graphs / f"{scan}_connectivity.json").is_file():
             raise FileNotFoundError(
@@ -99,7 +99,7 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
     return graphs, viewpoints
 
 
-def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
+def _chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
     """Return the scans of --scans with ranges of houses expanded; empty for all scans."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
     from clipnav.envs.houses.house_set import expand_scans

@@ -90,12 +90,12 @@ def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
     model = CLIP(**model_config)
     set_model_preprocess_cfg(model, preprocess_config)
     if config.initial is not None:
-        load_initial(model, config.initial)
+        _load_initial(model, config.initial)
     configs = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
     return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), configs
 
 
-def load_initial(model: Any, folder: Path) -> None:
+def _load_initial(model: Any, folder: Path) -> None:
     """Load the weights of an exported model, with its table of positions resized to the model's."""
     weights, _ = read_weights(folder / WEIGHTS_FILE)
     side = math.isqrt(len(model.visual.attnpool.positional_embedding) - 1)
@@ -107,7 +107,7 @@ def load_initial(model: Any, folder: Path) -> None:
     model.load_state_dict(weights)
 
 
-def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
+def _scale_to_unit(model: Any, sampler: ViewSampler) -> float:
     """Scale pooled features to a root mean square of 1, the range that agents expect."""
     images, _, _ = sampler.views(0)
     with torch.inference_mode():
@@ -178,7 +178,7 @@ class Classifier(NamedTuple):
 
 def main(config: PretrainConfig) -> None:
     """Run the command."""
-    scans = training_scans(config)
+    scans = _training_scans(config)
     run = run_folder(config)
     if config.resume is None:
         config = dataclasses.replace(config, output=run)
@@ -199,7 +199,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
 
     build_missing(scans, config.workers)
     positions = (config.viewpoints, config.extra_positions)
-    houses = render_houses(scans, panorama_dir(), positions, config.panorama_width, config.workers)
+    houses = render_houses(scans, _panorama_dir(), positions, config.panorama_width, config.workers)
     count = len(houses) - config.held_out
     trainer, classifier = train_and_export(houses[:count], config, run)
     results = {}
@@ -213,7 +213,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
     print(f"Run: {run}")
 
 
-def training_scans(config: PretrainConfig) -> Sequence[str]:
+def _training_scans(config: PretrainConfig) -> Sequence[str]:
     """Return the houses that are used, held-out ones included."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
 
@@ -259,7 +259,7 @@ def train_and_export(
             batch = partial(labelled_batch, views, names)
         trainer = train(config, network, batch)
         classifier = Classifier(network.eval(), names)
-    factor = scale_to_unit(model.eval(), sampler)
+    factor = _scale_to_unit(model.eval(), sampler)
     if classifier is not None:
         classifier.network.undo_feature_scale(factor)
     folder = config.model_dir(run)
@@ -291,7 +291,7 @@ def training_views(houses: Sequence[HousePictures], config: PretrainConfig) -> V
     return ViewSampler(houses, config.image_size, config.seed, views)
 
 
-def panorama_dir() -> Path:
+def _panorama_dir() -> Path:
     """Return the cache folder of rendered panoramas, beside those of the houses."""
     from clipnav.envs.houses.building.house import house_cache_dir
 

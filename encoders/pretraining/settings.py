@@ -190,7 +190,7 @@ class PretrainConfig:
         return self.export or run / self.run_name
 
 
-def idle_settings(config: PretrainConfig) -> dict[str, str]:
+def _idle_settings(config: PretrainConfig) -> dict[str, str]:
     """Return the names of settings that other settings make ineffective, and why."""
     if config.objective == "random":
         names = ("iterations", "minutes", "save_every", *_LABEL_SETTINGS)
@@ -223,6 +223,6 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
         arguments,
         description,
         defaults=defaults,
-        idle=idle_settings,
+        idle=_idle_settings,
         may_change=may_change,
     )

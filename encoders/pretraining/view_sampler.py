@@ -117,7 +117,7 @@ class ViewSampler:
         images.copy_(sample_pixels(house.rgb[panorama], directions))
         recoloured = rng.random(count) < self._config.recoloured
         tint(images, recoloured, rng)
-        facts = facts_of_views(house, panorama, directions)
+        facts = _facts_of_views(house, panorama, directions)
         return [
             view.without_colours() if is_recoloured else view
             for view, is_recoloured in zip(facts, recoloured, strict=True)
@@ -158,7 +158,7 @@ def extraction_views(
     for panorama in range(house.viewpoints):
         images = sample_pixels(house.rgb[panorama], directions)
         pixels = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255)
-        yield pixels.numpy().astype(np.uint8), facts_of_views(house, panorama, directions)
+        yield pixels.numpy().astype(np.uint8), _facts_of_views(house, panorama, directions)
 
 
 def view_directions(
@@ -197,7 +197,7 @@ def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
     return flat.reshape(3, count, height, -1).transpose(0, 1)
 
 
-def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) -> list[ViewFacts]:
+def _facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) -> list[ViewFacts]:
     """Return the facts of views with pixel directions (N, h, w, 2) in a panorama."""
     height, width = house.object_id.shape[1:]
     half = _ID_STRIDE // 2

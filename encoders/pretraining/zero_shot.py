@@ -77,7 +77,7 @@ def zero_shot_scores(
     )
 
 
-def prompt_vector(prompts: list[str], texts: Texts) -> np.ndarray:
+def _prompt_vector(prompts: list[str], texts: Texts) -> np.ndarray:
     """Average the unit vectors of several prompts into one (D,) (CLIP, section 3.1.4)."""
     mean = texts(prompts).mean(0)
     return mean / np.linalg.norm(mean)
@@ -103,7 +103,7 @@ def _rooms(
     kinds = sorted(set(true))
     if not kinds:
         return [], []
-    prompts = np.stack([prompt_vector(room_prompts(kind), texts) for kind in kinds])
+    prompts = np.stack([_prompt_vector(room_prompts(kind), texts) for kind in kinds])
     chosen = (unit[rows] @ prompts.T).argmax(1)
     return [kinds[choice] == kind for choice, kind in zip(chosen, true, strict=True)], true
 
@@ -118,7 +118,7 @@ def _things(
         judged = true | np.array([thing not in view.may_hold for view in facts])
         if not enough_to_judge(true, judged):
             continue
-        scores = unit[judged] @ prompt_vector(thing_prompts(thing[1]), texts)
+        scores = unit[judged] @ _prompt_vector(thing_prompts(thing[1]), texts)
         precisions.append(average_precision(scores, true[judged]))
         shares.append(float(true[judged].mean()))
     return precisions, shares
@@ -136,7 +136,7 @@ def _colours(
                 rows.setdefault(fact[1], []).append((row, fact[2]))
     correct, true = [], []
     for noun, examples in sorted(rows.items()):
-        prompts = np.stack([prompt_vector(thing_prompts(noun, c), texts) for c in colours])
+        prompts = np.stack([_prompt_vector(thing_prompts(noun, c), texts) for c in colours])
         chosen = (unit[[row for row, _ in examples]] @ prompts.T).argmax(1)
         correct += [colours[c] == colour for c, (_, colour) in zip(chosen, examples, strict=True)]
         true += [colour for _, colour in examples]

@@ -85,7 +85,7 @@ def _changed(
     return {k: v for k, v in plain[1].items() if k not in skipped and v != plain[0].get(k)}
 
 
-def draw_weights(model: nn.Module) -> None:
+def _draw_weights(model: nn.Module) -> None:
     """Initialise all weights at random: by each module's own rule, else by normal noise."""
     modules = list(model.modules())
     for module in modules:
@@ -188,5 +188,5 @@ def _build(origin: Origin, random_weights: bool) -> Any:
         model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
         if random_weights:
             torch.manual_seed(_SEED)
-            draw_weights(model)
+            _draw_weights(model)
     return model

@@ -23,7 +23,7 @@ from clipnav.encoders.weights.weight_files import (
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.hugging_face import is_in_hub_cache, is_reachable, openai_folder
 
-HOUSE_CLIP = "house_clip"
+_HOUSE_CLIP = "house_clip"
 LOCAL, _HUB = "local-dir:", "hf-hub:"
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # entries of an open_clip tag
 
@@ -36,14 +36,14 @@ def is_downloaded(tag: dict[str, Any]) -> bool:
     return is_in_hub_cache("/".join(tag["hf_hub"].split("/")[:2]))
 
 
-def source_of(tag: dict[str, Any]) -> str:
+def _source_of(tag: dict[str, Any]) -> str:
     """Return the URL that the weights of an open_clip tag are downloaded from."""
     from huggingface_hub.constants import ENDPOINT
 
     return ENDPOINT if tag.get("hf_hub") else tag.get("url", "")
 
 
-HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
+_HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def find_origin(name_or_path: str, pretrained: str | None, random_weights: bool)
 
 
 def _folder(name_or_path: str) -> Path | None:
-    if name_or_path == HOUSE_CLIP:
-        return HOUSE_CLIP_DIR
+    if name_or_path == _HOUSE_CLIP:
+        return _HOUSE_CLIP_DIR
     if name_or_path.startswith(LOCAL):
         return Path(name_or_path.removeprefix(LOCAL))
     return Path(name_or_path) if Path(name_or_path).is_dir() else None
@@ -153,7 +153,7 @@ def _named_config(name: str, pretrained: str | None, random_weights: bool) -> di
 
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
-        own = (HOUSE_CLIP, efficientnet_lite.NAME)
+        own = (_HOUSE_CLIP, efficientnet_lite.NAME)
         near = difflib.get_close_matches(name, [*own, *open_clip.list_models()], n=1)
         meant = f"did you mean {near[0]}? Otherwise " if near else ""
         raise UserError(
@@ -183,8 +183,8 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> Origi
                 f"or one of open_clip's tags {_tags(name)}"
             )
         with _downloading(f"the weights {pretrained!r} of {name}", "give the file as `pretrained`"):
-            if not is_downloaded(tag) and not is_reachable(source_of(tag)):
-                raise OSError(f"{source_of(tag)} cannot be reached")
+            if not is_downloaded(tag) and not is_reachable(_source_of(tag)):
+                raise OSError(f"{_source_of(tag)} cannot be reached")
             file = Path(download_pretrained(tag))
     else:
         tag = {}

@@ -83,7 +83,7 @@ class _Opaque:
     """A value that contains no tensor of a module's state, such as a typed list."""
 
 
-def read_pickle(raw: bytes) -> Any:
+def _read_pickle(raw: bytes) -> Any:
     """Parse a pickle into dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`."""
     return _Machine().run(raw)
 
@@ -251,7 +251,7 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
         try:
             with zipfile.ZipFile(file) as opened:
                 archive = _Archive(opened, path.stat().st_size)
-                root = read_pickle(archive.read("data.pkl", _MOST_PICKLE_BYTES))
+                root = _read_pickle(archive.read("data.pkl", _MOST_PICKLE_BYTES))
                 described = _State(archive).collect(root)
                 return {name: archive.tensor(tensor) for name, tensor in described.items()}
         except _DAMAGE as error:

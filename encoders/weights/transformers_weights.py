@@ -58,7 +58,7 @@ _SHARED_SETTINGS = frozenset(
 )
 _EPSILON = 1e-5  # of the layer norms of open_clip
 _REMEDY = "write the folder again with CLIPModel.save_pretrained"
-PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
+_PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 # Settings of CLIPImageProcessor that a file may lack, with their defaults. These are the same in
 # transformers 4, slow and fast, and in transformers 5.
@@ -97,7 +97,7 @@ def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return converted
 
 
-def to_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _to_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Convert the weights of open_clip's CLIP with a ViT to the names of a CLIPModel."""
     converted: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
@@ -176,10 +176,10 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
     )
     converted = CLIPModel(config)
     converted.load_state_dict(
-        {name: tensor.float() for name, tensor in to_transformers(weights).items()}
+        {name: tensor.float() for name, tensor in _to_transformers(weights).items()}
     )
     converted.save_pretrained(folder)
-    write_text(Path(folder) / PREPROCESSOR, json.dumps(processor, indent=2) + "\n")
+    write_text(Path(folder) / _PREPROCESSOR, json.dumps(processor, indent=2) + "\n")
 
 
 def _renamed(name: str, old: int, new: int) -> str:
@@ -365,7 +365,7 @@ def _processor_settings(folder: Path) -> tuple[Path, dict[str, Any] | None]:
     CLIPImageProcessor.save_pretrained writes a file of its own; CLIPProcessor.save_pretrained of
     transformers 5 writes them into the file of the whole processor.
     """
-    path = folder / PREPROCESSOR
+    path = folder / _PREPROCESSOR
     if path.is_file():
         return path, read_json_object(path, _PROCESSOR_REMEDY)
     path = folder / _PROCESSOR
@@ -373,7 +373,7 @@ def _processor_settings(folder: Path) -> tuple[Path, dict[str, Any] | None]:
         read_json_object(path, _PROCESSOR_REMEDY).get("image_processor") if path.is_file() else None
     )
     if settings is None:
-        print(f"{folder}: no {PREPROCESSOR}; OpenAI's mean, deviation and resizing are assumed")
+        print(f"{folder}: no {_PREPROCESSOR}; OpenAI's mean, deviation and resizing are assumed")
         return path, None
     if not isinstance(settings, dict):
         raise UserError(f"{path}: 'image_processor' is not an object; {_PROCESSOR_REMEDY}")

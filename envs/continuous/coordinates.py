@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-HEADING_STEP = np.pi / 6  # radians, to which R2R_VLNCE v1-3 rounds the headings of R2R
+_HEADING_STEP = np.pi / 6  # radians, to which R2R_VLNCE v1-3 rounds the headings of R2R
 
 
 def to_habitat(positions: ArrayLike) -> np.ndarray:
@@ -53,7 +53,7 @@ def heading_to_yaw(headings: ArrayLike) -> np.ndarray:
 
 def rounded_heading(headings: ArrayLike) -> np.ndarray:
     """Return headings (...) rounded to 30 degrees, halves upwards, as R2R_VLNCE v1-3 does."""
-    return HEADING_STEP * np.floor(np.asarray(headings, float) / HEADING_STEP + 0.5)
+    return _HEADING_STEP * np.floor(np.asarray(headings, float) / _HEADING_STEP + 0.5)
 
 
 class PoseTrace(NamedTuple):

@@ -39,7 +39,7 @@ _EQUAL = 1e-5  # rewards that differ by less are equal, and the first one wins
 _ERROR = 127  # instead of a number of turns
 PathTeacher = Literal["path", "goal"]
 PathKey = tuple[str, float, tuple[Point, ...]]
-WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
+_WAYPOINT_RADIUS = 0.13  # metres from a waypoint at which a plan to it ends
 
 
 class CompatFollower:
@@ -403,7 +403,7 @@ def waypoint_actions(
     goal = distance * np.array([np.sin(relative_heading), np.cos(relative_heading)])
     actions: list[int] = []
     facing = 0.0  # radians to the left, in [0, 2 pi), with the rounding errors of the original
-    while round(float(np.linalg.norm(goal)), 3) > WAYPOINT_RADIUS:
+    while round(float(np.linalg.norm(goal)), 3) > _WAYPOINT_RADIUS:
         headings = [facing]
         for _ in range(count - 1):
             headings.append((headings[-1] + turn) % (2 * np.pi))

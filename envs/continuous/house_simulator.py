@@ -15,7 +15,7 @@ from clipnav.envs.panoramas.cameras import camera_turn
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 # All houses of the set mini. A ray tracer takes about 60 MB, a floor with its distances 45 MB.
-HOUSES_KEPT = 40
+_HOUSES_KEPT = 40
 _CAMERAS_PER_CALL = 8  # bounds the memory of rays to about 50 MB
 
 
@@ -106,11 +106,11 @@ def _house(scan: str) -> House:
     return _houses().house(scan)
 
 
-@lru_cache(maxsize=HOUSES_KEPT)
+@lru_cache(maxsize=_HOUSES_KEPT)
 def _tracer(scan: str) -> RayTracer:
     return RayTracer(_house(scan).scene)
 
 
-@lru_cache(maxsize=HOUSES_KEPT)
+@lru_cache(maxsize=_HOUSES_KEPT)
 def _floor(scan: str, radius: float, height: float) -> ContinuousFloor:
     return ContinuousFloor.of_house(_house(scan), radius, height, house_cache_dir())

@@ -22,7 +22,7 @@ from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError, read_records
 
-JOIN_DISTANCE = 3.0
+_JOIN_DISTANCE = 3.0
 """Largest distance in metres between the end of one path and the start of the next."""
 
 # The instructions of the built-in houses end without a space; the published generator adds none.
@@ -83,7 +83,7 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
         graph = NavGraph.load(scan, files.connectivity_dir)
         ends = [graph.index(record.path[-1]) for record in paths]
         starts = [graph.index(record.path[0]) for record in paths]
-        near = graph.distances[np.ix_(ends, starts)] <= JOIN_DISTANCE
+        near = graph.distances[np.ix_(ends, starts)] <= _JOIN_DISTANCE
         for i, j in np.argwhere(near):
             joined.append(_join(graph, paths[i], paths[j], len(joined), separator))
     return joined

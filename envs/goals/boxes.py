@@ -21,7 +21,7 @@ from clipnav.storage.locks import sole_maker
 
 HEIGHT, WIDTH = MATTERSIM_SIZE
 MARGIN = 1.1  # side of a crop by the longer side of the box
-SMALLEST, LARGEST = np.radians(6), np.radians(100)  # field of view of a crop
+SMALLEST, _LARGEST = np.radians(6), np.radians(100)  # field of view of a crop
 _FOCAL = HEIGHT / 2 / np.tan(VFOV / 2)  # pixels
 _TURNS = np.stack([camera_turn(*view_direction(view)) for view in range(NUM_VIEWS)])  # (36, 3, 3)
 
@@ -90,7 +90,7 @@ class SeenObject:
         """Heading, elevation and field of view of a square picture of the box, in radians."""
         centre, *sides = self._rays
         half = max(float(np.arccos(np.clip(centre @ side, -1, 1))) for side in sides)
-        field = np.clip(2 * MARGIN * half, SMALLEST, LARGEST)
+        field = np.clip(2 * MARGIN * half, SMALLEST, _LARGEST)
         return (*self.direction, float(field))
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # MatterSim.cpp takes vfov * width / height for the horizontal field of view: 80 degrees of a
 # 640 x 480 picture that is 60 degrees high.
-HALF_FIELD = np.deg2rad(40.0)
+_HALF_FIELD = np.deg2rad(40.0)
 _TABLES = ("targets", "views", "headings", "elevations")  # of candidates that are kept
 
 
@@ -101,7 +101,7 @@ def candidate_edges(
     rel_heading = heading[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
     rel_heading = np.pi - (np.pi - rel_heading) % (2 * np.pi)
     rel_elevation = elevation[:, None] - STEP * np.arange(-1, 2)  # (M, 3)
-    visible = np.abs(rel_heading) <= HALF_FIELD
+    visible = np.abs(rel_heading) <= _HALF_FIELD
 
     # (M, 36) angle between view and neighbour as MatterSim measures it.
     offset = np.sqrt(rel_elevation[:, :, None] ** 2 + rel_heading[:, None, :] ** 2)

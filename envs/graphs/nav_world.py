@@ -42,7 +42,7 @@ class NavWorld:
 
     def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
         self.graphs = {graph.scan: graph for graph in graphs}
-        needed = 1 + max_neighbours(graphs)
+        needed = 1 + _max_neighbours(graphs)
         self.num_actions = needed if num_actions is None else num_actions
         if self.num_actions < needed:
             raise UserError(f"{needed} actions are needed, but num_actions is {num_actions}")
@@ -97,7 +97,7 @@ class NavWorld:
         graphs = {
             scan: NavGraph.load(scan, connectivity_dir) for scan in sorted(present.union(scans))
         }
-        num_actions = 1 + max_neighbours(list(graphs.values()))
+        num_actions = 1 + _max_neighbours(list(graphs.values()))
         return cls([graphs[scan] for scan in scans], num_actions)
 
     def __len__(self) -> int:
@@ -206,7 +206,7 @@ def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.nd
     return moves
 
 
-def max_neighbours(graphs: Sequence[NavGraph]) -> int:
+def _max_neighbours(graphs: Sequence[NavGraph]) -> int:
     """Return the largest number of neighbours of any viewpoint in the graphs."""
     return max(int(np.bincount(graph.edges[0], minlength=1).max()) for graph in graphs)
 

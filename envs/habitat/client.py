@@ -25,7 +25,7 @@ from clipnav.envs.habitat.server import Camera, layout
 from clipnav.storage.errors import UserError
 
 VARIABLE = "CLIPNAV_HABITAT_PYTHON"
-INSTALL = (
+_INSTALL = (
     "install habitat-sim into a conda environment of its own, because no package fits the Python "
     "of clipnav (conda create -n habitat python=3.9; conda install -n habitat habitat-sim headless "
     f"-c conda-forge -c aihabitat), and name it with {VARIABLE}=habitat; clipnav habitat-server "
@@ -59,7 +59,7 @@ def habitat_python(name: str | Path | None = None) -> Path:
     name = name or os.environ.get(VARIABLE)
     if not name:
         if importlib.util.find_spec("habitat_sim") is None:
-            raise ModuleNotFoundError(f"habitat-sim is not installed; {INSTALL}")
+            raise ModuleNotFoundError(f"habitat-sim is not installed; {_INSTALL}")
         return Path(sys.executable)
     path = Path(os.path.expanduser(name))
     if path.is_dir():
@@ -225,7 +225,7 @@ class HabitatServer:
             return answer["value"]
         kind, message = answer["kind"], answer["error"]
         if kind in ("ImportError", "ModuleNotFoundError"):
-            raise ModuleNotFoundError(f"{self._process.python}: {message}; {INSTALL}")
+            raise ModuleNotFoundError(f"{self._process.python}: {message}; {_INSTALL}")
         error = _ERRORS.get(kind, HabitatRequestError)(message if message else kind)
         error.add_note(answer.get("traceback", ""))
         raise error
@@ -314,7 +314,7 @@ class _Process:
         if "CUDA device" in said or "EGL" in said:
             said += "; give gpu_device_id=-1 for software rendering, or another device"
         elif "No module named" in said:
-            said += f"; {INSTALL}"
+            said += f"; {_INSTALL}"
         return f"{reason}: {said}" if said else f"{reason}, without a message"
 
 

@@ -28,12 +28,12 @@ from typing import Any
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes; each array of pictures starts at a multiple in the shared memory
+_ALIGNMENT = 64  # bytes; each array of pictures starts at a multiple in the shared memory
 
 # habitat-sim's default of 0.2 m per cell puts an agent, and so its camera, above the floor.
-CELL_SIZE = CELL_HEIGHT = 0.05
-CLIMB, SLOPE = 0.2, 45.0  # metres of a step, and degrees of a ramp, that an agent can climb
-FARTHEST_OBSTACLE = 2.0  # metres, habitat's default radius of the search
+_CELL_SIZE = _CELL_HEIGHT = 0.05
+CLIMB, _SLOPE = 0.2, 45.0  # metres of a step, and degrees of a ramp, that an agent can climb
+_FARTHEST_OBSTACLE = 2.0  # metres, habitat's default radius of the search
 
 Camera = dict[str, Any]  # name, kind ("rgb" or "depth"), size (height, width), hfov (degrees)
 FloorKey = dict[str, Any]  # scene and mesh (files), radius and height of the agent in metres
@@ -41,7 +41,7 @@ Points = Any  # (N, 3) numbers
 _SMALL_CAMERA = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
 _KINDS = {"rgb": "COLOR", "depth": "DEPTH"}
 _TYPES = {"rgb": np.uint8, "depth": np.float32}
-METHODS = "versions missing probe draw_into project contains clearance step distances path".split()
+_METHODS = "versions missing probe draw_into project contains clearance step distances path".split()
 
 
 class Habitat:
@@ -58,7 +58,7 @@ class Habitat:
     """
 
     def __init__(self, gpu_device_id: int | None = None) -> None:
-        self.module = import_habitat()
+        self.module = _import_habitat()
         # habitat's default ends the process where there is no such device.
         default = 0 if os.path.exists("/dev/nvidia0") else -1
         self._gpu_device_id = default if gpu_device_id is None else gpu_device_id
@@ -161,7 +161,7 @@ class Habitat:
         """Return the metres from each position to the border of the floor."""
         mesh = self._mesh(floor)
         return [
-            float(mesh.distance_to_closest_obstacle(point, FARTHEST_OBSTACLE))
+            float(mesh.distance_to_closest_obstacle(point, _FARTHEST_OBSTACLE))
             for point in _points(positions)
         ]
 
@@ -221,8 +221,8 @@ class Habitat:
         settings = self.module.NavMeshSettings()
         settings.set_defaults()
         settings.agent_radius, settings.agent_height = floor["radius"], floor["height"]
-        settings.agent_max_climb, settings.agent_max_slope = CLIMB, SLOPE
-        settings.cell_size, settings.cell_height = CELL_SIZE, CELL_HEIGHT
+        settings.agent_max_climb, settings.agent_max_slope = CLIMB, _SLOPE
+        settings.cell_size, settings.cell_height = _CELL_SIZE, _CELL_HEIGHT
         mesh = self.module.PathFinder()
         if not self._simulator.recompute_navmesh(mesh, settings):
             raise ValueError(f"{floor['scene']}: habitat-sim finds no floor in this scene")
@@ -265,7 +265,7 @@ class Habitat:
         return sensor
 
 
-def import_habitat() -> Any:
+def _import_habitat() -> Any:
     """Import habitat_sim without its log."""
     os.environ.setdefault("HABITAT_SIM_LOG", "quiet")
     os.environ.setdefault("MAGNUM_LOG", "quiet")
@@ -282,7 +282,7 @@ def layout(cameras: Sequence[Camera], count: int) -> list[tuple[str, int, int]]:
         height, width = camera["size"]
         stop = start + count * height * width * (3 if camera["kind"] == "rgb" else 4)
         parts.append((camera["name"], start, stop))
-        start = -(-stop // ALIGNMENT) * ALIGNMENT
+        start = -(-stop // _ALIGNMENT) * _ALIGNMENT
     return parts
 
 
@@ -304,7 +304,7 @@ def serve(address: str, gpu_device_id: int | None) -> None:
                 request = json.loads(line)
                 name = request.pop("do")
                 try:
-                    if name not in METHODS:
+                    if name not in _METHODS:
                         raise ValueError(f"{name}: no such method")
                     habitat = habitat or Habitat(gpu_device_id)
                     answer = {"value": getattr(habitat, name)(**request)}

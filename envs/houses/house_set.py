@@ -55,8 +55,8 @@ UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
 
 GOALS_PER_START = 4
 TEXTS = 3  # R2R-style texts of a path
-EPISODE_TAG = 12
-RXR_TAG = 13
+_EPISODE_TAG = 12
+_RXR_TAG = 13
 
 Rebuild = Literal["nothing", "paths", "houses"]
 Json = dict[str, Any]
@@ -230,7 +230,7 @@ def navigate(house: House, house_set: HouseSet | None = None) -> Json:
         return {"connectivity": records, "rxr": {}}
     survey = survey_house(house, tracer, records)
     routes = Routes.of(survey)
-    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, EPISODE_TAG])
+    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, _EPISODE_TAG])
     writer = TextWriter(survey, routes, rng)
     counts = {split: house_set.paths[split] for split in house_set.splits_of(scan)}
     navigation: Json = {"connectivity": records, **{split: [] for split in house_set.splits}}
@@ -249,7 +249,7 @@ def navigate(house: House, house_set: HouseSet | None = None) -> Json:
         navigation[split] = [
             {**episode, "path_id": first_id + k} for k, episode in enumerate(episodes)
         ]
-    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, RXR_TAG])
+    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, _RXR_TAG])
     paths = {split: house_set.rxr_paths[split] for split in counts}
     navigation["rxr"] = rxr_records(survey, routes, paths, house_set.number(scan), rng)
     return navigation

@@ -28,7 +28,7 @@ from clipnav.envs.metrics import SUCCESS_THRESHOLD, score_path
 from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.progress import progress_bar
 
-OTHER_STARTS = 4  # number of other episodes of the house that a text is tried in
+_OTHER_STARTS = 4  # number of other episodes of the house that a text is tried in
 Json = dict[str, Any]
 _HEADER = (
     f"{'split':<12}{'texts':<8}{'number':>8}{'parsed':>8}{'success':>9}{'clear':>8}{'online':>8}"
@@ -83,7 +83,7 @@ def check_texts(
     """Check the texts of R2R- or RxR-style records of one house; return (kind of text, check).
 
     The kind is "R2R" or RxR's language. Each text is followed from the start of its record, and
-    from the starts of `OTHER_STARTS` records whose goals are elsewhere.
+    from the starts of `_OTHER_STARTS` records whose goals are elsewhere.
     """
     sight, routes = Sight(survey), Routes.of(survey)
     indices = {name: number for number, name in enumerate(survey.viewpoints)}
@@ -99,7 +99,7 @@ def check_texts(
             online = follow_online(sight, acts or [], path[0], record["heading"])
             ends = [
                 follow(sight, acts or [], paths[other][0], records[other]["heading"]).path[-1]
-                for other in others[:OTHER_STARTS]
+                for other in others[:_OTHER_STARTS]
             ]
             hits = [
                 is_near[end, paths[other][-1]] for end, other in zip(ends, others, strict=False)

@@ -30,10 +30,10 @@ from clipnav.storage.records import read_records
 Graphs = Mapping[str, NavGraph]
 
 SHORTCUT_ANGLE = math.radians(15)  # between an edge and a viewpoint that it passes
-VIEW = math.radians(30)  # between neighbouring ones of the 36 views of a panorama
-STAIR_RISE = 0.3  # metres between the ends of an edge on stairs
-BIG_TURN = 45.0  # degrees; people mention the side of larger turns
-SUCCESS = 3.0  # metres
+_VIEW = math.radians(30)  # between neighbouring ones of the 36 views of a panorama
+_STAIR_RISE = 0.3  # metres between the ends of an edge on stairs
+_BIG_TURN = 45.0  # degrees; people mention the side of larger turns
+_SUCCESS = 3.0  # metres
 TEXTS = 7680  # training texts of the language model; perplexities depend on their number
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _SIDE = re.compile(r"\b(left|right)\b")
@@ -119,7 +119,7 @@ ROWS = (
 )
 
 
-def world_statistics(
+def _world_statistics(
     graphs: Graphs, train: Sequence[PathRecord] = (), others: Sequence[PathRecord] = ()
 ) -> dict[str, float]:
     """Return the statistics of some graphs, and of R2R records of their buildings.
@@ -168,7 +168,7 @@ def graph_statistics(graphs: Sequence[NavGraph]) -> dict[str, float]:
         "length of an edge, m": float(lengths.mean()),
         "dead ends, % of viewpoints": 100 * float((degrees == 1).mean()),
         "edges that pass a third viewpoint within 15 degrees, %": 100 * float(shortcuts.mean()),
-        "edges on stairs, %": 100 * float((np.concatenate(rises, axis=1) > STAIR_RISE).mean()),
+        "edges on stairs, %": 100 * float((np.concatenate(rises, axis=1) > _STAIR_RISE).mean()),
         "connected components of a building, most": max(
             connected_components(graph.adjacency)[0] for graph in graphs
         ),
@@ -196,8 +196,8 @@ def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, 
             right = int(np.flatnonzero(neighbours == there)[0])
             x, y, z = (graph.positions[neighbours] - graph.positions[here]).T
             headings, elevations = np.arctan2(x, y), np.arctan2(z, np.hypot(x, y))
-            row = np.clip(np.round(elevations / VIEW), -1, 1)
-            views = np.round(headings / VIEW) % 12 + 12 * row
+            row = np.clip(np.round(elevations / _VIEW), -1, 1)
+            views = np.round(headings / _VIEW) % 12 + 12 * row
             candidates.append(len(neighbours))
             shared.append((views == views[right]).sum() > 1)
             if facing is not None:
@@ -207,7 +207,7 @@ def path_statistics(graphs: Graphs, records: Sequence[PathRecord]) -> dict[str, 
             facing = headings[right]
         metres.append(graph.path_length(record.path))
         climbs.append(np.ptp(graph.positions[path, 2]) > CLIMB)
-        near.append((graph.distances[path[-1]] <= SUCCESS).mean())
+        near.append((graph.distances[path[-1]] <= _SUCCESS).mean())
     return {
         "edges of a path": float(np.mean([len(record.path) - 1 for record in records])),
         "length of a path, m": float(np.mean(metres)),
@@ -262,7 +262,7 @@ def _side_words(graphs: Graphs, pairs: Sequence[tuple[PathRecord, str]]) -> dict
         graph = graphs[record.scan]
         steps = np.diff(graph.positions[[graph.index(v) for v in record.path]], axis=0)
         changes = np.degrees(wrap_angle(np.diff(np.arctan2(steps[:, 0], steps[:, 1]))))
-        large = changes[np.abs(changes) > BIG_TURN]
+        large = changes[np.abs(changes) > _BIG_TURN]
         sides = _SIDE.findall(text)
         counts.append(len(sides))
         signs.append(sides.count("right") - sides.count("left"))
@@ -387,9 +387,9 @@ def folder_statistics(directory: Path, annotations: Path | None) -> dict[str, fl
     """Return the statistics of the graphs of a folder, and of the R2R files of another one."""
     graphs = {scan: NavGraph.load(scan, directory) for scan in read_scans(directory)}
     if annotations is None:
-        return world_statistics(graphs)
+        return _world_statistics(graphs)
     train, others = (
         read_records(annotations / f"R2R_{split}.json", PathRecord, "correct the record")
         for split in ("train", "val_unseen")
     )
-    return world_statistics(graphs, train, others)
+    return _world_statistics(graphs, train, others)

@@ -22,7 +22,7 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, view_direction
 
 _FULL_TURN = math.pi * 2.0
-DISCRETIZED = tuple(view_direction(view) for view in range(NUM_VIEWS))
+_DISCRETIZED = tuple(view_direction(view) for view in range(NUM_VIEWS))
 """Heading and elevation of the 36 views."""
 
 _MULTIPLIER = 16807  # of std::default_random_engine
@@ -52,7 +52,7 @@ def snapped(heading: float, elevation: float) -> int:
 
 
 def sign(change: float) -> int:
-    """Return 1, 0 or -1, and 2 for NaN: indices into `TURNED`."""
+    """Return 1, 0 or -1, and 2 for NaN: indices into `_TURNED`."""
     return 1 if change > 0 else -1 if change < 0 else 0 if change == 0 else 2
 
 
@@ -64,7 +64,7 @@ def _turned(view: int) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(r * NUM_HEADINGS + s for r in rows) for s in steps)
 
 
-TURNED = tuple(_turned(view) for view in range(NUM_VIEWS))
+_TURNED = tuple(_turned(view) for view in range(NUM_VIEWS))
 """View after a turn, by view, sign of the heading's change and sign of the elevation's change."""
 
 
@@ -134,7 +134,7 @@ class Engine:
         changes = zip(viewpoints, poses, headings, elevations, strict=False)
         if self._settings.discretized:
             return [
-                _discretized(viewpoint, TURNED[pose.view_index][sign(heading)][sign(elevation)])
+                _discretized(viewpoint, _TURNED[pose.view_index][sign(heading)][sign(elevation)])
                 for viewpoint, pose, heading, elevation in changes
             ]
         return [
@@ -247,7 +247,7 @@ def _discretized(viewpoint: BuildingViewpoint, view_index: int) -> AgentPose:
     """Return one of the 36 discretised poses of a viewpoint, created on first use."""
     pose = viewpoint.poses[view_index]
     if pose is None:
-        pose = AgentPose(viewpoint, *DISCRETIZED[view_index], view_index)
+        pose = AgentPose(viewpoint, *_DISCRETIZED[view_index], view_index)
         viewpoint.poses[view_index] = pose
     return pose
 

@@ -32,7 +32,7 @@ class MatchCounts:
     closest: int
 
 
-def count_matches(
+def _count_matches(
     candidates: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4
 ) -> MatchCounts:
     """Count the n-grams that candidates share with their references."""
@@ -60,9 +60,9 @@ def corpus_bleu(
 ) -> float:
     """Return BLEU in 0..1 over a whole corpus, without smoothing.
 
-    Arguments and errors are those of `count_matches`.
+    Arguments and errors are those of `_count_matches`.
     """
-    counts = count_matches(candidates, references, order)
+    counts = _count_matches(candidates, references, order)
     if not all(counts.matched):
         return 0.0
     precision = sum(
@@ -76,9 +76,9 @@ def corpus_bleu(
 def coco_bleu(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
     """Return BLEU-1 to BLEU-4 with the small constants of coco-caption.
 
-    Arguments and errors are those of `count_matches`. Results equal pycocoevalcap's to 1e-9.
+    Arguments and errors are those of `_count_matches`. Results equal pycocoevalcap's to 1e-9.
     """
-    counts = count_matches(candidates, references)
+    counts = _count_matches(candidates, references)
     precisions = (np.array(counts.matched) + _COCO_TINY) / (np.array(counts.possible) + _COCO_SMALL)
     ratio = (counts.length + _COCO_TINY) / (counts.closest + _COCO_SMALL)
     brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0

@@ -31,7 +31,7 @@ class Interval(NamedTuple):
         return {name: None if math.isnan(x) else x for name, x in self._asdict().items()}
 
 
-def check_confidence(confidence: float) -> None:
+def _check_confidence(confidence: float) -> None:
     """Check that a confidence level is between 0 and 1."""
     if not 0 < confidence < 1:
         raise UserError(f"confidence {confidence}: must be between 0 and 1, such as 0.95")
@@ -80,13 +80,13 @@ def bootstrap_intervals(
     values = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
     if not values.size or not np.isfinite(values).all():
         raise UserError("a bootstrap interval needs at least one value, and all must be finite")
-    check_confidence(confidence)
+    _check_confidence(confidence)
     if resamples < 1:
         raise UserError(f"resamples {resamples}: must be at least 1")
     labels = range(len(values)) if clusters is None else clusters
     if len(labels) != len(values):
         raise UserError(f"{len(labels)} clusters for {len(values)} values")
-    members, count = cluster_numbers(labels)
+    members, count = _cluster_numbers(labels)
     if count == 1:
         low = high = np.full(values.shape[1], math.nan)
     else:
@@ -155,7 +155,7 @@ def paired_difference(
     )
 
 
-def cluster_numbers(labels: Sequence[Hashable]) -> tuple[np.ndarray, int]:
+def _cluster_numbers(labels: Sequence[Hashable]) -> tuple[np.ndarray, int]:
     """Return the number (B,) of the cluster of each label, and the number of clusters."""
     ids: dict[Hashable, int] = {}
     members = np.array([ids.setdefault(label, len(ids)) for label in labels])
@@ -174,7 +174,7 @@ def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
     """
     from scipy.stats import t
 
-    check_confidence(confidence)
+    _check_confidence(confidence)
     figures = np.asarray(values, dtype=np.float64)
     if not figures.size or not np.isfinite(figures).all():
         raise UserError("a seed interval needs at least one value, and all must be finite")
@@ -205,9 +205,9 @@ def seed_difference(
     """
     from scipy.stats import t
 
-    check_confidence(confidence)
+    _check_confidence(confidence)
     mean = float(paired_gains(first.mean(0), second.mean(0)).mean())
-    members, count = cluster_numbers(clusters)
+    members, count = _cluster_numbers(clusters)
     if count == 1 or len(first) == len(second) == 1:
         return Interval(mean, math.nan, math.nan)
     parts = []  # variance and its degrees of freedom

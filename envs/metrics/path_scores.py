@@ -56,7 +56,7 @@ def score_path(
         TypeError: The graph is not a `NavGraph`.
     """
     check_threshold(threshold)
-    check_graph(graph)
+    _check_graph(graph)
     walked = _rows(graph, prediction, "prediction")
     described = _rows(graph, reference, "reference")
     reference_length = _length(graph, described)
@@ -154,7 +154,7 @@ def align_walks(distances: np.ndarray, visits: np.ndarray) -> tuple[np.ndarray, 
     return dtw, nearest
 
 
-def check_graph(graph: object) -> None:
+def _check_graph(graph: object) -> None:
     """Check that a graph is a `NavGraph`."""
     if not isinstance(graph, NavGraph):
         raise TypeError(f"{graph!r} is not a NavGraph; use NavGraph.load with the name of the scan")
@@ -262,7 +262,7 @@ def score_paths(
     is_single = isinstance(graphs, NavGraph | str)  # a string is a mistake
     buildings = [graphs] * len(predictions) if is_single else list(graphs)
     for graph in set(buildings):
-        check_graph(graph)
+        _check_graph(graph)
     if not buildings or not len(buildings) == len(predictions) == len(references):
         raise UserError(
             f"{len(predictions)} predictions, {len(references)} references and {len(buildings)} "

@@ -49,7 +49,7 @@ def split_objects(split: LoadedSplit) -> WorldObjects | None:
     return None if split.objects is None else world_objects(split.nav_world, split.objects)
 
 
-def target_objects(
+def _target_objects(
     split: LoadedSplit, objects: WorldObjects, episodes: np.ndarray, nodes: np.ndarray
 ) -> np.ndarray:
     """Return the (B,) int64 index of the object to find among those at nodes (B,), -1 elsewhere.
@@ -74,7 +74,7 @@ def object_info(
         return {}
     return {
         "object_ids": partial(objects.ids.take, nodes, axis=0),
-        "target_object": partial(target_objects, split, objects, episodes, nodes),
+        "target_object": partial(_target_objects, split, objects, episodes, nodes),
     }
 
 

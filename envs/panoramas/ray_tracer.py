@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)
 _BYTE = np.uint32(255)
-MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
+_MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
 SKY_RGB = (198, 220, 240)
 _CHUNK = 32768  # rays per chunk, whose temporary arrays fit into the processor's cache
 _MOST_PANES = 6  # largest number of consecutive glass surfaces that a ray passes
@@ -149,7 +149,7 @@ class RayTracer:
         self._texel_density = _texels_per_metre(scene, area)
         self._surface = _surface_classes(scene, self._normal)
         names = scene.texture_names
-        self._mirror = names.index(MIRROR_TEXTURE) if MIRROR_TEXTURE in names else -1
+        self._mirror = names.index(_MIRROR_TEXTURE) if _MIRROR_TEXTURE in names else -1
         self._glass = names.index(GLASS_TEXTURE) if GLASS_TEXTURE in names else -1
 
     def trace(

@@ -154,13 +154,13 @@ class DrawnPictures:
                     if not colours.is_file():
                         _write(colours, encode_jpeg(panorama.rgb, QUALITY))
                     if path != colours:
-                        _write(path, encode_distance(panorama.depth))
+                        _write(path, _encode_distance(panorama.depth))
         except (KeyError, FileNotFoundError, ValueError) as error:
             raise NoPictureError(str(error)) from error
         return path
 
 
-def encode_distance(depth: np.ndarray) -> bytes:
+def _encode_distance(depth: np.ndarray) -> bytes:
     """Encode distances (H, W) in metres as a 16-bit PNG, inf and NaN included."""
     from PIL import Image
 

@@ -33,7 +33,7 @@ MEMORY = 256 * 2**20  # bytes of decoded panoramas
 _FINE_ENOUGH = 0.75
 
 
-def inverse_distances(distances: np.ndarray) -> np.ndarray:
+def _inverse_distances(distances: np.ndarray) -> np.ndarray:
     """Convert distances of a panorama for sampling.
 
     Args:
@@ -48,14 +48,14 @@ def inverse_distances(distances: np.ndarray) -> np.ndarray:
     return inverse.astype(np.float32)
 
 
-def planar_depth(inverse: np.ndarray, grid: np.ndarray, vfov: float) -> np.ndarray:
+def _planar_depth(inverse: np.ndarray, grid: np.ndarray, vfov: float) -> np.ndarray:
     """Sample depth along the optical axis of each view.
 
     The inverse of the distance to a plane is linear in the direction, so it is interpolated between
     the four nearest pixels if they show one surface. At an edge the nearest pixel decides.
 
     Args:
-        inverse: (H, 2H) from `inverse_distances`.
+        inverse: (H, 2H) from `_inverse_distances`.
         grid: (N, height, width, 2) coordinates from `clipnav.envs.panoramas.views.view_grid`.
         vfov: Vertical field of view in radians.
 
@@ -157,7 +157,7 @@ class ViewPictures:
             for scan, viewpoint, rows in _by_viewpoint(poses):
                 grid = self._grid([poses[row] for row in rows]).numpy()
                 vfov = poses[rows[0]].vfov or self.vfov
-                depth[rows] = planar_depth(self._distances(scan, viewpoint), grid, vfov)
+                depth[rows] = _planar_depth(self._distances(scan, viewpoint), grid, vfov)
         return depth
 
     def views36(self, scan: str, viewpoint: str) -> np.ndarray:
@@ -183,7 +183,7 @@ class ViewPictures:
                 f"viewpoint {viewpoint} of {scan}: no distances are known; create its depth skybox "
                 "with depth_to_skybox.py of the Matterport3D Simulator, or use colours only"
             )
-        return inverse_distances(distances)
+        return _inverse_distances(distances)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ViewPictures, self._arguments

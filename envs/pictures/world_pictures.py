@@ -22,7 +22,7 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
         return house_pictures()
     folder = skyboxes or files.annotations_dir / "matterport" / "v1" / "scans"
     if folder.is_dir():
-        return skybox_pictures(folder, files.connectivity_dir)
+        return _skybox_pictures(folder, files.connectivity_dir)
     return NoPictures(
         f"No skyboxes in {folder}: only the map is shown. To show panoramas, put Matterport3D's "
         "skybox images there or name their folder with --scan-dir FOLDER (scan_dir)."
@@ -48,7 +48,7 @@ def shared_pictures(
         if not isinstance(source, str):
             return ViewPictures(source, size, vfov)
         if source == "habitat":
-            return ViewPictures(habitat_pictures(files, folder), size, vfov)
+            return ViewPictures(_habitat_pictures(files, folder), size, vfov)
         if files.is_built_in and folder is not None:
             raise UserError(
                 f"scan_dir {folder} has no effect in world '{files.world}'; leave it out"
@@ -88,7 +88,7 @@ def house_pictures() -> DrawnPictures:
     return DrawnPictures(draw, folder, remake=(house_pictures, ()))
 
 
-def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
+def _skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     """Return the pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
     from clipnav.envs.panoramas.matterport_panoramas import MatterportPanoramas
     from clipnav.envs.panoramas.skyboxes import skybox_dir
@@ -109,10 +109,10 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
         parts = (skyboxes, poses, *sorted(skyboxes.glob("*_skybox*")))
         return cache_dir() / "panoramas" / "matterport" / f"{scan}-{files_digest(parts)}"
 
-    return DrawnPictures(draw, kept, remake=(skybox_pictures, (folder, connectivity_dir)))
+    return DrawnPictures(draw, kept, remake=(_skybox_pictures, (folder, connectivity_dir)))
 
 
-def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPictures:
+def _habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPictures:
     """Return the pictures of 3D models, drawn by habitat-sim.
 
     Args:
@@ -147,4 +147,4 @@ def habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPict
         parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
         return cache_dir() / "panoramas" / "habitat" / f"{scan}-{files_digest(parts)}"
 
-    return DrawnPictures(draw, kept, remake=(habitat_pictures, (files, folder)))
+    return DrawnPictures(draw, kept, remake=(_habitat_pictures, (files, folder)))

@@ -88,7 +88,7 @@ def encode_end(tokenizer: Tokenizer, sentence: str, length: int) -> np.ndarray:
     ids = tokenizer.encode(sentence, len(sentence.encode()) + 4)
     whole = ids[: np.flatnonzero(ids)[-1] + 1].tolist()
     fits = len(whole) <= length
-    return pad_ids(whole if fits else whole[:1] + whole[len(whole) - length + 1 :], length)
+    return _pad_ids(whole if fits else whole[:1] + whole[len(whole) - length + 1 :], length)
 
 
 def _name(kind: str, sentences: Sequence[str]) -> str:
@@ -183,7 +183,7 @@ def split_words(sentence: str) -> list[str]:
     return words
 
 
-def check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
+def _check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
     """Return a vocabulary if its special tokens are in their places and its words are distinct."""
     if list(words[:3]) != [PAD, UNK, EOS] or words[-1] != BOS or len(set(words)) != len(words):
         raise UserError(
@@ -193,7 +193,7 @@ def check_vocabulary(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def pad_ids(ids: Sequence[int], length: int) -> np.ndarray:
+def _pad_ids(ids: Sequence[int], length: int) -> np.ndarray:
     """Return token ids with padding (0) at the end: (length,) int32."""
     encoded = np.zeros(length, dtype=np.int32)
     encoded[: len(ids)] = ids
@@ -208,7 +208,7 @@ class WordTokenizer:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.words = check_vocabulary(words)
+        self.words = _check_vocabulary(words)
         self._indices = {word: i for i, word in enumerate(self.words)}
 
     @classmethod
@@ -250,7 +250,7 @@ class WordTokenizer:
         ids = [self._indices[BOS]]
         ids.extend(self._indices.get(word, unknown) for word in split_words(sentence)[:length])
         ids = [*ids[: length - 1], self._indices[EOS]]
-        return pad_ids(ids, length)
+        return _pad_ids(ids, length)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of token ids, joined by spaces, without PAD, BOS and EOS."""
@@ -271,7 +271,7 @@ class SubwordTokenizer:
 
     def __init__(self, tokenizer: HuggingFaceTokenizer) -> None:
         pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-        self.words = check_vocabulary([*(piece for piece, _ in pieces), BOS])
+        self.words = _check_vocabulary([*(piece for piece, _ in pieces), BOS])
         self._tokenizer = tokenizer
 
     @classmethod
@@ -324,7 +324,7 @@ class SubwordTokenizer:
         Pieces that exceed the length are dropped; EOS is always kept.
         """
         ids = self._tokenizer.encode(sentence).ids
-        return pad_ids([len(self) - 1, *ids[: max(length - 2, 0)], 2][-length:], length)
+        return _pad_ids([len(self) - 1, *ids[: max(length - 2, 0)], 2][-length:], length)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of piece ids, without padding, start token and end token."""
@@ -374,7 +374,7 @@ class PretrainedTokenizer:
     def encode(self, sentence: str, length: int) -> np.ndarray:
         """Return the token ids (length,) int32 of a sentence, with the model's special tokens."""
         ids = self._tokenizer(sentence, truncation=True, max_length=length)["input_ids"]
-        return pad_ids([number + 1 for number in ids], length)
+        return _pad_ids([number + 1 for number in ids], length)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids, without padding and special tokens."""

@@ -105,7 +105,7 @@ class FeatureStore:
         self.files = tuple(files) or (path,)
         self._rows = {key: row for row, key in enumerate(keys)}
         self._known_finite = np.zeros(len(keys), bool)
-        self._maps = memory_maps(views)
+        self._maps = _memory_maps(views)
         self._rows_read = 0
 
     @classmethod
@@ -270,7 +270,7 @@ class FeatureStore:
         return f"FeatureStore({str(self.path)!r}, viewpoints={len(self)}, width={self.width})"
 
 
-def memory_maps(views: np.ndarray | ShardedViews) -> list[mmap.mmap]:
+def _memory_maps(views: np.ndarray | ShardedViews) -> list[mmap.mmap]:
     """Return the memory maps under arrays."""
     bases: list[Any] = list(views.parts) if isinstance(views, ShardedViews) else [views]
     for index, base in enumerate(bases):

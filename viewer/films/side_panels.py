@@ -39,7 +39,7 @@ _TILTS: dict[Motion, str] = {"look up": "look up", "look down": "look down"}
 _UP = math.radians(45)  # elevation of the upper edge of the strip
 
 
-def free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
+def _free_places(scene: dict[str, Any], names: Iterable[str]) -> dict[str, list[float]]:
     """Return [x, y, z of the nearest viewpoint's floor, its storey] of the names of positions."""
     nodes = np.array(list(scene["viewpoints"].values()))
     places = {}
@@ -63,7 +63,7 @@ class MapPanel:
     ) -> None:
         self._walks, self._styles = walks, styles
         walked = {name for walk in walks for name in walk.trace.walked}
-        self._places = scene["viewpoints"] | free_places(scene, walked)
+        self._places = scene["viewpoints"] | _free_places(scene, walked)
         # Without a known goal there is no reference path.
         trace = walks[0].trace
         path = [self._places[name] for name in trace.path] if trace.has_goal else []

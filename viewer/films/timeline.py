@@ -91,7 +91,7 @@ class Walk:
         for number, (here, there) in enumerate(pairwise(self.positions), start=1):
             before = self._poses[-1]
             if trace.is_continuous:
-                heading = nearest_turn(trace.steps[number].heading, before.heading)
+                heading = _nearest_turn(trace.steps[number].heading, before.heading)
                 self._poses.append(Pose(heading, _PITCH))
             else:
                 self._poses.append(_towards(there - here, before))
@@ -170,12 +170,12 @@ def _towards(offset: np.ndarray, before: Pose) -> Pose:
     level = math.hypot(offset[0], offset[1])
     if level < 1e-3:
         return before
-    heading = nearest_turn(math.atan2(offset[0], offset[1]), before.heading)
+    heading = _nearest_turn(math.atan2(offset[0], offset[1]), before.heading)
     slope = math.atan2(offset[2], level)
     return Pose(heading, _PITCH + _SLOPE * slope)
 
 
-def nearest_turn(heading: float, before: float) -> float:
+def _nearest_turn(heading: float, before: float) -> float:
     """Return a heading plus whole circles so that it is nearest to the one before, in radians."""
     return before + (heading - before + math.pi) % (2 * math.pi) - math.pi
 

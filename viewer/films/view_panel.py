@@ -40,7 +40,7 @@ _HALF = math.radians(15)  # half the width of one of the 36 views
 _NOTE = "No pictures of this world"
 
 
-def draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
+def _draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
     """Darken a picture (RGBA) and draw the card on it."""
     trace = walk.trace
     picture.alpha_composite(Image.new("RGBA", picture.size, (16, 21, 28, round(120 * shown))))
@@ -142,7 +142,7 @@ class ViewPanel:
             canvas.text((x, y), _NOTE, 12 * unit, (*INK, 200), "rm")
         picture.alpha_composite(canvas.finished())
         if state.card:
-            draw_card(picture, self._walk, self._style, state.card)
+            _draw_card(picture, self._walk, self._style, state.card)
         return picture.convert("RGB")
 
     def _seen(self, state: FilmState) -> np.ndarray:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS = "osD^vP"
-LINES = ("-", "--", ":", "-.")
+_MARKERS = "osD^vP"
+_LINES = ("-", "--", ":", "-.")
 
 _WIDTH, _HEIGHT = 7.6, 3.2  # inches of every figure
 _DIRECT, _SHORT = 5, 20  # most lines that are labelled at their ends, and letters of such a name
@@ -63,12 +63,12 @@ class SeriesStyle:
 def series_style(place: int) -> SeriesStyle:
     """Return the look of a series, counted from 0."""
     cycle, colour = divmod(place, len(COLOURS))
-    shape = (place + cycle) % len(MARKERS)
-    line = LINES[cycle % len(LINES)]
-    return SeriesStyle(cycle, COLOURS[colour], line, MARKERS[shape])
+    shape = (place + cycle) % len(_MARKERS)
+    line = _LINES[cycle % len(_LINES)]
+    return SeriesStyle(cycle, COLOURS[colour], line, _MARKERS[shape])
 
 
-def shown_name(name: str, width: int = 44) -> str:
+def _shown_name(name: str, width: int = 44) -> str:
     r"""Return a name as matplotlib shows it, in lines of at most `width` letters.
 
     Matplotlib takes text between two `$` for a formula and leaves names that begin with `_` out of
@@ -92,7 +92,7 @@ def panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
     return figure, axes
 
 
-def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
+def _add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
     """Label few lines at their ends; otherwise add a legend: inside if it is small, else below.
 
     The figure grows by the legends below, so that the axes keep their size.
@@ -101,7 +101,7 @@ def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
     added = 0.0
     for one in axes:
         names = one.get_legend_handles_labels()[1]
-        if not names or (len(axes) < 2 and label_lines(one)):
+        if not names or (len(axes) < 2 and _label_lines(one)):
             continue
         lines = sum(_lines(name) for name in names)
         inside = lines * _LINE <= _SHARE * (height - _FRAME)
@@ -115,7 +115,7 @@ def add_legends(figure: "Figure", axes: "Sequence[Axes]") -> None:
     figure.set_figheight(height + added)
 
 
-def label_lines(axes: "Axes") -> bool:
+def _label_lines(axes: "Axes") -> bool:
     """Write the names of few lines at their ends, in their colours; return whether they fit."""
     handles, names = axes.get_legend_handles_labels()
     lines = [getattr(handle, "lines", [handle])[0] for handle in handles]
@@ -151,14 +151,14 @@ def points(
     value, low, high = map(np.asarray, values)
     bars = np.maximum(0, [value - low, high - value])
     bars = np.where((bars > 0).any(0), bars, np.nan)
-    look = {"fmt": style.marker, "color": style.colour, "markersize": 6, "label": shown_name(name)}
+    look = {"fmt": style.marker, "color": style.colour, "markersize": 6, "label": _shown_name(name)}
     if across:
         axes.errorbar(value, places, xerr=bars, **look)
     else:
         axes.errorbar(places, value, yerr=bars, **look)
 
 
-def add_shared_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
+def _add_shared_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
     """Add a legend above all axes, in as many columns as fit.
 
     The figure grows by all rows but the first.
@@ -184,7 +184,7 @@ def _table(names: Sequence[str], width: float) -> tuple[int, int]:
     return columns, math.ceil(len(names) / columns) * max(map(_lines, names))
 
 
-def check_measures(trace: Trace) -> None:
+def _check_measures(trace: Trace) -> None:
     """Check that a trace with a known goal has the measures that the figures show.
 
     The page and films also show traces of other programs that contain fewer measures.
@@ -223,10 +223,10 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
                 [event["iteration"] for event in evaluations],
                 [100 * event[metric] for event in evaluations],
                 color=style.colour,
-                marker=MARKERS[(number + 3 * style.cycle) % len(MARKERS)],
+                marker=_MARKERS[(number + 3 * style.cycle) % len(_MARKERS)],
                 fillstyle="full" if style.cycle % 4 < 2 else "none",
-                linestyle=LINES[number % 3],
-                label=shown_name(f"{run}, {split}" if len(logs) > 1 else split),
+                linestyle=_LINES[number % 3],
+                label=_shown_name(f"{run}, {split}" if len(logs) > 1 else split),
             )
     if not losses.lines and not successes.lines:
         raise UserError("the logs contain neither losses nor metrics; name a run that logged some")
@@ -237,7 +237,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
     losses.set(xlabel="iteration", ylabel="loss")
     name = ", ".join(shown) or "metrics"
     successes.set(xlabel="iteration", ylabel=f"{name} (%)", ylim=(0, None))
-    add_legends(figure, (losses, successes))
+    _add_legends(figure, (losses, successes))
     return figure
 
 
@@ -267,10 +267,10 @@ def success_by_length(traces: ByAgent) -> "Figure":
             yerr=100 * np.maximum(0, [rates - low, high - rates]),
             color=series_style(place).colour,
             marker=series_style(place).marker,
-            label=shown_name(agent),
+            label=_shown_name(agent),
         )
     axes.set(xlabel="shortest path (m)", ylabel="success (%)", ylim=(0, 102))
-    add_legends(figure, (axes,))
+    _add_legends(figure, (axes,))
     return figure
 
 
@@ -278,7 +278,7 @@ def outcomes(traces: ByAgent) -> "Figure":
     """Plot the shares of walks that ended in success, at a wrong stop, or lost."""
     figure, (axes,) = panels(1)
     agents = list(traces)
-    names = [shown_name(agent, 28) for agent in agents]
+    names = [_shown_name(agent, 28) for agent in agents]
     lines = sum(name.count("\n") + 1.5 for name in names)
     figure.set_figheight(max(figure.get_figheight(), 1 + 0.2 * lines))
     left = np.zeros(len(agents))
@@ -329,7 +329,7 @@ def languages(traces: ByAgent) -> "Figure":
             points(axes, shown, (values, values, values), series_style(place), agent)
         axes.set_xticks(range(len(names)), names)
         axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
-    add_shared_legend(figure, *both[0].get_legend_handles_labels())
+    _add_shared_legend(figure, *both[0].get_legend_handles_labels())
     return figure
 
 
@@ -345,12 +345,12 @@ def intervals(metrics: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "F
             values = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
             rows_of = np.arange(len(agents)) + (place - (len(splits) - 1) / 2) * width
             points(panel, rows_of, tuple(100 * values.T), series_style(place), split, across=True)
-        panel.set_yticks(range(len(agents)), [shown_name(agent, 28) for agent in agents])
+        panel.set_yticks(range(len(agents)), [_shown_name(agent, 28) for agent in agents])
         panel.invert_yaxis()
         panel.set(xlabel=f"{metric} (%)", xlim=(0, None))
     for panel in axes[1:]:
         panel.set_yticklabels([])
-    add_shared_legend(figure, *axes[0].get_legend_handles_labels())
+    _add_shared_legend(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -368,13 +368,13 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
     for name, (coverage, risk) in curves.items():
         model = name.partition(",")[0] if len(curves) > len(COLOURS) // 2 else name
         colour = colours.setdefault(model, COLOURS[len(colours) % len(COLOURS)])
-        style = LINES[drawn[model] % len(LINES)]
+        style = _LINES[drawn[model] % len(_LINES)]
         drawn[model] += 1
         axes.plot(
-            coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=shown_name(name)
+            coverage, risk, color=colour, linestyle=style, linewidth=1.4, label=_shown_name(name)
         )
     axes.set(xlabel="coverage (%)", ylabel="risk (%)", xlim=(0, 100), ylim=(0, None))
-    add_legends(figure, (axes,))
+    _add_legends(figure, (axes,))
     return figure
 
 
@@ -392,7 +392,7 @@ def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
         points(axes, centres, (values, values, values), series_style(place), name)
     axes.set_xticks(range(len(languages) + 1), [*languages, "same\nanswer\nin all"])
     axes.set(ylabel="accuracy, consistency (%)", ylim=(0, 102))
-    add_shared_legend(figure, *axes.get_legend_handles_labels())
+    _add_shared_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -404,7 +404,7 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     groups: dict[str, list[Trace]] = defaultdict(list)
     known = [trace for trace in traces if trace.has_goal]
     for trace in known:
-        check_measures(trace)
+        _check_measures(trace)
     kinds = [(trace.world, trace.dataset, trace.split) for trace in known]
     varies = [len(set(column)) > 1 for column in zip(*kinds, strict=True)]
     for trace, kind in zip(known, kinds, strict=True):
@@ -462,7 +462,7 @@ def _draw_losses(axes: "Axes", events: Sequence[Event], run: str, style: SeriesS
     values = np.array([event["loss"] for event in steps], float)
     known = np.pad(np.isfinite(values), 1)
     alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # no line leads to these points
-    (line,) = axes.plot(iterations, values, style.line, color=style.colour, label=shown_name(run))
+    (line,) = axes.plot(iterations, values, style.line, color=style.colour, label=_shown_name(run))
     if alone.size:
         line.set(marker="o", markersize=4, markevery=alone.tolist())
 

@@ -21,7 +21,7 @@ from clipnav.viewer.trace.format import position_of
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-LONGEST_INSTRUCTION = 4000  # characters
+_LONGEST_INSTRUCTION = 4000  # characters
 
 # Lets an agent follow an instruction of the user's.
 Follow = Callable[[Episode], Trace]
@@ -195,9 +195,9 @@ class Routes:
                 400, "no agent can follow an instruction; start clipnav visualise with a run"
             )
         text = _text(body, "instruction").strip()
-        if not 0 < len(text) <= LONGEST_INSTRUCTION:
+        if not 0 < len(text) <= _LONGEST_INSTRUCTION:
             raise RequestError(
-                400, f"an instruction has 1 to {LONGEST_INSTRUCTION} characters, not {len(text)}"
+                400, f"an instruction has 1 to {_LONGEST_INSTRUCTION} characters, not {len(text)}"
             )
         episode = self._episode(_text(body, "episode"))
         path = episode.path

@@ -21,9 +21,9 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_VIEWS
 from clipnav.storage.records import RecordError, read_records
 
-FREE = "@"
+_FREE = "@"
 _NUMBER = r"(-?\d{1,5}\.\d{3})"
-_NAME = re.compile(rf"{FREE}{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
+_NAME = re.compile(rf"{_FREE}{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
 FORMAT, VERSION = "clipnav-trace", 1
 TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
 REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
@@ -36,7 +36,7 @@ Outcome = Literal["success", "wrong stop", "lost", "unknown"]
 def position_name(position: Sequence[float]) -> str:
     """Return the name of a position of the camera, rounded to millimetres."""
     # Adding 0.0 turns -0.0 into 0.0.
-    return FREE + ",".join(f"{round(float(value), 3) + 0.0:.3f}" for value in position)
+    return _FREE + ",".join(f"{round(float(value), 3) + 0.0:.3f}" for value in position)
 
 
 def position_of(name: str) -> tuple[float, float, float] | None:
@@ -268,7 +268,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_continuous(self) -> bool:
         """Whether the walk has free positions instead of viewpoints."""
-        return self.steps[0].viewpoint.startswith(FREE)
+        return self.steps[0].viewpoint.startswith(_FREE)
 
     @property
     def walked(self) -> tuple[str, ...]:
@@ -378,7 +378,7 @@ def _jumps(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _step_problems(step: Step, words: int) -> Iterator[str]:
-    if step.viewpoint.startswith(FREE) and position_of(step.viewpoint) is None:
+    if step.viewpoint.startswith(_FREE) and position_of(step.viewpoint) is None:
         yield f"viewpoint': '{step.viewpoint}' is not the name of a position"
     if step.action is not None and not 0 <= step.action <= len(step.candidates):
         yield f"action': {step.action} is not in 0..{len(step.candidates)}"

@@ -190,14 +190,14 @@ def _record_batch(
         for place, row in enumerate(live.tolist()):
             details = {key: rows[place] for key, rows in explained.items() if rows is not None}
             decisions[row].append(
-                decision_of(env, observation, info, row, int(actions[row]), details)
+                _decision_of(env, observation, info, row, int(actions[row]), details)
             )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
         if truncated[live].any():
             break
     for row in live.tolist():  # cut off: nothing was decided where they stand
-        decisions[row].append(decision_of(env, observation, info, row, None, {}))
+        decisions[row].append(_decision_of(env, observation, info, row, None, {}))
     cut = set(live.tolist())
     return [
         build_trace(
@@ -217,7 +217,7 @@ def explanation(agent: RecordedAgent) -> Explanation:
     return {} if explain is None else explain()
 
 
-def decision_of(
+def _decision_of(
     env: VlnVectorEnv,
     observation: dict[str, Any],
     info: dict[str, Any],

@@ -117,7 +117,7 @@ class Captioner(nn.Module):
         self.register_buffer("positions", sinusoids(longest, config.hidden_size), persistent=False)
         # As in the original, `embed` (`att_embed`) keeps torch's default initialisation.
         for part in (self.encoder, self.words, self.decoder, self.generator):
-            draw_xavier(part)
+            _draw_xavier(part)
 
     def encode(self, grids: Grids) -> Tensor:
         """Encode the grid cells (B, N, C)."""
@@ -166,7 +166,7 @@ class Captioner(nn.Module):
         return self.dropout(embedded + self.positions[position : position + captions.shape[1]])
 
 
-def draw_xavier(module: nn.Module) -> None:
+def _draw_xavier(module: nn.Module) -> None:
     """Initialise all matrices of a module with Xavier uniform weights.
 
     The joint key-value matrix is initialised as the two separate matrices of the original.

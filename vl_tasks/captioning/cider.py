@@ -12,7 +12,7 @@ import numpy as np
 
 from clipnav.storage.errors import UserError
 
-ORDERS = 4
+_ORDERS = 4
 _MAX_BIGRAMS = np.int64(1) << 31  # keys of longer n-grams are unique up to this number of bigrams
 _FOUR = np.int64(1) << 62  # bit that marks the keys of four words
 _SIGMA = 6.0
@@ -113,7 +113,7 @@ class _Flat:
     def of(cls, captions: np.ndarray, lengths: np.ndarray) -> "_Flat":
         row, column = np.nonzero(np.arange(captions.shape[1]) < lengths[:, None])
         left = lengths[row] - column
-        two, three, four = (np.flatnonzero(left >= n) for n in range(2, ORDERS + 1))
+        two, three, four = (np.flatnonzero(left >= n) for n in range(2, _ORDERS + 1))
         return cls(captions[row, column].astype(np.int64), row, (two, three, four))
 
     def pairs(self, words: int) -> np.ndarray:
@@ -194,7 +194,7 @@ class CiderD:
         documents = np.bincount(pairs % total, minlength=total)
         idf = np.log(float(len(per_image))) - np.log(np.maximum(1.0, documents))
         weight = counted.count * idf[counted.gram]
-        norm = np.zeros((len(per_image), count.shape[1], ORDERS))
+        norm = np.zeros((len(per_image), count.shape[1], _ORDERS))
         norm[image, index] = _norms(counted.caption, counted.order, weight, len(captions))
         length = np.zeros(norm.shape[:2])
         length[image, index] = np.maximum(lengths - 1, 0)
@@ -234,10 +234,10 @@ class CiderD:
         at = np.flatnonzero(known)[matched]
         reference_weight = self.count[entry] * idf[at, None]  # (M, R)
         product = np.minimum(weight[at, None], reference_weight) * reference_weight
-        cell = counted.caption[at] * ORDERS + order[at]
+        cell = counted.caption[at] * _ORDERS + order[at]
         overlap = np.stack(
-            [np.bincount(cell, column, len(captions) * ORDERS) for column in product.T], axis=-1
-        ).reshape(len(captions), ORDERS, -1)
+            [np.bincount(cell, column, len(captions) * _ORDERS) for column in product.T], axis=-1
+        ).reshape(len(captions), _ORDERS, -1)
         both = norm[:, :, None] * self.norm[images].transpose(0, 2, 1)  # (B, 4, R)
         similarity = np.divide(overlap, both, out=np.zeros_like(both), where=both != 0)
         length = np.maximum(lengths - 1, 0)
@@ -311,5 +311,5 @@ def _check_range(captions: np.ndarray, words: int) -> None:
 
 def _norms(caption: np.ndarray, order: np.ndarray, weight: np.ndarray, captions: int) -> np.ndarray:
     """Return the norms (C, 4) of the tf-idf vectors by n-gram order."""
-    squares = np.bincount(caption * ORDERS + order, weight**2, captions * ORDERS)
-    return np.sqrt(squares).reshape(captions, ORDERS)
+    squares = np.bincount(caption * _ORDERS + order, weight**2, captions * _ORDERS)
+    return np.sqrt(squares).reshape(captions, _ORDERS)

@@ -18,7 +18,7 @@ from clipnav.vl_tasks.text.ptb import CaptionTokenizer, tokenize
 
 Key = TypeVar("Key", bound=Hashable)
 
-BETA = 1.2  # weight of recall in ROUGE-L
+_BETA = 1.2  # weight of recall in ROUGE-L
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def rouge_l(caption: str, references: Sequence[str]) -> float:
     recall = max(n / len(other) for n, other in zip(common, others, strict=True))
     if not precision or not recall:
         return 0.0
-    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+    return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
 
 def cider_d(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:

@@ -16,7 +16,7 @@ from clipnav.storage.records import RecordError
 from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.text.normalising import normalise
 
-MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
+_MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
 # Class of mmf's vocabularies for all other answers, which is never correct.
 UNKNOWN = "<unk>"
 _ENOUGH = 3  # matching annotators that give accuracy 1
@@ -106,7 +106,9 @@ class AnswerVocabulary:
         return classes | self.classes
 
     @classmethod
-    def build(cls, questions: Iterable[Question], min_count: int = MIN_COUNT) -> "AnswerVocabulary":
+    def build(
+        cls, questions: Iterable[Question], min_count: int = _MIN_COUNT
+    ) -> "AnswerVocabulary":
         """Collect the normalised majority answers with `min_count` occurrences, by frequency."""
         return cls.of_counts(Counter(map(_majority, questions)), min_count)
 

@@ -50,7 +50,7 @@ def make_network(
     """Build the network of a new run."""
     chosen = config.trunk
     visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
-    bert = make_bert(config.text, pieces.size)
+    bert = _make_bert(config.text, pieces.size)
     return _assemble(config, visual, bert, answers), description
 
 
@@ -100,7 +100,7 @@ def build_network(config: PretrainConfig, run: Path, answers: int) -> Pretrainin
     """Build the network of a run with random weights; see `load_run`."""
     description = read_json_object(run / TRUNK, _REMEDY)
     visual = build_image_tower(description, str(run / TRUNK))
-    return _assemble(config, visual, bert_of_run(run), answers)
+    return _assemble(config, visual, _bert_of_run(run), answers)
 
 
 def save_description(run: Path, bert: "BertModel", tower: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
         )
 
 
-def make_bert(config: TextConfig, pieces: int) -> "BertModel":
+def _make_bert(config: TextConfig, pieces: int) -> "BertModel":
     """Build a BERT without pooler."""
     from transformers import BertConfig, BertModel
 
@@ -195,7 +195,7 @@ def make_bert(config: TextConfig, pieces: int) -> "BertModel":
     return bert
 
 
-def bert_of_run(run: Path) -> "BertModel":
+def _bert_of_run(run: Path) -> "BertModel":
     """Build the BERT of a run with random weights."""
     from transformers import BertConfig
 

@@ -20,8 +20,8 @@ from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
 REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
-RESULTS_REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
-ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
+_RESULTS_REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
+_ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
 _ANY_REMEDY = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
 
 
@@ -149,23 +149,23 @@ class _AnyFile(msgspec.Struct):
 def read_results(path: Path) -> dict[int, str]:
     """Read a model's captions by image id."""
     captions: dict[int, str] = {}
-    for number, record in enumerate(read_records(path, _Caption, RESULTS_REMEDY)):
+    for number, record in enumerate(read_records(path, _Caption, _RESULTS_REMEDY)):
         if record.image_id in captions:
             problem = "the image has two captions"
-            raise RecordError(path, number, problem, RESULTS_REMEDY, f"image_id {record.image_id}")
+            raise RecordError(path, number, problem, _RESULTS_REMEDY, f"image_id {record.image_id}")
         captions[record.image_id] = record.caption
     if not captions:
-        raise UserError(f"{path}: it contains no caption; {RESULTS_REMEDY}")
+        raise UserError(f"{path}: it contains no caption; {_RESULTS_REMEDY}")
     return captions
 
 
 def read_references(path: Path) -> dict[int, list[str]]:
     """Read the reference captions of each image from a COCO annotations file."""
     references: dict[int, list[str]] = {}
-    for record in read_document(path, _Annotations, ANNOTATIONS_REMEDY).annotations:
+    for record in read_document(path, _Annotations, _ANNOTATIONS_REMEDY).annotations:
         references.setdefault(record.image_id, []).append(record.caption)
     if not references:
-        raise AnnotationError(path, "", "it contains no caption", ANNOTATIONS_REMEDY)
+        raise AnnotationError(path, "", "it contains no caption", _ANNOTATIONS_REMEDY)
     return references
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key", int, str)
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _NUMBER = re.compile(r"(\d+)$")
 
 
@@ -52,7 +52,7 @@ def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
 def image_stem(name: str) -> str:
     """Return the name of an image without the suffix of an image file."""
     path = Path(name)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 def first_file(folders: Sequence[Path], name: str) -> Path | None:
@@ -72,7 +72,7 @@ def image_tree(folder: Path) -> list[Path]:
     """Return all image files of a folder and its subfolders, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if _is_image(path))
     if not files:
-        kinds = ", ".join(sorted(SUFFIXES))
+        kinds = ", ".join(sorted(_SUFFIXES))
         raise FileNotFoundError(f"{folder}: no images ({kinds}) in this folder; check its name")
     return files
 
@@ -117,7 +117,7 @@ def holds_attributes(path: Path) -> bool:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not holds_attributes(path)
+    return path.suffix.lower() in _SUFFIXES and not holds_attributes(path)
 
 
 def _select(

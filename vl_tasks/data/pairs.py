@@ -22,8 +22,8 @@ from clipnav.storage.records import RecordError, read_records
 from clipnav.vl_tasks.data.images import find_named, image_stem
 
 # utils/misc.py of UNITER (`VE_ENT2IDX`), which differs from the order of LAVIS.
-UNITER_LABELS = ("contradiction", "entailment", "neutral")
-DATABASE = ".db"  # suffix
+_UNITER_LABELS = ("contradiction", "entailment", "neutral")
+_DATABASE = ".db"  # suffix
 _MOST_BYTES = 1 << 20  # of a record without compression; those of SNLI-VE have less than 2 KiB
 # The order of LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
@@ -90,14 +90,14 @@ def _gold_label(text: _Text) -> str | None:
     if text.target is None or not text.target.labels:
         return text.gold_label
     number = text.target.labels[0]
-    if not 0 <= number < len(UNITER_LABELS):
+    if not 0 <= number < len(_UNITER_LABELS):
         raise UserError(f"field 'target.labels': {number} is not one of 0, 1, 2")
-    if text.gold_label not in (None, UNITER_LABELS[number]):
+    if text.gold_label not in (None, _UNITER_LABELS[number]):
         raise UserError(
-            f"field 'target.labels': {number} ({UNITER_LABELS[number]}) contradicts the field "
+            f"field 'target.labels': {number} ({_UNITER_LABELS[number]}) contradicts the field "
             f"'gold_label' ({text.gold_label})"
         )
-    return UNITER_LABELS[number]
+    return _UNITER_LABELS[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class _Record(msgspec.Struct, gc=False):
 def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; the pair id of records without one is their number in the file."""
     hypotheses: dict[str, Hypothesis] = {}
-    is_database = path.suffix == DATABASE
+    is_database = path.suffix == _DATABASE
     records = _uniter_records(path) if is_database else read_records(path, _Record, REMEDY)
     for number, record in enumerate(records):
         try:

@@ -87,7 +87,7 @@ def score_gqa(
     The official programme always requires answers to unbalanced questions; this function requires
     them for consistency only.
     """
-    check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
+    _check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
     balanced = {key: one for key, one in questions.items() if one.balanced}
     if not balanced:
         raise UserError("no balanced question to score")
@@ -103,7 +103,7 @@ def score_gqa(
         distribution=_distribution(balanced, predictions),
         by_structural_type=_shares(balanced, right, attrgetter("types.structural")),
         by_semantic_type=_shares(balanced, right, attrgetter("types.semantic")),
-        by_steps=_shares(balanced, right, count_steps),
+        by_steps=_shares(balanced, right, _count_steps),
         by_words=_shares(balanced, right, lambda question: len(question.question.split())),
     )
 
@@ -129,13 +129,13 @@ def type_lines(scores: GqaScores) -> list[str]:
     ]
 
 
-def count_steps(question: GqaQuestion) -> int:
+def _count_steps(question: GqaQuestion) -> int:
     """Count the reasoning steps: operations that do more than look up the answer."""
     texts = (f"{step.operation}: {step.argument}" for step in question.semantic)
     return sum(not any(part in text for part in _NO_STEPS) for text in texts)
 
 
-def check_answered(
+def _check_answered(
     questions: Mapping[str, GqaQuestion],
     predictions: Mapping[str, str],
     needed: Callable[[GqaQuestion], bool],
@@ -246,7 +246,7 @@ def read_gqa_predictions(
             )
         predictions[record.questionId] = record.prediction
     try:
-        check_answered(questions, predictions, lambda one: for_all or one.balanced)
+        _check_answered(questions, predictions, lambda one: for_all or one.balanced)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return predictions

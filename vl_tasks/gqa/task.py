@@ -109,7 +109,7 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
     return GqaSplit(part.path, part.balanced, entailed, choices)
 
 
-def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
+def _read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
     """Read the questions of a split without answers: all, or the balanced ones."""
     path = find_split_file(folder, split, _ALL) or split_file(folder, split, _BALANCED)
     return image_questions(path, read_secret_questions(path))
@@ -126,7 +126,7 @@ class GqaTask(ClassificationTask):
         self.scored: dict[str, GqaSplit] = {}
         self._submitted: list[ImageQuestion] = []
         if config.submit not in (None, HELD_OUT):
-            self._submitted = read_submitted(data_folder(config), config.submit)
+            self._submitted = _read_submitted(data_folder(config), config.submit)
         super().__init__(config)
 
     def read_examples(self) -> list[ImageQuestion]:

@@ -14,7 +14,7 @@ from clipnav.vl_tasks.settings.networks import GridConfig
 if TYPE_CHECKING:
     from clipnav.encoders.clip import ClipEncoder
 
-OFFLINE = (
+_OFFLINE = (
     "offline, use the included encoder (--preset small or houses, or --grids.encoder house_clip "
     "--grids.pretrained None), or a local folder or file of weights"
 )
@@ -38,7 +38,7 @@ def check_encoder(config: Any) -> None:
         if not is_reachable(ENDPOINT):
             raise ConnectionError(
                 f"{grids.encoder} with weights {grids.pretrained!r} is not on this machine, and "
-                f"{ENDPOINT} cannot be reached; {OFFLINE}"
+                f"{ENDPOINT} cannot be reached; {_OFFLINE}"
             )
     if grids.encoder != GridConfig.encoder:
         from clipnav.encoders.weights.origins import check_source
@@ -59,4 +59,4 @@ def load_encoder(config: GridConfig, device: str) -> "ClipEncoder":
             random_weights=config.random_weights,
         )
     except ConnectionError as error:
-        raise ConnectionError(f"{error}; {OFFLINE}") from error
+        raise ConnectionError(f"{error}; {_OFFLINE}") from error

@@ -21,7 +21,7 @@ from clipnav.vl_tasks.grids.grids import Grids
 
 Key = TypeVar("Key", int, str)
 
-MAX_REGIONS = 100  # per image; further regions of a file are ignored
+_MAX_REGIONS = 100  # per image; further regions of a file are ignored
 _NUMBER = re.compile(r"(\d+)(?:\.jpg)?\.npz$")
 _REMEDY = (
     "download openvqa's bottom-up features again, or use images with --preset mcan-small-grid or "
@@ -97,13 +97,13 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     regions = features if in_rows else features.T
     # Files whose boxes match neither axis, such as padded ones, are judged by their size.
     assumed, width = regions.shape
-    if assumed != count if count in regions.shape else assumed > MAX_REGIONS >= width:
+    if assumed != count if count in regions.shape else assumed > _MAX_REGIONS >= width:
         found, expected, task = ("column", "row", "GQA") if in_rows else ("row", "column", "VQA v2")
         raise UserError(
             f"{path}: 'x' {features.shape} contains a region per {found}, but this task reads a "
             f"region per {expected}, as in openvqa's files of {task}; transpose 'x' in all files"
         )
-    return regions[:MAX_REGIONS]
+    return regions[:_MAX_REGIONS]
 
 
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:

@@ -22,7 +22,7 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from clipnav.vl_tasks.text.ptb import python_words
 
 # Names of the splits in Karpathy's file.
-KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}
+_KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}
 # Questions with soft scores of their answers, by source and image id.
 LabelledQuestions = Mapping[str, Mapping[int, Sequence[tuple[str, Mapping[str, float]]]]]
 _TYPES = {
@@ -84,7 +84,7 @@ class HouseTaskFiles:
 
     @property
     def captions(self) -> Path:
-        """Captions file of all splits in Karpathy's format; `KARPATHY` maps the split names."""
+        """Captions file of all splits in Karpathy's format; `_KARPATHY` maps the split names."""
         return self.folder / "dataset_houses.json"
 
     @property
@@ -172,7 +172,7 @@ def write_house_captions(
                     "sentids": [record["sentid"] for record in sentences],
                     "imgid": len(records),
                     "cocoid": image.image_id,
-                    "split": KARPATHY[split],
+                    "split": _KARPATHY[split],
                     "sentences": sentences,
                 }
             )

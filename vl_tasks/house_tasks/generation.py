@@ -45,7 +45,7 @@ _WORDS_TAG = 62
 _LANGUAGES_FROM = 4  # streams of random numbers below are those of the English texts
 # Parts of the cache key; increase them if a configuration gives other files than before.
 FORMAT = 6
-LANGUAGES_FORMAT = 3  # of the files of further languages
+_LANGUAGES_FORMAT = 3  # of the files of further languages
 
 # Questions with soft scores of their answers, by image id.
 LabelledQuestions = dict[int, list[tuple[str, dict[str, float]]]]
@@ -93,7 +93,7 @@ class HouseTasksConfig:
         if self.set == "mini":
             del settings["set"]
         further = sorted(set(settings.pop("languages")) - {ENGLISH})
-        text = json.dumps([FORMAT, settings, *([further, LANGUAGES_FORMAT] if further else [])])
+        text = json.dumps([FORMAT, settings, *([further, _LANGUAGES_FORMAT] if further else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

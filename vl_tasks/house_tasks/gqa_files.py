@@ -89,7 +89,7 @@ def gqa_text(question: Example, rng: np.random.Generator) -> str:
     return _filled(pick(_FRAMES[kind], rng), subject)
 
 
-def full_answer(question: Example) -> str:
+def _full_answer(question: Example) -> str:
     """Return the answer as a sentence."""
     answer = question.answer
     if question.kind in _YES_NO:
@@ -374,7 +374,7 @@ def _record(question: Example, scene: Scene, ids: dict[Key, str], text: str) -> 
         "imageId": Path(scene.image.file).stem,
         "question": text,
         "answer": question.answer,
-        "fullAnswer": full_answer(question),
+        "fullAnswer": _full_answer(question),
         "types": {
             "structural": kind.structural,
             "semantic": kind.semantic,

@@ -35,7 +35,7 @@ class Gates(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return gated x (B, W, h, w), 0 where the mask (B, 1, h, w) is 0."""
-        gate = self.excite(self.squeeze(masked_mean(x, mask)).relu()).sigmoid()  # (B, W)
+        gate = self.excite(self.squeeze(_masked_mean(x, mask)).relu()).sigmoid()  # (B, W)
         x = x * gate[..., None, None]
         return x * self.place(x.mean(1, keepdim=True)).sigmoid()
 
@@ -149,7 +149,7 @@ class MovieMcan(nn.Module):
         x = grids.features.transpose(1, 2).unflatten(2, grids.shape) * mask  # (B, C, h, w)
         for bottleneck in self.bottlenecks:
             x = bottleneck(x, mask, condition)
-        return question, attended, self.movie_norm(masked_mean(x, mask))
+        return question, attended, self.movie_norm(_masked_mean(x, mask))
 
     def _fuse(self, question: Tensor, attended: Tensor, movie: Tensor) -> Tensor:
         """Compute the sum (B, fused) of both branches and the question."""
@@ -157,7 +157,7 @@ class MovieMcan(nn.Module):
         return self.from_question[0](question) + from_image + self.from_attention[0](attended)
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Return the mean (B, W) of x (B, W, h, w) over the cells where the mask (B, 1, h, w) is 1."""
     return (x * mask).sum((2, 3)) / mask.sum((2, 3))
 

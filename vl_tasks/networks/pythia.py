@@ -16,14 +16,14 @@ from clipnav.vl_tasks.settings.networks import PythiaConfig
 _GLIMPSES = 2
 
 
-def normed_linear(inputs: int, outputs: int) -> nn.Module:
+def _normed_linear(inputs: int, outputs: int) -> nn.Module:
     """Build a linear layer with weight normalisation over the whole weight matrix."""
     return weight_norm(nn.Linear(inputs, outputs), dim=None)  # pyright: ignore[reportArgumentType]
 
 
-def normed_relu(inputs: int, outputs: int) -> nn.Sequential:
+def _normed_relu(inputs: int, outputs: int) -> nn.Sequential:
     """Build a weight-normalised linear layer followed by a ReLU."""
-    return nn.Sequential(normed_linear(inputs, outputs), nn.ReLU())
+    return nn.Sequential(_normed_linear(inputs, outputs), nn.ReLU())
 
 
 class Pythia(nn.Module):
@@ -53,14 +53,14 @@ class Pythia(nn.Module):
             nn.ReLU(),
             nn.Linear(config.attention_size, _GLIMPSES),
         )
-        self.place_key = normed_relu(channels, product)
-        self.question_key = normed_relu(question, product)
-        self.attention = normed_linear(product, 1)
-        self.place_value = normed_relu(channels, product)
-        self.question_value = normed_relu(question, product)
+        self.place_key = _normed_relu(channels, product)
+        self.question_key = _normed_relu(question, product)
+        self.attention = _normed_linear(product, 1)
+        self.place_value = _normed_relu(channels, product)
+        self.question_value = _normed_relu(question, product)
         self.dropout = nn.Dropout(config.dropout)
-        self.text_head = normed_relu(product, config.text_head_size)
-        self.place_head = normed_relu(product, product)
+        self.text_head = _normed_relu(product, config.text_head_size)
+        self.place_head = _normed_relu(product, product)
         self.text_classifier = nn.Linear(config.text_head_size, classes)
         self.place_classifier = nn.Linear(product, classes)
 

@@ -14,7 +14,7 @@ from clipnav.vl_tasks.reliability.outputs import INPUTS, SCORES, Outputs
 from clipnav.vl_tasks.reliability.settings import SelectorConfig, SelectorLoss, SelectorSizes
 from clipnav.vl_tasks.vqa.task import answer_loss
 
-BINS = 20
+_BINS = 20
 
 
 class Predictions(NamedTuple):
@@ -59,7 +59,7 @@ def bin_edges(bins: int) -> np.ndarray:
 
 
 def expected_calibration_error(
-    accuracy: np.ndarray, confidence: np.ndarray, bins: int = BINS
+    accuracy: np.ndarray, confidence: np.ndarray, bins: int = _BINS
 ) -> float:
     """Return the mean difference between confidence and accuracy over bins of confidence.
 

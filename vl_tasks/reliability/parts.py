@@ -26,8 +26,8 @@ from clipnav.vl_tasks.grids.regions import find_regions
 from clipnav.vl_tasks.reliability.settings import PART_SEED
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
-PARTS = ("dev", "val", "test")
-SHARES = (0.4, 0.1, 0.5)
+_PARTS = ("dev", "val", "test")
+_SHARES = (0.4, 0.1, 0.5)
 _REMEDY = "write it with clipnav split-questions"
 # Image ids by part.
 Parts = Mapping[str, Collection[int]]
@@ -69,14 +69,14 @@ def input_files(config: VqaConfig, questions: list[Question]) -> Mapping[int, Pa
 
 
 def divide_images(
-    questions: Sequence[Question], shares: Sequence[float] = SHARES, seed: int = PART_SEED
+    questions: Sequence[Question], shares: Sequence[float] = _SHARES, seed: int = PART_SEED
 ) -> dict[str, list[int]]:
     """Divide the images of questions at random.
 
     Args:
         seed: Random seed; the published division has 1234.
     """
-    is_division = len(shares) == len(PARTS) and all(share > 0 for share in shares)
+    is_division = len(shares) == len(_PARTS) and all(share > 0 for share in shares)
     if not (is_division and abs(sum(shares) - 1) < 1e-9):  # False for NaN
         given = " ".join(map(str, shares))
         raise UserError(f"--shares {given}: give three positive shares that add up to 1")
@@ -84,7 +84,7 @@ def divide_images(
     random.Random(seed).shuffle(images)
     ends = [0, round(shares[0] * len(images))]
     ends += [ends[1] + round(shares[1] * len(images)), len(images)]
-    parts = {name: sorted(images[a:b]) for name, a, b in zip(PARTS, ends, ends[1:], strict=False)}
+    parts = {name: sorted(images[a:b]) for name, a, b in zip(_PARTS, ends, ends[1:], strict=False)}
     empty = [name for name, ids in parts.items() if not ids]
     if empty:
         raise UserError(
@@ -100,17 +100,17 @@ def read_parts(path: Path) -> dict[str, list[int]]:
     The published files are imdb_val2014-dev.npy, imdb_val2014-val.npy and imdb_val2014-test.npy.
     """
     if path.is_dir():
-        parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in PARTS}
+        parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in _PARTS}
     else:
         parts = read_json_object(path, _REMEDY)
         wrong = [
             name
-            for name in PARTS
+            for name in _PARTS
             if not isinstance(ids := parts.get(name), list)
             or not ids
             or not all(type(one) is int for one in ids)
         ]
-        if wrong or len(parts) > len(PARTS):
+        if wrong or len(parts) > len(_PARTS):
             problem = f"{wrong[0]!r} is not a list of image ids" if wrong else "has other keys"
             raise UserError(f"{path}: {problem}; {_REMEDY}")
     counts = Counter(image for ids in parts.values() for image in ids)
@@ -122,7 +122,7 @@ def read_parts(path: Path) -> dict[str, list[int]]:
 
 def write_parts(path: Path, parts: Parts) -> None:
     """Write a division as JSON, {"dev": [image ids], "val": [...], "test": [...]}."""
-    text = json.dumps({name: list(parts[name]) for name in PARTS})
+    text = json.dumps({name: list(parts[name]) for name in _PARTS})
     write_text(path, text.replace("], ", "],\n ") + "\n")
 
 
@@ -130,8 +130,8 @@ def questions_of_parts(
     questions: Iterable[Question], parts: Parts, source: str
 ) -> dict[str, list[Question]]:
     """Return the questions of each part."""
-    part_of = {image: name for name in PARTS for image in parts[name]}
-    divided: dict[str, list[Question]] = {name: [] for name in PARTS}
+    part_of = {image: name for name in _PARTS for image in parts[name]}
+    divided: dict[str, list[Question]] = {name: [] for name in _PARTS}
     for question in questions:
         name = part_of.get(question.image_id)
         if name is None:

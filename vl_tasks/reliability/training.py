@@ -118,7 +118,7 @@ class SelectionTask:
         return score_answers(predictions, questions, self.config.variant).answers
 
 
-def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
+def _split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
     """Return the name of the split to divide."""
     # Without --evaluation-splits, a run evaluates the split that selects its weights.
     name = config.split or (vqa.evaluation_splits or vqa.evaluated_splits)[-1]
@@ -130,7 +130,7 @@ def split_name(config: SelectorConfig, vqa: VqaConfig) -> str:
     return name
 
 
-def open_task(config: SelectorConfig) -> SelectionTask:
+def _open_task(config: SelectorConfig) -> SelectionTask:
     """Read the divided split, and compute the outputs of the VQA model if they are not cached."""
     if config.run is None:
         raise UserError("no run given; write clipnav train-selector RUN --method selector")
@@ -140,7 +140,7 @@ def open_task(config: SelectorConfig) -> SelectionTask:
             f"{config.run}: fine-tuned in {', '.join(vqa.languages)}, but selectors learn from "
             "English questions; name a run that was fine-tuned in English, too"
         )
-    name = split_name(config, vqa)
+    name = _split_name(config, vqa)
     split = read_split(data_folder(vqa), name)
     warn_of_training_data(
         vqa,
@@ -211,7 +211,7 @@ def train_selector(config: SelectorConfig) -> Path:
     """Train a confidence estimator, choose its thresholds on val and write its predictions."""
     prepare(config)
     check_run(config)
-    task = open_task(config)
+    task = _open_task(config)
     if config.epochs is not None:
         steps = round(config.epochs * len(task.parts["dev"].rows) / config.batch_size)
         config = replace(config, iterations=max(1, steps))
@@ -270,11 +270,11 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
             f"ECE {one['ECE']:.2f} % (MaxProb {one['ECE of MaxProb']:.2f} %)"
         )
     config, split = task.config, task.split
-    assert config.run is not None  # open_task
+    assert config.run is not None  # _open_task
     description = Description(
         run=str(config.run.resolve()),
         model=task.digest,
-        split=split_name(config, task.vqa),
+        split=_split_name(config, task.vqa),
         questions=str(split.questions_file.resolve()),
         annotations=str(split.annotations_file.resolve()),
         variant=config.variant,

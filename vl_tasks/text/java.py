@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 from threading import Thread, Timer
 
 REMEDY = "install a Java runtime, and pycocoevalcap: pip install 'clipnav[caption-metrics]'"
-TOKENIZER_JAR = Path("tokenizer", "stanford-corenlp-3.4.1.jar")
-METEOR_JAR = Path("meteor", "meteor-1.5.jar")
-SPICE_JAR = Path("spice", "spice-1.0.jar")
+_TOKENIZER_JAR = Path("tokenizer", "stanford-corenlp-3.4.1.jar")
+_METEOR_JAR = Path("meteor", "meteor-1.5.jar")
+_SPICE_JAR = Path("spice", "spice-1.0.jar")
 _PARSER = "stanford-corenlp-3.6.0"
 _PARSER_SOURCE = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
 _JAVA = ("java", "-Dfile.encoding=UTF-8")  # before Java 18 the default is that of the system
@@ -41,7 +41,7 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
     """Tokenise captions, each a single line, into lower-case Penn Treebank tokens."""
     if not captions:
         return []
-    command = ["-cp", str(_jar(TOKENIZER_JAR)), "edu.stanford.nlp.process.PTBTokenizer"]
+    command = ["-cp", str(_jar(_TOKENIZER_JAR)), "edu.stanford.nlp.process.PTBTokenizer"]
     text = "".join(f"{caption}\n" for caption in captions)
     lines = _run([*command, "-preserveLines", "-lowerCase"], text, len(captions)).split("\n")
     if len(lines) != len(captions) + 1:
@@ -53,7 +53,7 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
 
 def meteor(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """Compute METEOR 1.5 of each tokenised caption; the last value is the corpus score."""
-    jar = _jar(METEOR_JAR)
+    jar = _jar(_METEOR_JAR)
     command = ["-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
     requests = [
         " ||| ".join(["SCORE", *(_field(r) for r in texts), _field(prediction)])
@@ -70,7 +70,7 @@ def spice(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]
 
     The corpus score is the mean.
     """
-    jar = _jar(SPICE_JAR)
+    jar = _jar(_SPICE_JAR)
     for name in (f"{_PARSER}.jar", f"{_PARSER}-models.jar"):
         if not (jar.parent / "lib" / name).is_file():
             raise FileNotFoundError(

@@ -68,7 +68,7 @@ def strip_answer(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
-def strip_marks(text: str, marks: str = _MARKS) -> str:
+def _strip_marks(text: str, marks: str = _MARKS) -> str:
     """Remove punctuation as V1 and V2 do (and V0 with its own marks).
 
     A mark is deleted if any of its occurrences is next to a space, or if the text contains a comma
@@ -83,7 +83,7 @@ def strip_marks(text: str, marks: str = _MARKS) -> str:
     return _PERIOD.sub("", left, count=_PERIODS)
 
 
-def strip_marks_v3(text: str) -> str:
+def _strip_marks_v3(text: str) -> str:
     """Remove punctuation as V3 does: not between digits or non-ASCII letters."""
     left = _V3_END.sub("", _V3_BEGIN.sub("", text))
     left = _V3_DOUBLE.sub(" ", _V3_THOUSANDS.sub("", left))
@@ -91,7 +91,7 @@ def strip_marks_v3(text: str) -> str:
     return _PERIOD.sub("", _V3_INSIDE.sub("", left), count=_PERIODS)
 
 
-def plain_words(text: str, restored: Mapping[str, str] = _RESTORED) -> str:
+def _plain_words(text: str, restored: Mapping[str, str] = _RESTORED) -> str:
     """Lower-case words, remove articles, write numbers up to ten as digits, restore apostrophes."""
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
     return " ".join(restored.get(word, word) for word in words if word not in _ARTICLES)
@@ -111,8 +111,11 @@ def without_marks(text: str, variant: Variant) -> str:
 
 
 _STEPS: dict[Variant, tuple[Step, Step]] = {
-    "V0": (lambda text: strip_marks(text, _MARKS_V0), lambda text: plain_words(text, _RESTORED_V0)),
-    "V1": (strip_marks, plain_words),
-    "V2": (strip_marks, plain_words),
-    "V3": (strip_marks_v3, plain_words),
+    "V0": (
+        lambda text: _strip_marks(text, _MARKS_V0),
+        lambda text: _plain_words(text, _RESTORED_V0),
+    ),
+    "V1": (_strip_marks, _plain_words),
+    "V2": (_strip_marks, _plain_words),
+    "V3": (_strip_marks_v3, _plain_words),
 }

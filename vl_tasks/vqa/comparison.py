@@ -103,11 +103,11 @@ def run_job(job: Job) -> None:
     """Train a run to its end and write its scores; all output goes to a file in the run."""
     with logged(job.run):
         task = train_task(job.config)
-        scores = {split: question_scores(task, split) for split in job.config.evaluation_splits}
+        scores = {split: _question_scores(task, split) for split in job.config.evaluation_splits}
     write_text(job.run / SCORES, json.dumps(scores) + "\n")
 
 
-def question_scores(task: Any, split: str) -> dict[str, dict[str, float]]:
+def _question_scores(task: Any, split: str) -> dict[str, dict[str, float]]:
     """Return accuracy 0..1 and image of each question of a split, see `Scores`."""
     questions = task.splits[split]
     answers = task.answer(questions)

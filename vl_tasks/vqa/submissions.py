@@ -16,7 +16,7 @@ from clipnav.storage.records import read_records
 from clipnav.vl_tasks.data.questions import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
-SURE_REMEDY = f'{REMEDY[:-1]}, "confidence": number}}'
+_SURE_REMEDY = f'{REMEDY[:-1]}, "confidence": number}}'
 _NAMED = 5  # ids that a message lists
 
 
@@ -40,7 +40,7 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
     """Read the answers with their confidence, the input of `reliability.scores.metrics`."""
-    records = _read(path, questions, _SureRecord, SURE_REMEDY)
+    records = _read(path, questions, _SureRecord, _SURE_REMEDY)
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
 

@@ -48,8 +48,8 @@ from clipnav.storage.extras import import_extra
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.pictures import load_picture
 
-SEPARATOR = "<INSTRUCTION_SEP>"
-ARROWS = {STOP: "STOP", FORWARD: "↑", LEFT: "←", RIGHT: "→", LOOK_DOWN: "↓"}
+_SEPARATOR = "<INSTRUCTION_SEP>"
+_ARROWS = {STOP: "STOP", FORWARD: "↑", LEFT: "←", RIGHT: "→", LOOK_DOWN: "↓"}
 _CHUNK = 1000  # episodes in a folder
 _NOTHING = -1  # nothing led to the first row; no goal
 _PURPOSE = "--format internnav"
@@ -73,7 +73,7 @@ def write(
             paths.setdefault((walk.path_id, walk.steps[0].heading), []).append(walk)
         lines, frames = [], 0
         for number, same in enumerate(paths.values()):
-            texts = SEPARATOR.join(one_line(walk.instruction) for walk in same)
+            texts = _SEPARATOR.join(one_line(walk.instruction) for walk in same)
             length = len(same[0].steps)
             lines.append({"episode_index": number, "tasks": [texts], "length": length})
             _write_episode(root / scan, number, frames, same[0], pictures, config)
@@ -207,7 +207,7 @@ def _read_episode(root: Path, record: dict[str, Any], suffix: str) -> Episode:
     actions, poses, goals, ahead = (table[name] for name in names)
     if len(actions) != record["length"]:
         raise UserError(f"{path}: {len(actions)} rows instead of {record['length']}; {REMEDY}")
-    texts = tuple(record["tasks"][0].split(SEPARATOR))
+    texts = tuple(record["tasks"][0].split(_SEPARATOR))
     taken = np.array([*actions[1:], STOP])
     return Episode(root, number, texts, taken, np.array(poses), goals, np.array(ahead))
 
@@ -257,14 +257,14 @@ def samples(episode: Episode, sampling: Sampling) -> list[Sample]:
     for start in range(0, last, sampling.sample_step):
         if episode.ahead[start] >= _NEAREST_GOAL:
             x, y = episode.goals[start]
-            answers = ARROWS[LOOK_DOWN], f"{x} {y}"
+            answers = _ARROWS[LOOK_DOWN], f"{x} {y}"
             found.append(Sample(0, start, _history(start, sampling), "pixel", answers))
         elif episode.ahead[start] < 0 and episode.actions[start] != FORWARD:
             future = episode.actions[start : start + sampling.num_future_steps].tolist()
             turns = future[: future.index(FORWARD)] if FORWARD in future else future
-            text = "".join(ARROWS[action] for action in turns)
+            text = "".join(_ARROWS[action] for action in turns)
             found.append(Sample(0, start, _history(start, sampling), "turn", (text,)))
-    found.append(Sample(0, last, _history(last, sampling), "stop", (ARROWS[STOP],), _STOPS))
+    found.append(Sample(0, last, _history(last, sampling), "stop", (_ARROWS[STOP],), _STOPS))
     if sampling.pixel_goal_only:
         found = [sample for sample in found if sample.kind == "pixel"]
     found.sort(key=lambda sample: sample.kind == "turn")  # stable; the stop is last again
@@ -338,9 +338,9 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     episodes = goals = drawn = 0
     for episode in read_episodes(folder / "traj_data" / settings["dataset"], cameras):
         place = _table(episode.root, episode.number)
-        if not {*episode.actions.tolist()} <= {*ARROWS}:
+        if not {*episode.actions.tolist()} <= {*_ARROWS}:
             raise UserError(
-                f"{place}: an action is none of {', '.join(map(str, ARROWS))}; {REMEDY}"
+                f"{place}: an action is none of {', '.join(map(str, _ARROWS))}; {REMEDY}"
             )
         for frame, (pose, ahead) in enumerate(zip(episode.poses, episode.ahead, strict=True)):
             for kind, pitch in (

@@ -37,24 +37,24 @@ from clipnav.storage.pictures import PictureError, load_picture
 
 _MEGABYTE = 1 << 20
 _PURPOSE = "--format lerobot"
-QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+_QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 Statistics = dict[str, list[Any]]
 _LEVELS = np.arange(256) / 255.0
 VERSION = "v3.0"
-FPS = 1  # a step between viewpoints has no duration; one step is one second of video
+_FPS = 1  # a step between viewpoints has no duration; one step is one second of video
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-INFO_PATH, STATS_PATH, TASKS_PATH = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+_VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+_EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_INFO_PATH, _STATS_PATH, _TASKS_PATH = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 FILES_PER_CHUNK = 1000
 DATA_FILE_MB, VIDEO_FILE_MB = 100, 200
-RGB, STATE, CANDIDATES, ACTION = (
+RGB, STATE, _CANDIDATES, ACTION = (
     "observation.images.rgb",
     "observation.state",
     "observation.candidates",
     "action",
 )
-TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
+_TASK_INDEX_COLUMN = "__index_level_0__"  # as LeRobot itself names the index of pandas
 _STATE_NAMES = ["x", "y", "z", "heading", "elevation"]
 _CANDIDATE_NAMES = ("heading", "elevation", "distance")
 Feature = dict[str, Any]
@@ -67,7 +67,7 @@ class LeRobotWriter:
         self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
         self._pq = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
         self._folder, self._table, self._robot = folder, table, robot
-        self._schema = data_schema(self._pa, table)
+        self._schema = _data_schema(self._pa, table)
         self._numeric = [name for name in table if name != RGB]
         self._tasks: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = []
@@ -82,7 +82,7 @@ class LeRobotWriter:
         """Append an episode."""
         number, length = len(self._episodes), len(pictures)
         rows = rows | {
-            "timestamp": [index / FPS for index in range(length)],
+            "timestamp": [index / _FPS for index in range(length)],
             "frame_index": list(range(length)),
             "episode_index": [number] * length,
             "index": list(range(self._frames, self._frames + length)),
@@ -119,15 +119,15 @@ class LeRobotWriter:
         if self._videos is not None:
             self._videos.close()
         pa, pq, folder = self._pa, self._pq, self._folder
-        path = folder / EPISODES_PATH.format(chunk_index=0, file_index=0)
+        path = folder / _EPISODES_PATH.format(chunk_index=0, file_index=0)
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(self._episodes), path)
-        tasks = {"task_index": list(self._tasks.values()), TASK_INDEX_COLUMN: list(self._tasks)}
-        pq.write_table(pa.Table.from_pydict(tasks, tasks_schema(pa)), folder / TASKS_PATH)
+        tasks = {"task_index": list(self._tasks.values()), _TASK_INDEX_COLUMN: list(self._tasks)}
+        pq.write_table(pa.Table.from_pydict(tasks, _tasks_schema(pa)), folder / _TASKS_PATH)
         found = {RGB: picture_statistics(self._levels, self._frames)}
         for name, parts in self._columns.items():
             found[name] = value_statistics(np.concatenate(parts))
-        write_text(folder / STATS_PATH, json.dumps(found, indent=4) + "\n")
+        write_text(folder / _STATS_PATH, json.dumps(found, indent=4) + "\n")
         info = {
             "codebase_version": VERSION,
             "robot_type": self._robot,
@@ -137,13 +137,13 @@ class LeRobotWriter:
             "chunks_size": FILES_PER_CHUNK,
             "data_files_size_in_mb": DATA_FILE_MB,
             "video_files_size_in_mb": VIDEO_FILE_MB,
-            "fps": FPS,
+            "fps": _FPS,
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": DATA_PATH,
-            "video_path": VIDEO_PATH if self._videos is not None else None,
+            "video_path": _VIDEO_PATH if self._videos is not None else None,
             "features": self._table,
         }
-        write_text(folder / INFO_PATH, json.dumps(info, indent=4) + "\n")
+        write_text(folder / _INFO_PATH, json.dumps(info, indent=4) + "\n")
 
     def _write_rows(self, rows: dict[str, list[Any]], pictures: list[Path]) -> int:
         """Write the rows of an episode to the current data file; return the number of the file."""
@@ -158,7 +158,7 @@ class LeRobotWriter:
             self._data, self._file_bytes = None, 0
             self._file += 1
         if self._data is None:
-            path = self._folder / DATA_PATH.format(**file_numbers(self._file))
+            path = self._folder / DATA_PATH.format(**_file_numbers(self._file))
             path.parent.mkdir(parents=True, exist_ok=True)
             self._data = self._pq.ParquetWriter(path, self._schema)
         self._data.write_table(batch)
@@ -174,7 +174,7 @@ def write(
     table = features(config.picture_shape, config.media, most)
     writer = LeRobotWriter(folder, table, f"clipnav-{config.walks_in}")
     for _, walk in stopping(walks):
-        rows = walk_rows(walk, most)
+        rows = _walk_rows(walk, most)
         names = [
             step.picture or picture_name(ViewPose(walk.scan, step.viewpoint, step.heading))
             for step in walk.steps
@@ -183,7 +183,7 @@ def write(
     writer.close()
 
 
-def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
+def _walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
     """Return the values of a walk by feature, except pictures, indices and timestamps."""
     steps, last = walk.steps, len(walk.steps) - 1
     rows: dict[str, list[Any]] = {
@@ -195,18 +195,18 @@ def walk_rows(walk: RecordedWalk, most: int) -> dict[str, list[Any]]:
         "next.success": [index == last and walk.success for index in range(len(steps))],
     }
     if most:
-        rows[CANDIDATES] = []
+        rows[_CANDIDATES] = []
         for step in steps:
             values: list[float] = []
             for each in step.candidates:
                 turn = wrap_angle(each.heading - step.heading)
                 values += [turn, each.elevation, each.distance]
-            rows[CANDIDATES].append(values + [0.0] * (3 * most - len(values)))
+            rows[_CANDIDATES].append(values + [0.0] * (3 * most - len(values)))
     return rows
 
 
 def _place(prefix: str, file: int) -> dict[str, int]:
-    return {f"{prefix}/{name}": number for name, number in file_numbers(file).items()}
+    return {f"{prefix}/{name}": number for name, number in _file_numbers(file).items()}
 
 
 def value_statistics(values: np.ndarray) -> Statistics:
@@ -218,7 +218,7 @@ def value_statistics(values: np.ndarray) -> Statistics:
         "mean": values.mean(0).tolist(),
         "std": values.std(0).tolist(),
         "count": [len(values)],
-        **{name: np.quantile(values, q, axis=0).tolist() for name, q in QUANTILES.items()},
+        **{name: np.quantile(values, q, axis=0).tolist() for name, q in _QUANTILES.items()},
     }
 
 
@@ -244,7 +244,7 @@ def picture_statistics(levels: np.ndarray, count: int) -> Statistics:
         "max": _LEVELS[255 - present[:, ::-1].argmax(1)],
         "mean": mean,
         "std": np.sqrt(np.maximum(square - mean**2, 0)),
-        **{name: _LEVELS[(cumulative >= q * total).argmax(1)] for name, q in QUANTILES.items()},
+        **{name: _LEVELS[(cumulative >= q * total).argmax(1)] for name, q in _QUANTILES.items()},
     }
     return {name: value.reshape(3, 1, 1).tolist() for name, value in numbers.items()} | {
         "count": [count]
@@ -266,12 +266,12 @@ class VideoFiles:
             self._writer = None
             self._file += 1
         if self._writer is None:
-            name = VIDEO_PATH.format(video_key=RGB, **file_numbers(self._file))
+            name = _VIDEO_PATH.format(video_key=RGB, **_file_numbers(self._file))
             height, width = pictures[0].shape[:2]
-            self._writer = VideoWriter(self._folder / name, (height, width), FPS)
+            self._writer = VideoWriter(self._folder / name, (height, width), _FPS)
         start = self._writer.frames
         self._writer.add(pictures)
-        return self._file, start / FPS, self._writer.frames / FPS
+        return self._file, start / _FPS, self._writer.frames / _FPS
 
     def close(self) -> None:
         """Complete the last file."""
@@ -293,14 +293,14 @@ def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str,
             "video.codec": CODEC,
             "video.pix_fmt": PIXEL_FORMAT,
             "video.is_depth_map": False,
-            "video.fps": FPS,
+            "video.fps": _FPS,
             "video.channels": 3,
             "has_audio": False,
         }
     table: dict[str, Feature] = {RGB: picture, STATE: _vector("float32", _STATE_NAMES)}
     if candidates:
         names = [f"{n}_{name}" for n in range(1, candidates + 1) for name in _CANDIDATE_NAMES]
-        table[CANDIDATES] = _vector("float32", names)
+        table[_CANDIDATES] = _vector("float32", names)
     table[ACTION] = _vector("int64", ["action"])
     table["taken_action"] = _vector("int64", ["action"])
     table["by_policy"] = _vector("bool", None)
@@ -312,7 +312,7 @@ def features(shape: tuple[int, int], media: Media, candidates: int) -> dict[str,
     return table
 
 
-def file_numbers(file: int) -> dict[str, int]:
+def _file_numbers(file: int) -> dict[str, int]:
     """Return the numbers of a file's chunk, and of the file in it, as the paths contain them."""
     chunk, index = divmod(file, FILES_PER_CHUNK)
     return {"chunk_index": chunk, "file_index": index}
@@ -322,7 +322,7 @@ def _vector(dtype: str, names: list[str] | None) -> Feature:
     return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
 
 
-def data_schema(pa: Any, table: Mapping[str, Feature]) -> Any:
+def _data_schema(pa: Any, table: Mapping[str, Feature]) -> Any:
     """Return the Arrow schema of the data files, with the metadata of Hugging Face's datasets."""
     fields, described = [], {}
     for name, feature in table.items():
@@ -346,24 +346,24 @@ def data_schema(pa: Any, table: Mapping[str, Feature]) -> Any:
     return pa.schema(fields, metadata=metadata)
 
 
-def tasks_schema(pa: Any) -> Any:
+def _tasks_schema(pa: Any) -> Any:
     """Return the Arrow schema of the tasks, with the metadata of pandas that names the index."""
     columns = [
         {"name": name, "field_name": field, "pandas_type": kind, "numpy_type": dtype}
         for name, field, kind, dtype in (
             ("task_index", "task_index", "int64", "int64"),
-            (None, TASK_INDEX_COLUMN, "unicode", "object"),
+            (None, _TASK_INDEX_COLUMN, "unicode", "object"),
         )
     ]
     metadata = {
-        "index_columns": [TASK_INDEX_COLUMN],
+        "index_columns": [_TASK_INDEX_COLUMN],
         "column_indexes": [],
         "columns": [{**column, "metadata": None} for column in columns],
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.0.0",
     }
     return pa.schema(
-        [("task_index", pa.int64()), (TASK_INDEX_COLUMN, pa.string())],
+        [("task_index", pa.int64()), (_TASK_INDEX_COLUMN, pa.string())],
         metadata={"pandas": json.dumps(metadata)},
     )
 
@@ -379,25 +379,27 @@ class LeRobotReader:
         self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
         self._pq = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
         self.folder = folder
-        self.info: dict[str, Any] = read_json(folder / INFO_PATH, REMEDY)
+        self.info: dict[str, Any] = read_json(folder / _INFO_PATH, REMEDY)
         self._require(
-            self.info.get("codebase_version") == VERSION, INFO_PATH, f"its version is not {VERSION}"
+            self.info.get("codebase_version") == VERSION,
+            _INFO_PATH,
+            f"its version is not {VERSION}",
         )
-        self.episodes = self._table(EPISODES_PATH.format(chunk_index=0, file_index=0)).to_pylist()
-        tasks = self._table(TASKS_PATH).to_pydict()
+        self.episodes = self._table(_EPISODES_PATH.format(chunk_index=0, file_index=0)).to_pylist()
+        tasks = self._table(_TASKS_PATH).to_pydict()
         self._require(
             tasks["task_index"] == list(range(len(tasks["task_index"]))),
-            TASKS_PATH,
+            _TASKS_PATH,
             "the indices are not 0, 1, 2, ...",
         )
-        self.tasks: list[str] = tasks[TASK_INDEX_COLUMN]
+        self.tasks: list[str] = tasks[_TASK_INDEX_COLUMN]
         self.columns = self._read_columns()
         self._check_indices()
         self._check_actions()
-        found = read_json(self.folder / STATS_PATH, REMEDY)
+        found = read_json(self.folder / _STATS_PATH, REMEDY)
         for name, values in self.columns.items():
             same = np.allclose(found[name]["mean"], values.astype(float).mean(0), atol=1e-4)
-            self._require(same, STATS_PATH, f"the mean of {name} differs from the data")
+            self._require(same, _STATS_PATH, f"the mean of {name} differs from the data")
 
     def frames(self) -> list[np.ndarray]:
         """Decode all pictures (H, W, 3) uint8, in order."""
@@ -438,7 +440,7 @@ class LeRobotReader:
 
     def _read_columns(self) -> dict[str, np.ndarray]:
         table = self.info["features"]
-        expected = data_schema(self._pa, table)
+        expected = _data_schema(self._pa, table)
         names = [name for name in expected.names if name != RGB]
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for file in self._files("data", self.info["data_path"]):
@@ -459,7 +461,7 @@ class LeRobotReader:
         self._require(
             (len(lengths), int(lengths.sum()), len(self.tasks))
             == (self.info["total_episodes"], total, self.info["total_tasks"]),
-            INFO_PATH,
+            _INFO_PATH,
             "the totals differ from the episodes and tasks",
         )
         expected = {
@@ -482,8 +484,8 @@ class LeRobotReader:
         lasts = np.array([episode["dataset_to_index"] - 1 for episode in self.episodes])
         self._require(np.array_equal(ends, lasts), "data", "column next.done marks other frames")
         most = 3
-        if CANDIDATES in columns:
-            distances = columns[CANDIDATES].reshape(len(columns[ACTION]), -1, 3)[:, :, 2]
+        if _CANDIDATES in columns:
+            distances = columns[_CANDIDATES].reshape(len(columns[ACTION]), -1, 3)[:, :, 2]
             most = (distances > 0).sum(1)
         for name in (ACTION, "taken_action"):
             actions = columns[name][:, 0]

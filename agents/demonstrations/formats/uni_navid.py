@@ -34,10 +34,10 @@ from clipnav.storage.errors import UserError, counted
 from clipnav.storage.pictures import load_picture
 from clipnav.storage.records import read_records
 
-ID_MARK = "NAV_ID"
+_ID_MARK = "NAV_ID"
 # constants.NAVIGATION_IDENTIFIER of Uni-NaVid; other records are questions about videos to it.
-IDENTIFIER = "a video of historical observations and an image of the current observation"
-ACTIONS_PER_ANSWER = 4
+_IDENTIFIER = "a video of historical observations and an image of the current observation"
+_ACTIONS_PER_ANSWER = 4
 _PROMPT = (
     "{image}\nYou control a robot that follows an instruction. You get {identifier}. "
     "Instruction: '{instruction}' Answer with the next four actions, each of them forward, left, "
@@ -69,16 +69,16 @@ def write(
     for number, walk in stopping(walks):
         frames = [np.asarray(load_picture(pictures / step.picture)) for step in walk.steps]
         instruction = one_line(walk.instruction).replace(IMAGE, "[image]")
-        prompt = _PROMPT.format(image=IMAGE, identifier=IDENTIFIER, instruction=instruction)
-        starts = range(0, len(frames), ACTIONS_PER_ANSWER)
+        prompt = _PROMPT.format(image=IMAGE, identifier=_IDENTIFIER, instruction=instruction)
+        starts = range(0, len(frames), _ACTIONS_PER_ANSWER)
         videos = {start: f"videos/{number:06d}_{start:03d}.mp4" for start in starts}
         write_beginnings({folder / video: start + 1 for start, video in videos.items()}, frames)
         for start, video in videos.items():
-            steps = walk.steps[start : start + ACTIONS_PER_ANSWER]
+            steps = walk.steps[start : start + _ACTIONS_PER_ANSWER]
             answer = " ".join(WORDS[step.label] for step in steps)
             records.append(
                 UniNavidRecord(
-                    id=f"{ID_MARK}_{walk.instr_id}_{start}",
+                    id=f"{_ID_MARK}_{walk.instr_id}_{start}",
                     video=video,
                     conversations=[Turn("human", prompt), Turn("gpt", answer)],
                     instr_id=walk.instr_id,
@@ -95,19 +95,19 @@ def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRec
     records = read_records(path, UniNavidRecord, REMEDY)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
-            if ID_MARK not in record.id:
-                raise UserError(f"its id does not contain {ID_MARK}")
+            if _ID_MARK not in record.id:
+                raise UserError(f"its id does not contain {_ID_MARK}")
             if [turn.speaker for turn in record.conversations] != ["human", "gpt"]:
                 raise UserError("the turns are not human, gpt")
             prompt = record.conversations[0].value
-            if IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
+            if _IDENTIFIER not in prompt or prompt.count(IMAGE) != 1:
                 raise UserError(f"the prompt lacks {IMAGE} or the sentence that marks navigation")
             words = record.answer
-            if not 1 <= len(words) <= ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
+            if not 1 <= len(words) <= _ACTIONS_PER_ANSWER or set(words) - set(WORDS.values()):
                 raise UserError(
                     f"the answer {record.conversations[1].value!r} is no list of actions"
                 )
-            if "stop" in words[:-1] or (len(words) < ACTIONS_PER_ANSWER and words[-1] != "stop"):
+            if "stop" in words[:-1] or (len(words) < _ACTIONS_PER_ANSWER and words[-1] != "stop"):
                 raise UserError("the answer does not end with its stop")
             start = int(record.id.rpartition("_")[2])
             frames = read_video(inside(folder, record.video))

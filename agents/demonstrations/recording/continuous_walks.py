@@ -34,7 +34,7 @@ from clipnav.storage.pictures import load_picture
 from clipnav.training.settings import read_config
 from clipnav.training.streams import Stream
 
-MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
+_MOST_ACTIONS = 1000  # the longest walks of the expert on RxR's paths have about 400
 _CAMERAS = 32  # pictures that are drawn in one call
 _TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0, "internnav": 15.0}
 MILLIMETRES = 1000  # of a metre
@@ -52,7 +52,7 @@ def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
         hfov=horizontal_fov(config.vfov, height, width),
         observe=(),
         teacher="path" if config.teacher == "reference" else "goal",
-        max_episode_steps=MOST_ACTIONS,
+        max_episode_steps=_MOST_ACTIONS,
     )
     if config.format == "internnav":
         camera_height = config.goal_cameras.height / 100
@@ -109,7 +109,7 @@ class ContinuousWalkMaker:
             views = self._simulator.draw(scans, feet, headings, tilts, sensors)
             for number, name in enumerate(names):
                 if with_depth:
-                    write_depth((folder / name).with_suffix(".png"), views["depth"][number])
+                    _write_depth((folder / name).with_suffix(".png"), views["depth"][number])
                 write_jpeg(folder / name, views["rgb"][number], self._config.jpeg_quality)
 
     def _policy_walks(self, episodes: list[ContinuousEpisode], run: Path) -> list[RecordedWalk]:
@@ -118,7 +118,7 @@ class ContinuousWalkMaker:
         if self._policy is None:
             limit = config.max_episode_steps or task_settings(config.dataset).max_episode_steps
             limited = replace(self._settings, max_episode_steps=limit)
-            self._policy = load_continuous_policy(run, limited, config.device)
+            self._policy = _load_continuous_policy(run, limited, config.device)
         settings, tokenizer, walker = self._policy
         split = replace(self._split, episodes=episodes, tokenizer=tokenizer)
         env = ContinuousVectorEnv(
@@ -149,7 +149,7 @@ class ContinuousWalkMaker:
             live = np.flatnonzero(~(walks.terminated | walks.truncated)).tolist()
             actions = experts.actions(walks.episodes, walks.traces())
             positions, headings = walks.positions.copy(), walks.headings
-            walks.step(actions, MOST_ACTIONS)
+            walks.step(actions, _MOST_ACTIONS)
             for row in live:
                 action, pose = int(actions[row]), (positions[row], float(headings[row]))
                 step = self._step(episodes[row].scan, *pose, action, action, "teacher")
@@ -176,7 +176,7 @@ class ContinuousWalkMaker:
         )
 
 
-def write_depth(path: Path, depth: np.ndarray) -> None:
+def _write_depth(path: Path, depth: np.ndarray) -> None:
     """Write depth (H, W) in metres as a PNG file of millimetres atomically."""
     with atomic_write(path) as beside:
         millimetres = np.rint(depth * MILLIMETRES).clip(0, np.iinfo(np.uint16).max)
@@ -206,7 +206,7 @@ def check_continuous_policy(config: DemonstrationConfig, turn_angle: float) -> N
         )
 
 
-def load_continuous_policy(
+def _load_continuous_policy(
     run: Path, settings: ContinuousSettings, device: str
 ) -> tuple[ContinuousSettings, Tokenizer, Walker]:
     """Return settings with the cameras of a run, its tokenizer and its agent."""

@@ -19,9 +19,9 @@ Format = Literal[
 Media = Literal["image", "video"]
 
 # Formats whose actions are steps of 25 cm and turns, which graph walks do not have.
-PRIMITIVE: tuple[Format, ...] = ("streamvln", "navila", "uni-navid", "internnav", "waypoints")
+_PRIMITIVE: tuple[Format, ...] = ("streamvln", "navila", "uni-navid", "internnav", "waypoints")
 # Formats whose labels are later positions of the teacher's walk.
-IN_SPACE: tuple[Format, ...] = ("internnav", "waypoints")
+_IN_SPACE: tuple[Format, ...] = ("internnav", "waypoints")
 # Formats of one record for each decision, whose text is our own.
 CONVERSATIONS: tuple[Format, ...] = ("llava", "messages")
 
@@ -153,7 +153,7 @@ class DemonstrationConfig:
             check_effects(self.prompt, dict.fromkeys(names, reason))
 
     def _check_environment(self) -> None:
-        if self.format in PRIMITIVE and self.environment == "graph":
+        if self.format in _PRIMITIVE and self.environment == "graph":
             raise UserError(
                 f"--format {self.format} has steps of 25 cm and turns, which a graph lacks; remove "
                 "--environment graph, or export --format llava or lerobot"
@@ -163,7 +163,7 @@ class DemonstrationConfig:
                 f"--format {self.format} has decisions between viewpoints; remove --environment "
                 "continuous, or export --format streamvln, navila, uni-navid or lerobot"
             )
-        if self.format in IN_SPACE and self.policy is not None:
+        if self.format in _IN_SPACE and self.policy is not None:
             raise UserError(
                 f"--format {self.format}: its labels are later positions of the teacher's walk; "
                 "remove --policy, or export another format"
@@ -194,7 +194,7 @@ class DemonstrationConfig:
     @property
     def walks_in(self) -> Environment:
         """Environment of the walks."""
-        default = "continuous" if self.format in PRIMITIVE else "graph"
+        default = "continuous" if self.format in _PRIMITIVE else "graph"
         return self.environment or default
 
     @property

@@ -53,7 +53,7 @@ from clipnav.training.settings import differences
 from clipnav.training.streams import Stream
 
 REQUESTS, RESULTS = "requests.jsonl", "results.json"
-RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
+_RUNNING = "requests.running.jsonl"  # until the end of a run, as the walks end
 # Settings that change neither the prompts nor the answers are left out of the results, so that a
 # repeated run writes the same file.
 _LEFT_OUT = ("concurrency", "output", "cache", "submission", "runs", "device", "budget")
@@ -66,7 +66,7 @@ _CONNECTION = (
 )
 _LONGEST = 4096  # characters of an answer in the log
 T = TypeVar("T")
-PROMPTS = "prompts.jsonl"
+_PROMPTS = "prompts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -166,22 +166,22 @@ def run_experiment(
             earlier results stay.
     """
     config, output, ids = experiment.config, experiment.output, experiment.episode_ids
-    settings, digest = recorded_settings(config), subset_digest(ids)
+    settings, digest = _recorded_settings(config), subset_digest(ids)
     output.mkdir(parents=True, exist_ok=True)
     with sole_writer(output):
-        earlier = check_earlier_results(output / RESULTS, settings, digest)
+        earlier = _check_earlier_results(output / RESULTS, settings, digest)
         spending = Spending(config.budget)
         finished = _walk(experiment, spending)
         answered = finished.without_failed()
         is_kept = (len(answered.walks), not finished.stopped) < earlier
         if not is_kept:
-            write_requests(output / REQUESTS, finished.walks.values())
+            _write_requests(output / REQUESTS, finished.walks.values())
             on_end(finished)
         document = report(config, experiment.maker, experiment.runs, finished, spending)
         document |= {"subset_sha256": digest, "subset": ids, "settings": settings}
         if not is_kept:
             write_text(output / RESULTS, json.dumps(document, indent=2) + "\n")
-        (output / RUNNING).unlink(missing_ok=True)
+        (output / _RUNNING).unlink(missing_ok=True)
     if config.submission is not None and answered.walks and not is_kept:
         write_submission(config, experiment.split, answered)
     failed = [walk for walk in finished.walks.values() if walk.ending == "failed"]
@@ -204,7 +204,7 @@ def run_experiment(
 
 def _walk(experiment: Experiment, spending: Spending) -> Finished:
     config, maker = experiment.config, experiment.maker
-    log = experiment.output / RUNNING
+    log = experiment.output / _RUNNING
     log.unlink(missing_ok=True)
     cache = ReplyCache(config.cache or cache_dir() / "language_models")
     total = len(maker.split.episodes)
@@ -213,7 +213,7 @@ def _walk(experiment: Experiment, spending: Spending) -> Finished:
 
         def on_walk(walk: AnyWalk) -> None:
             nonlocal failed
-            append_requests(log, walk)
+            _append_requests(log, walk)
             failed += walk.ending == "failed"
             show(1)
 
@@ -270,7 +270,7 @@ class _Results(msgspec.Struct):
     complete: bool
 
 
-def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
+def _recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
     """Return the settings that the results record, as JSON values."""
     settings = dataclasses.asdict(config)
     for name in _LEFT_OUT:
@@ -279,7 +279,7 @@ def recorded_settings(config: EvaluateVlmConfig) -> dict[str, Any]:
     return json.loads(json.dumps(settings, default=str))
 
 
-def check_earlier_results(
+def _check_earlier_results(
     path: Path, settings: Mapping[str, Any], subset_sha256: str
 ) -> tuple[int, bool]:
     """Check that a file of results, if it exists, is of an evaluation with the same settings.
@@ -302,12 +302,12 @@ def check_earlier_results(
     return results.answers.episodes - results.answers.failed, results.complete
 
 
-def append_requests(path: Path, walk: AskingWalk) -> None:
+def _append_requests(path: Path, walk: AskingWalk) -> None:
     """Append the requests of a walk to the log."""
     append_bytes(path, b"".join(_lines(walk)))
 
 
-def write_requests(path: Path, walks: Iterable[AskingWalk]) -> None:
+def _write_requests(path: Path, walks: Iterable[AskingWalk]) -> None:
     """Write the requests of all walks, in their order."""
     with atomic_write(path) as beside, beside.open("wb") as file:
         for walk in walks:
@@ -421,7 +421,7 @@ def write_prompts(experiment: Experiment) -> Path:
     check_goals(episodes, f"--split {config.split}", consequence)
     bodies = BodyMaker(config.model_name, experiment.pictures, config.sampling)
     requests = size = pictures = 0
-    path = experiment.output / PROMPTS
+    path = experiment.output / _PROMPTS
     experiment.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside, beside.open("wb") as file:
         for episode in progress_bar(episodes, desc="prompts", unit="episodes"):
@@ -430,7 +430,7 @@ def write_prompts(experiment: Experiment) -> Path:
                 entry |= {"prompt": prompt_text(question.prompt)}
                 file.write(msgspec.json.encode(entry) + b"\n")
                 requests += 1
-                pictures += count_pictures(question.prompt)
+                pictures += _count_pictures(question.prompt)
                 size += len(json.dumps(bodies.make(question)))
     print(
         f"{counted(len(episodes), 'episode')}: {counted(requests, 'request')} along the teacher's "
@@ -439,7 +439,7 @@ def write_prompts(experiment: Experiment) -> Path:
     return path
 
 
-def count_pictures(prompt: Prompt) -> int:
+def _count_pictures(prompt: Prompt) -> int:
     """Return the number of pictures of a prompt."""
     return sum(not isinstance(part, str) for message in prompt for part in message.parts)
 

@@ -118,7 +118,7 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
     """
     assert config.submission is not None
     if config.environment == "continuous":
-        write_continuous_submission(config.submission, config, split, finished)
+        _write_continuous_submission(config.submission, config, split, finished)
     else:
         trajectories, answers = walked(finished)
         write_graph_submission(
@@ -140,7 +140,7 @@ def _scores(
 ) -> dict[str, AgentScores]:
     """Return the scores of the model, of trained agents and of baselines."""
     if isinstance(maker, ContinuousWalkMaker):
-        evaluations = continuous_evaluations(maker, config, finished, scored)
+        evaluations = _continuous_evaluations(maker, config, finished, scored)
         return score_agents(evaluations, scored, CONTINUOUS_METRICS)
     split = replace(maker.split, episodes=scored)
     env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
@@ -359,7 +359,7 @@ def continuous_maker(
     )
 
 
-def continuous_evaluations(
+def _continuous_evaluations(
     maker: ContinuousWalkMaker, config: EvaluateVlmConfig, finished: Finished, scored: Sequence[Any]
 ) -> dict[str, EpisodeScores]:
     """Return the measures of the model, of VLN-CE's two baselines and of the expert."""
@@ -381,7 +381,7 @@ def continuous_evaluations(
     return evaluations
 
 
-def write_continuous_submission(
+def _write_continuous_submission(
     path: Path, config: EvaluateVlmConfig, split: LoadedSplit, finished: Finished
 ) -> None:
     """Write the walks for the test server of R2R-CE or RxR-CE."""

@@ -244,7 +244,7 @@ class ServerModel:
     def _check_pictures(self) -> None:
         self._spending.start_request()
         model = self._bodies.model
-        result = self._send(picture_body(model, self._settings.token_field))
+        result = self._send(_picture_body(model, self._settings.token_field))
         if isinstance(result, Reply):
             self._spending.add(result.usage)
         elif result.problem == "fatal":
@@ -273,7 +273,7 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
         raise ServerRefusal(f"{url}: {safe(result.message)}")
     if listed.status != 200:
         return  # some servers do not list their models
-    names = served_names(listed.content)
+    names = _served_names(listed.content)
     # Gemini lists its names with a prefix and Ollama with a tag, and both accept them without.
     if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
         shown = safe(", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else ""))
@@ -283,7 +283,7 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
         )
 
 
-def served_names(content: bytes) -> list[str]:
+def _served_names(content: bytes) -> list[str]:
     """Return the names of the models that a server lists; none if the list cannot be read."""
     try:
         document: Any = json.loads(content)
@@ -294,7 +294,7 @@ def served_names(content: bytes) -> list[str]:
     return [str(entry["id"]) for entry in models if isinstance(entry, dict) and "id" in entry]
 
 
-def picture_body(model: str, token_field: str) -> dict[str, Any]:
+def _picture_body(model: str, token_field: str) -> dict[str, Any]:
     """Return a small request with a picture."""
     image = {"type": "image_url", "image_url": {"url": _grey()}}
     content = [{"type": "text", "text": "Which colour is this picture?"}, image]

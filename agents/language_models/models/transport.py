@@ -206,7 +206,7 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
     if status >= 500 and any(words in lower for words in _NO_PICTURES):
         return Rejected("failed", message)
     if status in _RETRIED or status >= 500:
-        return Rejected("temporary", message, retry_after(headers.get("retry-after")))
+        return Rejected("temporary", message, _retry_after(headers.get("retry-after")))
     if status in _REFUSED:
         return Rejected("fatal", f"{message}; {_REMEDIES[status]}")
     if status == 413:
@@ -231,7 +231,7 @@ def _read_bad_request(message: str, text: str) -> Rejected:
     return Rejected("failed", message)
 
 
-def retry_after(value: str | None) -> float | None:
+def _retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, a number or an HTTP date; None if unreadable."""
     if value is None:
         return None

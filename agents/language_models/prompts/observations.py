@@ -20,7 +20,7 @@ from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError
 
-MOST_LETTERS = len(string.ascii_uppercase)
+_MOST_LETTERS = len(string.ascii_uppercase)
 _STEP = 10  # degrees to which the directions of candidates are rounded
 _RISE = 0.3  # metres from which a place is above or below
 _WORDS = ("ahead", "right", "behind", "left")
@@ -140,7 +140,7 @@ def object_options(
         name = objects.names[node, index] if settings.picture_kind == "none" else ""
         seen = SeenObject.of("", name, objects.directions[node, index], objects.sizes[node, index])
         heading, elevation, vfov = seen.crop
-        angle = relative_angle(heading, here.heading)
+        angle = _relative_angle(heading, here.heading)
         words = ", ".join(filter(None, (name, direction_words(angle, settings.direction_words))))
         view = here._replace(heading=heading, elevation=elevation, vfov=vfov)
         options.append(Option(str(len(options) + 1), first + index, None, words, view))
@@ -162,7 +162,7 @@ def make_options(
     """Return the options of a decision: stop, then the candidates."""
     ordered = list(candidates)
     if settings.option_order == "clockwise":
-        ordered.sort(key=lambda one: relative_angle(one.heading, here.heading))
+        ordered.sort(key=lambda one: _relative_angle(one.heading, here.heading))
     options = [Option("", 0)] if can_stop else []
     for candidate in ordered:
         number = places.number(candidate.viewpoint)
@@ -171,9 +171,9 @@ def make_options(
         options.append(Option("", candidate.action, number, words, view))
     if settings.labels == "numbers":
         labels = [str(option.action) for option in options]
-    elif len(options) > MOST_LETTERS:
+    elif len(options) > _MOST_LETTERS:
         raise UserError(
-            f"{len(options)} options at a viewpoint of {here.scan}, but {MOST_LETTERS} letters; "
+            f"{len(options)} options at a viewpoint of {here.scan}, but {_MOST_LETTERS} letters; "
             "use --labels numbers"
         )
     else:
@@ -186,7 +186,7 @@ def make_options(
 def describe(candidate: Candidate, heading: float, visited: bool, settings: PromptConfig) -> str:
     """Return direction, distance, storey and visits of a candidate in words."""
     parts = [
-        direction_words(relative_angle(candidate.heading, heading), settings.direction_words),
+        direction_words(_relative_angle(candidate.heading, heading), settings.direction_words),
         f"{candidate.distance:.1f} m",
     ]
     if abs(candidate.rise) > _RISE:
@@ -196,7 +196,7 @@ def describe(candidate: Candidate, heading: float, visited: bool, settings: Prom
     return ", ".join(parts)
 
 
-def relative_angle(heading: float, reference: float) -> float:
+def _relative_angle(heading: float, reference: float) -> float:
     """Return a heading relative to another one, in radians from -pi to pi; right is positive."""
     return wrap_angle(heading - reference)
 
@@ -227,7 +227,7 @@ def views_around(here: ViewPose, count: int, style: str) -> tuple[tuple[str, Vie
     views = []
     for number in range(count):
         turn = 2 * math.pi * number / count
-        words = direction_words(relative_angle(turn, 0.0), style, 1)
+        words = direction_words(_relative_angle(turn, 0.0), style, 1)
         views.append((words, here._replace(heading=here.heading + turn)))
     return tuple(views)
 

@@ -50,10 +50,10 @@ def plain_prompt(observation: Observation) -> Prompt:
         f"Instruction: {observation.instruction}",
         f"Decision {observation.step + 1} of at most {observation.limit}.",
         f"Places walked: {' '.join(map(str, observation.trajectory))}",
-        *history_lines(observation),
+        *_history_lines(observation),
     ]
     if observation.settings.known_map:
-        parts += ["Known map:", *map_lines(observation)]
+        parts += ["Known map:", *_map_lines(observation)]
     if kind == "candidates":
         for number, view in observation.past_views():
             parts += [f"Place {number}, seen earlier:", view]
@@ -62,25 +62,25 @@ def plain_prompt(observation: Observation) -> Prompt:
             parts += [f"View {words}:", view]
     parts.append(f"Options at place {observation.place}:")
     for option in observation.options:
-        parts.append(f"{option.label}: {option_words(option)}")
+        parts.append(f"{option.label}: {_option_words(option)}")
         if option.view is not None and kind == "candidates":
             parts.append(option.view)
-    parts.append(answer_request(observation.options))
+    parts.append(_answer_request(observation.options))
     return Message("system", (_PLAIN,)), Message("user", joined(parts))
 
 
-def history_lines(observation: Observation) -> list[str]:
+def _history_lines(observation: Observation) -> list[str]:
     """Return a line for each earlier decision, and the last plan."""
     lines = []
     for number, past in enumerate(observation.history, start=1):
-        chosen = "stayed" if past.option is None else f"went to {option_words(past.option)}"
+        chosen = "stayed" if past.option is None else f"went to {_option_words(past.option)}"
         lines.append(f"Decision {number}: at place {past.place}, {chosen}")
     if observation.history and observation.history[-1].plan:
         lines.append(f"Your last plan: {observation.history[-1].plan}")
     return lines
 
 
-def map_lines(observation: Observation) -> list[str]:
+def _map_lines(observation: Observation) -> list[str]:
     """Return the connections of each visited place."""
     return [
         f"Place {number} is connected with places {', '.join(map(str, others))}"
@@ -88,12 +88,12 @@ def map_lines(observation: Observation) -> list[str]:
     ]
 
 
-def option_words(option: Option) -> str:
+def _option_words(option: Option) -> str:
     """Return what an option does, in words."""
     return "stop here" if option.place is None else f"place {option.place}, {option.words}"
 
 
-def answer_request(options: Sequence[Option]) -> str:
+def _answer_request(options: Sequence[Option]) -> str:
     """Return the line that lists the labels."""
     labels = ", ".join(option.label for option in options)
     return f"Answer with the JSON object. Its action is one of {labels}."
@@ -106,7 +106,7 @@ def object_prompt(observation: ObjectObservation) -> Prompt:
         parts.append(f"{option.label}: {option.words}")
         if option.view is not None and observation.settings.picture_kind != "none":
             parts.append(option.view)
-    parts.append(answer_request(observation.options))
+    parts.append(_answer_request(observation.options))
     return Message("system", (_OBJECTS,)), Message("user", joined(parts))
 
 
@@ -120,7 +120,7 @@ def mapgpt_prompt(observation: Observation) -> Prompt:
     for number in sorted(views):
         parts += [f"Image {number}:", views[number]]
     actions = [
-        f"step {number}: " + ("stay" if past.option is None else option_words(past.option))
+        f"step {number}: " + ("stay" if past.option is None else _option_words(past.option))
         for number, past in enumerate(observation.history, start=1)
     ]
     plan = observation.history[-1].plan if observation.history else ""
@@ -129,12 +129,12 @@ def mapgpt_prompt(observation: Observation) -> Prompt:
         f"History: {', '.join(actions) or 'the walk begins here'}",
         f"Trajectory: {' '.join(map(str, observation.trajectory))}",
         "Map:",
-        *map_lines(observation),
+        *_map_lines(observation),
         f"Supplementary info: {supplementary(observation)}",
         f"Previous planning: {plan or 'none'}",
         f"Action options (step {observation.step + 1} of at most {observation.limit}):",
-        *(f"{option.label}: {option_words(option)}" for option in observation.options),
-        answer_request(observation.options),
+        *(f"{option.label}: {_option_words(option)}" for option in observation.options),
+        _answer_request(observation.options),
     ]
     return Message("system", (_MAPGPT,)), Message("user", joined(parts))
 
@@ -160,13 +160,13 @@ class NavGptPrompt:
             f"Places walked: {' '.join(map(str, observation.trajectory))}",
         ]
         for number, past in enumerate(observation.history, start=1):
-            chosen = "stayed" if past.option is None else f"went to {option_words(past.option)}"
+            chosen = "stayed" if past.option is None else f"went to {_option_words(past.option)}"
             parts.append(f"Step {number}: at place {past.place}. {past.thought} Then you {chosen}.")
         parts.append(f"Step {observation.step + 1} of at most {observation.limit}. You see:")
         parts += [f"{words}: {self._describe(view)}" for words, view in observation.around]
         parts.append(f"Options at place {observation.place}:")
-        parts += [f"{option.label}: {option_words(option)}" for option in observation.options]
-        parts.append(answer_request(observation.options))
+        parts += [f"{option.label}: {_option_words(option)}" for option in observation.options]
+        parts.append(_answer_request(observation.options))
         return Message("system", (_NAVGPT,)), Message("user", joined(parts))
 
 
@@ -191,7 +191,7 @@ def steps_prompt(observation: StepObservation) -> Prompt:
         parts += ["Look-down picture:", observation.below]
     parts.append("Options:")
     parts += [f"{option.label}: {option.words}" for option in observation.options]
-    request, task = answer_request(observation.options), _TASKS["steps"]
+    request, task = _answer_request(observation.options), _TASKS["steps"]
     if observation.points is not None:
         request = request.removesuffix(".") + f", or {observation.points.words}."
         task = _TASKS[observation.points.answers]

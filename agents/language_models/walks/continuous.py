@@ -35,7 +35,7 @@ from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs import wrap_angle
 from clipnav.storage.pictures import encode_jpeg
 
-PITCH = 30.0  # degrees of the look-down camera below the horizon, as InternVLA-N1's
+_PITCH = 30.0  # degrees of the look-down camera below the horizon, as InternVLA-N1's
 _DECIMALS = 3  # of the teacher's waypoints
 
 
@@ -46,7 +46,7 @@ class PointGuide:
         settings = env.settings
         self.form, self._env, self._settings = form, env, settings
         self._is_straight = follower == "straight"
-        self._camera = GoalCamera(form.size, settings.hfov, settings.camera_height, PITCH)
+        self._camera = GoalCamera(form.size, settings.hfov, settings.camera_height, _PITCH)
         self._floor = env.simulator.floor(env.current_episodes()[0].scan)
         self._follower = GreedyFollower(1, settings, goal_radius=settings.step_size)
         self._passed = self._seen = 0  # positions of the teacher's walk, and of the own one
@@ -55,7 +55,7 @@ class PointGuide:
         """Take the look-down picture; its depth leads from pixels to places."""
         position, heading = self._here()
         scan = self._env.current_episodes()[0].scan
-        tilt = np.array([-np.radians(PITCH)])
+        tilt = np.array([-np.radians(_PITCH)])
         place = [scan], position[None], np.array([heading]), tilt
         drawn = self._env.simulator.draw(*place, ("rgb", "depth"))
         self._pose = self._camera.pose(position, heading)

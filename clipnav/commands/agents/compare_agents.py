@@ -51,11 +51,11 @@ def main(arguments: Sequence[str]) -> None:
     from clipnav.training.comparisons import ComparisonRow
 
     common = [*config.choice, *training]
-    rows = [ComparisonRow(name, (*common, *words)) for name, words in map(parse_row, config.rows)]
+    rows = [ComparisonRow(name, (*common, *words)) for name, words in map(_parse_row, config.rows)]
     run_comparison(config, config.output or Path("runs/comparison"), rows, common)
 
 
-def parse_row(text: str) -> tuple[str, list[str]]:
+def _parse_row(text: str) -> tuple[str, list[str]]:
     """Return the name and the arguments of a row."""
     name, equals, arguments = text.partition("=")
     if not name.strip() or not equals:

@@ -79,14 +79,14 @@ def write_traces(experiment: Experiment, finished: Finished) -> Path:
             graph = world.graphs[walk.episode.scan]
             made = list(decisions(walk))
             if objects is not None:
-                made = [with_objects(one, walk, world, objects) for one in made]
+                made = [_with_objects(one, walk, world, objects) for one in made]
             trace = build_trace(setting, walk.episode, graph, made, ending)
             file.write(trace_json(trace) + b"\n")
     print(f"Traces: {path}")
     return path
 
 
-def with_objects(
+def _with_objects(
     decision: Decision, walk: EpisodeWalk, world: NavWorld, objects: WorldObjects
 ) -> Decision:
     """Return a decision with the visible objects, and the one that the agent points out."""

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
 
     if config.list:
-        show_catalogue()
+        _show_catalogue()
         return 0
     names = config.only or DEFAULT_GROUPS
     known = (*catalogue(), R4R)
@@ -53,12 +53,12 @@ def main(arguments: Sequence[str]) -> int:
         print(explain(failures, fetched), file=sys.stderr)
         return 1
     if R4R in names:
-        make_r4r(config.data_dir)
+        _make_r4r(config.data_dir)
     print(f"{', '.join(names)}: complete in {config.data_dir}")
     return 0
 
 
-def show_catalogue() -> None:
+def _show_catalogue() -> None:
     """Print all groups of files."""
     from clipnav.envs.real_data import R4R, catalogue
 
@@ -71,7 +71,7 @@ def show_catalogue() -> None:
     print(f"{R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
 
 
-def make_r4r(data_dir: Path) -> None:
+def _make_r4r(data_dir: Path) -> None:
     """Generate R4R from the R2R files of a data folder; files that exist are kept."""
     from clipnav.envs.episodes.r4r import r4r_path, write_r4r
     from clipnav.envs.worlds import world_files

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
 
     image = read_image(config.image)
     if config.question is None:
-        fit, (score, explanation) = config.fit, explain_text(config, image)
+        fit, (score, explanation) = config.fit, _explain_text(config, image)
     else:
         from clipnav.vl_tasks.vqa.answering import explain_answer
 
@@ -143,7 +143,7 @@ def legend(width: int, text: str, score: str) -> "np.ndarray":
     return np.asarray(strip)
 
 
-def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:
+def _explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:
     """Return the printable score of the text and its explanation."""
     from clipnav.encoders.clip import ClipEncoder
     from clipnav.encoders.explanations import explain, text_score

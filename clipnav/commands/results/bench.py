@@ -164,7 +164,7 @@ class BoardArguments:
         check_outputs(self, {"output": ()})
 
 
-def list_suites(arguments: SuitesArguments) -> None:
+def _list_suites(arguments: SuitesArguments) -> None:
     """Print all suites."""
     from clipnav.bench.suites import load_suite, suite_digest, suite_names
     from clipnav.envs.metrics import aligned
@@ -296,7 +296,7 @@ def board(arguments: BoardArguments) -> int:
 
 # Settings and function of each action.
 ACTIONS: dict[str, tuple[type, Callable[[Any], int | None]]] = {
-    "suites": (SuitesArguments, list_suites),
+    "suites": (SuitesArguments, _list_suites),
     "run": (RunArguments, run),
     "verify": (VerifyArguments, verify),
     "seal": (SealArguments, seal),

@@ -88,19 +88,19 @@ def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[Com
     config = parse_task("vqa", common)
     has_positions = config.model == "mcan" and config.mcan.positions
     encoders = named_encoders(arguments.encoders)
-    own = [(entry.name, encoder_arguments(entry, has_positions)) for entry in encoders]
+    own = [(entry.name, _encoder_arguments(entry, has_positions)) for entry in encoders]
     own += [(name, [f"--{name}"]) for name in arguments.ablations]
     return effective_rows(own, common, lambda words: check_encoder(parse_task("vqa", words)))
 
 
-def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
+def _encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
     """Return the arguments of clipnav finetune-vqa that select an encoder."""
     if entry.is_store:
         raise UserError(
             f"{entry.source}: a feature store contains views of viewpoints, not images of "
             "questions; give a folder with one .npz file of features per image"
         )
-    if contains_regions(Path(entry.source)):
+    if _contains_regions(Path(entry.source)):
         return ["--regions", entry.source, *["--mcan.no-positions"] * has_positions]
     weights = ["--grids.random-weights"] if entry.random_weights else []
     if entry.pretrained is not None:
@@ -108,6 +108,6 @@ def encoder_arguments(entry: NamedEncoder, has_positions: bool) -> list[str]:
     return ["--grids.encoder", entry.source, *weights]
 
 
-def contains_regions(folder: Path) -> bool:
+def _contains_regions(folder: Path) -> bool:
     """Return whether a folder, or a subfolder of it, contains .npz files."""
     return any(folder.glob("*.npz")) or any(folder.glob("*/*.npz"))

@@ -18,14 +18,14 @@ from clipnav.vl_tasks.reliability.settings import SelectorConfig, selector_defau
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and train."""
-    config = parse_selector(arguments)
+    config = _parse_selector(arguments)
     # Imported here so that --help answers without loading torch.
     from clipnav.vl_tasks.reliability.training import train_selector
 
     train_selector(config)
 
 
-def parse_selector(arguments: Sequence[str]) -> SelectorConfig:
+def _parse_selector(arguments: Sequence[str]) -> SelectorConfig:
     """Parse the command line; --method chooses the defaults, --resume reads them from a run."""
     config = parse_run(
         SelectorConfig,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # `make sample` trains and packs it.
 SAMPLE = Path(clipnav.agents.__file__).parent / "sample_run"
 _SAMPLE_EPISODES = 24
-EXPERT = "expert"
+_EXPERT = "expert"
 _EPISODES = 8  # to walk if --episodes is not given
 _BATCH = 16
 _ENDLESS = 100_000  # actions of a walk by hand
@@ -473,10 +473,10 @@ class ContinuousContent:
         """Return the expert's walks of the first episodes, or of --episode."""
         ids = self._ids()
         print(
-            f"{EXPERT}: {counted(len(ids), 'continuous episode')} of {self.config.split} ...",
+            f"{_EXPERT}: {counted(len(ids), 'continuous episode')} of {self.config.split} ...",
             flush=True,
         )
-        return self._recorder(EXPERT, min(_BATCH, len(ids)), None).record(ids)
+        return self._recorder(_EXPERT, min(_BATCH, len(ids)), None).record(ids)
 
     def run_traces(self, run: Path) -> "list[Trace]":
         """Return the walks of a run's agent, and with --baselines of untrained agents."""

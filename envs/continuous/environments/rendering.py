@@ -44,7 +44,7 @@ def draw_frames(
         (720, 1280, 3) uint8 RGB per agent: the colour picture, the depth picture with its scale,
         figures, instruction, and the plan with reference path and walk.
     """
-    rgb, depth = picture_pair(
+    rgb, depth = _picture_pair(
         simulator,
         [episode.scan for episode in episodes],
         (
@@ -64,7 +64,7 @@ def draw_frames(
             image = image.resize((round(image.width * scale), round(image.height * scale)))
             left = number * (_SLOT[0] + _GAP) + (_SLOT[0] - image.width) // 2
             view.paste(image, (left, (_SLOT[1] - image.height) // 2))
-        bar = depth_scale(180, settings.max_depth)
+        bar = _depth_scale(180, settings.max_depth)
         view.paste(bar, (VIEW_SIZE[0] - bar.width - 12, VIEW_SIZE[1] - bar.height - 18), bar)
         distance = float(walks.distances[agent])
         floor = simulator.floor(episode.scan)
@@ -107,14 +107,14 @@ def _frame(
     ).draw()
 
 
-def depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:
+def _depth_colours(depth: np.ndarray, farthest: float) -> np.ndarray:
     """Return the colours (..., 3) uint8 of depths in metres, clipped at `farthest`."""
     from matplotlib import colormaps
 
     return colormaps["viridis_r"](np.clip(depth / farthest, 0, 1), bytes=True)[..., :3]
 
 
-def depth_scale(width: int, farthest: float, letters: float = 12) -> Image.Image:
+def _depth_scale(width: int, farthest: float, letters: float = 12) -> Image.Image:
     """Return a scale (RGBA) from 0 to `farthest` metres, to lay on a picture."""
     height = round(2 * letters)
     canvas = Canvas((width, height), (0, 0, 0, 0))
@@ -127,12 +127,12 @@ def depth_scale(width: int, farthest: float, letters: float = 12) -> Image.Image
     ramp = np.broadcast_to(np.linspace(0, farthest, bar[0]), bar[::-1])
     scale = canvas.finished()
     scale.paste(
-        Image.fromarray(depth_colours(ramp, farthest)), (round(left), (height - bar[1]) // 2)
+        Image.fromarray(_depth_colours(ramp, farthest)), (round(left), (height - bar[1]) // 2)
     )
     return scale
 
 
-def picture_pair(
+def _picture_pair(
     simulator: Simulator,
     scans: Sequence[str],
     poses: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -152,7 +152,7 @@ def picture_pair(
     seen = simulator.draw(scans, *poses, ("rgb", "depth"))
     # Where nothing was hit, the depth is 0.
     depth = np.where(seen["depth"] > 0, seen["depth"], settings.max_depth)
-    return seen["rgb"], depth_colours(depth, settings.max_depth)
+    return seen["rgb"], _depth_colours(depth, settings.max_depth)
 
 
 def draw_plan(
@@ -218,7 +218,7 @@ def draw_episode(env: "ContinuousEnv", instr_id: str, pictures: int = 4) -> np.n
     chosen = np.linspace(0, len(captions) - 1, pictures).round().astype(int)
     poses = trace.positions[chosen], trace.headings[chosen], np.zeros(pictures)
     scans = [env.episode.scan] * pictures
-    rgb, depth = picture_pair(core.simulator, scans, poses, (_PICTURE, core.settings))
+    rgb, depth = _picture_pair(core.simulator, scans, poses, (_PICTURE, core.settings))
     floor = core.simulator.floor(env.episode.scan)
     plan = draw_plan(floor, env.episode, trace, (PLAN_SIZE, _UNIT), core.settings)
     left, strip = PLAN_SIZE[0] + 2 * _SPACE, pictures * (_PICTURE + _SPACE) - _SPACE
@@ -239,7 +239,7 @@ def draw_episode(env: "ContinuousEnv", instr_id: str, pictures: int = 4) -> np.n
         for row, seen in enumerate((rgb[number], depth[number])):
             picture = Image.fromarray(seen).resize((_PICTURE, _PICTURE * len(seen) // len(seen[0])))
             image.paste(picture, (x, top + row * (_PICTURE + _SPACE)))
-    scale = depth_scale(300, core.settings.max_depth, 15)
+    scale = _depth_scale(300, core.settings.max_depth, 15)
     corner = (
         image.width - _SPACE - scale.width - 8,
         top + 2 * _PICTURE + _SPACE - scale.height - 8,

@@ -140,7 +140,7 @@ def check_continuous_submission(
 ) -> ContinuousCheck:
     """Read a submission file and return the walks that can be scored."""
     findings = _Findings()
-    records = submitted_records(path, form)
+    records = _submitted_records(path, form)
     by_id = {e.instr_id if form == "rxr-ce" else e.episode_id: e for e in episodes}
     walks: dict[str, SubmittedWalk] = {}
     for name, record in records:
@@ -203,7 +203,7 @@ def _check_complete(
         )
 
 
-def submitted_records(path: Path, form: ContinuousForm) -> list[tuple[str, Any]]:
+def _submitted_records(path: Path, form: ContinuousForm) -> list[tuple[str, Any]]:
     """Return the name of each record of a file, for messages, and its content."""
     if form == "rxr-ce":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
@@ -390,12 +390,12 @@ def evaluate_continuous_submissions(
 ) -> int:
     """Score submission files, print the report and optionally write the results as JSON."""
     for path in files:  # the walks of the expert take longer
-        submitted_records(path, continuous_version(rules.instructions_dataset).form)
+        _submitted_records(path, continuous_version(rules.instructions_dataset).form)
     truth = load_continuous_ground_truth(rules)
     return evaluate_files(
         files,
         lambda path: score_continuous_submission(path, rules, truth),
-        lambda scored: continuous_report(scored, rules),
+        lambda scored: _continuous_report(scored, rules),
         lambda scored: results(
             scored, rules, {"definition": rules.chosen_definition, "dtw": rules.dtw}
         ),
@@ -403,7 +403,7 @@ def evaluate_continuous_submissions(
     )
 
 
-def continuous_report(scored: Sequence[ScoredWalks], rules: ScoringRules) -> str:
+def _continuous_report(scored: Sequence[ScoredWalks], rules: ScoringRules) -> str:
     """Return the report on submissions that were scored by the same rules."""
     named = {file_letter(number): walks for number, walks in enumerate(scored)}
     parts = []

@@ -29,7 +29,7 @@ from clipnav.envs.tokenizers import split_words
 from clipnav.envs.worlds import World, world_files
 from clipnav.storage import atomic_write
 
-PADDED_LENGTH = 200  # tokens of a preprocessed instruction
+_PADDED_LENGTH = 200  # tokens of a preprocessed instruction
 PAD_INDEX, UNK_INDEX = 0, 1
 GOAL_RADIUS = 3.0
 
@@ -98,7 +98,7 @@ def export_split(
         if truths:
             files[base / f"{split}_follower_gt.json.gz"] = {}
     else:
-        words = instruction_words(e.instruction for e in _episodes(dataset, "train", world))
+        words = _instruction_words(e.instruction for e in _episodes(dataset, "train", world))
         base = folder / f"{label}_VLNCE_v1-3_preprocessed" / split
         raw, padded = _tokenized(records, words, False), _tokenized(records, words, True)
         files = {folder / f"{label}_VLNCE_v1-3" / split / f"{split}.json.gz": raw}
@@ -111,7 +111,7 @@ def export_split(
     return ExportedSplit(list(files), len(kept), dropped)
 
 
-def instruction_words(sentences: Iterable[str]) -> list[str]:
+def _instruction_words(sentences: Iterable[str]) -> list[str]:
     """Return the words of VLN-CE's vocabulary: padding, unknown, and all words by frequency."""
     counts = Counter(word for sentence in sentences for word in split_words(sentence))
     return ["<pad>", "<unk>", *(w for w, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0])))]
@@ -184,7 +184,7 @@ def _tokenized(records: Sequence[Json], words: Sequence[str], padded: bool) -> J
         text = record["instruction"]["instruction_text"]
         ids = [indices.get(word, UNK_INDEX) for word in split_words(text)]
         if padded:
-            ids = (ids + [PAD_INDEX] * PADDED_LENGTH)[:PADDED_LENGTH]
+            ids = (ids + [PAD_INDEX] * _PADDED_LENGTH)[:_PADDED_LENGTH]
         instruction = {"instruction_text": text, "instruction_tokens": ids}
         tokenized.append({**record, "instruction": instruction})
     vocabulary = {

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from clipnav.envs.continuous.floor.grid import CELL, TOLERANCE, FloorGrid
 
-RAYS = 2048  # directions in which the reach of a goal is measured
+_RAYS = 2048  # directions in which the reach of a goal is measured
 _SHORTEST_ADVANCE = CELL / 4  # metres between the points of a ray that are tested at least
 _CAUTION = CELL  # metres of a signed distance that a ray does not rely on
 _SLACK = 0.01  # metres behind the reach of a ray; the border itself is on the floor
@@ -33,7 +33,7 @@ _AROUND = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
 _CAPACITY = 256  # goals whose fields are kept, of 4 bytes per cell each
 
 
-def straight_length(grid: FloorGrid, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def _straight_length(grid: FloorGrid, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Return the length (...) in metres of straight walks between points (..., 3) of the floor.
 
     On stairs it includes the height. The walk must stay on the floor.
@@ -66,10 +66,10 @@ def reach(
     """Return how far (K,) in metres one can walk straight from a point (2,).
 
     Args:
-        angles: (K,) directions in radians, counter-clockwise from +x; None for 2 pi k / RAYS.
+        angles: (K,) directions in radians, counter-clockwise from +x; None for 2 pi k / _RAYS.
     """
     if angles is None:
-        angles = 2 * np.pi * np.arange(RAYS) / RAYS
+        angles = 2 * np.pi * np.arange(_RAYS) / _RAYS
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     ends, active = np.zeros(len(angles)), np.arange(len(angles))
     travelled = np.zeros(len(angles))
@@ -87,13 +87,13 @@ def reaches(table: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> np.ndar
     """Return which points are in sight of their goals: (N,) bool.
 
     Args:
-        table: (K, RAYS) results of `reach`.
+        table: (K, _RAYS) results of `reach`.
         rows: (N,) row of the table for the goal of each point.
         offsets: (N, 2) points relative to their goals in metres.
     """
-    ray = np.arctan2(offsets[:, 1], offsets[:, 0]) * (RAYS / (2 * np.pi))
+    ray = np.arctan2(offsets[:, 1], offsets[:, 0]) * (_RAYS / (2 * np.pi))
     low = np.floor(ray).astype(int)
-    nearest = np.minimum(table[rows, low % RAYS], table[rows, (low + 1) % RAYS])
+    nearest = np.minimum(table[rows, low % _RAYS], table[rows, (low + 1) % _RAYS])
     return np.hypot(offsets[:, 0], offsets[:, 1]) <= nearest + _SLACK
 
 
@@ -164,7 +164,7 @@ def _steps(grid: FloorGrid, nodes: np.ndarray, positions: np.ndarray) -> sparse.
         starts.append(nodes[open_way])
         ends.append(np.roll(nodes, (-a, -b), axis=(0, 1))[open_way])
     start, end = np.concatenate(starts), np.concatenate(ends)
-    length = straight_length(grid, positions[start], positions[end])
+    length = _straight_length(grid, positions[start], positions[end])
     both = (np.concatenate([start, end]), np.concatenate([end, start]))
     size = len(positions)
     return sparse.csr_array((np.concatenate([length, length]), both), (size, size))
@@ -188,7 +188,7 @@ class Geodesics:
         # One more node, the last, stands for all blocked cells.
         self._fields = np.full((1, count + 1), np.inf, np.float32)
         # A row for each slot and layer.
-        self._reach = np.full((len(grid.heights), RAYS), -1.0, np.float32)
+        self._reach = np.full((len(grid.heights), _RAYS), -1.0, np.float32)
         # The steps with one more node, the last, that has room for a step to each other.
         lengths = graph.lengths
         self._matrix = sparse.csr_array((count + 1, count + 1))
@@ -307,7 +307,7 @@ class Geodesics:
         if not len(seen):  # in a corner between centres
             cells, _ = self._cells_around(goal[None])
             seen = np.unique(cells[cells < len(nodes)])
-        length = straight_length(self._grid, nodes[seen], goal)
+        length = _straight_length(self._grid, nodes[seen], goal)
         matrix, first = self._matrix, self._matrix.indptr[-2]
         matrix.indices[first : first + len(seen)] = seen
         matrix.data[first : first + len(seen)] = np.maximum(length, 1e-9)
@@ -353,7 +353,7 @@ class Geodesics:
 
     def _look_up(self, positions: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Return the distances (N,) to the goals of slots (N,)."""
-        result = straight_length(self._grid, positions, self._goals[slots])
+        result = _straight_length(self._grid, positions, self._goals[slots])
         hidden = np.flatnonzero(~self._in_sight(positions, slots))
         if len(hidden):
             cells, ways = self._cells_around(positions[hidden])

@@ -196,7 +196,7 @@ def _diagonal(ring: list[Corner], corner: Corner, holes: list[list[Corner]]) -> 
         )
 
     after = ring[1:] + ring[:1]
-    found = [k for k in range(len(ring)) if in_cone(ring[k - 1], ring[k], after[k], corner)]
+    found = [k for k in range(len(ring)) if _in_cone(ring[k - 1], ring[k], after[k], corner)]
     return next((k for k in sorted(found, key=length) if is_free(k)), None)
 
 
@@ -222,7 +222,7 @@ def meet(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
     return cross(a, b, c, d) or any(between(*three) for three in points)
 
 
-def in_cone(before: Corner, corner: Corner, after: Corner, point: Corner) -> bool:
+def _in_cone(before: Corner, corner: Corner, after: Corner, point: Corner) -> bool:
     """Return whether the segment from a corner of a ring to a point begins inside the ring."""
     if turn(before, corner, after) <= 0:
         return turn(corner, point, before) < 0 and turn(point, corner, after) < 0
@@ -299,7 +299,7 @@ def _is_diagonal(ring: list[Corner], i: int, j: int, loose: bool = False) -> boo
         and turn(start, end, before) <= 0
         and turn(end, start, after) <= 0
     )
-    if not in_loose_cone and not in_cone(before, start, after, end):
+    if not in_loose_cone and not _in_cone(before, start, after, end):
         return False
     ends, meets = (start[::2], end[::2]), cross if loose else meet
     return not any(

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 # Steps (x, z) to the four neighbours, in Recast's order.
-DIRECTIONS = ((-1, 0), (0, 1), (1, 0), (0, -1))
+_DIRECTIONS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 _CORNERS = 7  # at most, of a triangle that is clipped by a voxel's four sides
 _CHUNK = 40_000  # triangles that are clipped at a time
 _OPEN = 1 << 16  # height of the ceiling of a column's highest span
@@ -196,7 +196,7 @@ class _Columns:
     def beside(self, columns: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the neighbours (N,) of columns in a direction, and which of them exist."""
         width, depth = self.size
-        dx, dz = DIRECTIONS[direction]
+        dx, dz = _DIRECTIONS[direction]
         x, z = columns % width + dx, columns // width + dz
         exists = (x >= 0) & (z >= 0) & (x < width) & (z < depth)
         return np.where(exists, x + z * width, 0), exists
@@ -209,7 +209,7 @@ class _Columns:
         columns, rank = np.nonzero(level)
         floor, ceiling = self.high[columns, rank], self.ceiling[columns, rank]
         lowest, highest, falls = floor.copy(), floor.copy(), np.zeros(len(floor), bool)
-        for direction in range(len(DIRECTIONS)):
+        for direction in range(len(_DIRECTIONS)):
             beside, exists = self.beside(columns, direction)
             falls |= ~exists
             falls |= np.minimum(ceiling, self.low[beside, 0]) - floor >= height
@@ -232,8 +232,8 @@ class _Columns:
         numbers = np.full(self.level.shape, -1)
         numbers[columns, rank] = np.arange(len(columns))
         floor, ceiling = self.high[columns, rank], self.ceiling[columns, rank]
-        links = np.full((len(columns), len(DIRECTIONS)), -1)
-        for direction in range(len(DIRECTIONS)):
+        links = np.full((len(columns), len(_DIRECTIONS)), -1)
+        for direction in range(len(_DIRECTIONS)):
             beside, exists = self.beside(columns, direction)
             for k in reversed(range(self.level.shape[1])):
                 other = self.high[beside, k]

@@ -119,10 +119,10 @@ GALLERY = _house_set(
     (_spec("gallery", n, 10_000, 20_000) for n in range(96)),
     scans={"train": range(96)},
 )
-ANNEX = _house_set(
+_ANNEX = _house_set(
     "annex", (_spec("annex", n, 15_000, 25_000) for n in range(60)), scans={"train": range(60)}
 )
-HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, ANNEX)}
+HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY, _ANNEX)}
 
 
 def set_of(scan: str) -> HouseSet:

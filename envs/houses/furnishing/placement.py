@@ -15,30 +15,30 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
 
 CELL = 0.05
-CLEARANCE = 0.2  # half of the narrowest walkable width
-PASSAGE_CLEARANCE = 0.26  # minimum clearance of the routes between doors
-STANDING_RADIUS = 0.5  # of the open area that every room needs
-LARGEST_POCKET = 0.04  # m2 of floor that may be unreachable, as in a corner between two curtains
+_CLEARANCE = 0.2  # half of the narrowest walkable width
+_PASSAGE_CLEARANCE = 0.26  # minimum clearance of the routes between doors
+_STANDING_RADIUS = 0.5  # of the open area that every room needs
+_LARGEST_POCKET = 0.04  # m2 of floor that may be unreachable, as in a corner between two curtains
 PAD = 0.4
-GAP = 0.05  # between neighbours, and between an item and the wall beside it
+_GAP = 0.05  # between neighbours, and between an item and the wall beside it
 WALL_GAP = 0.02  # behind an item, where the skirting is
-CANDIDATE_STEP = 0.05
-PASSAGE_DEPTH = {
+_CANDIDATE_STEP = 0.05
+_PASSAGE_DEPTH = {
     "door": 0.9,
     "arch": 0.65,
     "entrance": 1.1,
     "closed door": 0.5,
     "railing": 0.3,
 }
-STAIR_APPROACH = 1.3  # free floor in front of the foot and the head of stairs
-SILL_OVERLAP = 0.25  # height above a sill that an item may reach
-JAMB_OVERLAP = 0.1  # width at the side of a window that a tall item may cover
-CURTAIN_OVERHANG = 0.28  # of a curtain beyond each side of its window
-CURTAIN_DEPTH = 0.18
+_STAIR_APPROACH = 1.3  # free floor in front of the foot and the head of stairs
+_SILL_OVERLAP = 0.25  # height above a sill that an item may reach
+_JAMB_OVERLAP = 0.1  # width at the side of a window that a tall item may cover
+_CURTAIN_OVERHANG = 0.28  # of a curtain beyond each side of its window
+_CURTAIN_DEPTH = 0.18
 # Kinds of rooms whose windows have no curtains.
 BARE_WINDOWS = frozenset({"bathroom", "kitchen", "laundry room", "hallway", "landing", STAIRWELL})
-SIDE_ANGLES = {"north": 0.0, "south": pi, "west": pi / 2, "east": -pi / 2}
-SIDES = tuple(SIDE_ANGLES)
+_SIDE_ANGLES = {"north": 0.0, "south": pi, "west": pi / 2, "east": -pi / 2}
+SIDES = tuple(_SIDE_ANGLES)
 
 
 class WalkableFloor:
@@ -84,8 +84,8 @@ class WalkableFloor:
     def stays_walkable(self, boxes: Iterable[Sequence[float]] = ()) -> bool:
         """Return whether the floor stays walkable if these boxes are blocked too.
 
-        It must be one connected region at `CLEARANCE`, join all passages at `PASSAGE_CLEARANCE` and
-        contain an open area of `STANDING_RADIUS`.
+        It must be one connected region at `_CLEARANCE`, join all passages at
+        `_PASSAGE_CLEARANCE` and contain an open area of `_STANDING_RADIUS`.
         """
         from scipy import ndimage
 
@@ -93,11 +93,11 @@ class WalkableFloor:
         for box in boxes:
             self._set(box, False, grid)
         clearance = np.asarray(ndimage.distance_transform_edt(grid)) * CELL - CELL / 2
-        open_places = self.indoors & (clearance >= STANDING_RADIUS)
-        areas = np.bincount(_pieces(clearance >= CLEARANCE).ravel())[1:] * CELL**2
-        if not len(areas) or areas.sum() - areas.max() > LARGEST_POCKET:
+        open_places = self.indoors & (clearance >= _STANDING_RADIUS)
+        areas = np.bincount(_pieces(clearance >= _CLEARANCE).ravel())[1:] * CELL**2
+        if not len(areas) or areas.sum() - areas.max() > _LARGEST_POCKET:
             return False
-        wide = _pieces(clearance >= PASSAGE_CLEARANCE)
+        wide = _pieces(clearance >= _PASSAGE_CLEARANCE)
         at_passages = {int(wide[threshold].max()) for threshold in self.thresholds}
         standing = set(np.unique(wide[open_places]))
         return 0 not in at_passages and len(at_passages) == 1 and bool(at_passages & standing)
@@ -202,7 +202,7 @@ class RoomSpace:
 
     def side_behind(self, pose: Pose) -> str:
         """Name of the wall at an item's back."""
-        return min(SIDES, key=lambda s: abs((SIDE_ANGLES[s] - pose.angle + pi) % (2 * pi) - pi))
+        return min(SIDES, key=lambda s: abs((_SIDE_ANGLES[s] - pose.angle + pi) % (2 * pi) - pi))
 
     def along(self, side: str, pose: Pose) -> float:
         """Return the coordinate of a pose along a wall."""
@@ -224,7 +224,7 @@ class RoomSpace:
 
     def wall_pose(self, side: str, along: float, distance: float) -> Pose:
         """Return the pose with its back to a wall, `distance` metres from the wall's face."""
-        inner, angle = self.inner, SIDE_ANGLES[side]
+        inner, angle = self.inner, _SIDE_ANGLES[side]
         if side in ("north", "south"):
             y = inner.y1 - distance if side == "north" else inner.y0 + distance
             return Pose(along, y, angle)
@@ -237,23 +237,23 @@ class RoomSpace:
         )
 
     def _passage_box(self, opening: Opening) -> Box:
-        depth = PASSAGE_DEPTH[opening.kind]
+        depth = _PASSAGE_DEPTH[opening.kind]
         if opening.is_passage and not self._wells.isdisjoint(opening.rooms):
-            depth = STAIR_APPROACH
+            depth = _STAIR_APPROACH
         side = self.side_of(opening)
-        return self.wall_strip(side, opening.start - GAP, opening.end + GAP, depth)
+        return self.wall_strip(side, opening.start - _GAP, opening.end + _GAP, depth)
 
     def _curtain_box(self, window: Opening) -> Box:
         low, high = self.span(self.side_of(window))
-        start = max(window.start - CURTAIN_OVERHANG, low)
-        end = min(window.end + CURTAIN_OVERHANG, high)
-        return self.wall_strip(self.side_of(window), start, end, CURTAIN_DEPTH)
+        start = max(window.start - _CURTAIN_OVERHANG, low)
+        end = min(window.end + _CURTAIN_OVERHANG, high)
+        return self.wall_strip(self.side_of(window), start, end, _CURTAIN_DEPTH)
 
     def hides_window(self, box: Box, height: float) -> bool:
         """Return whether an item would stand in front of a window and reach above its sill."""
         for window in self.openings:
-            if window.kind == "window" and height > window.bottom + SILL_OVERLAP:
-                start, end = window.start + JAMB_OVERLAP, window.end - JAMB_OVERLAP
+            if window.kind == "window" and height > window.bottom + _SILL_OVERLAP:
+                start, end = window.start + _JAMB_OVERLAP, window.end - _JAMB_OVERLAP
                 strip = self.wall_strip(self.side_of(window), start, end, 0.7)
                 if box.overlaps(strip):
                     return True
@@ -264,7 +264,7 @@ class RoomSpace:
         box: Box,
         height: float,
         front: Box | None = None,
-        gap: float = GAP,
+        gap: float = _GAP,
         tucked: bool = False,
     ) -> bool:
         """Return whether a box is free of items, passages, windows and the space in front of items.
@@ -298,10 +298,10 @@ class RoomSpace:
         poses: list[Pose] = []
         for side in SIDES:
             low, high = self.span(side)
-            margin = size[0] / 2 + GAP
+            margin = size[0] / 2 + _GAP
             if high - low < 2 * margin:
                 continue
-            count = max(2, round((high - low - 2 * margin) / CANDIDATE_STEP) + 1)
+            count = max(2, round((high - low - 2 * margin) / _CANDIDATE_STEP) + 1)
             stretch: list[Pose] = []
             for along in [*np.linspace(low + margin, high - margin, count), None]:
                 if along is not None:

@@ -37,20 +37,20 @@ FRONT_SPACE: dict[str, float] = {
     "washing machine": 0.6,
 }
 # Categories that are distinguished by colour: if possible, no two items of a house are equal.
-VARIED = frozenset(
+_VARIED = frozenset(
     (
         "armchair, bed, bookshelf, coat rack, dresser, entrance bench, exercise ball, floor lamp, "
         "laundry basket, office chair, picture, rug, shoe rack, sideboard, sofa, stool, toy chest, "
         "wardrobe"
     ).split(", ")
 )
-MOST_FURNITURE_TRIANGLES = 90_000  # of a house, unless required furniture has more
-PLANT_DRAWS = 6
-WIDEST_PLANT = 0.85
-SIZE_DRAWS = 4
-FULLEST = 0.5  # maximum share of a room's floor that furniture covers
+_MOST_FURNITURE_TRIANGLES = 90_000  # of a house, unless required furniture has more
+_PLANT_DRAWS = 6
+_WIDEST_PLANT = 0.85
+_SIZE_DRAWS = 4
+_FULLEST = 0.5  # maximum share of a room's floor that furniture covers
 PICTURE_HEIGHT = 1.55
-HANGING_DEPTH = 0.4  # items closer to the wall than this hide objects that hang on it
+_HANGING_DEPTH = 0.4  # items closer to the wall than this hide objects that hang on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +101,13 @@ class FurnishingState:
     def triangles_left(self, room_index: int) -> bool:
         """Return whether the triangle budget up to this room allows optional items."""
         share = (room_index + 1) / len(self.plan.rooms)
-        return self.triangles < share * MOST_FURNITURE_TRIANGLES
+        return self.triangles < share * _MOST_FURNITURE_TRIANGLES
 
     def make(self, category: str, **options: Any) -> Item:
         """Make an item; plants are drawn again until they are narrow enough."""
         item = make_item(category, self.rng, self.style, **options)
-        for _ in range(PLANT_DRAWS if category == "plant" else 0):
-            if max(item.size[:2]) <= WIDEST_PLANT:
+        for _ in range(_PLANT_DRAWS if category == "plant" else 0):
+            if max(item.size[:2]) <= _WIDEST_PLANT:
                 break
             item = make_item(category, self.rng, self.style, **options)
         return item
@@ -159,7 +159,7 @@ class RoomBuilder:
         unplaced = self.state.stock.get(key)
         item = unplaced.pop() if unplaced else self.state.make(category, **options)
         taken = self.state.seen | {(o.item.category, o.item.colour) for o in self.objects}
-        if category in VARIED and (category, item.colour) in taken:
+        if category in _VARIED and (category, item.colour) in taken:
             style = self.state.style
             palettes = {"rug": style.rugs, "picture": style.paintings}
             names = {str(colour.name) for colour in palettes.get(category, style.fabrics)}
@@ -224,7 +224,7 @@ class RoomBuilder:
 
     def require(self, category: str, where: str = "any", **options: Any) -> Pose | None:
         """Place an item of a category at a wall; try several items, because sizes differ."""
-        for _ in range(SIZE_DRAWS):
+        for _ in range(_SIZE_DRAWS):
             pose = self.against_wall(self.draw(category, **options), where)
             if pose is not None:
                 return pose
@@ -254,14 +254,14 @@ class RoomBuilder:
         area = (inner.x1 - inner.x0) * (inner.y1 - inner.y0)
         boxes = [o.footprint for o in self.objects if o.blocks_floor]
         covered = sum((b.x1 - b.x0) * (b.y1 - b.y0) for b in boxes)
-        return covered > FULLEST * area
+        return covered > _FULLEST * area
 
     def hang(self, item: Item, side: str, along: float, z: float, margin: float = 0.08) -> bool:
         """Hang an item centred at height `z` if the piece of wall is free; return whether it is."""
         width, depth, height = item.size
         start, end = along - width / 2, along + width / 2
         piece = CoveredWall(side, start, end, z - height / 2, z + height / 2)
-        if not self._wall_is_free(piece, margin, max(HANGING_DEPTH, depth)):
+        if not self._wall_is_free(piece, margin, max(_HANGING_DEPTH, depth)):
             return False
         self.covered.append(piece)
         self.put(item, self.space.wall_pose(side, along, 0.005), z, blocks=False)

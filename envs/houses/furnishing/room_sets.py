@@ -10,16 +10,16 @@ from clipnav.envs.houses.furnishing.placement import SIDES, WALL_GAP, Pose, foot
 from clipnav.envs.houses.furnishing.room_builder import FRONT_SPACE, RoomBuilder
 from clipnav.envs.houses.furniture import Item
 
-PROBE_WIDTH = 0.2
+_PROBE_WIDTH = 0.2
 LONGEST_RUN = 4.2
-NARROWEST_COUNTER = 0.45
-WIDEST_COUNTER = 0.8
-COUNTER_BETWEEN = 0.5  # minimum worktop between sink and stove
-CABINET_BOTTOM = 1.45
-HOOD_BOTTOM = 1.6
-SHELVES_OF_LIBRARY = 3
-FEWEST_SEATS = 4
-NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
+_NARROWEST_COUNTER = 0.45
+_WIDEST_COUNTER = 0.8
+_COUNTER_BETWEEN = 0.5  # minimum worktop between sink and stove
+_CABINET_BOTTOM = 1.45
+_HOOD_BOTTOM = 1.6
+_SHELVES_OF_LIBRARY = 3
+_FEWEST_SEATS = 4
+_NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
 
 
 class Stretch(NamedTuple):
@@ -30,14 +30,14 @@ class Stretch(NamedTuple):
     end: float
 
 
-def furnish_kitchen(room: RoomBuilder) -> None:
+def _furnish_kitchen(room: RoomBuilder) -> None:
     """Place a run with sink and stove along the longest suitable wall, and a fridge."""
     sink, stove = room.draw("kitchen sink"), room.draw("stove")
     fridge, hood = room.draw("fridge"), room.draw("range hood")
     unit = room.draw("kitchen counter", width=0.6)
     is_fridge_apart = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
     deepest = max(unit.size[1], sink.size[1], stove.size[1])
-    stretches = _free_stretches(room, (PROBE_WIDTH, deepest, unit.size[2]))
+    stretches = _free_stretches(room, (_PROBE_WIDTH, deepest, unit.size[2]))
     for fridge_in_row in (None,) if is_fridge_apart else (fridge, None):
         for stretch in stretches:
             for row in _rows(room, stretch, [sink, stove], fridge_in_row, unit):
@@ -57,13 +57,13 @@ def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list
     front = FRONT_SPACE["kitchen counter"]
     for side in SIDES:
         low, high = room.space.span(side)
-        start, along = None, low + 0.02 + PROBE_WIDTH / 2
-        while along < high + PROBE_WIDTH:
+        start, along = None, low + 0.02 + _PROBE_WIDTH / 2
+        while along < high + _PROBE_WIDTH:
             pose = room.space.wall_pose(side, along, size[1] / 2 + WALL_GAP)
             if room.space.fits(footprint(size, pose), size[2], front_box(size, pose, front)):
-                start = along - PROBE_WIDTH / 2 if start is None else start
+                start = along - _PROBE_WIDTH / 2 if start is None else start
             elif start is not None:
-                stretches.append(Stretch(side, start, along - 0.05 + PROBE_WIDTH / 2))
+                stretches.append(Stretch(side, start, along - 0.05 + _PROBE_WIDTH / 2))
                 start = None
             along += 0.05
     return sorted(stretches, key=lambda s: s.start - s.end)
@@ -84,12 +84,12 @@ def _rows(
     length = min(stretch.end - stretch.start, LONGEST_RUN)
     fixed = sum(p.size[0] for p in pieces) + (fridge.size[0] if fridge else 0.0)
     spare = length - fixed
-    if spare < COUNTER_BETWEEN:
+    if spare < _COUNTER_BETWEEN:
         return
-    between = min(max(COUNTER_BETWEEN, 0.4 * spare), 1.2)
+    between = min(max(_COUNTER_BETWEEN, 0.4 * spare), 1.2)
     rest = spare - between
     # One end gets the whole rest if two parts would be too narrow.
-    shares = (0.5, 1.0, 0.0) if rest >= 2 * NARROWEST_COUNTER else (1.0, 0.0)
+    shares = (0.5, 1.0, 0.0) if rest >= 2 * _NARROWEST_COUNTER else (1.0, 0.0)
     for first, second in room.shuffled((pieces, pieces[::-1])):
         for share in shares:
             body: list[Item | float] = [rest * share, first, between, second, rest * (1 - share)]
@@ -108,8 +108,8 @@ def _lay_out(start: float, body: list[Item | float], counter: Item) -> list[Unit
             row.append(Unit(start + piece.size[0] / 2, piece.size, piece))
             start += piece.size[0]
             continue
-        if piece >= NARROWEST_COUNTER:
-            count = max(1, round(piece / WIDEST_COUNTER))
+        if piece >= _NARROWEST_COUNTER:
+            count = max(1, round(piece / _WIDEST_COUNTER))
             size = (piece / count, *counter.size[1:])
             row += [Unit(start + (k + 0.5) * size[0], size, None) for k in range(count)]
         start += piece
@@ -127,7 +127,7 @@ def _place_row(room: RoomBuilder, side: str, row: list[Unit], hood: Item) -> boo
     if not room.space.stays_walkable(boxes):
         return False
     at_stove = next(u.along for u in row if u.item and u.item.category == "stove")
-    if not room.hang(hood, side, at_stove, HOOD_BOTTOM + hood.size[2] / 2, margin=0.0):
+    if not room.hang(hood, side, at_stove, _HOOD_BOTTOM + hood.size[2] / 2, margin=0.0):
         return False
     for unit, pose in zip(row, poses, strict=True):
         room.put(unit.item or room.draw("kitchen counter", width=unit.size[0]), pose)
@@ -140,7 +140,7 @@ def _hang_cabinets(room: RoomBuilder, side: str, row: list[Unit]) -> None:
     for unit in row:
         if unit.item is None or unit.item.category == "kitchen sink":
             cabinet = room.draw("kitchen cabinet", width=unit.size[0])
-            z = CABINET_BOTTOM + cabinet.size[2] / 2
+            z = _CABINET_BOTTOM + cabinet.size[2] / 2
             hung += room.hang(cabinet, side, unit.along, z, margin=0.0)
     for _ in range(8):
         if hung:
@@ -148,7 +148,7 @@ def _hang_cabinets(room: RoomBuilder, side: str, row: list[Unit]) -> None:
         other = room.shuffled(SIDES)[0]
         low, high = room.space.span(other)
         cabinet = room.draw("kitchen cabinet", width=0.8)
-        z = CABINET_BOTTOM + cabinet.size[2] / 2
+        z = _CABINET_BOTTOM + cabinet.size[2] / 2
         hung += room.hang(cabinet, other, float(room.rng.uniform(low + 0.5, high - 0.5)), z)
     if not hung:
         room.missing.append("kitchen cabinet")
@@ -164,11 +164,11 @@ def _second_run(room: RoomBuilder) -> None:
         side = room.space.side_behind(pose)
         along = room.space.along(side, pose)
         cabinet = room.draw("kitchen cabinet", width=width)
-        room.hang(cabinet, side, along, CABINET_BOTTOM + cabinet.size[2] / 2, margin=0.0)
+        room.hang(cabinet, side, along, _CABINET_BOTTOM + cabinet.size[2] / 2, margin=0.0)
         return
 
 
-def furnish_living_room(room: RoomBuilder) -> None:
+def _furnish_living_room(room: RoomBuilder) -> None:
     """Place a sofa that faces the television, a rug, a coffee table and armchairs."""
     sofa, tv = room.draw("sofa", seats=3 - room.chance(0.35)), room.draw("tv stand")
     pair = _facing_pair(room, sofa, tv)
@@ -210,7 +210,7 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
         # At the wall, or slightly in front of it because of a curtain.
         backed = [at_wall, at_wall - 0.22]
         for distance in [*afloat, *backed] if at_wall > 3.9 else [*backed, *afloat]:
-            if distance < NEAREST_TELEVISION:
+            if distance < _NEAREST_TELEVISION:
                 continue
             for shift in room.shuffled((0.0, 0.2, -0.2, 0.4, -0.4, 0.6, -0.6)):
                 pose = tv_pose.front(distance).aside(shift, turn=pi)
@@ -221,7 +221,7 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
     return None
 
 
-def furnish_dining_room(room: RoomBuilder) -> None:
+def _furnish_dining_room(room: RoomBuilder) -> None:
     """Place a table near the centre of the room with chairs around it."""
     inner = room.space.inner
     length, breadth = inner.x1 - inner.x0, inner.y1 - inner.y0
@@ -234,7 +234,7 @@ def furnish_dining_room(room: RoomBuilder) -> None:
             x = (inner.x0 + inner.x1) / 2 + float(dx) * length
             pose = Pose(x, (inner.y0 + inner.y1) / 2 + float(dy) * breadth, turn)
             seats = _free_seats(room, table, chair, pose)
-            if len(seats) >= FEWEST_SEATS:
+            if len(seats) >= _FEWEST_SEATS:
                 room.lay_rug(pose, width=table.size[0] + 1.2, depth=table.size[1] + 1.2)
                 room.put(table, pose)
                 for seat in seats:
@@ -273,7 +273,7 @@ def _seats(
     return seats + [table.aside(s * along, -s * pi / 2) for s in (1, -1)]
 
 
-def furnish_bathroom(room: RoomBuilder) -> None:
+def _furnish_bathroom(room: RoomBuilder) -> None:
     """Place a bathtub or shower, a toilet, and a washbasin below a mirror."""
     bath = room.draw("bathtub") if room.chance(0.6) else room.draw("shower")
     if room.against_wall(bath, where="corner") is None:
@@ -292,7 +292,7 @@ def furnish_bathroom(room: RoomBuilder) -> None:
     room.require("toilet")
 
 
-def furnish_bedroom(room: RoomBuilder) -> None:
+def _furnish_bedroom(room: RoomBuilder) -> None:
     """Place a double bed with nightstands and a wardrobe."""
     bed = room.draw("bed", double=True)
     stand = room.draw("nightstand")
@@ -318,7 +318,7 @@ def furnish_bedroom(room: RoomBuilder) -> None:
     room.lay_rug(poses[0].front(0.75, turn=pi / 2 * room.chance(0.3)))
 
 
-def furnish_kids_bedroom(room: RoomBuilder) -> None:
+def _furnish_kids_bedroom(room: RoomBuilder) -> None:
     """Place a single bed in a corner, toys and a desk."""
     bed = room.draw("bed", double=False)
     if room.against_wall(bed, where="corner") is None and room.against_wall(bed) is None:
@@ -343,16 +343,16 @@ def _desk_with_chair(room: RoomBuilder, chair_category: str, required: bool = Fa
         room.missing += ["desk", chair_category]
 
 
-def furnish_office(room: RoomBuilder) -> None:
+def _furnish_office(room: RoomBuilder) -> None:
     """Place a desk with its chair and a bookshelf."""
     _desk_with_chair(room, "office chair", required=True)
     room.require("bookshelf")
 
 
-def furnish_library(room: RoomBuilder) -> None:
+def _furnish_library(room: RoomBuilder) -> None:
     """Place bookshelves along the walls and an armchair."""
     room.require("armchair", where="corner")
-    for _ in range(SHELVES_OF_LIBRARY):
+    for _ in range(_SHELVES_OF_LIBRARY):
         room.require("bookshelf")
     for _ in range(3):
         room.against_wall(room.draw("bookshelf"))
@@ -360,7 +360,7 @@ def furnish_library(room: RoomBuilder) -> None:
     room.lay_rug(Pose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0))
 
 
-def furnish_laundry_room(room: RoomBuilder) -> None:
+def _furnish_laundry_room(room: RoomBuilder) -> None:
     """Place two washing machines side by side and a laundry basket."""
     machine = room.draw("washing machine")
     pose = room.against_wall(machine)
@@ -373,14 +373,14 @@ def furnish_laundry_room(room: RoomBuilder) -> None:
     room.require("laundry basket")
 
 
-def furnish_gym(room: RoomBuilder) -> None:
+def _furnish_gym(room: RoomBuilder) -> None:
     """Place a treadmill, dumbbells and a ball."""
     room.require("treadmill")
     room.require("dumbbell rack")
     room.require("exercise ball")
 
 
-def furnish_closet(room: RoomBuilder) -> None:
+def _furnish_closet(room: RoomBuilder) -> None:
     """Place wardrobes and a shoe rack."""
     room.require("wardrobe")
     if room.against_wall(room.draw("wardrobe")) is None:
@@ -389,7 +389,7 @@ def furnish_closet(room: RoomBuilder) -> None:
     room.require("shoe rack")
 
 
-def furnish_music_room(room: RoomBuilder) -> None:
+def _furnish_music_room(room: RoomBuilder) -> None:
     """Place a piano, chairs for an audience, and a guitar."""
     piano = room.draw("piano")
     pose = room.against_wall(piano, where="middle") or room.against_wall(piano)
@@ -403,7 +403,7 @@ def furnish_music_room(room: RoomBuilder) -> None:
     room.require("guitar")
 
 
-def furnish_hallway(room: RoomBuilder) -> None:
+def _furnish_hallway(room: RoomBuilder) -> None:
     """Place a coat rack and shoes or a bench near an entrance, and rugs along the hall."""
     entrance = next((o.centre for o in room.space.openings if o.kind == "entrance"), None)
     if entrance is not None:
@@ -415,18 +415,18 @@ def furnish_hallway(room: RoomBuilder) -> None:
 
 
 FURNISHERS: dict[str, Callable[[RoomBuilder], None]] = {
-    "hallway": furnish_hallway,
-    "landing": furnish_hallway,
-    "living room": furnish_living_room,
-    "kitchen": furnish_kitchen,
-    "dining room": furnish_dining_room,
-    "bathroom": furnish_bathroom,
-    "bedroom": furnish_bedroom,
-    "kid's bedroom": furnish_kids_bedroom,
-    "office": furnish_office,
-    "library": furnish_library,
-    "laundry room": furnish_laundry_room,
-    "gym": furnish_gym,
-    "closet": furnish_closet,
-    "music room": furnish_music_room,
+    "hallway": _furnish_hallway,
+    "landing": _furnish_hallway,
+    "living room": _furnish_living_room,
+    "kitchen": _furnish_kitchen,
+    "dining room": _furnish_dining_room,
+    "bathroom": _furnish_bathroom,
+    "bedroom": _furnish_bedroom,
+    "kid's bedroom": _furnish_kids_bedroom,
+    "office": _furnish_office,
+    "library": _furnish_library,
+    "laundry room": _furnish_laundry_room,
+    "gym": _furnish_gym,
+    "closet": _furnish_closet,
+    "music room": _furnish_music_room,
 }

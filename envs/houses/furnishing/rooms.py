@@ -31,6 +31,8 @@ from clipnav.envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from clipnav.envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, WALL_HEIGHT, FloorPlan, Opening
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 
+logger = logging.getLogger(__name__)
+
 # Optional furniture by kind of room: categories with their probabilities and positions.
 _EXTRAS = {
     "hallway": (
@@ -109,18 +111,16 @@ PICTURES = {
     "gym": 2,
     "music room": 5,
 }
-GYM_MIRROR = {"width": 1.8, "height": 1.3}
-MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
-ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # of curtains, above the window and above the floor
+_GYM_MIRROR = {"width": 1.8, "height": 1.3}
+_MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
+_ROD_ABOVE_WINDOW, _HEM = 0.12, 0.03  # of curtains, above the window and above the floor
 # Preferred furniture below a picture.
-BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
-logger = logging.getLogger(__name__)
-__all__ = ["PlacedObject", "furnish"]
+_BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
 _PICTURE_CHANCE = 0.75  # of a wall of a stairwell
-ROOM_ATTEMPTS = 40
-STOCK_ATTEMPTS = 6
-JAMB = 0.03  # width of a door frame on each side of the leaf
-LEAF_THRESHOLD = 0.01
+_ROOM_ATTEMPTS = 40
+_STOCK_ATTEMPTS = 6
+_JAMB = 0.03  # width of a door frame on each side of the leaf
+_LEAF_THRESHOLD = 0.01
 # Maximum number and categories of small objects by the furniture on which they lie.
 ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
     "coffee table": (2, ("cup", "books", "fruit bowl", "candle")),
@@ -135,7 +135,7 @@ ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
     "toy chest": (1, ("toy blocks",)),
 }
 # Categories of small objects on the floor by kind of room; other rooms have none.
-ON_FLOOR: dict[str, tuple[str, ...]] = {
+_ON_FLOOR: dict[str, tuple[str, ...]] = {
     "hallway": ("shoes", "bag", "shoes"),
     "landing": ("bag", "books"),
     "living room": ("toy blocks", "books", "bag"),
@@ -148,7 +148,7 @@ ON_FLOOR: dict[str, tuple[str, ...]] = {
     "closet": ("shoes", "box", "bag"),
     "music room": ("books", "bag"),
 }
-MOST_ON_FLOOR = 3
+_MOST_ON_FLOOR = 3
 _TOP_CHANCE, _FLOOR_CHANCE = 0.65, 0.6
 _SPOTS = 14  # positions to try for each object
 _EDGE = 0.02  # minimum distance in metres of an object from the edge of its surface
@@ -177,7 +177,7 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
 }
 
 
-def add_extras(room: RoomBuilder) -> None:
+def _add_extras(room: RoomBuilder) -> None:
     """Add optional furniture until the room is full."""
     for extra in room.shuffled(EXTRAS[room.space.room.kind]):
         if room.is_full() or not room.state.triangles_left(room.space.room.index):
@@ -190,7 +190,7 @@ def add_extras(room: RoomBuilder) -> None:
                 room.against_wall(item, extra.where)
 
 
-def hang_curtains(room: RoomBuilder) -> None:
+def _hang_curtains(room: RoomBuilder) -> None:
     """Hang curtains beside the windows, in the space that `RoomSpace` reserves."""
     space = room.space
     if space.room.kind in BARE_WINDOWS:
@@ -199,26 +199,26 @@ def hang_curtains(room: RoomBuilder) -> None:
     for window in space.openings:
         if window.kind != "window":
             continue
-        height = window.top + ROD_ABOVE_WINDOW - HEM
+        height = window.top + _ROD_ABOVE_WINDOW - _HEM
         curtain = room.draw("curtain", width=window.width, height=height, colour=colour)
         colour = curtain.colour  # the same at all windows of a room
         middle = (window.start + window.end) / 2
         pose = space.wall_pose(space.side_of(window), middle, 0.0)
-        room.put(curtain, pose, HEM + curtain.size[2] / 2, blocks=False)
+        room.put(curtain, pose, _HEM + curtain.size[2] / 2, blocks=False)
 
 
-def decorate_walls(room: RoomBuilder) -> None:
+def _decorate_walls(room: RoomBuilder) -> None:
     """Hang a mirror in some rooms and pictures, first above furniture and then anywhere."""
     kind = room.space.room.kind
-    if room.chance(MIRROR_CHANCE.get(kind, 0.0)):
-        size = GYM_MIRROR if kind == "gym" else {}
+    if room.chance(_MIRROR_CHANCE.get(kind, 0.0)):
+        size = _GYM_MIRROR if kind == "gym" else {}
         _hang_somewhere(room, room.draw("mirror", **size))
     most = PICTURES.get(kind, 0)
     if not most:
         return
     count = int(room.rng.integers((most + 1) // 2, most + 1))
     for placed in list(room.objects):
-        if count and placed.item.category in BELOW_PICTURES:
+        if count and placed.item.category in _BELOW_PICTURES:
             pose = Pose(placed.position[0], placed.position[1], placed.angle)
             side = room.space.side_behind(pose)
             z = max(PICTURE_HEIGHT, placed.item.size[2] + 0.55)
@@ -239,7 +239,7 @@ def _hang_somewhere(room: RoomBuilder, item: Item) -> None:
                 return
 
 
-def hang_ceiling_lights(room: RoomBuilder) -> None:
+def _hang_ceiling_lights(room: RoomBuilder) -> None:
     """Hang one light, or three along a hall."""
     light = room.draw("ceiling light")
     for pose in room.space.in_row(3 if room.space.room.kind in HALL_KINDS else 1):
@@ -276,11 +276,11 @@ def _furnish_room(state: FurnishingState, room_index: int) -> list[PlacedObject]
     """Return the first attempt at a room with all required furniture, or else the best one."""
     kind = state.plan.rooms[room_index].kind
     best: RoomBuilder | None = None
-    for attempt in range(ROOM_ATTEMPTS):
-        if attempt % STOCK_ATTEMPTS == 0:
+    for attempt in range(_ROOM_ATTEMPTS):
+        if attempt % _STOCK_ATTEMPTS == 0:
             state.stock.clear()  # items of other sizes may fit
         room = RoomBuilder(state, room_index)
-        hang_curtains(room)
+        _hang_curtains(room)
         FURNISHERS[kind](room)
         if best is None or len(room.missing) < len(best.missing):
             best = room
@@ -294,9 +294,9 @@ def _furnish_room(state: FurnishingState, room_index: int) -> list[PlacedObject]
             "%s: room %d (%s) has no space for: %s; try another plan seed in sets.py",
             *(state.scan, room_index, kind, missing),
         )
-    add_extras(best)
-    decorate_walls(best)
-    hang_ceiling_lights(best)
+    _add_extras(best)
+    _decorate_walls(best)
+    _hang_ceiling_lights(best)
     best.return_unplaced()
     return best.objects
 
@@ -309,10 +309,10 @@ def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list
         if opening.kind != "door":
             continue
         if item is None:
-            size = {"width": opening.width - 2 * JAMB, "height": opening.top - 0.03}
+            size = {"width": opening.width - 2 * _JAMB, "height": opening.top - 0.03}
             item = make_item("door", rng, style, **size)
         pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(87.0, 90.0))))
-        position = (pose.x, pose.y, LEAF_THRESHOLD + opening.floor)
+        position = (pose.x, pose.y, _LEAF_THRESHOLD + opening.floor)
         doors.append(PlacedObject(item, opening.swing_room, position, pose.angle, True))
     return doors
 
@@ -366,7 +366,7 @@ def scatter(
         if most:
             clutter += _on_top(thing, most, names, rng, style)
     for room in plan.rooms:
-        if room.kind in ON_FLOOR:
+        if room.kind in _ON_FLOOR:
             clutter += _on_floor(plan, room.index, placed, rng, style)
     return clutter
 
@@ -449,10 +449,10 @@ def _on_floor(
             depth = FRONT_SPACE.get(thing.item.category, 0.0)
             front = front_box(thing.item.size, pose, depth) if depth else None
             space.occupy(thing.footprint, thing.item.size[2], front)
-    for _ in range(MOST_ON_FLOOR):
+    for _ in range(_MOST_ON_FLOOR):
         if rng.random() > _FLOOR_CHANCE:
             continue
-        item = make_item(pick(rng, ON_FLOOR[room.kind]), rng, style)
+        item = make_item(pick(rng, _ON_FLOOR[room.kind]), rng, style)
         poses = space.wall_poses(item.size, 0.0, "any")
         for index in rng.permutation(len(poses))[:_SPOTS]:
             pose = poses[int(index)]

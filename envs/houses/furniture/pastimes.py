@@ -39,23 +39,23 @@ from clipnav.envs.houses.meshes.geometry import (
 )
 from clipnav.storage.errors import UserError
 
-GYM_TONES = (Colour("black", (0.10, 0.10, 0.11)), Colour("grey", (0.45, 0.46, 0.48)))
-PIANO_TONES = (
+_GYM_TONES = (Colour("black", (0.10, 0.10, 0.11)), Colour("grey", (0.45, 0.46, 0.48)))
+_PIANO_TONES = (
     Colour("black", (0.06, 0.06, 0.07)),
     Colour("brown", (0.36, 0.20, 0.11)),
     Colour("white", (0.95, 0.95, 0.93)),
 )
-BEAR = paint((0.62, 0.42, 0.24))
-MUZZLE = paint((0.86, 0.72, 0.52))
+_BEAR = paint((0.62, 0.42, 0.24))
+_MUZZLE = paint((0.86, 0.72, 0.52))
 LOG = Material("wood", (0.38, 0.25, 0.16))
-PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
-RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
-LEAF_THICKNESS = 0.04
+_PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
+_RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
+_LEAF_THICKNESS = 0.04
 
 
 def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a treadmill with handrails and a display; the runner faces +y."""
-    drawn = shade(rng, GYM_TONES, colour)
+    drawn = shade(rng, _GYM_TONES, colour)
     body, stripe = paint(drawn.rgb), paint(style.fabrics[0].rgb)
     belt = Material("carpet", (0.16, 0.16, 0.17))
     parts = [
@@ -88,7 +88,7 @@ def exercise_ball(rng: np.random.Generator, style: Style, colour: str | None = N
 
 def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build two rows of dumbbells on a frame; `colour` is that of the frame."""
-    drawn = shade(rng, (*style.fabrics[:3], GYM_TONES[0]), colour)
+    drawn = shade(rng, (*style.fabrics[:3], _GYM_TONES[0]), colour)
     frame, width = paint(drawn.rgb), 1.2
     parts = []
     for side in (-1, 1):
@@ -108,7 +108,7 @@ def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = N
 
 def piano(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build an upright piano with music on it and a bench in front."""
-    drawn = shade(rng, PIANO_TONES, colour)
+    drawn = shade(rng, _PIANO_TONES, colour)
     body = Material("wood" if drawn.name == "brown" else "plain", drawn.rgb)
     keys = Material("piano_keys")
     parts = [
@@ -186,7 +186,7 @@ def toy_chest(rng: np.random.Generator, style: Style, colour: str | None = None)
             box((0.12, 0.12, 0.12), paint((0.15, 0.40, 0.80)), (-0.06, 0.05, -0.01)),
             box((0.11, 0.11, 0.11), paint((0.95, 0.80, 0.15)), (0.02, -0.10, -0.02)),
             *transform(_bear_head(), offset=(0.24, -0.02, 0.17)),
-            sphere(0.11, BEAR, (0.24, 0, 0), (1, 0.9, 1.1), sides=10),
+            sphere(0.11, _BEAR, (0.24, 0, 0), (1, 0.9, 1.1), sides=10),
         ],
         offset=(0, 0, height),
     )
@@ -195,10 +195,10 @@ def toy_chest(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 def _bear_head() -> list[Part]:
     """Build a bear's head, 0.17 m wide, that faces -y."""
-    parts = [sphere(0.085, BEAR, sides=10), sphere(0.035, MUZZLE, (0, -0.07, -0.02), sides=8)]
+    parts = [sphere(0.085, _BEAR, sides=10), sphere(0.035, _MUZZLE, (0, -0.07, -0.02), sides=8)]
     parts.append(sphere(0.012, BLACK, (0, -0.105, -0.01), sides=6))
     for side in (-1, 1):
-        parts.append(sphere(0.032, BEAR, (side * 0.065, 0, 0.08), sides=8))
+        parts.append(sphere(0.032, _BEAR, (side * 0.065, 0, 0.08), sides=8))
         parts.append(sphere(0.011, BLACK, (side * 0.03, -0.08, 0.02), sides=6))
     return parts
 
@@ -206,14 +206,14 @@ def _bear_head() -> list[Part]:
 def teddy_bear(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a brown sitting bear of the size of a small child."""
     parts = transform(_bear_head(), offset=(0, -0.02, 0.36))
-    parts.append(sphere(0.125, BEAR, (0, 0, 0.15), (1, 0.9, 1.2), sides=12))
-    parts.append(sphere(0.08, MUZZLE, (0, -0.06, 0.15), (1, 0.8, 1.2), sides=10))
+    parts.append(sphere(0.125, _BEAR, (0, 0, 0.15), (1, 0.9, 1.2), sides=12))
+    parts.append(sphere(0.08, _MUZZLE, (0, -0.06, 0.15), (1, 0.8, 1.2), sides=10))
     for side in (-1, 1):
         arm = [(side * 0.09, -0.01, 0.24), (side * 0.17, -0.09, 0.16)]
         leg = [(side * 0.07, -0.03, 0.06), (side * 0.12, -0.22, 0.06)]
-        parts += [tube(arm, 0.045, BEAR, sides=8), tube(leg, 0.052, BEAR, sides=8)]
-        parts.append(sphere(0.055, MUZZLE, (side * 0.12, -0.23, 0.07), (1, 0.5, 1.2), sides=8))
-        parts.append(sphere(0.047, BEAR, (side * 0.17, -0.09, 0.16), sides=8))
+        parts += [tube(arm, 0.045, _BEAR, sides=8), tube(leg, 0.052, _BEAR, sides=8)]
+        parts.append(sphere(0.055, _MUZZLE, (side * 0.12, -0.23, 0.07), (1, 0.5, 1.2), sides=8))
+        parts.append(sphere(0.047, _BEAR, (side * 0.17, -0.09, 0.16), sides=8))
     return finished("teddy bear", stretch(parts, (2, 2, 2)), "brown", "fabric")
 
 
@@ -357,7 +357,7 @@ def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a framed painting, optionally of a given colour."""
     chosen = _choose(rng, [c.name for c in style.paintings], colour, "painting")
-    width, height = pick(rng, PICTURE_SIZES)
+    width, height = pick(rng, _PICTURE_SIZES)
     frame = pick(rng, (BLACK, BRASS, WHITE, Material("wood", (0.45, 0.29, 0.17))))
     parts = _framed(width, height, 0.045, frame, Material(f"painting{chosen}"))
     return finished("picture", parts, style.paintings[chosen].name, "", "wall")
@@ -433,7 +433,7 @@ def rug(
 ) -> Item:
     """Build a rug, optionally of a given colour."""
     chosen = _choose(rng, [c.name for c in style.rugs], colour, "rug")
-    usual_width, usual_depth = pick(rng, RUG_SIZES)
+    usual_width, usual_depth = pick(rng, _RUG_SIZES)
     width, depth = width or usual_width, depth or usual_depth
     ground = style.rugs[chosen]
     rim = darker(Material("carpet", ground.rgb), 0.6)
@@ -488,17 +488,17 @@ def door(
     drawn = shade(rng, (*style.paints, style.woods[0]), colour)
     wooden = drawn in style.woods
     surface = wood_surface(drawn) if wooden else paint(drawn.rgb)
-    parts = [box((width, LEAF_THICKNESS, height), surface, (0, 0, height / 2), cell=0.7)]
+    parts = [box((width, _LEAF_THICKNESS, height), surface, (0, 0, height / 2), cell=0.7)]
     panel = darker(surface, 0.86)
     for side in (-1, 1):
-        y = side * (LEAF_THICKNESS / 2 + 0.004)
+        y = side * (_LEAF_THICKNESS / 2 + 0.004)
         for low, high in ((0.14, 0.92), (1.12, height - 0.14)):
             size = (width - 0.26, 0.012, high - low)
             parts.append(box(size, panel, (0, y, (low + high) / 2)))
         x = width / 2 - 0.07
-        face = side * (LEAF_THICKNESS / 2 + 0.03)
+        face = side * (_LEAF_THICKNESS / 2 + 0.03)
         parts += [
-            box((0.035, 0.012, 0.16), style.metal, (x, side * (LEAF_THICKNESS / 2 + 0.005), 1.02)),
+            box((0.035, 0.012, 0.16), style.metal, (x, side * (_LEAF_THICKNESS / 2 + 0.005), 1.02)),
             box((0.02, 0.05, 0.02), style.metal, (x, face - side * 0.005, 1.05)),
             box((0.13, 0.018, 0.02), style.metal, (x - 0.05, face + side * 0.02, 1.05)),
         ]

@@ -29,14 +29,14 @@ from clipnav.envs.houses.meshes.geometry import (
     tube,
 )
 
-LEAF = Material("leaf")
-STALK = Material("plain", (0.20, 0.45, 0.18))
-TERRACOTTA = (0.75, 0.38, 0.25)
-SLATE = (0.30, 0.32, 0.35)
-CHALK = (0.93, 0.93, 0.91)
-PETALS = ((0.92, 0.35, 0.45), (0.96, 0.94, 0.90), (0.96, 0.80, 0.25))
-FRUIT = ((0.85, 0.18, 0.14), (0.95, 0.60, 0.10), (0.55, 0.74, 0.20))
-GLOW = Material("lampshade", (1.0, 0.95, 0.85))
+_LEAF = Material("leaf")
+_STALK = Material("plain", (0.20, 0.45, 0.18))
+_TERRACOTTA = (0.75, 0.38, 0.25)
+_SLATE = (0.30, 0.32, 0.35)
+_CHALK = (0.93, 0.93, 0.91)
+_PETALS = ((0.92, 0.35, 0.45), (0.96, 0.94, 0.90), (0.96, 0.80, 0.25))
+_FRUIT = ((0.85, 0.18, 0.14), (0.95, 0.60, 0.10), (0.55, 0.74, 0.20))
+_GLOW = Material("lampshade", (1.0, 0.95, 0.85))
 _GLASS = paint((0.36, 0.56, 0.42))
 
 
@@ -45,11 +45,11 @@ def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part
     profile = [(0, 0), (0.05, 0), (0.075, 0.06), (0.07, 0.12), (0.035, 0.19), (0.045, 0.22)]
     glaze = paint(pick(rng, style.fabrics).rgb)
     parts = [lathe([*profile, (0.03, 0.215)], glaze, sides=12, crease=1.2)]
-    petals = paint(pick(rng, PETALS))
+    petals = paint(pick(rng, _PETALS))
     for _ in range(blossoms):
         turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.03, 0.11)
         end = np.array([away * np.cos(turn), away * np.sin(turn), rng.uniform(0.30, 0.42)])
-        parts.append(tube(np.array([(0, 0, 0.18), end]), 0.004, STALK, sides=3))
+        parts.append(tube(np.array([(0, 0, 0.18), end]), 0.004, _STALK, sides=3))
         parts.append(sphere(0.034, petals, end, (1, 1, 0.7), sides=6))
     return parts
 
@@ -60,21 +60,21 @@ def fruit() -> list[Part]:
     spots = ((-2, 0), (0, 0.9), (2, -0.4))
     return [
         sphere(radius, paint(rgb), (x * radius, y * radius, radius), sides=8)
-        for (x, y), rgb in zip(spots, FRUIT, strict=True)
+        for (x, y), rgb in zip(spots, _FRUIT, strict=True)
     ]
 
 
 def bowl_of_fruit() -> list[Part]:
     """Build a white bowl with fruit that stands on z = 0."""
     profile = [(0, 0), (0.06, 0), (0.15, 0.08), (0.14, 0.08), (0.05, 0.015), (0, 0.015)]
-    bowl = lathe(profile, paint(CHALK), sides=16)
+    bowl = lathe(profile, paint(_CHALK), sides=16)
     return [bowl, *transform(fruit(), offset=(0, 0, 0.035))]
 
 
 def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a large plant in a pot, mainly green: a palm, a small tree or a snake plant."""
     height = rng.uniform(1.0, 1.6)
-    pot = paint(pick(rng, (TERRACOTTA, CHALK, SLATE)))
+    pot = paint(pick(rng, (_TERRACOTTA, _CHALK, _SLATE)))
     profile = [(0, 0), (0.13, 0), (0.18, 0.30), (0.19, 0.32), (0.17, 0.32), (0.16, 0.28)]
     parts = [lathe(profile, pot, sides=18)]
     parts.append(cylinder(0.163, 0.01, Material("soil"), (0, 0, 0.27), sides=18))
@@ -137,10 +137,10 @@ def _blade(
     points = np.stack(np.broadcast_arrays(out[:, None], half[:, None] * across, up[:, None]), -1)
     points = points + fold[..., None] * (0, 0, 1)
     uvs = np.stack(np.broadcast_arrays((across + 1) / 2, along[:, None]), -1)
-    return transform([sheet(points, LEAF, uvs, thickness=0.002)], heading)[0]
+    return transform([sheet(points, _LEAF, uvs, thickness=0.002)], heading)[0]
 
 
-def shade_parts(
+def _shade_parts(
     low_radius: float, top_radius: float, bottom: float, top: float, surface: Material
 ) -> list[Part]:
     """Build an open lampshade of an outer and an inner wall."""
@@ -156,7 +156,7 @@ def floor_lamp(rng: np.random.Generator, style: Style, colour: str | None = None
     parts = [cylinder(0.15, 0.025, pole, sides=20)]
     parts.append(tube([(0, 0, 0.02), (0, 0, 0.8), (0, 0, 1.5)], 0.013, pole))
     red, green, blue = (min(1.0, 0.05 + 1.1 * channel) for channel in drawn.rgb)
-    parts += shade_parts(0.22, 0.15, 1.36, 1.68, Material("lampshade", (red, green, blue)))
+    parts += _shade_parts(0.22, 0.15, 1.36, 1.68, Material("lampshade", (red, green, blue)))
     return finished("floor lamp", parts, drawn.name)
 
 
@@ -164,7 +164,10 @@ def table_lamp(rng: np.random.Generator, style: Style) -> list[Part]:
     """Build a lamp with a glazed foot on z = 0."""
     foot = paint(pick(rng, style.fabrics).rgb)
     profile = [(0, 0), (0.07, 0), (0.08, 0.02), (0.03, 0.06), (0.06, 0.15), (0.02, 0.24), (0, 0.26)]
-    return [lathe(profile, foot, sides=12, crease=1.2), *shade_parts(0.13, 0.09, 0.22, 0.42, GLOW)]
+    return [
+        lathe(profile, foot, sides=12, crease=1.2),
+        *_shade_parts(0.13, 0.09, 0.22, 0.42, _GLOW),
+    ]
 
 
 def ceiling_light(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
@@ -173,8 +176,8 @@ def ceiling_light(rng: np.random.Generator, style: Style, colour: str | None = N
     if style.lamp == "pendant":
         profile = [(0.23, -0.74), (0.06, -0.52), (0.0, -0.51)]
         inner = [(0.0, -0.515), (0.055, -0.525), (0.225, -0.74)]
-        parts = [_cord(-0.52), lathe(profile, paint(drawn.rgb)), lathe(inner, GLOW)]
-        parts.append(sphere(0.06, GLOW, (0, 0, -0.68)))
+        parts = [_cord(-0.52), lathe(profile, paint(drawn.rgb)), lathe(inner, _GLOW)]
+        parts.append(sphere(0.06, _GLOW, (0, 0, -0.68)))
         return finished("ceiling light", parts, drawn.name, "", "ceiling")
     build = {"globe": _globe, "bowl": _bowl, "chandelier": _chandelier}[style.lamp]
     return finished("ceiling light", build(style), "white", "glass", "ceiling")
@@ -188,14 +191,14 @@ def _globe(style: Style) -> list[Part]:
     return [
         cylinder(0.06, 0.03, style.metal, (0, 0, -0.03)),
         _cord(-0.36),
-        sphere(0.17, GLOW, (0, 0, -0.52), sides=18),
+        sphere(0.17, _GLOW, (0, 0, -0.52), sides=18),
     ]
 
 
 def _bowl(style: Style) -> list[Part]:
     profile = [(0, -0.12), (0.14, -0.10), (0.22, -0.05), (0.24, -0.02)]
     return [
-        lathe(profile, GLOW, sides=24, crease=2),
+        lathe(profile, _GLOW, sides=24, crease=2),
         cylinder(0.10, 0.02, style.metal, (0, 0, -0.02), sides=24),
     ]
 
@@ -210,7 +213,7 @@ def _chandelier(style: Style) -> list[Part]:
             (0.26 * x, 0.26 * y, -0.47),
         ]
         parts.append(tube(arm, 0.009, style.metal, sides=5))
-        parts.append(sphere(0.055, GLOW, (0.26 * x, 0.26 * y, -0.41), sides=10))
+        parts.append(sphere(0.055, _GLOW, (0.26 * x, 0.26 * y, -0.41), sides=10))
     return parts
 
 

@@ -43,12 +43,12 @@ from clipnav.envs.houses.meshes.geometry import (
     tube,
 )
 
-STEEL_GREY = Colour("grey", (0.66, 0.67, 0.69))
-ENAMEL_WHITE = Colour("white", (0.95, 0.95, 0.94))
-WORKTOP = 0.92
+_STEEL_GREY = Colour("grey", (0.66, 0.67, 0.69))
+_ENAMEL_WHITE = Colour("white", (0.95, 0.95, 0.94))
+_WORKTOP = 0.92
 DEPTH = 0.62
 CLEAR = Material("glass", (0.84, 0.93, 0.93))
-WICKERS = (
+_WICKERS = (
     Colour("beige", (0.85, 0.74, 0.56)),
     Colour("brown", (0.50, 0.33, 0.19)),
     Colour("white", (0.95, 0.94, 0.92)),
@@ -67,7 +67,7 @@ def _base(style: Style, width: float, front: Material) -> list[Part]:
     parts = [
         box((width, 0.55, 0.79), front, (0, 0.03, 0.485)),
         box((width, 0.48, 0.09), BLACK, (0, 0.06, 0.045)),
-        box((width, DEPTH, 0.04), style.counter_top, (0, 0, WORKTOP - 0.02), cell=0.3),
+        box((width, DEPTH, 0.04), style.counter_top, (0, 0, _WORKTOP - 0.02), cell=0.3),
     ]
     face = darker(front, 0.94)
     for k in range(units):
@@ -86,7 +86,7 @@ def kitchen_counter(
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     clutter = _chopping_board() if rng.random() < 0.5 else _jars(rng, style)
-    parts += transform(clutter, offset=(0, 0.05, WORKTOP))
+    parts += transform(clutter, offset=(0, 0.05, _WORKTOP))
     return finished("kitchen counter", parts, name)
 
 
@@ -114,9 +114,9 @@ def kitchen_sink(
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     parts += [
-        box((0.60, 0.46, 0.012), STEEL, (0, -0.02, WORKTOP + 0.004)),
-        box((0.50, 0.34, 0.004), DARK_STEEL, (0, -0.04, WORKTOP + 0.011)),
-        cylinder(0.03, 0.006, CHROME, (0, -0.04, WORKTOP + 0.012), sides=10),
+        box((0.60, 0.46, 0.012), STEEL, (0, -0.02, _WORKTOP + 0.004)),
+        box((0.50, 0.34, 0.004), DARK_STEEL, (0, -0.04, _WORKTOP + 0.011)),
+        cylinder(0.03, 0.006, CHROME, (0, -0.04, _WORKTOP + 0.012), sides=10),
     ]
     tap = [(0, 0.18, 0.92), (0, 0.18, 1.18), (0, 0.14, 1.25), (0, 0.06, 1.25), (0, 0.02, 1.18)]
     parts.append(tube(tap, 0.016, CHROME, sides=8))
@@ -124,7 +124,7 @@ def kitchen_sink(
     for k in range(4):
         plate = cylinder(0.11, 0.012, paint((0.95, 0.95, 0.93)), sides=16)
         upright = transform([plate], np.pi / 2, axis="y")
-        parts += transform(upright, offset=(0.24 + 0.03 * k - 0.02, 0.21, WORKTOP + 0.11))
+        parts += transform(upright, offset=(0.24 + 0.03 * k - 0.02, 0.21, _WORKTOP + 0.11))
     return finished("kitchen sink", parts, name)
 
 
@@ -137,7 +137,7 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
     name = drawn if drawn in ("black", "white") else "grey"
     parts = [
         box((0.60, 0.58, 0.88), body, (0, 0.02, 0.44)),
-        box((0.60, DEPTH, 0.035), BLACK, (0, 0, WORKTOP - 0.018)),
+        box((0.60, DEPTH, 0.035), BLACK, (0, 0, _WORKTOP - 0.018)),
         box((0.56, 0.03, 0.56), darker(body, 0.85), (0, -0.28, 0.42)),
         quad((-0.22, -0.296, 0.26), (0.44, 0, 0), (0, 0, 0.30), Material("screen"), 0.5, True),
         bar_handle(CHROME, (0, -0.33, 0.64), 0.48),
@@ -153,9 +153,9 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
     ):
         ring = [(radius, 0.002), (radius + 0.012, 0.008), (radius + 0.024, 0.002)]
         # The profile runs outwards over the top; reversed, its surface faces up.
-        parts.append(lathe(ring[::-1], DARK_STEEL, (x, y, WORKTOP), sides=18))
+        parts.append(lathe(ring[::-1], DARK_STEEL, (x, y, _WORKTOP), sides=18))
     pot = [(0, 0), (0.10, 0), (0.11, 0.13), (0.095, 0.13), (0.09, 0.02), (0, 0.02)]
-    parts.append(lathe(pot, paint((0.75, 0.15, 0.12)), (-0.14, 0.13, WORKTOP + 0.008), sides=16))
+    parts.append(lathe(pot, paint((0.75, 0.15, 0.12)), (-0.14, 0.13, _WORKTOP + 0.008), sides=16))
     return finished("stove", parts, name, "metal")
 
 
@@ -190,14 +190,14 @@ def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None
 def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a tall refrigerator over a freezer, with magnets and a note on the door."""
     palette = (
-        STEEL_GREY,
-        STEEL_GREY,
-        ENAMEL_WHITE,
-        ENAMEL_WHITE,
+        _STEEL_GREY,
+        _STEEL_GREY,
+        _ENAMEL_WHITE,
+        _ENAMEL_WHITE,
         Colour("black", (0.1, 0.1, 0.11)),
     )
     drawn = shade(rng, palette, colour)
-    body = Material("metal" if drawn == STEEL_GREY else "plain", drawn.rgb)
+    body = Material("metal" if drawn == _STEEL_GREY else "plain", drawn.rgb)
     parts = [
         box((0.70, 0.62, 1.80), body, (0, 0.03, 0.93), bevel=0.015),
         box((0.69, 0.06, 0.62), body, (0, -0.31, 0.36), bevel=0.02),
@@ -218,7 +218,7 @@ def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 def washing_machine(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a front-loading washing machine with a round glass door."""
-    drawn = shade(rng, (ENAMEL_WHITE, ENAMEL_WHITE, STEEL_GREY), colour)
+    drawn = shade(rng, (_ENAMEL_WHITE, _ENAMEL_WHITE, _STEEL_GREY), colour)
     body = Material("plain", drawn.rgb)
     ring = [(0.15, 0), (0.22, 0.0), (0.22, 0.03), (0.17, 0.045), (0.15, 0.02), (0, 0.03)]
     parts = [
@@ -421,7 +421,7 @@ def umbrella_stand(rng: np.random.Generator, style: Style, colour: str | None = 
 
 def laundry_basket(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """Build a tall wicker basket with clothes on top."""
-    drawn = shade(rng, (*WICKERS, style.fabrics[0]), colour)
+    drawn = shade(rng, (*_WICKERS, style.fabrics[0]), colour)
     wicker = Material("wicker", drawn.rgb)
     wall = [(0, 0), (0.20, 0), (0.25, 0.55), (0.26, 0.56), (0.245, 0.565), (0.23, 0.40)]
     parts = [lathe(wall, wicker, sides=20)]

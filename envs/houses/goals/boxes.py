@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.meshes.scene import ObjectInfo
 
 REACH = 3.0  # metres; REVERIE has boxes of nearer objects only
-VISIBLE_SHARE = 0.005  # smallest share of the pixels of some view
+_VISIBLE_SHARE = 0.005  # smallest share of the pixels of some view
 _SCALE = 4  # pixels of a view of 640 x 480 per pixel in which objects are found
 _FEWEST = 6  # smaller specks of an object in a view have no box
 
@@ -77,7 +77,7 @@ def visible_boxes(
     is_near = distances < REACH
     is_thing = np.array([thing.category not in UNMENTIONED for thing in objects])
     shares = pixels.max(0) / (size[0] * size[1])
-    visible = np.flatnonzero(is_near & is_thing & (shares >= VISIBLE_SHARE)).tolist()
+    visible = np.flatnonzero(is_near & is_thing & (shares >= _VISIBLE_SHARE)).tolist()
     found: dict[int, Boxes] = {thing: {} for thing in visible}
     for number, view in enumerate(views):
         slices = find_objects(view + 1, count)

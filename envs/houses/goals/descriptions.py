@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
     from clipnav.envs.houses.meshes.scene import ObjectInfo
 
-NEXT_TO, MAYBE_NEXT_TO = 0.5, 1.5  # metres between objects that are, or may be, next to each other
+_NEXT_TO, _MAYBE_NEXT_TO = (
+    0.5,
+    1.5,
+)  # metres between objects that are, or may be, next to each other
 _TOUCH, _MAYBE_TOUCH = 0.05, 0.3  # metres between an object and what it stands on
 # Landmarks of relations are large enough to be noticed.
 _SMALLEST_LANDMARK = 0.4  # metres, of the longest side
@@ -126,7 +129,7 @@ class Things:
             )
             for axis in (0, 1)
         )
-        return sum(gap * gap for gap in gaps) ** 0.5 <= (MAYBE_NEXT_TO if loosely else NEXT_TO)
+        return sum(gap * gap for gap in gaps) ** 0.5 <= (_MAYBE_NEXT_TO if loosely else _NEXT_TO)
 
     def fitting(self, description: Description) -> list[int]:
         """Return the objects that a description may fit."""

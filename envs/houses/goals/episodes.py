@@ -37,19 +37,19 @@ _WORDINGS = {"en-US": "english", "hi-IN": "hindi", "te-IN": "telugu"}
 _STOPS = {"en-US": ".", "hi-IN": "।", "te-IN": "."}
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{([A-Z])(?:\.(\w+))?\}")
-SOON_PARTS = ("object", "attribute", "relation", "region", "neighbor")
+_SOON_PARTS = ("object", "attribute", "relation", "region", "neighbor")
 Json = dict[str, Any]
 Walk = tuple[int, ...]
-TASK_EDGES = (4, 7)  # of REVERIE's paths
+_TASK_EDGES = (4, 7)  # of REVERIE's paths
 SOON_EDGES = (6, 15)
 DIALOG_EDGES = (6, 15)
-CATEGORY_EDGES = (2, 14)
-ENGLISH_TASKS = 3  # texts of a target in English; Hindi and Telugu have one each
+_CATEGORY_EDGES = (2, 14)
+_ENGLISH_TASKS = 3  # texts of a target in English; Hindi and Telugu have one each
 _SHORTEST = 6  # descriptions of a target among which texts choose, the shortest ones
-PLANNED = 5  # edges that the oracle of a dialog sees
-MOST_QUESTIONS = 3
-DIALOG_SHARE = 0.2  # of the number of paths of a house
-LANGUAGE_STEP = 1000  # from the id of a question to that in the next language
+_PLANNED = 5  # edges that the oracle of a dialog sees
+_MOST_QUESTIONS = 3
+_DIALOG_SHARE = 0.2  # of the number of paths of a house
+_LANGUAGE_STEP = 1000  # from the id of a question to that in the next language
 # Answers lead along at most five edges.
 ANSWER = Style(True, (3, 50), (0, 1), 8, 0.0, 0.0)
 
@@ -113,7 +113,7 @@ class GoalWriter:
         self._named = {}
         return {
             part: self._written(self._wording[f"soon_{part}"], one, neighbour) if has[part] else ""
-            for part in SOON_PARTS
+            for part in _SOON_PARTS
         }
 
     def _sentence(self, patterns: Sequence[str], one: Description) -> str:
@@ -286,14 +286,14 @@ class GoalEpisodes:
         own = rng.spawn(1)[0]
         self._translators = [GoalWriter(tag, own) for tag in list(LANGUAGES)[1:]]
         self._translated_answers = TextWriter(scenery.survey, scenery.routes, own)
-        self._tasks = self._pairs(TASK_EDGES)
+        self._tasks = self._pairs(_TASK_EDGES)
         self._finds = self._pairs(SOON_EDGES)
         self._dialogs = _draws(self._rooms(), rng)
         choices = {}
         for indices in self._instances().values():
             seen = {v for index in indices for v in self._scenery.looks.viewpoints(index)}
             ends = self._scenery.numbers(sorted(seen))
-            choices[indices[0]] = self._scenery.walks(ends, CATEGORY_EDGES, indices)
+            choices[indices[0]] = self._scenery.walks(ends, _CATEGORY_EDGES, indices)
         self._searches = _draws(choices, rng)
 
     def split(self, count: int, first_id: int) -> dict[str, list[Json]]:
@@ -307,7 +307,7 @@ class GoalEpisodes:
         return {
             "reverie": [self._task(*pair, k) for k, pair in zip(number, self._tasks, strict=False)],
             "soon": [self._find(*pair, k) for k, pair in zip(number, self._finds, strict=False)],
-            "cvdn": self._talk(round(DIALOG_SHARE * count), first_id),
+            "cvdn": self._talk(round(_DIALOG_SHARE * count), first_id),
             "objectnav": [
                 episode
                 for k, pair in zip(number, self._searches, strict=False)
@@ -340,7 +340,7 @@ class GoalEpisodes:
     def _task(self, target: int, walk: Walk, path_id: int) -> Json:
         """Return an item of REVERIE, with the languages of its texts."""
         shortest, texts = self._described[target][:_SHORTEST], []
-        for tag in (*["en"] * ENGLISH_TASKS, *list(LANGUAGES)[1:]):
+        for tag in (*["en"] * _ENGLISH_TASKS, *list(LANGUAGES)[1:]):
             one = shortest[int(self._rng.integers(len(shortest)))]
             texts.append((self._writers[tag].task(one), tag))
         scenery = self._scenery
@@ -426,7 +426,7 @@ class GoalEpisodes:
             dialog = self._dialog(target, ends, walk, first)
             records += dialog
             for language, writer in enumerate(self._translators, 1):
-                records += self._translated(dialog, writer, first + language * LANGUAGE_STEP)
+                records += self._translated(dialog, writer, first + language * _LANGUAGE_STEP)
         return records
 
     def _dialog(self, target: str, ends: Sequence[int], walk: Walk, first: int) -> list[Json]:
@@ -436,15 +436,15 @@ class GoalEpisodes:
         history: list[Json] = []
         records: list[Json] = []
         place, heading = 0, self._heading()
-        for number in range(MOST_QUESTIONS + 1):
-            planned = walk[place : place + PLANNED + 1]
+        for number in range(_MOST_QUESTIONS + 1):
+            planned = walk[place : place + _PLANNED + 1]
             if number:
                 turns = talk.turns(place, planned, heading, self._rooms_beside(walk[place]))
                 if not turns:
                     break
                 history = [*history, *turns]
-            onward = min(place + int(rng.integers(3, PLANNED + 1)), len(walk) - 1)
-            is_last = number == MOST_QUESTIONS or onward == len(walk) - 1
+            onward = min(place + int(rng.integers(3, _PLANNED + 1)), len(walk) - 1)
+            is_last = number == _MOST_QUESTIONS or onward == len(walk) - 1
             onward = len(walk) - 1 if is_last else onward
             records.append(
                 {
@@ -533,7 +533,7 @@ class GoalEpisodes:
             }
 
 
-def largest_view(boxes: Boxes) -> int:
+def _largest_view(boxes: Boxes) -> int:
     """Return the view in which the box of an object is largest."""
     return max(boxes, key=lambda view: boxes[view][2] * boxes[view][3])
 
@@ -544,7 +544,7 @@ def box_corners(boxes: Boxes) -> Json:
     The corners are those of the headings and elevations that the box covers. The sides of a box are
     not straight in these angles, so that its own corners might leave out its centre.
     """
-    view = largest_view(boxes)
+    view = _largest_view(boxes)
     left, top, width, height = boxes[view]
     across, down = (np.linspace(0, size, 9) for size in (width, height))
     xs, ys = (part.ravel() for part in np.meshgrid(left + across, top + down))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 VERSION = 2  # part of the names of the cached files: increase it when the episodes change
-BOXES = "reverie/BBoxes.json.gz"
+_BOXES = "reverie/BBoxes.json.gz"
 _TAG = 14
 _REMEDY = "delete it; clipnav build-houses builds it again"
 
@@ -55,7 +55,7 @@ def build_goals(
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
     specs = [house_set.specs[scan] for scan in scans]
-    build = partial(house_goals, connectivity_dir=connectivity_dir, rebuild=rebuild)
+    build = partial(_house_goals, connectivity_dir=connectivity_dir, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds goals")
     bar = progress_bar(results, total=len(specs), desc="goals", unit="houses")
     with interruption_message(
@@ -70,7 +70,7 @@ def build_goals(
         _write(data_dir, house_set.splits, built)
 
 
-def house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False) -> Json:
+def _house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False) -> Json:
     """Return the boxes and the episodes of a house, from the cache unless `rebuild`."""
     cache = house_cache_dir()
     graph = connectivity_dir / f"{spec.scan}_connectivity.json"
@@ -83,12 +83,12 @@ def house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False) 
             if {"boxes", "observed", "splits"} <= goals.keys():
                 return goals
             raise UserError(f"{cached}: damaged; {_REMEDY}")
-        goals = make_goals(spec, read_connectivity(spec.scan, connectivity_dir))
+        goals = _make_goals(spec, read_connectivity(spec.scan, connectivity_dir))
         write_text(cached, json.dumps(goals, ensure_ascii=False, separators=(",", ":")))
     return goals
 
 
-def make_goals(spec: HouseSpec, records: list[Json]) -> Json:
+def _make_goals(spec: HouseSpec, records: list[Json]) -> Json:
     """Return the boxes of a house, the viewpoints of each category, and the episodes by split."""
     from clipnav.envs.houses.goals.episodes import GoalEpisodes, Scenery
     from clipnav.envs.panoramas.ray_tracer import RayTracer
@@ -119,7 +119,7 @@ def _write(data_dir: Path, splits: Sequence[str], built: dict[str, Json]) -> Non
         return record["scan"] not in built
 
     boxes = {key: value for goals in built.values() for key, value in goals["boxes"].items()}
-    path = data_dir / BOXES
+    path = data_dir / _BOXES
     if path.is_file():
         old = json.loads(_read(path))
         boxes |= {k: v for k, v in old.items() if k.rpartition("_")[0] not in built}

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 CELL = 0.05  # metres
-STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)
-PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most obstacles
+_STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)
+_PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most obstacles
 # Categories that are no obstacles or that the floor plan covers.
-STRUCTURE = frozenset(
+_STRUCTURE = frozenset(
     (
         "archway, ceiling, ceiling light, curtain, door frame, floor, outside, picture, railing, "
         "skirting, stairs, wall, window"
@@ -71,16 +71,16 @@ def clearance_map(house: House, tracer: RayTracer, storey: int = 0) -> Clearance
     from scipy import ndimage
 
     plan, floor = house.plan, storey * STOREY_HEIGHT
-    probe = floor + PROBE_HEIGHT
+    probe = floor + _PROBE_HEIGHT
     shape = (int(np.ceil(plan.width / CELL)), int(np.ceil(plan.depth / CELL)))
     grid = ClearanceMap(np.zeros(shape)).centres()
     origins = np.concatenate([grid, np.full((*shape, 1), probe)], axis=-1).reshape(-1, 3)
     hits = tracer.trace(origins, np.tile([0.0, 0.0, -1.0], (len(origins), 1)))
-    free = (hits.distance > PROBE_HEIGHT - STEP_HEIGHT).reshape(shape)
+    free = (hits.distance > _PROBE_HEIGHT - _STEP_HEIGHT).reshape(shape)
     free &= _walkable_by_plan(plan, grid, storey)
     for thing in house.scene.objects:
         stands_tall = thing.lower[2] < probe < thing.upper[2]
-        if stands_tall and thing.category not in STRUCTURE:
+        if stands_tall and thing.category not in _STRUCTURE:
             lower = np.array(thing.lower)[:2] - CELL / 2
             upper = np.array(thing.upper)[:2] + CELL / 2
             free &= ~((grid >= lower) & (grid <= upper)).all(axis=-1)

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 
-WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
+_WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
 # Minimum clearance of a walk from cell to cell; a straight line deviates from it by up to one cell.
-PATH_CLEARANCE = WALKING_CLEARANCE + CELL
+_PATH_CLEARANCE = _WALKING_CLEARANCE + CELL
 
 
 LONGEST_EDGE = 4.8  # metres
-CLOSEST = 1.42  # metres between viewpoints of a room
-STANDING_CLEARANCE = 0.25  # metres around a viewpoint
-DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
-VIEWPOINT_TAG = 11
-CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
+_CLOSEST = 1.42  # metres between viewpoints of a room
+_STANDING_CLEARANCE = 0.25  # metres around a viewpoint
+_DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
+_STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
+_VIEWPOINT_TAG = 11
+_CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
 SHORTCUT_ANGLE = np.radians(16)  # between an edge and a viewpoint that it passes
 _AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
 _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
@@ -58,7 +58,7 @@ class Ground:
 
     def sees(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return a mask (N,) bool of the pairs of points (N, 2) with sight at eye height."""
-        return see_each_other(self.eyes(first), self.eyes(second), self.tracer)
+        return _see_each_other(self.eyes(first), self.eyes(second), self.tracer)
 
     def edges(self, points: np.ndarray) -> np.ndarray:
         """Return edges (N, N) bool between points (N, 2): short, visible and with clearance."""
@@ -66,7 +66,7 @@ class Ground:
         edges = visibility(self.eyes(points), self.tracer) & (distance <= LONGEST_EDGE)
         for i, j in np.argwhere(np.triu(edges)):
             clearance = self.floor.along(points[i], points[j])
-            edges[i, j] = edges[j, i] = clearance >= WALKING_CLEARANCE
+            edges[i, j] = edges[j, i] = clearance >= _WALKING_CLEARANCE
         return edges
 
 
@@ -74,16 +74,16 @@ def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
     """Return which cameras (N, 3) see each other: (N, N) bool, False on the diagonal."""
     first, second = np.triu_indices(len(eyes), 1)
     visible = np.zeros((len(eyes), len(eyes)), bool)
-    visible[first, second] = see_each_other(eyes[first], eyes[second], tracer)
+    visible[first, second] = _see_each_other(eyes[first], eyes[second], tracer)
     return visible | visible.T
 
 
-def see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
+def _see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
     """Return a mask (N,) bool of the pairs of cameras (N, 3) that see each other both ways."""
     return ~(tracer.occluded(first, second) | tracer.occluded(second, first))
 
 
-def choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) -> np.ndarray:
+def _choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) -> np.ndarray:
     """Choose the viewpoints of a storey.
 
     Positions in front of stairs and on both sides of every passage have priority. Open positions
@@ -95,12 +95,12 @@ def choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) 
     from scipy import ndimage
 
     labels = np.zeros(floor.clearance.shape, int)
-    ndimage.label(floor.clearance > PATH_CLEARANCE, output=labels)
+    ndimage.label(floor.clearance > _PATH_CLEARANCE, output=labels)
     main = np.bincount(labels[labels > 0]).argmax()
-    standing = (labels == main) & (floor.clearance > STANDING_CLEARANCE)
+    standing = (labels == main) & (floor.clearance > _STANDING_CLEARANCE)
     spots, clearance = floor.centres()[standing], floor.clearance[standing]
     rooms = np.array([plan.room_at(x, y, floor.floor) for x, y in spots])
-    rng = np.random.default_rng([seed, VIEWPOINT_TAG] + [storey] * (storey > 0))
+    rng = np.random.default_rng([seed, _VIEWPOINT_TAG] + [storey] * (storey > 0))
     # Clearance above 0.8 m adds no preference, and noise breaks up the rows that straight walls
     # would give.
     preference = np.minimum(clearance, 0.8) + rng.uniform(0, 0.15, len(spots))
@@ -112,7 +112,7 @@ def choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) 
 def _stair_steps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
     """Return points (2,) in front of the foot and the head of stairs."""
     return [
-        np.array(flight.end(upper, STAIR_STEP)[:2])
+        np.array(flight.end(upper, _STAIR_STEP)[:2])
         for flight in plan.stairs
         for upper in (False, True)
         if flight.storey + upper == storey
@@ -128,7 +128,7 @@ def _doorsteps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
         if any(plan.rooms[index].kind == STAIRWELL for index in opening.rooms):
             continue
         normal = np.array([0.0, 1.0] if opening.axis == "x" else [1.0, 0.0])
-        doorsteps += [opening.centre + side * DOORSTEP * normal for side in (-1, 1)]
+        doorsteps += [opening.centre + side * _DOORSTEP * normal for side in (-1, 1)]
     return doorsteps
 
 
@@ -147,7 +147,7 @@ def _fill(
     preference: np.ndarray,
     doorsteps: list[int],
 ) -> list[int]:
-    """Pick spots greedily: doorsteps, one in every room, then by preference, `CLOSEST` apart.
+    """Pick spots greedily: doorsteps, one in every room, then by preference, `_CLOSEST` apart.
 
     Viewpoints on both sides of a wall may be closer, because they do not see each other.
     """
@@ -165,17 +165,17 @@ def _fill(
         return (in_room > distance) & (anywhere > 0.65 * distance)
 
     for spot in doorsteps:
-        if is_free(0.8 * CLOSEST)[spot]:
+        if is_free(0.8 * _CLOSEST)[spot]:
             choose(spot)
     for room in np.unique(rooms[rooms >= 0]):
         if room not in rooms[chosen]:
             choose(int(np.where(rooms == room, preference, -1).argmax()))
-    while is_free(CLOSEST).any():
-        choose(int(np.where(is_free(CLOSEST), preference, -1).argmax()))
+    while is_free(_CLOSEST).any():
+        choose(int(np.where(is_free(_CLOSEST), preference, -1).argmax()))
     return chosen
 
 
-def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
+def _join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
     """Add viewpoints along the shortest walks between components until the graph is connected.
 
     If edges cannot follow a walk, the viewpoint at its start is dropped.
@@ -209,7 +209,7 @@ def thin(points: np.ndarray, ground: Ground) -> np.ndarray:
     edges = ground.edges(points)
     kept = np.ones(len(points), bool)
     for i in range(len(points)):
-        beside = np.linalg.norm(points - points[i], axis=1) < CROWDED
+        beside = np.linalg.norm(points - points[i], axis=1) < _CROWDED
         others = kept.copy()
         others[i] = False
         if (edges[i] & beside & kept).any():
@@ -229,7 +229,7 @@ def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap)
 
     if not len(targets):
         return None
-    walkable = floor.clearance > PATH_CLEARANCE
+    walkable = floor.clearance > _PATH_CLEARANCE
     number = np.full(walkable.shape, -1)
     number[walkable] = np.arange(walkable.sum())
     cost = 1 + 0.5 / np.maximum(floor.clearance, CELL)
@@ -271,7 +271,7 @@ def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
         ahead = np.arange(here + 1, len(walk))
         ahead = ahead[np.linalg.norm(walk[ahead] - walk[here], axis=1) <= reach]
         seen = ground.sees(np.repeat(walk[None, here], len(ahead), axis=0), walk[ahead])
-        clear = [ground.floor.along(walk[here], walk[k]) >= WALKING_CLEARANCE for k in ahead]
+        clear = [ground.floor.along(walk[here], walk[k]) >= _WALKING_CLEARANCE for k in ahead]
         reachable = ahead[seen & np.array(clear, bool)]
         if not len(reachable):
             return np.zeros((0, 2))
@@ -368,8 +368,8 @@ def _join_storeys(house: House, tracer: RayTracer) -> tuple[np.ndarray, np.ndarr
     eyes, blocks, grounds = [], [], []
     for storey in range(plan.storeys):
         ground = Ground(clearance_map(house, tracer, storey), tracer)
-        points = choose_points(plan, ground.floor, storey, house.spec.plan_seed)
-        points = thin(join_components(points, ground), ground)
+        points = _choose_points(plan, ground.floor, storey, house.spec.plan_seed)
+        points = thin(_join_components(points, ground), ground)
         eyes.append(ground.eyes(points))
         blocks.append(ground.edges(points))
         grounds.append(ground)
@@ -403,7 +403,7 @@ def _joins_stairs(
     forward, side = np.array(stairs.forward), np.array(stairs.point(1.0, 0.0)) - stairs.front
     middle = stairs.first_side * stairs.flight_middle * (-1 if upper else 1)
     near = np.linalg.norm(eyes - step, axis=1) <= LONGEST_EDGE
-    joined = near & see_each_other(eyes, np.broadcast_to(step, eyes.shape), ground.tracer)
+    joined = near & _see_each_other(eyes, np.broadcast_to(step, eyes.shape), ground.tracer)
     for i in np.flatnonzero(joined):
         start, way = eyes[i, :2] - stairs.front, step[:2] - eyes[i, :2]
         before = -float(start @ forward)
@@ -414,7 +414,7 @@ def _joins_stairs(
         crossing = float((start + before / float(way @ forward) * way) @ side) - middle
         is_inside = abs(crossing) <= stairs.flight_width / 2 - _STAIR_MARGIN
         at_front = gate + crossing * side
-        clear = ground.floor.along(eyes[i, :2], at_front) >= WALKING_CLEARANCE
+        clear = ground.floor.along(eyes[i, :2], at_front) >= _WALKING_CLEARANCE
         joined[i] = is_inside and clear
     return joined
 

@@ -20,22 +20,22 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.routes import STAIRS_GOAL, Routes
 from clipnav.envs.houses.survey.visibility import Survey
 
-FEWEST_EDGES, MOST_EDGES = 8, 14
-NEAREST_GOAL = 4.0  # metres from the start, so that an agent that does not move fails
-LONGEST_DETOUR = 2.5  # largest ratio of a path to the shortest path
-SHORTEST_SHARE = 0.25  # probability of drawing a shortest path, if the house has long enough ones
+_FEWEST_EDGES, _MOST_EDGES = 8, 14
+_NEAREST_GOAL = 4.0  # metres from the start, so that an agent that does not move fails
+_LONGEST_DETOUR = 2.5  # largest ratio of a path to the shortest path
+_SHORTEST_SHARE = 0.25  # probability of drawing a shortest path, if the house has long enough ones
 DRAWS = 24  # number of candidates; the one with the least used goal, room and length is chosen
-MOST_VIAS = 80  # largest number of intermediate viewpoints; larger houses have enough paths
+_MOST_VIAS = 80  # largest number of intermediate viewpoints; larger houses have enough paths
 LENGTH_WEIGHT = 1.5  # weight of the number of edges in this choice
 
 Path = tuple[int, ...]
 Episode = TypeVar("Episode")
 # Seconds for each word, and for each of its letters; combining vowel signs do not count.
-WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}
-COMMA_PAUSE, STOP_PAUSE = 0.25, 0.5  # seconds, for a speaker of rate 1
-WALKING_PAUSE = 0.4  # additional seconds after a clause for each edge that it walks
-STARTS_AFTER = 0.8  # seconds of silence at the beginning
-FIRST_PATH_ID = 100_000  # greater than the ids of the R2R-style episodes of mini
+WORD, _LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}
+_COMMA_PAUSE, _STOP_PAUSE = 0.25, 0.5  # seconds, for a speaker of rate 1
+_WALKING_PAUSE = 0.4  # additional seconds after a clause for each edge that it walks
+_STARTS_AFTER = 0.8  # seconds of silence at the beginning
+_FIRST_PATH_ID = 100_000  # greater than the ids of the R2R-style episodes of mini
 # Each path gets one text in a language of each group.
 GROUPS: tuple[tuple[str, ...], ...] = (("en-US", "en-IN"), ("hi-IN",), ("te-IN",))
 Json = dict[str, Any]
@@ -65,11 +65,11 @@ def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
     shortest = {path for path in paths.values() if _fits(routes, path)}
     edges = np.array([[len(paths[a, b]) - 1 for b in range(count)] for a in range(count)])
     detours: set[Path] = set()
-    for via in range(0, count, 1 + count // MOST_VIAS):
+    for via in range(0, count, 1 + count // _MOST_VIAS):
         total = edges[:, via, None] + edges[None, via]
         detour = routes.lengths[:, via, None] + routes.lengths[None, via]
-        suits = (total >= FEWEST_EDGES) & (total <= MOST_EDGES)
-        suits &= detour <= LONGEST_DETOUR * routes.lengths + 1e-9
+        suits = (total >= _FEWEST_EDGES) & (total <= _MOST_EDGES)
+        suits &= detour <= _LONGEST_DETOUR * routes.lengths + 1e-9
         for start, goal in np.argwhere(suits).tolist():
             path = paths[start, via] + paths[via, goal][1:]
             if path != paths[start, goal] and _fits(routes, path):
@@ -78,13 +78,13 @@ def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
 
 
 def _fits(routes: Routes, path: Path) -> bool:
-    if not FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES or len(set(path)) < len(path):
+    if not _FEWEST_EDGES <= len(path) - 1 <= _MOST_EDGES or len(set(path)) < len(path):
         return False
     direct = routes.lengths[path[0], path[-1]]
-    if direct < NEAREST_GOAL:
+    if direct < _NEAREST_GOAL:
         return False
     edges = routes.lengths[path[:-1], path[1:]]
-    return bool(edges.sum() <= LONGEST_DETOUR * direct)
+    return bool(edges.sum() <= _LONGEST_DETOUR * direct)
 
 
 def choose_paths(
@@ -104,7 +104,7 @@ def choose_paths(
     episodes: list[Episode] = []
     uses: dict[tuple[str, int], float] = {}
     while len(episodes) < count and any(pools):
-        pool = pools[0] if pools[0] and rng.random() < SHORTEST_SHARE else pools[1] or pools[0]
+        pool = pools[0] if pools[0] and rng.random() < _SHORTEST_SHARE else pools[1] or pools[0]
         drawn = rng.choice(len(pool), size=min(DRAWS, len(pool)), replace=False)
         number = min(drawn.tolist(), key=lambda index: _usage(survey, pool[index], uses))
         path = pool.pop(number)
@@ -142,19 +142,19 @@ def time_words(
     base = language.partition("-")[0]
     ends = {span.end: span.last - span.first for span in spans}
     timed = []
-    clock, position = STARTS_AFTER, 0
+    clock, position = _STARTS_AFTER, 0
     for word in text.split(" "):
         position += len(word)
         letters = sum(unicodedata.category(sign) in ("Lo", "Ll", "Lu", "Nd") for sign in word)
-        length = (WORD[base] + LETTER[base] * letters) * rng.uniform(0.85, 1.15) / rate
+        length = (WORD[base] + _LETTER[base] * letters) * rng.uniform(0.85, 1.15) / rate
         start, clock = clock, clock + length
         timed.append({"word": word, "start_time": round(start, 1), "end_time": round(clock, 1)})
         if word[-1] in ".।":
-            clock += STOP_PAUSE * rng.uniform(0.6, 1.6) / rate
+            clock += _STOP_PAUSE * rng.uniform(0.6, 1.6) / rate
         elif word[-1] in ",;":
-            clock += COMMA_PAUSE * rng.uniform(0.6, 1.6) / rate
+            clock += _COMMA_PAUSE * rng.uniform(0.6, 1.6) / rate
         word_end = position - (word[-1] in ".,;।")
-        clock += WALKING_PAUSE * ends.get(word_end, 0) * rng.uniform(0.5, 1.5)
+        clock += _WALKING_PAUSE * ends.get(word_end, 0) * rng.uniform(0.5, 1.5)
         position += 1
     return timed
 
@@ -177,7 +177,7 @@ def rxr_records(
     records: dict[str, list[Json]] = {}
     for split_number, (split, count) in enumerate(counts.items()):
         episodes = choose_paths(survey, candidates, count, taken, writer.write, rng)
-        first_id = FIRST_PATH_ID + 1000 * house_number + 500 * split_number
+        first_id = _FIRST_PATH_ID + 1000 * house_number + 500 * split_number
         records[split] = [
             _record(split, first_id + number, group, text_fields)
             for number, texts in enumerate(episodes)

@@ -24,8 +24,8 @@ from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 
-WORDINGS = 6  # attempts per plan
-UNPLANNED = 3  # attempts without a plan after which a text is given up
+_WORDINGS = 6  # attempts per plan
+_UNPLANNED = 3  # attempts without a plan after which a text is given up
 
 
 def realise_acts(language: Language, steps: Sequence[PlannedAct], writer: Writer) -> Instruction:
@@ -211,7 +211,7 @@ class TextWriter:
             plan = self._planner.plan(path, heading, writer, style.is_short)
             if plan is None:  # mostly, no plan of this path can be made
                 unplanned += 1
-                if unplanned == UNPLANNED:
+                if unplanned == _UNPLANNED:
                     break
                 continue
             written = self._draft(language, plan, writer, style)
@@ -243,7 +243,7 @@ class TextWriter:
         statements = int(rng.integers(*style.statements))
         if style.is_short and rng.random() >= writer.habits.statements:
             statements = 0
-        for _ in range(WORDINGS):
+        for _ in range(_WORDINGS):
             steps = with_statements(plan, statements, writer)
             if rng.random() < style.omissions:
                 steps = _without_a_turn(steps, rng)

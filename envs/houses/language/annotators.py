@@ -17,8 +17,8 @@ from clipnav.envs.houses.language.wording_files import load_wording
 
 # Number of annotators of each language.
 ANNOTATORS = {"en-US": 40, "en-IN": 16, "hi-IN": 20, "te-IN": 20}
-RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
-RANK_POWER = 1.4  # an option is used in proportion to (its rank)^-RANK_POWER
+_RATES = (0.85, 0.95, 1.05, 1.2)  # rates of speech
+_RANK_POWER = 1.4  # an option is used in proportion to (its rank)^-_RANK_POWER
 # Words of options that are true of straight walks only.
 STRAIGHT_WORDS = frozenset({"straight", "forward", "ahead"})
 
@@ -63,7 +63,7 @@ class Annotator:
     @property
     def rate(self) -> float:
         """Rate of speech; 1 is the mean."""
-        return RATES[self.number % len(RATES)]
+        return _RATES[self.number % len(_RATES)]
 
     def taste(self, wording: str) -> float:
         """Return a number in (0, 1) that says how much the annotator likes a wording."""
@@ -144,7 +144,7 @@ def _limits(annotator: Annotator, options: tuple[str, ...], is_straight: bool) -
     """
     power = annotator.habits.favourites
     weights = [
-        rank**-RANK_POWER * (-math.log(annotator.taste(option))) ** power
+        rank**-_RANK_POWER * (-math.log(annotator.taste(option))) ** power
         for rank, option in enumerate(options, 1)
     ]
     allowed = [is_straight or not STRAIGHT_WORDS & set(option.split()) for option in options]
@@ -155,7 +155,7 @@ def _limits(annotator: Annotator, options: tuple[str, ...], is_straight: bool) -
 
 @cache
 def _rank_limits(count: int) -> list[float]:
-    return list(accumulate(rank**-RANK_POWER for rank in range(1, count + 1)))
+    return list(accumulate(rank**-_RANK_POWER for rank in range(1, count + 1)))
 
 
 def draw(options: Sequence[tuple[Option, float]], rng: np.random.Generator) -> Option:

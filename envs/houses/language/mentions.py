@@ -9,8 +9,8 @@ from clipnav.envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
 from clipnav.envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
 MENTIONED_MATERIALS = ("wooden", "leather", "metal", "glass")
-UNNEEDED = 0.03  # weight of an adjective that does not distinguish the object
-LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
+_UNNEEDED = 0.03  # weight of an adjective that does not distinguish the object
+_LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
 
 
 def mention_options(
@@ -55,11 +55,11 @@ def _possible_mentions(
     yield Mention(noun), 1.0
     if info.colour and noun not in COLOURLESS:
         weight = 0.5 if info.colour in DULL_COLOURS else 1.0
-        yield Mention(noun, colour=info.colour), weight * (1.3 if has_rivals else UNNEEDED)
+        yield Mention(noun, colour=info.colour), weight * (1.3 if has_rivals else _UNNEEDED)
     if info.material in MENTIONED_MATERIALS and noun not in COLOURLESS:
-        yield Mention(noun, material=info.material), 0.6 if has_rivals else UNNEEDED
+        yield Mention(noun, material=info.material), 0.6 if has_rivals else _UNNEEDED
     if has_rivals:
-        for ordinal in range(1, LARGEST_ORDINAL + 1):
+        for ordinal in range(1, _LARGEST_ORDINAL + 1):
             yield Mention(noun, ordinal=ordinal), 0.8
         if noun in PLURALS:
             yield Mention(noun, plural=True), 0.5

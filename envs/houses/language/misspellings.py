@@ -6,13 +6,13 @@ who knows the words understands all of them.
 
 from collections.abc import Collection, Iterator
 
-SHORTEST = 3  # letters of the words that are misspelt
+_SHORTEST = 3  # letters of the words that are misspelt
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def misspellings_of(word: str) -> list[str]:
     """Return the misspellings of a word, in a fixed order."""
-    if len(word) < SHORTEST or not (word.isascii() and word.isalpha()):
+    if len(word) < _SHORTEST or not (word.isascii() and word.isalpha()):
         return []
     found = dict.fromkeys(_edits(word))
     found.pop(word, None)

@@ -32,7 +32,7 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.plan.room_layout import HALL_KINDS
 from clipnav.envs.houses.survey.landmarks import NOTICED
 
-MEASURED = ("straight", "through", "along")  # acts that can mention their length
+_MEASURED = ("straight", "through", "along")  # acts that can mention their length
 SIDE = 0.05  # factor on the side of a landmark that is passed
 # Weight of each kind of act among those that fit a segment.
 WEIGHTS = {
@@ -50,16 +50,16 @@ WEIGHTS = {
     "up": 8.0,
     "down": 8.0,
 }
-CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
-HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
+_CLARITY_POWER = 16  # exponent of the share of fitting walks that end at the right viewpoint
+_HIDDEN_ROOM_SHARE = 0.7  # factor on this share if the entered room is not visible at first
 SHARP_TURN = 42  # degrees; smaller turns are slight
-SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
-MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
+_SMALLEST_TURN = 23  # degrees; smaller turns are not mentioned
+_MISLEADING = 0.02  # factor on an act that an agent without a map misunderstands
 DRAWS = 16  # segments that are drawn until one is accepted
-FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
-SLIGHT_TURN = 0.4  # factor on a slight turn, which people mention less often than others
-REPEATED = 0.3  # factor on an act that mentions a noun again
-AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
+_FIRST_TURN = 0.3  # factor on a turn at the start, where people often just say what to walk to
+_SLIGHT_TURN = 0.4  # factor on a slight turn, which people mention less often than others
+_REPEATED = 0.3  # factor on an act that mentions a noun again
+_AROUND_MARGIN = 12  # degrees beyond the follower's limit before a turn is called "around"
 _Option = tuple[list[PlannedAct], float]
 
 
@@ -124,7 +124,7 @@ def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
     """Return an act without and, if the grammar has a word for its length, with a distance."""
     metres = round(sight.length(walk))
     acts = [act]
-    if act.kind in MEASURED and metres in DISTANCES and len(walk) > 2:
+    if act.kind in _MEASURED and metres in DISTANCES and len(walk) > 2:
         acts.append(Act(act.kind, act.room, metres=metres))
     return acts
 
@@ -207,7 +207,7 @@ def _clear_side(sight: Sight, here: int, facing: float, thing: int, is_start: bo
     return "behind" if is_start and abs(angle) >= 150 else ""
 
 
-def stop_step(sight: Sight, path: Walk, facing: float, writer: Writer) -> PlannedAct | None:
+def _stop_step(sight: Sight, path: Walk, facing: float, writer: Writer) -> PlannedAct | None:
     """Return the "stop" act with an object that identifies the goal; None if none is near.
 
     Args:
@@ -281,7 +281,7 @@ class Planner:
                     segment,
                     weight
                     * _liking(writer.habits, segment, is_short)
-                    * (REPEATED if _nouns(segment) & mentioned else 1.0),
+                    * (_REPEATED if _nouns(segment) & mentioned else 1.0),
                 )
                 for segment, weight in self._options[key]
             ]
@@ -299,7 +299,7 @@ class Planner:
                 for step, weight in self._statements_at(path, position, facing)
                 if not (is_entered and step.act.kind == "at")
             ]
-        stop = stop_step(sight, path, facing, writer)
+        stop = _stop_step(sight, path, facing, writer)
         if stop is None:
             return None
         return Plan((*steps, stop), tuple(extras))
@@ -360,12 +360,12 @@ class Planner:
             act, walk, walked = step.act, path[step.first : step.last + 1], path[: step.first + 1]
             taken = online_walk(self._sight, act, turn, walked, facing, ())
             is_open = act.kind in OPEN_ENDED
-            suitability = 1.0 if (taken[: len(walk)] if is_open else taken) == walk else MISLEADING
+            suitability = 1.0 if (taken[: len(walk)] if is_open else taken) == walk else _MISLEADING
             if not is_short:
                 clarity = self._clarity(act, walked, walk[-1], facing, turn)
                 if act.kind == "enter" and not self._shows_room(walk):
-                    clarity *= HIDDEN_ROOM_SHARE
-                suitability *= clarity**CLARITY_POWER
+                    clarity *= _HIDDEN_ROOM_SHARE
+                suitability *= clarity**_CLARITY_POWER
             self._suitabilities[key] = suitability
         return self._suitabilities[key]
 
@@ -420,8 +420,8 @@ def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> fl
     act, mention = step.act, step.act.mention
     factor = 1.0
     if len(segment) > 1:
-        factor = habits.turns if step.first else FIRST_TURN
-        factor *= SLIGHT_TURN if segment[0].act.kind == "slight" else 1.0
+        factor = habits.turns if step.first else _FIRST_TURN
+        factor *= _SLIGHT_TURN if segment[0].act.kind == "slight" else 1.0
     if is_short:
         factor *= habits.brevity ** (step.last - step.first - 1)
     if act.kind == "door":
@@ -439,9 +439,9 @@ def _liking(habits: Habits, segment: Sequence[PlannedAct], is_short: bool) -> fl
 def _turn(angle: float) -> Act | None:
     """Return the turn for an angle in degrees clockwise, or None for straight ahead."""
     size, side = abs(angle), "right" if angle > 0 else "left"
-    if size < SMALLEST_TURN:
+    if size < _SMALLEST_TURN:
         return None
-    if size > BEHIND + AROUND_MARGIN:
+    if size > BEHIND + _AROUND_MARGIN:
         return Act("around")
     return Act("turn" if size >= SHARP_TURN else "slight", side=side)
 

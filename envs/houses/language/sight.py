@@ -43,8 +43,8 @@ COLOURLESS = frozenset(
     {"television", "sink", "mirror", "window", "painting", "plant", "ceiling light", "range hood"}
 )
 PASSED_WITHIN = 1.7  # largest distance in metres from an edge to a landmark that it passes
-DOORWAYS = ("door frame", "archway")
-DOORWAY_REACH = 0.6  # metres from an edge to the doorway that it leads through
+_DOORWAYS = ("door frame", "archway")
+_DOORWAY_REACH = 0.6  # metres from an edge to the doorway that it leads through
 # Intervals in degrees clockwise from straight ahead: sides of an object, and directions of a turn.
 SIDES = {"ahead": (-45, 45), "right": (25, 150), "left": (-150, -25)}
 TURNS = {
@@ -54,7 +54,7 @@ TURNS = {
     ("slight", "left"): (-80, -12),
 }
 BEHIND = 125  # degrees to either side beyond which an object is behind and a turn is "around"
-DOOR_ANGLES = {"right": (15, 120), "left": (-120, -15)}
+_DOOR_ANGLES = {"right": (15, 120), "left": (-120, -15)}
 
 
 class Sight:
@@ -206,7 +206,7 @@ class Sight:
         """
         survey = self.survey
         room = self.rooms[here]
-        low, high = DOOR_ANGLES[side]
+        low, high = _DOOR_ANGLES[side]
         doorways = [
             doorway
             for doorway in self._room_doorways[room]
@@ -218,7 +218,7 @@ class Sight:
 
     def _find_doorways(self) -> dict[tuple[int, int], int]:
         survey = self.survey
-        is_doorway = np.isin(survey.categories, DOORWAYS) & (survey.object_rooms < 0)
+        is_doorway = np.isin(survey.categories, _DOORWAYS) & (survey.object_rooms < 0)
         doorways: dict[tuple[int, int], int] = {}
         for start, end in np.argwhere(survey.edges).tolist():
             if survey.rooms[start] == survey.rooms[end]:
@@ -229,6 +229,6 @@ class Sight:
             ends = survey.positions[start], survey.positions[end]
             points = [ends[0] + part * (ends[1] - ends[0]) for part in np.linspace(0, 1, 9)]
             gaps = np.min([survey.gaps_at(point)[candidates] for point in points], axis=0)
-            if len(candidates) and gaps.min() <= DOORWAY_REACH:
+            if len(candidates) and gaps.min() <= _DOORWAY_REACH:
                 doorways[start, end] = int(candidates[gaps.argmin()])
         return doorways

@@ -19,8 +19,8 @@ from clipnav.envs.houses.language.walking import IN_FRONT, Walk, agrees, can_beg
 from clipnav.envs.houses.survey.landmarks import NOTICED
 
 OPEN_ENDED = ("straight", "toward", "through", "along")  # acts without a definite end
-POSSIBLE, IN_SIGHT, DONE = range(3)  # how well a step suits an act
-MAX_STATES = 400  # largest number of interpretations; those with the fewest viewpoints are kept
+_POSSIBLE, _IN_SIGHT, _DONE = range(3)  # how well a step suits an act
+_MAX_STATES = 400  # largest number of interpretations; those with the fewest viewpoints are kept
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
                     after[next_state] = longer
         if not after:
             return _result(sight, states, False)
-        ranked = sorted(after.items(), key=lambda item: len(item[1]))[:MAX_STATES]
+        ranked = sorted(after.items(), key=lambda item: len(item[1]))[:_MAX_STATES]
         states = dict(ranked)
     return _result(sight, states, True)
 
@@ -118,7 +118,7 @@ def online_walk(
             key=lambda option: (-option[1], _bend(sight, act, option[0], ahead, first_turn)),
         )
         walk = best[0]
-        if best[1] == DONE:
+        if best[1] == _DONE:
             done = walk
             if act.kind not in OPEN_ENDED or _can_begin(sight, following, path + walk[1:]):
                 return walk
@@ -139,7 +139,7 @@ def _can_begin(sight: Sight, acts: Sequence[Act], path: Walk) -> bool:
         else:
             here = path[-1:]
             steps = _online_steps(sight, act, here, path, facing, turn, turn is not None)
-            return any(level > POSSIBLE for _, level in steps)
+            return any(level > _POSSIBLE for _, level in steps)
     return False
 
 
@@ -169,9 +169,9 @@ def _online_steps(
         if turn and not fits_turn(sight, turn, longer, facing):
             continue
         if agrees(sight, act, longer, facing, is_turned):
-            found.append((longer, DONE))
+            found.append((longer, _DONE))
         elif _may_continue(sight, act.kind, walk, there) and _stays_possible(sight, act, longer):
-            found.append((longer, IN_SIGHT if _shows(sight, act, longer) else POSSIBLE))
+            found.append((longer, _IN_SIGHT if _shows(sight, act, longer) else _POSSIBLE))
     return found
 
 

@@ -11,9 +11,9 @@ from clipnav.envs.houses.survey.visibility import NEAR
 
 Walk = tuple[int, ...]
 
-STRAIGHT = 35  # largest bend of "straight ahead" in degrees
+_STRAIGHT = 35  # largest bend of "straight ahead" in degrees
 IN_FRONT = 75  # largest angle in degrees between the first edge and the landmark of a walk
-DISTANCE_TOLERANCE = (0.8, 0.25)  # largest error of a mentioned distance: metres, and fraction
+_DISTANCE_TOLERANCE = (0.8, 0.25)  # largest error of a mentioned distance: metres, and fraction
 
 
 def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = False) -> bool:
@@ -56,14 +56,14 @@ def headings(sight: Sight, walk: Walk) -> list[float]:
 
 
 def _is_about(mentioned: int, metres: float) -> bool:
-    return abs(mentioned - metres) <= max(DISTANCE_TOLERANCE[0], DISTANCE_TOLERANCE[1] * metres)
+    return abs(mentioned - metres) <= max(_DISTANCE_TOLERANCE[0], _DISTANCE_TOLERANCE[1] * metres)
 
 
 def is_straight(sight: Sight, walk: Walk, facing: float | None) -> bool:
     """Return whether a walk has no large bend, from the heading `facing` on if that is given."""
     turns = headings(sight, walk)
     turns = turns if facing is None else [facing, *turns]
-    return all(abs(sight.relative(after, before)) <= STRAIGHT for before, after in pairwise(turns))
+    return all(abs(sight.relative(after, before)) <= _STRAIGHT for before, after in pairwise(turns))
 
 
 def _in_one_room(sight: Sight, walk: Walk) -> bool:

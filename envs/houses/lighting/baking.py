@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SKY_RGB = np.array([0.86, 0.95, 1.08])
-GRASS_RGB = np.array([0.30, 0.36, 0.20])
+_GRASS_RGB = np.array([0.30, 0.36, 0.20])
 
 _LIFT = 0.003  # height in metres of ray origins above a surface
 _INSET = 0.03  # distance in metres of ray origins from the border of a surface
@@ -30,7 +30,7 @@ _NEGLIGIBLE = 8e-3  # direct light below which no shadow ray is traced: some 11 
 _NEAREST = 0.05  # squared distance in m2 below which light does not increase further
 _CLOSE = 0.4  # metres within which another surface counts as close
 _BURIED = 0.5  # a point is inside a solid if a larger share of its rays hits backs of surfaces
-BAKE_TAG = 41
+_BAKE_TAG = 41
 _MOST_REFLECTING = 0.82  # maximum albedo, as white paint absorbs light too; keeps contrast in rooms
 _BOUNCES = 4  # of light along the rays
 _SMOOTHING_ROUNDS = 1
@@ -191,7 +191,7 @@ class Surfels:
 
 def _sky(rise: np.ndarray) -> np.ndarray:
     """Return the colour (N, 3) of the outside at the sine `rise` (N,) of the elevation."""
-    return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB).astype(np.float32)
+    return np.where(rise[:, None] > -0.03, SKY_RGB, _GRASS_RGB).astype(np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64) -> Scene:
         scene: Unlit scene. Objects of category "outside" and panes of clear glass neither cast
             shadows nor receive light.
     """
-    rng = np.random.default_rng([seed, BAKE_TAG])
+    rng = np.random.default_rng([seed, _BAKE_TAG])
     solid = ~scene.face_mask(OUTSIDE) & (_texture(scene, GLASS_TEXTURE) != scene.face_texture)
     glowing = glowing_faces(scene)
     surfels = Surfels(scene, solid)

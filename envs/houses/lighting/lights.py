@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.plan.elements import Opening
     from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
-LAMP_RGB = np.array([1.0, 0.90, 0.76])
-FIRE_RGB = np.array([1.0, 0.55, 0.22])
-SKY_RADIANCE = 1.0  # the unit of light in this project
+_LAMP_RGB = np.array([1.0, 0.90, 0.76])
+_FIRE_RGB = np.array([1.0, 0.55, 0.22])
+_SKY_RADIANCE = 1.0  # the unit of light in this project
 
 _LAMP_POINTS = 10
 _WINDOW_GRID = (4, 4)
@@ -88,11 +88,11 @@ def _lamps(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> Iterator[
 
 def _lamp_power(info: ObjectInfo, plan: FloorPlan, sharing: int) -> np.ndarray:
     if info.category == "fireplace":
-        return _FIRE_POWER * FIRE_RGB
+        return _FIRE_POWER * _FIRE_RGB
     if info.category != "ceiling light" or info.room < 0:
-        return _LAMP_POWER * LAMP_RGB
+        return _LAMP_POWER * _LAMP_RGB
     power = _CEILING_POWER_PER_AREA * plan.rooms[info.room].area
-    return float(np.clip(power, *_CEILING_POWER_LIMITS)) / sharing * LAMP_RGB
+    return float(np.clip(power, *_CEILING_POWER_LIMITS)) / sharing * _LAMP_RGB
 
 
 def _spread(
@@ -126,5 +126,5 @@ def _window(opening: Opening, plan: FloorPlan) -> Light:
         points = np.stack([at, along, height], axis=1)
         inward = np.array([np.sign(room.centre[0] - opening.position), 0.0, 0.0])
     area = opening.width * (opening.top - opening.bottom)
-    power = np.full(3, np.pi * SKY_RADIANCE * area)
+    power = np.full(3, np.pi * _SKY_RADIANCE * area)
     return Light(points, np.broadcast_to(inward, points.shape), power, is_sky=True)

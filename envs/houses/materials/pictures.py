@@ -212,7 +212,7 @@ PICTURES: dict[str, Callable[[np.random.Generator], Image]] = {
 
 def painting(rng: np.random.Generator, ground: RGB, motif: int) -> Image:
     """Paint motif number `motif`, modulo the number of motifs, on a ground of the given colour."""
-    return MOTIFS[motif % len(MOTIFS)](rng, np.asarray(ground))
+    return _MOTIFS[motif % len(_MOTIFS)](rng, np.asarray(ground))
 
 
 def _wash(rng: np.random.Generator, ground: np.ndarray, size: int) -> Image:
@@ -320,4 +320,4 @@ def circles(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Im
     return image
 
 
-MOTIFS: tuple[Motif, ...] = (mountains, blocks, swirl, boat, flowers, tree, city, circles)
+_MOTIFS: tuple[Motif, ...] = (mountains, blocks, swirl, boat, flowers, tree, city, circles)

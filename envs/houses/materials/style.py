@@ -18,10 +18,10 @@ from clipnav.envs.houses.meshes.geometry import Material
 
 T = TypeVar("T")
 
-STYLE_TAG = 11
-ROOM_TAG = 12
+_STYLE_TAG = 11
+_ROOM_TAG = 12
 
-WOODS = (
+_WOODS = (
     Colour("brown", (0.56, 0.35, 0.20)),
     Colour("brown", (0.66, 0.45, 0.27)),
     Colour("brown", (0.40, 0.24, 0.14)),
@@ -29,9 +29,9 @@ WOODS = (
     Colour("black", (0.12, 0.10, 0.10)),
     Colour("white", (0.94, 0.93, 0.91)),
 )
-LEATHERS = ("brown", "black", "white", "red", "brown")
-METALS: tuple[RGB, ...] = ((0.82, 0.83, 0.86), (0.78, 0.61, 0.30), (0.14, 0.14, 0.15))
-WALL_TINTS: tuple[RGB, ...] = (
+_LEATHERS = ("brown", "black", "white", "red", "brown")
+_METALS: tuple[RGB, ...] = ((0.82, 0.83, 0.86), (0.78, 0.61, 0.30), (0.14, 0.14, 0.15))
+_WALL_TINTS: tuple[RGB, ...] = (
     (0.94, 0.92, 0.86),
     (0.95, 0.91, 0.80),
     (0.83, 0.88, 0.91),
@@ -44,23 +44,32 @@ WALL_TINTS: tuple[RGB, ...] = (
     (0.70, 0.76, 0.82),
     (0.96, 0.95, 0.93),
 )
-FLOOR_WOODS: tuple[RGB, ...] = (
+_FLOOR_WOODS: tuple[RGB, ...] = (
     (0.82, 0.66, 0.47),
     (0.62, 0.44, 0.29),
     (0.45, 0.30, 0.20),
     (0.87, 0.79, 0.66),
     (0.60, 0.55, 0.49),
 )
-CARPETS: tuple[RGB, ...] = (
+_CARPETS: tuple[RGB, ...] = (
     (0.74, 0.68, 0.58),
     (0.45, 0.55, 0.66),
     (0.55, 0.60, 0.50),
     (0.62, 0.42, 0.42),
     (0.58, 0.58, 0.60),
 )
-TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
-WALLS = ("plaster", "plaster", "plaster", "panelling", "panelling", "two_tone", "stripes", "damask")
-SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
+_TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
+_WALLS = (
+    "plaster",
+    "plaster",
+    "plaster",
+    "panelling",
+    "panelling",
+    "two_tone",
+    "stripes",
+    "damask",
+)
+_SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ class Style:
     def floor(self, room_kind: str) -> Material:
         """Return the floor material of a kind of room; it is the same for all rooms of the kind."""
         rng = self._room_rng(room_kind, 0)
-        if room_kind in TILED_ROOMS:
+        if room_kind in _TILED_ROOMS:
             if rng.random() < 0.35:
                 return Material("checker")
             return Material(
@@ -108,24 +117,24 @@ class Style:
             )
         if room_kind == "gym":
             return Material("carpet", (0.30, 0.31, 0.34))
-        if room_kind in SOFT_ROOMS and rng.random() < 0.6:
-            return Material("carpet", pick(rng, CARPETS))
+        if room_kind in _SOFT_ROOMS and rng.random() < 0.6:
+            return Material("carpet", pick(rng, _CARPETS))
         # All other rooms of a house have the same wooden floor.
         house = self._room_rng("wooden floors", 0)
-        return Material(pick(house, ("planks", "parquet")), pick(house, FLOOR_WOODS))
+        return Material(pick(house, ("planks", "parquet")), pick(house, _FLOOR_WOODS))
 
     def wall(self, room_kind: str) -> Material:
         """Return the wall material of a kind of room; it is the same for all rooms of the kind."""
         rng = self._room_rng(room_kind, 1)
-        tint = pick(rng, WALL_TINTS)
+        tint = pick(rng, _WALL_TINTS)
         if room_kind == "bathroom":
             return Material(pick(rng, ("wall_tiles", "half_tiles", "half_tiles")), tint)
-        if room_kind in TILED_ROOMS:
+        if room_kind in _TILED_ROOMS:
             return Material(pick(rng, ("plaster", "half_tiles")), tint)
-        return Material(pick(rng, WALLS), tint)
+        return Material(pick(rng, _WALLS), tint)
 
     def _room_rng(self, room_kind: str, use: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, ROOM_TAG, use, zlib.crc32(room_kind.encode())])
+        return np.random.default_rng([self.seed, _ROOM_TAG, use, zlib.crc32(room_kind.encode())])
 
 
 def make_style(style_seed: int) -> Style:
@@ -134,24 +143,31 @@ def make_style(style_seed: int) -> Style:
     Two bright and four natural colours recur on all objects; the saturation of the bright ones is
     the same in the whole house.
     """
-    rng = np.random.default_rng([style_seed, STYLE_TAG])
+    rng = np.random.default_rng([style_seed, _STYLE_TAG])
     softness = rng.uniform(0.1, 0.4)
     bright = [mute(pick_shade(name, rng), softness) for name in rng.permutation(BRIGHT_NAMES)[:2]]
     natural_names = ("beige", "grey", "white", pick(rng, ("brown", "black")))
     natural = [pick_shade(name, rng) for name in natural_names]
-    wood_order = rng.permutation(len(WOODS))
+    wood_order = rng.permutation(len(_WOODS))
     paints = [bright[0], *(pick_shade(name, rng) for name in ("beige", "grey", "white"))]
     rug_names = rng.permutation([colour.name for colour in (*bright, *natural)])
     painting_names = [*rng.permutation(BRIGHT_NAMES), "white"]
     white = Colour("white", (0.94, 0.94, 0.92))
-    kitchen = [white, white, pick_shade("grey", rng), WOODS[0], pick_shade("beige", rng), bright[1]]
-    metal = Material("metal", pick(rng, METALS))
+    kitchen = [
+        white,
+        white,
+        pick_shade("grey", rng),
+        _WOODS[0],
+        pick_shade("beige", rng),
+        bright[1],
+    ]
+    metal = Material("metal", pick(rng, _METALS))
     stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
     return Style(
         seed=style_seed,
         fabrics=(*bright, *natural),
-        leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
-        woods=tuple(WOODS[k] for k in wood_order[:3]),
+        leathers=tuple(pick_shade(name, rng) for name in rng.permutation(_LEATHERS)[:2]),
+        woods=tuple(_WOODS[k] for k in wood_order[:3]),
         paints=tuple(paints),
         rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names),
         paintings=tuple(mute(pick_shade(name, rng), softness) for name in painting_names),

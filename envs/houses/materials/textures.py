@@ -8,8 +8,8 @@ from clipnav.envs.houses.materials import pictures, surfaces
 from clipnav.envs.houses.materials.style import make_style
 from clipnav.envs.houses.plan.elements import WALL_HEIGHT
 
-TEXTURE_TAG = 13
-BOOKS_COUNT = 4
+_TEXTURE_TAG = 13
+_BOOKS_COUNT = 4
 
 SURFACES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "wood": surfaces.wood,
@@ -70,9 +70,9 @@ def make_textures(style_seed: int) -> dict[str, np.ndarray]:
         `TEXTURE_SCALE` tile that many times per metre of texture coordinate; the others are
         pictures that cover 0..1 once, with row 0 at v = 0.
     """
-    rng = np.random.default_rng([style_seed, TEXTURE_TAG])
+    rng = np.random.default_rng([style_seed, _TEXTURE_TAG])
     images = {name: paint(rng) for name, paint in SURFACES.items()}
-    images |= {f"books{k}": pictures.books(rng) for k in range(BOOKS_COUNT)}
+    images |= {f"books{k}": pictures.books(rng) for k in range(_BOOKS_COUNT)}
     style = make_style(style_seed)
     for k, colour in enumerate(style.rugs):
         images[f"rug{k}"] = pictures.rug(rng, colour.rgb, k)

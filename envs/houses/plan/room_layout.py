@@ -12,7 +12,7 @@ from clipnav.envs.houses.plan.elements import STAIRWELL
 
 # Minimum area (m2), maximum area (m2) and minimum side (m) between wall centre lines: the required
 # furniture does not fit a smaller room, and a larger room looks empty.
-ROOM_SIZES: dict[str, tuple[float, float, float]] = {
+_ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "living room": (18.0, 48.0, 3.9),
     "kitchen": (11.0, 26.0, 3.0),
     "dining room": (12.0, 28.0, 3.2),
@@ -27,9 +27,9 @@ ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "music room": (11.0, 32.0, 3.1),
 }
 HALL_KINDS = ("hallway", "landing")  # on the ground floor and above
-ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *ROOM_SIZES)
-SMALLEST_SIDE = 2.1
-SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and some wall on both sides
+ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *_ROOM_SIZES)
+_SMALLEST_SIDE = 2.1
+_SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and some wall on both sides
 
 
 class Rect(NamedTuple):
@@ -70,7 +70,7 @@ def shared_wall(a: Rect, b: Rect) -> SharedWall | None:
     """Return the piece of wall that two rectangles share, or None if it is too short for a door."""
     for across, along in ((0, 1), (1, 0)):
         start, end = max(a[along], b[along]), min(a[along + 2], b[along + 2])
-        if end - start < SHORTEST_SHARED_WALL:
+        if end - start < _SHORTEST_SHARED_WALL:
             continue
         for first, second in ((a, b), (b, a)):
             if abs(first[across + 2] - second[across]) < 1e-6:
@@ -91,10 +91,10 @@ def split(
     """
     width, depth = rect.x1 - rect.x0, rect.y1 - rect.y0
     short, long = min(width, depth), max(width, depth)
-    if long < 2 * SMALLEST_SIDE or (width * depth <= _uniform(rng, *areas) and long / short < 1.9):
+    if long < 2 * _SMALLEST_SIDE or (width * depth <= _uniform(rng, *areas) and long / short < 1.9):
         rooms.append(rect)
         return
-    cut = _uniform(rng, max(SMALLEST_SIDE, 0.32 * long), min(long - SMALLEST_SIDE, 0.68 * long))
+    cut = _uniform(rng, max(_SMALLEST_SIDE, 0.32 * long), min(long - _SMALLEST_SIDE, 0.68 * long))
     if width >= depth:
         middle = rect.x0 + round(cut, 1)
         first = Rect(rect.x0, rect.y0, middle, rect.y1)
@@ -129,7 +129,7 @@ def random_orientation(
 
 def fits(kind: str, rect: Rect) -> bool:
     """Return whether a rectangle has a suitable size for a kind of room."""
-    smallest, largest, side = ROOM_SIZES[kind]
+    smallest, largest, side = _ROOM_SIZES[kind]
     return smallest <= rect.area <= largest and rect.sides[0] >= side
 
 
@@ -138,7 +138,7 @@ def fits_some(rect: Rect) -> bool:
     area, short = rect.area, rect.sides[0]
     return any(
         smallest <= area <= largest and short >= side
-        for smallest, largest, side in ROOM_SIZES.values()
+        for smallest, largest, side in _ROOM_SIZES.values()
     )
 
 

@@ -8,10 +8,10 @@ from clipnav.envs.houses.plan.room_layout import HALL_KINDS, Rect, SharedWall, s
 PUBLIC_KINDS = frozenset(
     {*HALL_KINDS, "living room", "kitchen", "dining room", "library", "music room"}
 )
-DAY_KINDS = frozenset({"living room", "kitchen", "dining room"})
-MOST_PASSAGES = 3  # of a room with an extra door, so that its walls have space for furniture
-EXTRA_DOOR_CHANCE = 0.25
-EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
+_DAY_KINDS = frozenset({"living room", "kitchen", "dining room"})
+_MOST_PASSAGES = 3  # of a room with an extra door, so that its walls have space for furniture
+_EXTRA_DOOR_CHANCE = 0.25
+_EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
 
 # "open" is an arch as wide as the wall allows.
 Links = dict[tuple[int, int], tuple[str, SharedWall]]
@@ -46,7 +46,7 @@ def choose_links(
         if pair in links or not all(kinds[i] in PUBLIC_KINDS for i in pair):
             continue
         busiest = max(sum(i in link for link in links) for i in pair if kinds[i] not in HALL_KINDS)
-        if busiest < MOST_PASSAGES and rng.random() < EXTRA_DOOR_CHANCE:
+        if busiest < _MOST_PASSAGES and rng.random() < _EXTRA_DOOR_CHANCE:
             links[pair] = ("door", wall)
     return links
 
@@ -54,7 +54,7 @@ def choose_links(
 def _main_link(rng: np.random.Generator, first: str, second: str, open_plan: bool) -> str:
     """Return the passage between a hall and a room, or between two living quarters; "" for none."""
     wide = "open" if open_plan else "arch"
-    if {first, second} <= DAY_KINDS:
+    if {first, second} <= _DAY_KINDS:
         return wide
     if first not in HALL_KINDS:
         return ""
@@ -62,7 +62,7 @@ def _main_link(rng: np.random.Generator, first: str, second: str, open_plan: boo
         return "open"
     if second == "kitchen":
         return "" if rng.random() < 0.5 else "arch"
-    return wide if second in DAY_KINDS else "door"
+    return wide if second in _DAY_KINDS else "door"
 
 
 def _join_remaining(
@@ -98,7 +98,7 @@ def _next_link(
         if (i in reached) == (j in reached):
             continue
         new, old = (j, i) if i in reached else (i, j)
-        en_suite = kinds[new] in EN_SUITE_KINDS and kinds[old] == "bedroom"
+        en_suite = kinds[new] in _EN_SUITE_KINDS and kinds[old] == "bedroom"
         if en_suite or kinds[old] in through:
             return i, j
     return None

@@ -72,37 +72,37 @@ _COMMON_POOLS = {
 # Special kinds, and the probability that a house has one if it has a suitable room.
 _RARE_KINDS = ("kid's bedroom", "library", "laundry room", "gym", "closet", "music room")
 _RARE_CHANCE = 0.25
-WELL_DEPTH = 3.1  # extent of a stairwell along its flights
-RECESS = 0.9  # minimum distance of the wing of a T from both ends
-INNER_START_CHANCE = 0.6  # probability that a hall begins inside, with rooms across its end
+_WELL_DEPTH = 3.1  # extent of a stairwell along its flights
+_RECESS = 0.9  # minimum distance of the wing of a T from both ends
+_INNER_START_CHANCE = 0.6  # probability that a hall begins inside, with rooms across its end
 FEWEST_ROOMS, MOST_ROOMS = 9, 24  # without stairwells
-PLAN_TAG = 2
-LAYOUT_ATTEMPTS = 4000
-STOREY_ATTEMPTS = 100
-CUT_ATTEMPTS = 12
-OPENING_ATTEMPTS = 4
-MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
-CLOSED_DOOR_CHANCE = 0.5
-ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
-FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym"})
+_PLAN_TAG = 2
+_LAYOUT_ATTEMPTS = 4000
+_STOREY_ATTEMPTS = 100
+_CUT_ATTEMPTS = 12
+_OPENING_ATTEMPTS = 4
+_MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
+_CLOSED_DOOR_CHANCE = 0.5
+_ROOM_AREAS = (18.0, 44.0)  # m2; see `split`
+_FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym"})
 _JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 
-def floor_type(storey: int, storeys: int) -> str:
+def _floor_type(storey: int, storeys: int) -> str:
     """Return "single", "ground" or "upper"."""
     if storeys == 1:
         return "single"
     return "upper" if storey else "ground"
 
 
-def draw_pool(rng: np.random.Generator, floor: str, storeys: int) -> list[str]:
+def _draw_pool(rng: np.random.Generator, floor: str, storeys: int) -> list[str]:
     """Draw the kinds of the optional rooms of a storey, in the order of their assignment."""
     pool = _COMMON_POOLS[floor]
     rare = [kind for kind in _RARE_KINDS if rng.random() < _RARE_CHANCE / storeys]
     return [*rare, *(pool[i] for i in rng.permutation(len(pool))), "office", "office"]
 
 
-def assign_storey(
+def _assign_storey(
     rng: np.random.Generator, rects: list[Rect], halls: int, storey: int, storeys: int
 ) -> list[str] | None:
     """Return the kind of each room of a storey, or None if the rooms do not suit."""
@@ -110,11 +110,11 @@ def assign_storey(
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]
     orders = {"large": by_size, "small": by_size[::-1], "any": shuffled}
-    floor = floor_type(storey, storeys)
+    floor = _floor_type(storey, storeys)
     for kind, beside, order in _NEEDS[floor]:
         if not assigner.assign(kind, beside, orders[order]):
             return None
-    left = draw_pool(rng, floor, storeys)
+    left = _draw_pool(rng, floor, storeys)
     for room in shuffled:
         if room not in assigner.kinds:
             kind = next((k for k in left if fits(k, rects[room])), None)
@@ -144,7 +144,7 @@ class Shell:
     well: Rect | None
 
 
-def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
+def _draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
     """Draw the shell of a house."""
     if storeys not in (1, 2):
         raise UserError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
@@ -162,13 +162,13 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
     hall_width = _uniform(rng, 2.2, 2.4) if storeys > 1 else _uniform(rng, 1.7, 2.1)
     hall_y = round(_uniform(rng, 0.39, 0.46) * depth, 1)
     # A wing and stairs leave no room for a hall that begins inside.
-    inner = rng.random() < INNER_START_CHANCE and (wing is None or storeys == 1)
+    inner = rng.random() < _INNER_START_CHANCE and (wing is None or storeys == 1)
     start = round(_uniform(rng, 0.25, 0.36 if wing is None else 0.3) * length, 1) if inner else 0.0
     hall = Rect(start, hall_y, length, hall_y + hall_width)
     well = None
     if storeys > 1:
-        well = hall._replace(x1=start + WELL_DEPTH)
-        hall = hall._replace(x0=start + WELL_DEPTH)
+        well = hall._replace(x1=start + _WELL_DEPTH)
+        hall = hall._replace(x0=start + _WELL_DEPTH)
     strips = [Rect(0.0, 0.0, length, hall_y)]
     if inner:
         strips.append(Rect(0.0, hall_y, start, depth))
@@ -200,7 +200,8 @@ def _beside_wing(rng: np.random.Generator, outline: str, upper: Rect, hall: Rect
     if outline == "l":
         return [left, right._replace(y1=hall.y1)]
     breadths = [
-        round(min(_uniform(rng, 2.9, 3.8), side.x1 - side.x0 - RECESS), 1) for side in (left, right)
+        round(min(_uniform(rng, 2.9, 3.8), side.x1 - side.x0 - _RECESS), 1)
+        for side in (left, right)
     ]
     return [
         left,
@@ -233,9 +234,9 @@ def make_floor_plan(
     plan_seed: int, outline: Outline = "rectangle", storeys: int = 1, open_plan: bool = False
 ) -> FloorPlan:
     """Return the floor plan of a house in which every room is reachable."""
-    for attempt in range(LAYOUT_ATTEMPTS):
-        rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
-        shell = draw_shell(rng, outline, storeys)
+    for attempt in range(_LAYOUT_ATTEMPTS):
+        rng = np.random.default_rng([plan_seed, _PLAN_TAG, attempt])
+        shell = _draw_shell(rng, outline, storeys)
         rooms: list[Room] = []
         openings: list[Opening] = []
         for storey in range(storeys):
@@ -257,7 +258,7 @@ def make_floor_plan(
                     shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
                 )
     raise RuntimeError(
-        f"plan seed {plan_seed}: no {outline} of {storeys} storeys in {LAYOUT_ATTEMPTS} attempts; "
+        f"plan seed {plan_seed}: no {outline} of {storeys} storeys in {_LAYOUT_ATTEMPTS} attempts; "
         "use another seed"
     )
 
@@ -271,18 +272,18 @@ def _draw_storey(
     open_plan: bool,
 ) -> tuple[list[Room], list[Opening]] | None:
     """Return rooms, numbered from `first`, and openings of a storey; None if all attempts fail."""
-    for _ in range(STOREY_ATTEMPTS):
+    for _ in range(_STOREY_ATTEMPTS):
         rects = [*shell.halls, *(room for s in shell.strips for room in _cut(rng, s))]
         if first + len(rects) - storey > MOST_ROOMS:
             continue
-        kinds = assign_storey(rng, rects, len(shell.halls), storey, storeys)
+        kinds = _assign_storey(rng, rects, len(shell.halls), storey, storeys)
         if kinds is None:
             continue
         local = [Room(i, k, *r, storey) for i, (k, r) in enumerate(zip(kinds, rects, strict=True))]
         if shell.well:
             local.append(Room(len(local), STAIRWELL, *shell.well, storey))
-        for _ in range(OPENING_ATTEMPTS):
-            links = choose_links(rng, rects, kinds, open_plan, FALLBACK_PASSAGE_KINDS)
+        for _ in range(_OPENING_ATTEMPTS):
+            links = choose_links(rng, rects, kinds, open_plan, _FALLBACK_PASSAGE_KINDS)
             if links is None:
                 continue
             openings = _openings(rng, tuple(local), links, rects)
@@ -297,9 +298,9 @@ def _draw_storey(
 def _cut(rng: np.random.Generator, strip: Rect) -> list[Rect]:
     """Cut a strip into rooms, if possible such that each suits some kind."""
     pieces: list[Rect] = []
-    for _ in range(CUT_ATTEMPTS):
+    for _ in range(_CUT_ATTEMPTS):
         pieces = []
-        split(rng, strip, pieces, ROOM_AREAS)
+        split(rng, strip, pieces, _ROOM_AREAS)
         # Sums of tenths differ in the last bits; walls of neighbours must be exactly equal.
         pieces = [Rect(*[round(value, 3) for value in piece]) for piece in pieces]
         if all(map(fits_some, pieces)):
@@ -362,9 +363,9 @@ def _shut_doors(
     shut: list[Opening] = []
     for index in rng.permutation(len(walls)):
         pair, wall = walls[int(index)]
-        if len(shut) == MOST_CLOSED_DOORS:
+        if len(shut) == _MOST_CLOSED_DOORS:
             break
-        if rng.random() > CLOSED_DOOR_CHANCE:
+        if rng.random() > _CLOSED_DOOR_CHANCE:
             continue
         reach = WALL_HALF_THICKNESS + 0.2
         low, high = wall.start + reach, wall.end - reach - DOOR_WIDTH

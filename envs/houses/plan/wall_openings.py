@@ -9,15 +9,15 @@ from clipnav.envs.houses.plan.room_links import PUBLIC_KINDS, Links
 DOOR_WIDTH = 0.9
 DOOR_HEIGHT = 2.08
 ARCH_HEIGHT = 2.25
-OPEN_HEIGHT = 2.45  # of an opening as wide as its wall
+_OPEN_HEIGHT = 2.45  # of an opening as wide as its wall
 CORNER = 0.14  # between a door and the face of the wall beside it
-LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf covers beside its hinge
-APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
-CORNER_REACH = 0.85  # an opening closer to a corner than this needs floor at the other wall
-PLACEMENT_TRIES = 8
+_LEAF_DEPTH, _LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf covers beside its hinge
+_APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
+_CORNER_REACH = 0.85  # an opening closer to a corner than this needs floor at the other wall
+_PLACEMENT_TRIES = 8
 # Heights of window sill and head, and maximum width, in metres: bathrooms and laundry rooms have
 # high, small windows.
-WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
+_WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "bathroom": (1.5, 2.15, 0.9),
     "laundry room": (1.5, 2.15, 0.9),
     "kitchen": (1.15, 2.15, 1.3),
@@ -27,10 +27,10 @@ WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "landing": (0.9, 2.2, 1.0),
     STAIRWELL: (0.9, 2.2, 1.0),
 }
-DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
+_DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
 # Length in metres of the bare wall that the main furniture of a room needs, and whether a window
 # may be in it: kitchen units may stand below a window, a television or a bed may not.
-BARE_WALLS: dict[str, tuple[float, bool]] = {
+_BARE_WALLS: dict[str, tuple[float, bool]] = {
     "living room": (2.3, False),
     "kitchen": (3.3, True),
     "bedroom": (2.5, False),
@@ -40,7 +40,7 @@ BARE_WALLS: dict[str, tuple[float, bool]] = {
     "closet": (1.9, False),
     "bathroom": (1.9, True),
 }
-SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2, "library": 0.0}
+_SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2, "library": 0.0}
 
 
 def place_passages(
@@ -52,7 +52,7 @@ def place_passages(
     """
     passages: list[Opening] = []
     for pair, (kind, wall) in sorted(links.items(), key=lambda link: link[1][0]):
-        for _ in range(PLACEMENT_TRIES):
+        for _ in range(_PLACEMENT_TRIES):
             draw = {"arch": _arch, "open": _wide_arch, "door": _door}[kind]
             passage = draw(rng, rooms, pair, wall)
             if not any(clashes(passage, other, rooms) for other in passages):
@@ -81,7 +81,7 @@ def _wide_arch(
     reach = WALL_HALF_THICKNESS + CORNER
     room = (wall.end - wall.start - 2 * reach) * float(rng.uniform(0.0, 0.25))
     start, end = wall.start + reach + room / 2, wall.end - reach - room / 2
-    shape = (round(start, 2), round(end, 2), 0.0, OPEN_HEIGHT)
+    shape = (round(start, 2), round(end, 2), 0.0, _OPEN_HEIGHT)
     return Opening("arch", wall.axis, wall.position, *shape, pair, storey=rooms[pair[0]].storey)
 
 
@@ -115,11 +115,11 @@ def _strip(room: Room, wall: Opening, start: float, end: float, depth: float) ->
     return Rect(across[0], start, across[1], end)
 
 
-def leaf_strip(door: Opening, rooms: tuple[Room, ...]) -> Rect:
+def _leaf_strip(door: Opening, rooms: tuple[Room, ...]) -> Rect:
     """Return the floor that the open leaf of a door covers."""
     hinge = door.start if door.hinge == "start" else door.end
-    half = LEAF_BREADTH / 2
-    return _strip(rooms[door.swing_room], door, hinge - half, hinge + half, LEAF_DEPTH)
+    half = _LEAF_BREADTH / 2
+    return _strip(rooms[door.swing_room], door, hinge - half, hinge + half, _LEAF_DEPTH)
 
 
 def clashes(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
@@ -127,8 +127,8 @@ def clashes(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
     for door, other in ((a, b), (b, a)):
         if door.kind == "door" and door.swing_room in other.rooms:
             room = rooms[door.swing_room]
-            approach = _strip(room, other, other.start, other.end, APPROACH_DEPTH)
-            if leaf_strip(door, rooms).overlaps(approach):
+            approach = _strip(room, other, other.start, other.end, _APPROACH_DEPTH)
+            if _leaf_strip(door, rooms).overlaps(approach):
                 return True
     return False
 
@@ -138,7 +138,7 @@ def place_outer_openings(
 ) -> list[Opening]:
     """Place the entrance, at the end of the first hall with an outer wall, and the windows."""
     openings: list[Opening] = []
-    leaves = [(door.storey, leaf_strip(door, rooms)) for door in passages if door.kind == "door"]
+    leaves = [(door.storey, _leaf_strip(door, rooms)) for door in passages if door.kind == "door"]
     for room in rooms:
         if room.kind == "closet" or (room.kind == STAIRWELL and room.storey == 0):
             continue  # their walls are needed for wardrobes, or are behind steps
@@ -154,8 +154,8 @@ def place_outer_openings(
                         "entrance", wall.axis, wall.position, start, end, 0.0, 2.1, (room.index, -1)
                     )
                 )
-            elif k == 0 or rng.random() < SECOND_WINDOW.get(room.kind, 0.35):
-                for _ in range(PLACEMENT_TRIES):
+            elif k == 0 or rng.random() < _SECOND_WINDOW.get(room.kind, 0.35):
+                for _ in range(_PLACEMENT_TRIES):
                     window = _window(rng, room, wall)
                     strip = _strip(room, window, window.start - 0.3, window.end + 0.3, 0.2)
                     if not any(s == room.storey and leaf.overlaps(strip) for s, leaf in leaves):
@@ -188,11 +188,11 @@ def outer_walls(room: Room, rooms: tuple[Room, ...], shortest: float = 1.2) -> l
 
 def has_wall_space(room: Room, openings: list[Opening]) -> bool:
     """Return whether a room has a bare wall that is long enough for its main furniture."""
-    needed, windows_allowed = BARE_WALLS.get(room.kind, (0.0, True))
-    return longest_bare_wall(room, openings, windows_too=not windows_allowed) >= needed
+    needed, windows_allowed = _BARE_WALLS.get(room.kind, (0.0, True))
+    return _longest_bare_wall(room, openings, windows_too=not windows_allowed) >= needed
 
 
-def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) -> float:
+def _longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) -> float:
     """Return the length in metres of the longest wall piece without passages.
 
     If `windows_too`, the piece has no windows either. A passage or window includes the space beside
@@ -220,16 +220,16 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
 def _cuts_round_corner(
     room: Room, opening: Opening, position: float, span: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    near = min(abs(opening.start - position), abs(opening.end - position)) < CORNER_REACH
+    near = min(abs(opening.start - position), abs(opening.end - position)) < _CORNER_REACH
     if not near:
         return []
     low, high = span
-    depth = LEAF_DEPTH if room.index == opening.swing_room else APPROACH_DEPTH
+    depth = _LEAF_DEPTH if room.index == opening.swing_room else _APPROACH_DEPTH
     return [(low, low + depth)] if opening.position == low else [(high - depth, high)]
 
 
 def _window(rng: np.random.Generator, room: Room, wall: SharedWall) -> Opening:
-    bottom, top, widest = WINDOW_SHAPES.get(room.kind, DEFAULT_WINDOW_SHAPE)
+    bottom, top, widest = _WINDOW_SHAPES.get(room.kind, _DEFAULT_WINDOW_SHAPE)
     length = wall.end - wall.start
     width = min(float(rng.uniform(0.75, 1.0)) * widest, 0.6 * length)
     slack = (length - width) / 2 - 0.35

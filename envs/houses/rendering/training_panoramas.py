@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
 
 DESCRIPTION = "house.json"  # in the folder of a house, written last
-POSITION_TAG = 51
+_POSITION_TAG = 51
 _ARRAYS = ("rgb", "object_id", "depth")
 _REMEDY = "delete its folder; the next run renders it again"
 _FARTHEST = 60.0  # maximum depth in metres, so that the sky's infinite depth is not in means
@@ -148,7 +148,7 @@ def standing_positions(house: House, extra: int, most: int | None = None) -> tup
     included = np.array([record["included"] for record in records], bool)
     edges = np.array([record["unobstructed"] for record in records], bool)
     first, second = np.nonzero(np.triu(edges & included & included[:, None], 1))
-    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, POSITION_TAG])
+    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, _POSITION_TAG])
     chosen = rng.integers(len(first), size=extra)
     part = rng.uniform(0.25, 0.75, (extra, 1))
     between = (1 - part) * poses[first[chosen]] + part * poses[second[chosen]]

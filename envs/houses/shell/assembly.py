@@ -24,7 +24,7 @@ from clipnav.storage.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.furnishing.placement import Box
-    from clipnav.envs.houses.furnishing.rooms import PlacedObject
+    from clipnav.envs.houses.furnishing.room_builder import PlacedObject
     from clipnav.envs.houses.materials.style import Style
     from clipnav.envs.houses.plan.floor_plan import FloorPlan
     from clipnav.envs.houses.shell.fixture import FloorLayer
@@ -38,7 +38,7 @@ _SAFETY = 0.006  # depth in metres of a plane below the floor that stops rays at
 _COLUMNS = ("positions", "normals", "uvs", "colours", "faces", "face_object", "face_texture")
 
 
-def shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
+def _shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
     """Return a floor layer whose floors are fine around these objects."""
 
     def lay(room: Room, material: Material) -> Part:
@@ -113,7 +113,7 @@ def assemble(
 
     Vertex colours are the tints. The scene contains only textures in use, in alphabetical order.
     """
-    structure = build_structure(plan, style, shadow_floor(placed))
+    structure = build_structure(plan, style, _shadow_floor(placed))
     return scene_of_fixtures([*structure, *map(_fixture, placed)], textures)
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from clipnav.envs.houses.plan.floor_plan import FloorPlan
 
 
-RAIL_HEIGHT = 0.92  # metres above a tread's edge or a floor
+_RAIL_HEIGHT = 0.92  # metres above a tread's edge or a floor
 _STEPS = RISERS // 2 - 1  # treads of a flight, without the landing or the floor above
 _PLANK = 0.03  # thickness of a tread
 _NOSING = 0.02  # overhang of a tread over the one below
@@ -68,7 +68,7 @@ _GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
 _GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 
 
-def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
+def _build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
     """Build steps and landing as one object and rails as another, both in the lower room."""
     wood = wood_surface(style.woods[0])
     steps = [*_flight(stairs, wood, style.trim, upper=False)]
@@ -78,7 +78,7 @@ def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
     floor, slope = stairs.storey * STOREY_HEIGHT, stairs.rise / TREAD
     ends = (WALL_HALF_THICKNESS + 0.1, stairs.landing_start)
     path = [
-        (*stairs.point(across, y), floor + RAIL_HEIGHT + stairs.rise + slope * (y - ends[0]))
+        (*stairs.point(across, y), floor + _RAIL_HEIGHT + stairs.rise + slope * (y - ends[0]))
         for y in np.linspace(*ends, 3)
     ]
     rails = [*_balustrade(stairs, wood, style.trim), tube(path, _RAIL * 0.8, wood, sides=8)]
@@ -95,13 +95,13 @@ def railing(opening: Opening, style: Style) -> Fixture:
     o, middle = opening, (opening.position, 0.05)
     count = int(np.ceil(o.width / _BALUSTER_GAP))
     parts = [
-        wall_block(o.axis, (o.start, o.end), middle, (RAIL_HEIGHT - 0.05, RAIL_HEIGHT), wood),
+        wall_block(o.axis, (o.start, o.end), middle, (_RAIL_HEIGHT - 0.05, _RAIL_HEIGHT), wood),
         wall_block(o.axis, (o.start, o.end), middle, (0.05, 0.09), style.trim),
     ]
     for k in range(1, count):
         at = o.start + k * o.width / count
         run = (at - _BALUSTER / 2, at + _BALUSTER / 2)
-        up = (0.08, RAIL_HEIGHT - 0.04)
+        up = (0.08, _RAIL_HEIGHT - 0.04)
         parts.append(wall_block(o.axis, run, (o.position, _BALUSTER), up, style.trim))
     return Fixture("railing", o.rooms[0], tuple(parts), colour_name(wood.tint), "wooden")
 
@@ -153,7 +153,7 @@ def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Par
     start = stairs.landing_start
 
     def rail_height(along: float) -> float:
-        return low + RAIL_HEIGHT + slope * (start - along) + stairs.rise / 2
+        return low + _RAIL_HEIGHT + slope * (start - along) + stairs.rise / 2
 
     for k in range(_STEPS):
         for share in (0.25, 0.75):
@@ -162,7 +162,7 @@ def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Par
             up = (foot, rail_height(along))
             yield _block(stairs, (-half, half), (along - half, along + half), up, paint)
     post = (start - 0.04, start + 0.04)
-    yield _block(stairs, (-0.04, 0.04), post, (low - _SUNK, low + RAIL_HEIGHT + 0.2), wood)
+    yield _block(stairs, (-0.04, 0.04), post, (low - _SUNK, low + _RAIL_HEIGHT + 0.2), wood)
     floor = stairs.storey * STOREY_HEIGHT
     ends = (start, WALL_HALF_THICKNESS - _SUNK)
     path = [(*stairs.point(0.0, y), floor + rail_height(y)) for y in np.linspace(*ends, 3)]
@@ -222,7 +222,7 @@ def build_structure(
         elif o.kind == "railing":
             fixtures += _raised([railing(o, style)], o.floor)
     for flight in plan.stairs:
-        fixtures += build_stairs(flight, style)
+        fixtures += _build_stairs(flight, style)
     if not plan.is_rectangular:
         fixtures.append(build_facade(plan, style))
     # A round backdrop, facing inwards: the picture "outside" with stretched rims.

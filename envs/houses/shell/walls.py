@@ -11,10 +11,10 @@ from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, 
 
 OVERLAP = 0.01  # metres by which surfaces overlap, so that no ray passes through a joint
 # Maximum distances in metres of the vertices of a building; light is stored at vertices.
-WALL_CELL, CEILING_CELL, BLOCK_CELL = 0.7, 0.9, 1.2
+_WALL_CELL, CEILING_CELL, _BLOCK_CELL = 0.7, 0.9, 1.2
 # First vertices from a corner: the soft dark line where two surfaces meet is narrower than the
 # cells of the open wall.
-CORNER_STEP = 0.13
+_CORNER_STEP = 0.13
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def wall_face(
     openings: Sequence[Opening],
     material: Material,
     height: float = WALL_HEIGHT,
-    cell: float = WALL_CELL,
+    cell: float = _WALL_CELL,
 ) -> Part:
     """Build a wall face from the floor up, with holes for the openings.
 
@@ -77,8 +77,8 @@ def wall_face(
     heights = [z for hole in holes for z in (hole.bottom, hole.top) if 0 < z < height]
     up = grid_lines(0.0, height, heights, cell)
     u, z = np.meshgrid(along, up, indexing="ij")
-    points = wall_coordinates(side.axis, u, np.full_like(u, side.face), z)
-    normal = wall_coordinates(side.axis, 0.0, float(side.facing), 0.0)
+    points = _wall_coordinates(side.axis, u, np.full_like(u, side.face), z)
+    normal = _wall_coordinates(side.axis, 0.0, float(side.facing), 0.0)
     # Along x, (along) x (up) is -y; along y it is +x.
     flip = side.facing == (1 if side.axis == "x" else -1)
     part = lattice(
@@ -107,7 +107,7 @@ def wall_face(
 
 def grid_lines(start: float, end: float, breaks: Iterable[float], cell: float) -> np.ndarray:
     """Return grid lines from just before `start` to just after `end`, denser at the ends."""
-    steps = (start + CORNER_STEP, end - CORNER_STEP)
+    steps = (start + _CORNER_STEP, end - _CORNER_STEP)
     fixed = sorted({start - OVERLAP, *breaks, *steps, end + OVERLAP})
     lines = [fixed[0]]
     for stop in fixed[1:]:
@@ -118,7 +118,7 @@ def grid_lines(start: float, end: float, breaks: Iterable[float], cell: float) -
     return np.array(lines)
 
 
-def wall_coordinates(
+def _wall_coordinates(
     axis: str, along: float | np.ndarray, across: float | np.ndarray, up
 ) -> np.ndarray:
     """Return coordinates (..., 3) of points of a wall along `axis`."""
@@ -134,6 +134,6 @@ def wall_block(
     material: Material,
 ) -> Part:
     """Build a box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
-    size = wall_coordinates(axis, run[1] - run[0], across[1], up[1] - up[0])
-    centre = wall_coordinates(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
-    return box(size, material, center=centre, cell=BLOCK_CELL)
+    size = _wall_coordinates(axis, run[1] - run[0], across[1], up[1] - up[0])
+    centre = _wall_coordinates(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
+    return box(size, material, center=centre, cell=_BLOCK_CELL)

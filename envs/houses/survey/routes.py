@@ -19,18 +19,18 @@ from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.visibility import Survey
 
-SHORTEST_PATH = 5.0  # metres, as in R2R
+_SHORTEST_PATH = 5.0  # metres, as in R2R
 # Share of each number of edges among the paths of a house, as in R2R.
-EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
+_EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
 LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choice of a path
-TURN_WEIGHT = 0.5  # of each sharp turn of a path
+_TURN_WEIGHT = 0.5  # of each sharp turn of a path
 SHARP_TURN = np.radians(60)
-CANDIDATE_WEIGHT = 0.15  # of each candidate along a path, as R2R's paths rarely lead through hubs
-STAIRS_BONUS = 5.0  # of a path with stairs
-STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
+_CANDIDATE_WEIGHT = 0.15  # of each candidate along a path, as R2R's paths rarely lead through hubs
+_STAIRS_BONUS = 5.0  # of a path with stairs
+_STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
 STAIRS_GOAL = 20.0  # of a path that ends on stairs; people rarely send anybody there
 CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
-GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
+_GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
 Episode = TypeVar("Episode")
 
@@ -76,8 +76,8 @@ class Routes:
 
     def fits_r2r(self, path: tuple[int, ...]) -> bool:
         """Return whether the length of a path is within the limits of R2R."""
-        edges_fit = len(path) - 1 in EDGE_SHARES
-        return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
+        edges_fit = len(path) - 1 in _EDGE_SHARES
+        return edges_fit and bool(self.lengths[path[0], path[-1]] >= _SHORTEST_PATH)
 
 
 def choose_episodes(
@@ -94,7 +94,7 @@ def choose_episodes(
     uses = _UsageCounts(survey)
     start_uses = np.array(
         [
-            -STAIRS_START_BONUS
+            -_STAIRS_START_BONUS
             * any(
                 _climbs(survey, path) and not _ends_on_stairs(survey, path)
                 for path in _suitable(routes, start)
@@ -133,7 +133,7 @@ class _UsageCounts:
         self._rooms_of = survey.rooms
         self._goals = np.zeros(len(survey.viewpoints))
         self._rooms = np.zeros(len(survey.room_kinds))
-        self._edges = dict.fromkeys(EDGE_SHARES, 0)
+        self._edges = dict.fromkeys(_EDGE_SHARES, 0)
 
     def count(self, path: tuple[int, ...]) -> None:
         """Count a chosen path."""
@@ -144,7 +144,7 @@ class _UsageCounts:
     def of(self, path: tuple[int, ...]) -> float:
         """Return the weighted usage of a path's goal, room and length."""
         goal, edges = path[-1], len(path) - 1
-        excess = self._edges[edges] - EDGE_SHARES[edges] * sum(self._edges.values())
+        excess = self._edges[edges] - _EDGE_SHARES[edges] * sum(self._edges.values())
         usage = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
         return float(usage + LENGTH_WEIGHT * excess)
 
@@ -154,9 +154,9 @@ def _shape_cost(survey: Survey, path: tuple[int, ...]) -> float:
     headings = np.array([survey.heading(here, there) for here, there in pairwise(path)])
     turns = np.abs(wrap_angle(np.diff(headings))) > SHARP_TURN
     candidates = float(survey.edges[list(path[:-1])].sum())
-    cost = TURN_WEIGHT * float(turns.sum()) + CANDIDATE_WEIGHT * candidates
+    cost = _TURN_WEIGHT * float(turns.sum()) + _CANDIDATE_WEIGHT * candidates
     cost += STAIRS_GOAL * _ends_on_stairs(survey, path)
-    return cost - STAIRS_BONUS * _climbs(survey, path)
+    return cost - _STAIRS_BONUS * _climbs(survey, path)
 
 
 def _climbs(survey: Survey, path: tuple[int, ...]) -> bool:
@@ -189,7 +189,7 @@ def _by_preference(
         distinct = [
             path
             for path in remaining
-            if all(routes.lengths[path[-1], other[-1]] >= GOAL_SPREAD for other in chosen)
+            if all(routes.lengths[path[-1], other[-1]] >= _GOAL_SPREAD for other in chosen)
         ]
         if not distinct:
             return

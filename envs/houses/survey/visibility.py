@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 HEADING_STEPS = 12
-VIEW_ANGLE = np.radians(60)  # field of view of a square view
-VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of such a view
+_VIEW_ANGLE = np.radians(60)  # field of view of a square view
+_VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(_VIEW_ANGLE / 2) ** 2)  # steradians of such a view
 # The view extends further down than up, so that objects directly ahead on the floor count.
 LOWEST, HIGHEST = np.radians(-45), np.radians(30)
-SMALLEST_AREA = 0.002  # fraction of a square view; smaller objects count as invisible
-SURVEY_WIDTH = 512  # width in pixels of the panoramas that a survey renders
+_SMALLEST_AREA = 0.002  # fraction of a square view; smaller objects count as invisible
+_SURVEY_WIDTH = 512  # width in pixels of the panoramas that a survey renders
 NEAR = 1.6  # largest distance in metres from a viewpoint to an object for "stop by it"
-LEVEL = 0.2  # metres; edges with a smaller difference in height are not stairs
+_LEVEL = 0.2  # metres; edges with a smaller difference in height are not stairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,11 @@ class Survey:
 
     def view(self, start: int, end: int) -> int:
         """Return the heading step (0 to 11) of the view nearest to the direction of an edge."""
-        return round(self.heading(start, end) / VIEW_ANGLE * 2) % HEADING_STEPS
+        return round(self.heading(start, end) / _VIEW_ANGLE * 2) % HEADING_STEPS
 
     def climb(self, start: int, end: int) -> int:
         """Return 1 if an edge leads upstairs, -1 if downstairs, 0 if it is level."""
-        if self.heights is None or abs(self.heights[end] - self.heights[start]) < LEVEL:
+        if self.heights is None or abs(self.heights[end] - self.heights[start]) < _LEVEL:
             return 0
         return 1 if self.heights[end] > self.heights[start] else -1
 
@@ -122,7 +122,7 @@ class Survey:
 def seen_distances(object_id: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:
     """Return the median distance to the visible part of each object: (count,) metres.
 
-    The distance is inf for objects that are not visible or cover less than `SMALLEST_AREA`.
+    The distance is inf for objects that are not visible or cover less than `_SMALLEST_AREA`.
 
     Args:
         object_id: (H, 2H) object ids of a panorama.
@@ -130,7 +130,7 @@ def seen_distances(object_id: np.ndarray, depth: np.ndarray, count: int) -> np.n
     """
     areas = _totals(object_id, _pixel_areas(*object_id.shape), count)
     distances = np.full(count, np.inf, np.float32)
-    for index in np.flatnonzero(areas >= SMALLEST_AREA):
+    for index in np.flatnonzero(areas >= _SMALLEST_AREA):
         distances[index] = np.median(depth[object_id == index])
     return distances
 
@@ -147,8 +147,8 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
     ids, weight = object_id[rows], _pixel_areas(height, width)[rows]
     areas = np.zeros((HEADING_STEPS, count), np.float32)
     for step in range(HEADING_STEPS):
-        offset = _headings(width) - step * VIEW_ANGLE / 2
-        columns = np.abs((offset + np.pi) % (2 * np.pi) - np.pi) <= VIEW_ANGLE / 2
+        offset = _headings(width) - step * _VIEW_ANGLE / 2
+        columns = np.abs((offset + np.pi) % (2 * np.pi) - np.pi) <= _VIEW_ANGLE / 2
         areas[step] = _totals(ids[:, columns], weight[:, columns], count)
     return areas
 
@@ -165,7 +165,7 @@ def survey_house(
         visit: Function that is called with each viewpoint, its object ids (H, 2H), and the
             distances (N,) to the visible parts of the objects.
     """
-    height, width = SURVEY_WIDTH // 2, SURVEY_WIDTH
+    height, width = _SURVEY_WIDTH // 2, _SURVEY_WIDTH
     columns, rows = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
     rays = equirectangular_camera(width)(columns, rows).reshape(-1, 3)
     included = [i for i, record in enumerate(records) if record["included"]]
@@ -207,7 +207,7 @@ def _elevations(height: int) -> np.ndarray:
 
 def _pixel_areas(height: int, width: int) -> np.ndarray:
     """Return the solid angle of each pixel as a fraction of a square view: (height, width)."""
-    rows = np.cos(_elevations(height)) * (np.pi / height) * (2 * np.pi / width) / VIEW_SOLID_ANGLE
+    rows = np.cos(_elevations(height)) * (np.pi / height) * (2 * np.pi / width) / _VIEW_SOLID_ANGLE
     return np.broadcast_to(rows[:, None], (height, width))
 
 

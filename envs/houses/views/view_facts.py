@@ -41,11 +41,11 @@ EVERYWHERE = frozenset(
 # Objects whose colour captions never mention.
 COLOURLESS = frozenset({"window", "picture", "mirror", "ceiling light"})
 # Smallest fractions of the view for an object or a room to be clearly or possibly visible.
-THING_HOLDS, THING_MAY = 0.006, 0.0008
-ROOM_HOLDS, ROOM_MAY = 0.45, 0.15
-GLIMPSE_HOLDS, GLIMPSE_MAY = 0.02, 0.004
-IDENTIFYING_HOLDS = 0.01
-BARE_HOLDS, BARE_MAY = 0.01, 0.04
+_THING_HOLDS, THING_MAY = 0.006, 0.0008
+_ROOM_HOLDS, _ROOM_MAY = 0.45, 0.15
+_GLIMPSE_HOLDS, _GLIMPSE_MAY = 0.02, 0.004
+_IDENTIFYING_HOLDS = 0.01
+_BARE_HOLDS, _BARE_MAY = 0.01, 0.04
 # Intervals of an object's centre, from -1 (left edge) to 1 (right edge), and of its mean distance
 # in metres. Within the first interval a fact holds, within the second it may hold.
 SIDES = {
@@ -77,7 +77,7 @@ class ThingInView:
     @property
     def is_clear(self) -> bool:
         """Whether the object is large enough to be clearly visible."""
-        return self.area >= THING_HOLDS
+        return self.area >= _THING_HOLDS
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def view_facts(
             facts.add(("distance", noun, word), holds, may_hold)
     _add_room_facts(facts, _areas(object_id, len(objects)), objects, room_kinds)
     furnished = sum(thing.area for thing in things)
-    facts.add(("bare",), furnished < BARE_HOLDS, furnished < BARE_MAY)
+    facts.add(("bare",), furnished < _BARE_HOLDS, furnished < _BARE_MAY)
     clear = [thing for thing in things if thing.is_clear]
     largest = max(clear, key=lambda thing: thing.area).category if clear else ""
     return ViewFacts(frozenset(facts.holds), frozenset(facts.may_hold), largest)
@@ -215,11 +215,11 @@ def _add_room_facts(
     for room, share in shares.items():
         kind = room_kinds[room]
         fraction = share / total
-        is_identified = identifying.get(room, 0.0) >= IDENTIFYING_HOLDS
-        facts.add(("room", kind), is_identified and fraction >= ROOM_HOLDS, fraction >= ROOM_MAY)
+        is_identified = identifying.get(room, 0.0) >= _IDENTIFYING_HOLDS
+        facts.add(("room", kind), is_identified and fraction >= _ROOM_HOLDS, fraction >= _ROOM_MAY)
         # A glimpse of the main room never holds, but it would not be false.
-        is_glimpsed = room != main and fraction >= GLIMPSE_HOLDS
-        facts.add(("glimpse", kind), is_identified and is_glimpsed, fraction >= GLIMPSE_MAY)
+        is_glimpsed = room != main and fraction >= _GLIMPSE_HOLDS
+        facts.add(("glimpse", kind), is_identified and is_glimpsed, fraction >= _GLIMPSE_MAY)
 
 
 def _within(value: float, interval: tuple[float, float]) -> bool:

@@ -13,7 +13,7 @@ from clipnav.agents.duet.conversion import convert_duet
 from clipnav.agents.duet.learner import known_paths
 from clipnav.agents.duet.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from clipnav.agents.duet.model import MapTransformer
-from clipnav.agents.duet.pretraining_learner import PretrainingModel
+from clipnav.agents.duet.pretraining_model import PretrainingModel
 from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.duet.states import map_state
 from clipnav.agents.maps.known_maps import KnownMaps

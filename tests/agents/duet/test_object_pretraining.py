@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from clipnav.agents.duet.model import PanoramaInputs
-from clipnav.agents.duet.pretraining_learner import action_losses
+from clipnav.agents.duet.pretraining_model import action_losses
 from clipnav.agents.maps.experts import NO_TARGET, Expert
 from clipnav.agents.maps.known_maps import KnownMaps
 from tests.agents.duet.test_pretraining import Batch, check, check_gradient_norms, make_model

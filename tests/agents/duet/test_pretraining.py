@@ -10,7 +10,7 @@ from torch.nn import functional
 from clipnav.agents.duet.conversion import _PRETRAINING_ONLY, convert_duet
 from clipnav.agents.duet.memory import PanoramaMemory
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs, ViewInputs
-from clipnav.agents.duet.pretraining_learner import PretrainingModel, action_losses
+from clipnav.agents.duet.pretraining_model import PretrainingModel, action_losses
 from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.duet.states import NodeSources, fusion_matrix
 from clipnav.agents.transformer.released import load_strictly

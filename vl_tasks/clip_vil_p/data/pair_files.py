@@ -38,10 +38,10 @@ from clipnav.vl_tasks.data_folders import IMAGES, language_folder
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.subsets import evenly_spaced
 
-META = "index.json"
+_META = "index.json"
 _INDEX_REMEDY = "delete its folder; it is built again"
 # Type codes of the array module, and numpy's types, of each file.
-ARRAYS = {
+_ARRAYS = {
     "text_ends": ("Q", np.uint64),
     "images": ("I", np.uint32),
     "label_ends": ("Q", np.uint64),
@@ -130,8 +130,8 @@ class PairIndex:
         is_listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
         is_counted = isinstance(counts, list) and all(type(count) is int for count in counts)
         if not is_listed or not is_counted or len(names) != len(counts):
-            raise self._damaged(META, "answers and their numbers do not fit together")
-        lengths = {name: len(self._array(name)) for name in ARRAYS}
+            raise self._damaged(_META, "answers and their numbers do not fit together")
+        lengths = {name: len(self._array(name)) for name in _ARRAYS}
         labels, images = lengths["label_answers"], lengths["heights"]
         pairs, of_images = meta.get("pairs"), ("name_ends", "heights", "widths")
         for name, length in lengths.items():
@@ -188,7 +188,7 @@ class PairIndex:
 
     @cached_property
     def _meta(self) -> dict[str, Any]:
-        return read_json_object(self.folder / META, _INDEX_REMEDY)
+        return read_json_object(self.folder / _META, _INDEX_REMEDY)
 
     @cached_property
     def _texts(self) -> np.ndarray:
@@ -200,7 +200,7 @@ class PairIndex:
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self.__dict__:
-            self.__dict__[name] = _mapped(self.folder / name, ARRAYS[name][1])
+            self.__dict__[name] = _mapped(self.folder / name, _ARRAYS[name][1])
         return self.__dict__[name]
 
     def _span(self, name: str, number: int) -> tuple[int, int]:
@@ -237,7 +237,7 @@ class _Writer:
 
     def __init__(self, folder: Path, pictures: Path) -> None:
         self._folder, self._pictures = folder, pictures
-        self._arrays = {name: array(code) for name, (code, _) in ARRAYS.items()}
+        self._arrays = {name: array(code) for name, (code, _) in _ARRAYS.items()}
         self._blobs = {"texts": bytearray(), "names": bytearray()}
         self._lengths = {"texts": 0, "names": 0, "labels": 0}
         self._images: dict[str, int] = {}
@@ -264,7 +264,7 @@ class _Writer:
         if not self._pairs:
             raise UserError("the data files contain no pair of image and sentence")
         meta = {"pairs": self._pairs, "answers": list(self._answers), "answer_counts": self._counts}
-        write_text(self._folder / META, json.dumps(meta, ensure_ascii=False))
+        write_text(self._folder / _META, json.dumps(meta, ensure_ascii=False))
 
     def _image(self, record: SourceRecord) -> int:
         if record.image not in self._images:
@@ -324,7 +324,7 @@ class _Record(msgspec.Struct, gc=False):
     label: dict[str, float] | None = None
 
 
-def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecord]:
+def _lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecord]:
     """Read LXMERT's records, one at a time."""
     for number, record in enumerate(stream_records(path, _Record, REMEDY)):
         name = image_stem(str(record.img_id))
@@ -339,7 +339,7 @@ def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecor
         yield SourceRecord(files[name], source, sentences)
 
 
-def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterator[SourceRecord]:
+def _karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterator[SourceRecord]:
     """Read the captions of a split in Karpathy's format."""
     captioned = read_captions(path, split)
     files = caption_images(captioned, folders)
@@ -385,7 +385,7 @@ def _current_index(index: Path, images: Path) -> PairIndex | None:
 
     Only a sample of the images is looked for, because those of large data sets take minutes.
     """
-    if not (index / META).is_file():
+    if not (index / _META).is_file():
         return None
     pairs = PairIndex(index, images)
     pairs.check()
@@ -393,7 +393,7 @@ def _current_index(index: Path, images: Path) -> PairIndex | None:
     return pairs if all(pairs.image_path(image).is_file() for image in sample) else None
 
 
-def images_by_stem(folder: Path) -> dict[str, str]:
+def _images_by_stem(folder: Path) -> dict[str, str]:
     """Return the paths of images below a folder by name without suffix.
 
     Images are in the folder or in its direct subfolders.
@@ -437,10 +437,10 @@ def _records(
     files: dict[str, str] | None = None
     for path, split in zip(sources, splits, strict=True):
         if path.name.startswith("dataset_"):
-            yield from karpathy_records(path, split, images)
+            yield from _karpathy_records(path, split, images)
             continue
-        files = images_by_stem(images[0]) if files is None else files
-        yield from lxmert_records(path, files)
+        files = _images_by_stem(images[0]) if files is None else files
+        yield from _lxmert_records(path, files)
 
 
 def _sentences(

@@ -13,7 +13,7 @@ from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 from clipnav.storage.json_files import read_bytes
 
 TOKENIZER = "tokenizer.json"  # within the folder of a run
-_PAD, _UNKNOWN, _CLS, _SEP, _MASK = MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_PAD, _UNKNOWN, _CLS, _SEP, _MASK = _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _REMEDY = "train the run again"
 
 
@@ -28,7 +28,7 @@ class WordPieces:
     def __init__(self, tokenizer: Tokenizer, source: str) -> None:
         """Check a tokenizer."""
         vocabulary = tokenizer.get_vocab()
-        missing = [mark for mark in MARKS if mark not in vocabulary]
+        missing = [mark for mark in _MARKS if mark not in vocabulary]
         if missing or vocabulary[_PAD] != 0:
             problem = f"{missing[0]} is missing" if missing else "the id of [PAD] is not 0"
             raise UserError(
@@ -64,7 +64,7 @@ class WordPieces:
         cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
         words = (word for text in texts for word, _ in cut(normalizer.normalize_str(text)))
         inner = sorted({character for word in words for character in word[1:]})
-        marks = [*MARKS, *(f"##{character}" for character in inner)]
+        marks = [*_MARKS, *(f"##{character}" for character in inner)]
         trainer = trainers.WordPieceTrainer(
             vocab_size=size, special_tokens=marks, show_progress=False
         )

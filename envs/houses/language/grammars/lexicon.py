@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LEXICON_DIR = Path(__file__).resolve().parent / "lexicons"
+_LEXICON_DIR = Path(__file__).resolve().parent / "lexicons"
 
 
 @cache
@@ -19,4 +19,4 @@ def load_lexicon(name: str) -> dict[str, Any]:
     In the Hindi lexicon, "of" is the genitive before a noun: "किताबों" with "अलमारी", the cupboard
     of books.
     """
-    return json.loads((LEXICON_DIR / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((_LEXICON_DIR / f"{name}.json").read_text(encoding="utf-8"))

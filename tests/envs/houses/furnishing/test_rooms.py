@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from clipnav.envs.houses.furnishing.rooms import PlacedObject, furnish
+from clipnav.envs.houses.furnishing.room_builder import PlacedObject
+from clipnav.envs.houses.furnishing.rooms import furnish
 from clipnav.envs.houses.materials.style import make_style
 from clipnav.envs.houses.plan.floor_plan import WALL_HEIGHT, FloorPlan, Room
 from clipnav.envs.houses.plan.storey_plans import make_floor_plan
