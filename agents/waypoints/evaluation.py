@@ -22,12 +22,12 @@ from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.agents.waypoints.env import (
     FloorPlaces,
-    MapWaypointEnv,
     Propose,
     ViewEncoder,
     WaypointEnv,
     camera_settings,
 )
+from clipnav.agents.waypoints.map_env import MapWaypointEnv
 from clipnav.agents.waypoints.predictor import PredictedPlaces, WaypointPredictor, load_predictor
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.encoders.clip import ClipEncoder

@@ -51,7 +51,8 @@ def lxmert_pairs(folder: Path) -> Sample:
 
 
 def _index_sample(folder: Path, name: str) -> Sample:
-    from clipnav.vl_tasks.clip_vil_p.data.pair_files import PairIndex, open_pairs
+    from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+    from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
     _pairs(folder)
     index = open_pairs(folder, ["train"], folder / "images").folder

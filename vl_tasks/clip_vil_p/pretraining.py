@@ -31,7 +31,8 @@ from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
 from clipnav.vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from clipnav.vl_tasks.clip_vil_p.data.loading import load_batches
 from clipnav.vl_tasks.clip_vil_p.data.pair_batches import OBJECTIVES, Batch, BatchKey, PairBatches
-from clipnav.vl_tasks.clip_vil_p.data.pair_files import PairIndex, open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line, score and report."""
     config = parse(EvaluateSubmissionConfig, __name__, __doc__, arguments)
     if config.rules.is_continuous:
-        from clipnav.envs.continuous.files.submissions import evaluate_continuous_submissions
+        from clipnav.envs.continuous.files.scores import evaluate_continuous_submissions
 
         return evaluate_continuous_submissions(config.files, config.rules, config.json)
     from clipnav.envs.submissions.scores import evaluate_submissions

@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.houses.furniture import large_pieces, pastimes, small_things, utility_rooms
+from clipnav.envs.houses.furniture import (
+    large_pieces,
+    pastimes,
+    small_things,
+    utility_rooms,
+    wall_and_floor,
+)
 from clipnav.envs.houses.furniture.item import Item
 from clipnav.envs.houses.materials.style import Style
 from clipnav.storage.errors import UserError
@@ -40,10 +46,10 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "washbasin": utility_rooms.washbasin,
     "bathtub": utility_rooms.bathtub,
     "shower": utility_rooms.shower,
-    "mirror": pastimes.mirror,
-    "picture": pastimes.picture,
-    "rug": pastimes.rug,
-    "curtain": pastimes.curtain,
+    "mirror": wall_and_floor.mirror,
+    "picture": wall_and_floor.picture,
+    "rug": wall_and_floor.rug,
+    "curtain": wall_and_floor.curtain,
     "ceiling light": small_things.ceiling_light,
     "washing machine": utility_rooms.washing_machine,
     "laundry basket": utility_rooms.laundry_basket,
@@ -57,7 +63,7 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "fireplace": pastimes.fireplace,
     "grandfather clock": pastimes.grandfather_clock,
     "entrance bench": large_pieces.entrance_bench,
-    "wall clock": pastimes.wall_clock,
+    "wall clock": wall_and_floor.wall_clock,
     "statue": pastimes.statue,
     "globe": pastimes.globe,
     "guitar": pastimes.guitar,
@@ -68,7 +74,7 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "ironing board": utility_rooms.ironing_board,
     "trash can": utility_rooms.trash_can,
     "towel rail": utility_rooms.towel_rail,
-    "door": pastimes.door,
+    "door": wall_and_floor.door,
     "cup": small_things.cup,
     "plate": small_things.plate,
     "fruit bowl": small_things.fruit_bowl,

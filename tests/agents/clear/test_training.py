@@ -10,19 +10,11 @@ from clipnav.agents.clear.loading import load_language, load_text_model
 from clipnav.agents.clear.losses import nt_xent, paired_cross_entropy
 from clipnav.agents.clear.objects import OBJECTS_FILE
 from clipnav.agents.clear.pair_files import PathPair
+from clipnav.agents.clear.retrieval import mean_summary, ranks, results_table, summary
 from clipnav.agents.clear.settings import LanguageEncoderConfig, parse_visual
-from clipnav.agents.clear.training import (
-    PairedPathBatches,
-    PairedPaths,
-    VisualLearner,
-    make_trainer,
-    mean_summary,
-    ranks,
-    results_table,
-    summary,
-    train,
-)
+from clipnav.agents.clear.training import make_trainer, train
 from clipnav.agents.clear.visual_network import VisualRepresentation, shared_objects
+from clipnav.agents.clear.visual_training import PairedPathBatches, PairedPaths, VisualLearner
 from clipnav.agents.layers.pretrained import TextModel
 from clipnav.agents.layers.visual import PanoramaView
 from clipnav.envs.tokenizers import PretrainedTokenizer

@@ -19,10 +19,7 @@ from clipnav.agents.maps.known_maps import START
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import (
     MOST_PLACES,
-    SAME_PLACE,
     FloorPlaces,
-    MapWaypointEnv,
-    PlaceMaps,
     Places,
     WaypointEnv,
     camera_settings,
@@ -32,6 +29,7 @@ from clipnav.agents.waypoints.evaluation import (
     frontier_agent_among_places,
     map_agent_among_places,
 )
+from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, PlaceMaps
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings
@@ -290,7 +288,7 @@ def test_a_frontier_agent_that_an_obstacle_stops_came_by_the_same_way(
     make_map_env, make_frontier_agent, monkeypatch
 ):
     # Wherever an agent arrives is then a place that it has not seen.
-    monkeypatch.setattr("clipnav.agents.waypoints.env.SAME_PLACE", 1e-4)
+    monkeypatch.setattr("clipnav.agents.waypoints.map_env.SAME_PLACE", 1e-4)
     env, ways = make_map_env(1), []
 
     def policy(rows, options):

@@ -13,7 +13,7 @@ from clipnav.storage.errors import UserError, shortened
 from clipnav.storage.json_files import read_json
 
 if TYPE_CHECKING:
-    from clipnav.vl_tasks.clip_vil_p.data.pair_files import PairIndex
+    from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
 ANSWERS = "answers.json"  # within the folder of a run
 _REMEDY = "give LXMERT's all_ans.json, or a JSON list of answers"

@@ -16,7 +16,7 @@ from torch import Tensor
 from clipnav.storage.errors import UserError
 from clipnav.training.streams import Stream
 from clipnav.vl_tasks.clip_vil_p.data.framing import Framing
-from clipnav.vl_tasks.clip_vil_p.data.pair_files import Pair, PairIndex
+from clipnav.vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
 from clipnav.vl_tasks.clip_vil_p.data.pictures import Pictures, read_pictures
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 

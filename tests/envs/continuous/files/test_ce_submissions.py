@@ -8,10 +8,12 @@ from clipnav.envs.continuous.coordinates import PoseTrace, to_habitat
 from clipnav.envs.continuous.episodes import load_continuous_split
 from clipnav.envs.continuous.experts import expert_walks, path_key
 from clipnav.envs.continuous.files import submissions
-from clipnav.envs.continuous.files.submissions import (
-    check_continuous_submission,
+from clipnav.envs.continuous.files.scores import (
     load_continuous_ground_truth,
     score_continuous_submission,
+)
+from clipnav.envs.continuous.files.submissions import (
+    check_continuous_submission,
     write_ce_submission,
 )
 from clipnav.envs.continuous.settings import R2R_CE

@@ -19,10 +19,10 @@ from clipnav.envs.houses.goals.episodes import (
     LANGUAGES,
     SOON_EDGES,
     GoalEpisodes,
-    GoalWriter,
     Scenery,
     box_corners,
 )
+from clipnav.envs.houses.goals.texts import GoalWriter
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import language_of
 from clipnav.envs.houses.language.sight import Sight
