@@ -22,11 +22,7 @@ from clipnav.envs.continuous.settings import STOP, ContinuousSettings
 from clipnav.envs.continuous.simulator import Simulator
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.navigation.device_features import DeviceView
-from clipnav.storage.features.view_grid import (
-    NUM_VIEWS,
-    VIEW_ELEVATIONS,
-    VIEW_HEADINGS,
-)
+from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
 
 # Metres within which two places are one: `loc_noise` of ETPNav (8dec13a), R2R-CE.
 SAME_PLACE = 0.5

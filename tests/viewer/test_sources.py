@@ -8,7 +8,8 @@ import pytest
 
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.commands.viewer.visualise import ContinuousContent, VisualiseConfig, load_content
+from clipnav.commands.viewer.visualise import VisualiseConfig
+from clipnav.commands.viewer.visualise_content import ContinuousContent, load_content
 from clipnav.training.settings import to_json
 from clipnav.viewer.site.continuous_walks import FreePictures
 from clipnav.viewer.trace import write_trace

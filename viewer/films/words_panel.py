@@ -13,13 +13,7 @@ from clipnav.envs.drawing.canvas import (
     shortened,
     text_width,
 )
-from clipnav.envs.drawing.words import (
-    TextBox,
-    drawable,
-    path_progress,
-    progress_shades,
-    set_words,
-)
+from clipnav.envs.drawing.words import TextBox, drawable, path_progress, progress_shades, set_words
 from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
 from clipnav.viewer.trace.format import ModelDecision
 

@@ -10,12 +10,7 @@ import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from clipnav.envs.base.infos import (
-    check_batch,
-    check_instr_ids,
-    check_loaded_for,
-    start_episodes,
-)
+from clipnav.envs.base.infos import check_batch, check_instr_ids, check_loaded_for, start_episodes
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.episode import without_turns
 from clipnav.envs.graphs.nav_graph import NavGraph

@@ -32,11 +32,7 @@ from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_quest
 from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses
 from clipnav.vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
 from clipnav.vl_tasks.house_tasks.language_files import remove_other_languages, write_language
-from clipnav.vl_tasks.house_tasks.languages.lexicons import (
-    ENGLISH,
-    LANGUAGES,
-    check_languages,
-)
+from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH, LANGUAGES, check_languages
 from clipnav.vl_tasks.house_tasks.questions import answers_of, generate_questions
 
 SPLITS = ("train", "val_seen", "val_unseen")

@@ -17,9 +17,7 @@ import numpy as np
 
 from clipnav.envs.continuous.coordinates import PoseTrace, from_habitat, heading_to_yaw, to_habitat
 from clipnav.envs.continuous.episodes import ContinuousEpisode
-from clipnav.envs.continuous.measures import (
-    moved_positions,
-)
+from clipnav.envs.continuous.measures import moved_positions
 from clipnav.envs.datasets import ContinuousForm, continuous_version
 from clipnav.envs.submissions.checks import FileCheck, Finding, instruction_number, read_submission
 from clipnav.storage import write_text

@@ -18,11 +18,7 @@ from clipnav.envs.continuous.coordinates import heading_to_rotation, rounded_hea
 from clipnav.envs.continuous.episodes import ContinuousEpisode, continuous_episodes
 from clipnav.envs.continuous.experts import PathKey, expert_walks, path_key
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.settings import (
-    FORWARD,
-    ContinuousSettings,
-    task_settings,
-)
+from clipnav.envs.continuous.settings import FORWARD, ContinuousSettings, task_settings
 from clipnav.envs.datasets import ContinuousForm, continuous_version, dataset_spec
 from clipnav.envs.episodes import load_episodes
 from clipnav.envs.tokenizers import split_words

@@ -22,12 +22,7 @@ from clipnav.envs.continuous.floor.grid import (
     Ramp,
     grid_of_mesh,
 )
-from clipnav.envs.continuous.floor.navmesh import (
-    Box,
-    NavMesh,
-    mesh_of_boxes,
-    mesh_of_triangles,
-)
+from clipnav.envs.continuous.floor.navmesh import Box, NavMesh, mesh_of_boxes, mesh_of_triangles
 from clipnav.envs.continuous.floor.polygons import MOST_CORNERS
 from clipnav.envs.continuous.floor.voxels import MeshSettings
 from clipnav.envs.houses.plan.elements import STOREY_HEIGHT

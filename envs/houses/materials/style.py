@@ -7,13 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from clipnav.envs.houses.materials.colours import (
-    BRIGHT_NAMES,
-    RGB,
-    Colour,
-    mute,
-    pick_shade,
-)
+from clipnav.envs.houses.materials.colours import BRIGHT_NAMES, RGB, Colour, mute, pick_shade
 from clipnav.envs.houses.meshes.geometry import Material
 
 T = TypeVar("T")

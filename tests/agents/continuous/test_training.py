@@ -12,15 +12,17 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.continuous import tasks
+from clipnav.agents.continuous.collecting import (
+    Collector,
+    Demonstration,
+    DemonstrationStore,
+    collect_walks,
+)
 from clipnav.agents.continuous.evaluation import evaluate_continuous_run
 from clipnav.agents.continuous.networks import Output, make_network
 from clipnav.agents.continuous.settings import EvaluateContinuousConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.training import (
-    Collector,
-    Demonstration,
-    DemonstrationStore,
-    collect_walks,
     continuous_trainer,
     imitation_loss,
     make_batch,

@@ -16,13 +16,12 @@ from clipnav.envs.houses.goals.boxes import REACH, Looks
 from clipnav.envs.houses.goals.descriptions import Things
 from clipnav.envs.houses.goals.episodes import (
     DIALOG_EDGES,
-    LANGUAGES,
     SOON_EDGES,
     GoalEpisodes,
     Scenery,
     box_corners,
 )
-from clipnav.envs.houses.goals.texts import GoalWriter
+from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import language_of
 from clipnav.envs.houses.language.sight import Sight
