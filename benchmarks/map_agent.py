@@ -16,15 +16,15 @@ import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.decisions import UniformStream
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.learner import MapLearner, decision_loss
 from clipnav.agents.duet.model import EncodedText, MapTransformer, NodeInputs, Scores, ViewInputs
 from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.duet.states import MapState
 from clipnav.agents.maps.experts import path_targets
-from clipnav.agents.maps.known_maps import KnownMaps
-from clipnav.agents.transformer.two_minibatches import Minibatches
+from clipnav.agents.maps.topological_maps import TopologicalMaps
+from clipnav.agents.transformer.il_rl import Minibatches
 
 UNIT = "decisions per CPU second"
 _CLIP = 5.0
@@ -79,7 +79,7 @@ def _stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
     steps = iter(range(nodes.shape[1]))
 
     def policy(
-        maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+        maps: TopologicalMaps, state: MapState, scores: Scores, labels: np.ndarray | None
     ) -> np.ndarray:
         targets = following[state.rows, next(steps)]
         return path_targets(maps, state.rows, state.tokens, targets)
@@ -138,7 +138,7 @@ def _dagger_rate(learner: MapLearner, seconds: float) -> float:
     fast = learner.env, learner.features, learner.references
 
     def work() -> float:
-        draws = Draws(np.random.default_rng(0), len(episodes))
+        draws = UniformStream(np.random.default_rng(0), len(episodes))
         batch = Minibatches(episodes[:0], episodes, draws, 0.0)
         loss, figures = learner.network.sample(*fast, batch)
         update(learner, loss)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeGuard
 from clipnav.storage.errors import UserError
 
 # Remedies for errors of the operating system, whose own text names none.
-_REMEDIES: dict[type[OSError], str] = {
+_HINTS: dict[type[OSError], str] = {
     FileNotFoundError: "no such file or folder; check its name",
     IsADirectoryError: "is a folder; name a file",
     NotADirectoryError: "its parent is a file; name a folder that exists or can be created",
@@ -28,7 +28,7 @@ _REMEDIES: dict[type[OSError], str] = {
     PermissionError: "permission denied; change its permissions, or name another path",
 }
 
-_REMEDIES_BY_NUMBER = {
+_HINTS_BY_NUMBER = {
     errno.EROFS: "is on a read-only file system; name another path",
     errno.ENOSPC: "no space is left on its disk; make room, or name another path",
 }
@@ -170,13 +170,13 @@ def _is_expected(error: BaseException) -> TypeGuard[Exception]:
 def _message(error: Exception) -> object:
     """Return the message of an error for the user."""
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
-        remedy = _REMEDIES.get(type(error)) or _REMEDIES_BY_NUMBER.get(
+        hint = _HINTS.get(type(error)) or _HINTS_BY_NUMBER.get(
             error.errno or 0, f"{error.strerror} (error {error.errno})"
         )
         path = Path(os.fspath(error.filename))
         if isinstance(error, FileNotFoundError) and not path.absolute().parent.exists():
-            remedy = f"its folder {path.parent} does not exist; check its name"
-        return f"{path}: {remedy}"
+            hint = f"its folder {path.parent} does not exist; check its name"
+        return f"{path}: {hint}"
     return error
 
 

@@ -14,7 +14,7 @@ from clipnav.storage.json_files import read_bytes, read_json
 
 CONNECTIVITY_DIR = Path(__file__).resolve().parent
 
-_REMEDY = (
+_HINT = (
     "restore the file from the Matterport3DSimulator repository, or rebuild the built-in "
     "houses with clipnav build-houses"
 )
@@ -30,20 +30,18 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
     """
     path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
     try:
-        records = read_json(path, _REMEDY, allow_nan=True)
+        records = read_json(path, _HINT, allow_nan=True)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: no navigation graph of scan '{scan}'; {_REMEDY}"
-        ) from None
+        raise FileNotFoundError(f"{path}: no navigation graph of scan '{scan}'; {_HINT}") from None
     if not isinstance(records, list) or not records:
-        raise UserError(f"{path}: expected a non-empty list of viewpoint records; {_REMEDY}")
+        raise UserError(f"{path}: expected a non-empty list of viewpoint records; {_HINT}")
     for number, record in enumerate(records):
         problem = _record_problem(record, len(records))
         if problem:
-            raise UserError(f"{path}: record {number}: {problem}; {_REMEDY}")
+            raise UserError(f"{path}: record {number}: {problem}; {_HINT}")
     problem = _graph_problem(records)
     if problem:
-        raise UserError(f"{path}: {problem}; {_REMEDY}")
+        raise UserError(f"{path}: {problem}; {_HINT}")
     return records
 
 
@@ -51,15 +49,15 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
     """Read the names of the scans in `scans.txt`, in file order."""
     path = Path(directory or CONNECTIVITY_DIR) / "scans.txt"
     try:
-        scans = read_bytes(path, _REMEDY).decode("utf-8").split()
+        scans = read_bytes(path, _HINT).decode("utf-8").split()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: the list of scans is missing; {_REMEDY}") from None
+        raise FileNotFoundError(f"{path}: the list of scans is missing; {_HINT}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); {_REMEDY}") from error
+        raise UserError(f"{path}: not valid UTF-8 ({error.reason}); {_HINT}") from error
     repeated = _first_repeated(scans)
     if not scans or repeated:
         problem = f"scan '{repeated}' is listed twice" if repeated else "no scan is listed"
-        raise UserError(f"{path}: {problem}; {_REMEDY}")
+        raise UserError(f"{path}: {problem}; {_HINT}")
     return scans
 
 

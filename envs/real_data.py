@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from clipnav.storage.downloads import Checksums, DownloadError, fetch, unpack_zip
-from clipnav.storage.errors import UserError, counted
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.errors import UserError, pluralise
+from clipnav.storage.locks import waiting_lock
 
 # A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (
@@ -215,7 +215,7 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
 
 def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
     """Describe the missing files and how to get them by hand."""
-    lines = [f"could not download {counted(len(failures), 'file')}:"]
+    lines = [f"could not download {pluralise(len(failures), 'file')}:"]
     for failure in failures:
         lines += [f"* {failure.path}: {failure.reason}", f"    from {failure.url}"]
     lines += [
@@ -246,7 +246,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Unpack an archive unless the folder exists; of several processes, one unpacks it."""
     if folder.exists():
         return
-    with sole_maker(folder):
+    with waiting_lock(folder):
         if not folder.exists():
             unpack_zip(archive, folder)
 

@@ -171,14 +171,14 @@ class WorldFiles:
         # The files of added datasets are the user's own.
         group, folder = group_of(names, split), self.annotations_dir
         own = group is None if not self.is_built_in else folder not in paths[0].parents
-        remedy = ["put the file there" if own else self._remedy(group)]
+        hint = ["put the file there" if own else self._hint(group)]
         if self.is_built_in and not own and paths[0].parent != folder:
-            remedy = [f"{remedy[0]} --episodes goals"]
+            hint = [f"{hint[0]} --episodes goals"]
         if others := self._splits(names):
             # The built-in houses are made with all their splits; making them again adds none.
             known = f"name one of the splits that exist: {', '.join(others)}"
-            remedy = [known] if self.is_built_in else [known, *remedy]
-        raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(remedy)}")
+            hint = [known] if self.is_built_in else [known, *hint]
+        raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(hint)}")
 
     def _splits(self, names: Sequence[str]) -> list[str]:
         """Return the splits that have a file with one of these name patterns."""
@@ -197,11 +197,11 @@ class WorldFiles:
         return is_built_in(self.world)
 
     @property
-    def remedy(self) -> str:
+    def hint(self) -> str:
         """Command that gets the files of this world."""
-        return self._remedy()
+        return self._hint()
 
-    def _remedy(self, group: str | None = None) -> str:
+    def _hint(self, group: str | None = None) -> str:
         """Return the command that gets the files of this world, or those of a group of them."""
         if self.is_built_in:
             options = " --set standard" if self.world == "houses-standard" else ""
@@ -218,11 +218,11 @@ class WorldFiles:
             "pass the folder that contains it (--data-dir)"
         )
 
-    def record_remedy(self, path: Path) -> str:
+    def record_hint(self, path: Path) -> str:
         """Return the remedy for a wrong record of a file, which may be the user's own."""
         if not self.is_built_in:
-            return f"correct the record, or {self.remedy}"
-        return self.remedy if self.annotations_dir in path.parents else "correct the record"
+            return f"correct the record, or {self.hint}"
+        return self.hint if self.annotations_dir in path.parents else "correct the record"
 
 
 def is_built_in(world: World) -> bool:
@@ -271,7 +271,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
         files = replace(files, annotations_dir=Path(data_dir))
         if not files.annotations_dir.is_dir():
             raise FileNotFoundError(
-                f"{data_dir}: this folder of episodes does not exist; {files.remedy}, or use world "
+                f"{data_dir}: this folder of episodes does not exist; {files.hint}, or use world "
                 "'matterport' (--world matterport) if the data is Matterport3D's"
             )
         return files
@@ -285,6 +285,6 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
     if not files.connectivity_dir.is_dir():
         raise FileNotFoundError(
             f"{files.connectivity_dir}: this folder of navigation graphs does not exist; "
-            f"{files.remedy}"
+            f"{files.hint}"
         )
     return files

@@ -22,10 +22,10 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTime
 from urllib3.util import Retry
 
 from clipnav.storage import file_sha256, remove_abandoned, temporary_path, write_text
-from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.errors import UserError, in_one_line, truncate
 from clipnav.storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 
 ATTEMPTS = 5
@@ -37,7 +37,7 @@ _TIMEOUT = 30.0  # seconds to connect, and seconds without a byte
 _HEADERS = {"User-Agent": "clipnav", "Accept-Encoding": "identity"}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 416, 425, 429)  # statuses, and 5xx
-_MANIFEST_REMEDY = "delete it; the checksums of present files are then recorded again"
+_MANIFEST_HINT = "delete it; the checksums of present files are then recorded again"
 # Exceptions that zipfile and its decompressors raise on damaged archives.
 _ZIP_DAMAGE = (
     zipfile.BadZipFile,
@@ -93,7 +93,7 @@ def fetch(
     """
     previous = _identity(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with sole_maker(path):
+    with waiting_lock(path):
         if _identity(path) not in (None, previous):  # another process has just downloaded it
             digest = file_sha256(path)
             if sha256 in (None, digest):
@@ -152,7 +152,7 @@ class _Partial:
 def _retry(url: str, partial: _Partial, digest_known: bool, bar: bool, pause: float) -> None:
     """Download the missing part, and retry after transient failures."""
     failures, was_reached = 0, False
-    remedy = "run the same command again to resume"
+    hint = "run the same command again to resume"
     while True:
         size_before = partial.size
         try:
@@ -171,10 +171,10 @@ def _retry(url: str, partial: _Partial, digest_known: bool, bar: bool, pause: fl
             failures, reason, wait = failures + 1, str(error), 0.0
         if failures == ATTEMPTS:
             raise DownloadError(
-                f"{ATTEMPTS} attempts failed, the last one because {reason}; {remedy}"
+                f"{ATTEMPTS} attempts failed, the last one because {reason}; {hint}"
             )
         if wait > _LONGEST_WAIT:
-            raise DownloadError(f"{reason}, and requests a wait of {wait:.0f} s; then {remedy}")
+            raise DownloadError(f"{reason}, and requests a wait of {wait:.0f} s; then {hint}")
         wait = max(wait, min(pause * 2 ** (failures - 1), _LONGEST_BACKOFF))
         if bar:
             name = partial.path.name
@@ -341,7 +341,7 @@ class Checksums:
                 f"{'' if known else f', or delete its entry in {self.path} to keep it'}"
             )
         if self.recorded(name) != digest:
-            with sole_maker(self.path):
+            with waiting_lock(self.path):
                 # Another process may have added files since this one read the manifest.
                 self._entries = {**self._read(), name: {"sha256": digest, "url": url}}
                 write_text(self.path, json.dumps(self._entries, indent=1, sort_keys=True) + "\n")
@@ -349,7 +349,7 @@ class Checksums:
 
     def _read(self) -> dict[str, _Entry]:
         present = self.path.is_file()
-        return read_json(self.path, _MANIFEST_REMEDY, dict[str, _Entry]) if present else {}
+        return read_json(self.path, _MANIFEST_HINT, dict[str, _Entry]) if present else {}
 
 
 class UntrustedArchiveError(UserError):
@@ -375,7 +375,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise UserError(
-            f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and "
+            f"{archive}: cannot be unpacked ({truncate(str(error), 200)}); move it away and "
             "download it again"
         ) from error
     finally:

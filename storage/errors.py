@@ -43,7 +43,7 @@ class UnknownNameError(UserError, KeyError):
     __str__ = Exception.__str__  # that of KeyError is the representation of the message
 
 
-def shortened(value: object, most: int = 80) -> str:
+def truncate(value: object, most: int = 80) -> str:
     """Return a value as one line of at most `most` characters, to quote it in a message.
 
     Control characters are escaped: those of a terminal could hide or forge a message.
@@ -54,7 +54,7 @@ def shortened(value: object, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def counted(number: int, noun: str) -> str:
+def pluralise(number: int, noun: str) -> str:
     """Return a number and its noun: "1 episode", "2 episodes"."""
     return f"{number} {noun if number == 1 else noun + 's'}"
 
@@ -65,7 +65,7 @@ def in_one_line(error: BaseException) -> str:
     The type precedes a text that is not understood without it: a single word, as in "KeyError:
     'width'", or none at all.
     """
-    text, name = shortened(str(error), _ERROR_WIDTH), type(error).__name__
+    text, name = truncate(str(error), _ERROR_WIDTH), type(error).__name__
     is_key = isinstance(error, KeyError) and not isinstance(error, UserError)
     if " " in text and not is_key:
         return text

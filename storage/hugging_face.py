@@ -20,7 +20,7 @@ from clipnav.storage.json_files import read_json_object
 _SECONDS = 1.5
 _PORTS = {"http": 80, "https": 443}
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-_REMEDY = "write the folder again with save_pretrained of transformers"
+_HINT = "write the folder again with save_pretrained of transformers"
 # Configurations of processors name code as well, but their numbers of pixels allocate nothing.
 _PROCESSOR_CONFIGS = (
     "processor_config.json",
@@ -110,14 +110,14 @@ def _load(name: str, config: Any, kind: Any) -> Any:
     if folder.is_dir():  # it cannot have more weights than its files have bytes
         files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
         if not files:
-            raise FileNotFoundError(f"{folder / 'model.safetensors'}: missing; {_REMEDY}")
+            raise FileNotFoundError(f"{folder / 'model.safetensors'}: missing; {_HINT}")
         weights = empty.named_parameters()
         count = sum(weight.numel() for key, weight in weights if not key.startswith(_UNUSED))
         size = sum(file.stat().st_size for file in files)
         if count > size:
             raise UserError(
                 f"{folder / _CONFIG}: describes a model of {count} weights, but the files of "
-                f"weights have only {size} bytes; {_REMEDY}"
+                f"weights have only {size} bytes; {_HINT}"
             )
     with reading(name):
         model, info = kind.from_pretrained(
@@ -131,7 +131,7 @@ def _load(name: str, config: Any, kind: Any) -> Any:
     if missing:
         raise UserError(
             f"{name}: {len(missing)} weights are missing and would be random, the first is "
-            f"{missing[0]}; {_REMEDY}"
+            f"{missing[0]}; {_HINT}"
         )
     return model.eval()
 
@@ -157,7 +157,7 @@ def load_hugging_face_tokenizer(name: str) -> Any:
 
 
 @contextmanager
-def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
+def reading(name: str, hint: str = _HINT) -> Iterator[None]:
     """Convert any exception of transformers into an error of one line with a remedy."""
     from transformers import dynamic_module_utils
 
@@ -176,7 +176,7 @@ def reading(name: str, remedy: str = _REMEDY) -> Iterator[None]:
                 "with network access and name its folder"
             ) from error
         raise UserError(
-            f"{name}: transformers cannot read it ({in_one_line(error)}); {remedy}"
+            f"{name}: transformers cannot read it ({in_one_line(error)}); {hint}"
         ) from error
 
 
@@ -196,7 +196,7 @@ def check_folder(name: str, *needed: str) -> None:
         raise UserError(f"{name}: a file, not a folder of transformers; name the folder")
     for file in (_CONFIG, _TOKENIZER_CONFIG, *_PROCESSOR_CONFIGS):
         if file in needed or (folder / file).exists():
-            _check_entries(read_json_object(folder / file, _REMEDY), folder / file)
+            _check_entries(read_json_object(folder / file, _HINT), folder / file)
 
 
 def _check_entries(config: Any, path: Path) -> None:
@@ -213,7 +213,7 @@ def _check_entries(config: Any, path: Path) -> None:
         if isinstance(value, (int, float)):
             counted = [most for end, most in _COUNTED.items() if name.endswith(end)]
             if not abs(value) <= min(counted, default=_LARGEST):
-                raise UserError(f"{path}: {name} is {value}, an implausible size; {_REMEDY}")
+                raise UserError(f"{path}: {name} is {value}, an implausible size; {_HINT}")
 
 
 def _entries(config: Any) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from clipnav.storage.gzip_files import open_maybe_packed
 
@@ -29,25 +29,25 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape, such as \ud83d in \u
 _MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 
-def read_json(path: str | Path, remedy: str, kind: Any = Any, allow_nan: bool = False) -> Any:
+def read_json(path: str | Path, hint: str, kind: Any = Any, allow_nan: bool = False) -> Any:
     """Read a file that is one JSON document."""
-    document = parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
+    document = parse_json(read_bytes(path, hint), str(path), hint, allow_nan)
     try:
         return document if kind is Any else msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {hint}") from error
 
 
-def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
+def read_json_object(path: str | Path, hint: str) -> dict[str, Any]:
     """Read a file of another library that is one JSON object; numbers of any size are accepted.
 
     For example, transformers writes a `model_max_length` of 31 digits.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: missing; {remedy}")
-    document = parse_json(read_bytes(path, remedy), str(path), remedy, any_number=True)
+        raise FileNotFoundError(f"{path}: missing; {hint}")
+    document = parse_json(read_bytes(path, hint), str(path), hint, any_number=True)
     if not isinstance(document, dict):
-        raise UserError(f"{path}: not a JSON object; {remedy}")
+        raise UserError(f"{path}: not a JSON object; {hint}")
     return document
 
 
@@ -68,12 +68,12 @@ def describe_problem(error: BaseException) -> str:
     return f"field '{parent}': {problem}" if parent else problem
 
 
-def decode_part(raw: bytes | msgspec.Raw, kind: Any, place: str, remedy: str) -> Any:
+def decode_part(raw: bytes | msgspec.Raw, kind: Any, place: str, hint: str) -> Any:
     """Decode a part of a JSON document, which errors name as `place`: its file and where in it."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
-        raise UserError(f"{place}: {error}; {remedy}") from error
+        raise UserError(f"{place}: {error}; {hint}") from error
 
 
 def write_json(path: str | Path, document: Any) -> None:
@@ -81,29 +81,29 @@ def write_json(path: str | Path, document: Any) -> None:
     write_text(path, json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> bytes:
+def read_bytes(path: str | Path, hint: str, most_bytes: int = MOST_BYTES) -> bytes:
     """Return the content of a file of at most `most_bytes`."""
     with Path(path).open("rb") as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
             raise UserError(
-                f"{path}: larger than {most_bytes:,} bytes, the limit for such a file; {remedy}"
+                f"{path}: larger than {most_bytes:,} bytes, the limit for such a file; {hint}"
             )
         return file.read()
 
 
-def read_packed(path: Path, remedy: str) -> bytes:
+def read_packed(path: Path, hint: str) -> bytes:
     """Return the content of a file of at most `MOST_BYTES`, decompressed if it is gzip."""
     try:
         with open_maybe_packed(path, MOST_BYTES) as file:
             return file.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {hint}") from error
 
 
 def parse_json(
     raw: bytes | str,
     source: str,
-    remedy: str,
+    hint: str,
     allow_nan: bool = False,
     any_number: bool = False,
 ) -> Any:
@@ -132,14 +132,14 @@ def parse_json(
         if _depth_is_bounded(document):
             return document
         problem = f"nested deeper than {MOST_DEPTH} levels"
-    raise UserError(f"{source}: not valid JSON ({problem}); {remedy}")
+    raise UserError(f"{source}: not valid JSON ({problem}); {hint}")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise UserError(f"key {shortened(name)!r} occurs {count} times in one object")
+        raise UserError(f"key {truncate(name)!r} occurs {count} times in one object")
     return values
 
 
@@ -154,7 +154,7 @@ def _number(text: str) -> float:
     if text.endswith(("NaN", "Infinity")):
         raise UserError(f"{text} is not a JSON number")
     if math.isinf(value):
-        raise UserError(f"the number {shortened(text)} is out of range")
+        raise UserError(f"the number {truncate(text)} is out of range")
     return value
 
 

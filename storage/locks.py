@@ -48,7 +48,7 @@ class OutputLock:
         except Timeout:
             raise OutputInUseError(
                 f"{self.output}: {_describe_holder(self._path)} is writing it; wait until that "
-                f"process ends, or choose another output{_remedy(self._path)}"
+                f"process ends, or choose another output{_hint(self._path)}"
             ) from None
         self._is_held = True
         _record_holder(self._path, self._lock)
@@ -61,7 +61,7 @@ class OutputLock:
 
 
 @contextlib.contextmanager
-def sole_writer(*outputs: Path) -> Iterator[None]:
+def exclusive_lock(*outputs: Path) -> Iterator[None]:
     """Hold the locks of outputs within a block."""
     with contextlib.ExitStack() as stack:
         # Sorted, so that of two processes with common outputs one acquires all of them.
@@ -73,7 +73,7 @@ def sole_writer(*outputs: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sole_maker(entry: Path) -> Iterator[None]:
+def waiting_lock(entry: Path) -> Iterator[None]:
     """Hold the lock of a shared file, such as a cache entry, within a block.
 
     Wait while another process or thread holds the lock, and print which process it is. The caller
@@ -89,7 +89,7 @@ def sole_maker(entry: Path) -> Iterator[None]:
     except Timeout:
         if _read_holder(path)[0] != str(os.getpid()):
             tqdm.write(
-                f"{entry}: waiting for {_describe_holder(path)}, which is making it{_remedy(path)}",
+                f"{entry}: waiting for {_describe_holder(path)}, which is making it{_hint(path)}",
                 sys.stderr,
             )
         lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
@@ -170,7 +170,7 @@ def _describe_holder(path: Path) -> str:
     return f"process {pid} (on {host}{since})"
 
 
-def _remedy(path: Path) -> str:
+def _hint(path: Path) -> str:
     """Return what to do about a lock of another host, whose processes cannot be checked here."""
     _, host = _read_holder(path)
     if host == socket.gethostname():

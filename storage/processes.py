@@ -14,7 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from tqdm import tqdm
 
 from clipnav.storage import remove_unfinished
-from clipnav.storage.errors import counted, in_one_line
+from clipnav.storage.errors import in_one_line, pluralise
 
 _SECONDS = 5.0  # between two calls of `waiting`
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool
@@ -159,7 +159,7 @@ class _RunningJobs(Generic[Job, Result]):
         if self.failure is None:
             self.failure = error
             if self:  # other jobs still run, which can take hours
-                others = counted(len(self), "other job")
+                others = pluralise(len(self), "other job")
                 wait_for = f"Waiting for {others}; press Ctrl-C to stop at once."
                 tqdm.write(f"{in_one_line(error)}\n{wait_for}", sys.stderr)
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from clipnav.storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
 from clipnav.storage.json_files import describe_problem
@@ -41,7 +41,7 @@ _LONGEST_PROBLEM = 400  # characters
 
 
 def read_records(
-    path: Path, kind: type[Record], remedy: str, most_bytes: int = MOST_BYTES
+    path: Path, kind: type[Record], hint: str, most_bytes: int = MOST_BYTES
 ) -> list[Record]:
     """Read all records of a file.
 
@@ -56,7 +56,7 @@ def read_records(
             # A JSON string may contain line separators such as U+2028, but never the byte \n.
             for line in file:
                 if not records and line.lstrip()[:1] == b"[":
-                    return _read_array(line + file.read(), kind, path, remedy)
+                    return _read_array(line + file.read(), kind, path, hint)
                 if not line.isspace():
                     records.append(decode(line))
                 line = b""  # an error of the next read is not about this line
@@ -66,7 +66,7 @@ def read_records(
             problem = _describe(error, line)
             if not records and line.endswith(b"\n") and line.split() == [b"{"]:
                 problem = "an object on several lines, in neither a JSON array nor JSON Lines"
-            raise RecordError(path, len(records), problem, remedy, _record_id(line)) from error
+            raise RecordError(path, len(records), problem, hint, _record_id(line)) from error
     return records
 
 
@@ -74,32 +74,32 @@ class RecordError(UserError):
     """A record of a file is invalid; the message names file, record, problem and remedy."""
 
     def __init__(
-        self, path: Path, number: int, problem: str, remedy: str, identity: str | None = None
+        self, path: Path, number: int, problem: str, hint: str, identity: str | None = None
     ) -> None:
-        identity = f" ({shortened(identity)})" if identity else ""
-        problem = shortened(problem, _LONGEST_PROBLEM)
-        super().__init__(f"{path}: record {number}{identity}: {problem}; {remedy}")
+        identity = f" ({truncate(identity)})" if identity else ""
+        problem = truncate(problem, _LONGEST_PROBLEM)
+        super().__init__(f"{path}: record {number}{identity}: {problem}; {hint}")
 
 
-def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list[Record]:
+def _read_array(raw: bytes, kind: type[Record], path: Path, hint: str) -> list[Record]:
     try:
         # list[kind] would be an annotation with a variable for type checkers.
         return msgspec.json.decode(raw, type=GenericAlias(list, kind))
     except _DAMAGE:
-        return list(_read_elements(BytesIO(raw), kind, path, remedy))  # names the invalid record
+        return list(_read_elements(BytesIO(raw), kind, path, hint))  # names the invalid record
 
 
-def stream_records(path: Path, kind: type[Record], remedy: str) -> Iterator[Record]:
+def stream_records(path: Path, kind: type[Record], hint: str) -> Iterator[Record]:
     """Yield the records of a file that is one JSON array, for files that do not fit into memory.
 
     Only one record and a chunk of the file are in memory. Arguments and errors are those of
     `read_records`.
     """
     with open_maybe_packed(path) as file:
-        yield from _read_elements(file, kind, path, remedy)
+        yield from _read_elements(file, kind, path, hint)
 
 
-def _read_elements(file: BinaryIO, kind: type[Record], path: Path, remedy: str) -> Iterator[Record]:
+def _read_elements(file: BinaryIO, kind: type[Record], path: Path, hint: str) -> Iterator[Record]:
     decode = msgspec.json.Decoder(kind).decode
     number, piece = 0, b""
     try:
@@ -110,7 +110,7 @@ def _read_elements(file: BinaryIO, kind: type[Record], path: Path, remedy: str) 
     except _DAMAGE as error:
         identity = None if isinstance(error, GZIP_DAMAGE) else _record_id(piece)
         problem = str(error) if isinstance(error, UserError) else _describe(error, piece)
-        raise RecordError(path, number, problem, remedy, identity) from error
+        raise RecordError(path, number, problem, hint, identity) from error
 
 
 def _describe(error: BaseException, piece: bytes) -> str:
@@ -131,7 +131,7 @@ def _record_id(piece: bytes) -> str | None:
     except _DAMAGE:
         return None
     fields = _ID_FIELDS if isinstance(record, dict) else ()
-    ids = (f"{field} {shortened(record[field])}" for field in fields if field in record)
+    ids = (f"{field} {truncate(record[field])}" for field in fields if field in record)
     return next(ids, None)
 
 

@@ -27,7 +27,7 @@ SCHEME, FOLDER_SCHEME = "hf:", "file:"
 CARD, MODEL = "README.md", "model.safetensors"
 _FILES = (CARD, *(name for name in RUN_FILES if name not in ("trainer.pt", "trackers.json")))
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@\w[\w./-]*)?")
-_REMEDY = "name the folder of a run"
+_HINT = "name the folder of a run"
 # Settings that name other runs, without which a run cannot be loaded.
 _NEEDED = ("language_representation", "visual_representation")
 # Settings that are meaningless elsewhere.
@@ -43,7 +43,7 @@ def copy_run(run: Path, folder: Path) -> None:
         FileNotFoundError: The folder does not contain a run with weights.
         UserError: The run needs another one.
     """
-    settings = read_json_object(run / CONFIG, _REMEDY)
+    settings = read_json_object(run / CONFIG, _HINT)
     if not (run / MODEL).is_file():
         raise FileNotFoundError(f"{run / MODEL}: no such file; name a run that has saved weights")
     for name in _NEEDED:
@@ -138,9 +138,9 @@ def _repository(name: str) -> tuple[str, str | None]:
 
 
 @contextmanager
-def _hub_errors(name: str, remedy: str) -> Iterator[None]:
+def _hub_errors(name: str, hint: str) -> Iterator[None]:
     """Convert any exception of huggingface_hub into an error of one line with a remedy."""
     try:
         yield
     except Exception as error:  # its HTTP client, and so their types, depend on its version
-        raise ConnectionError(f"{name}: {in_one_line(error)}; {remedy}") from error
+        raise ConnectionError(f"{name}: {in_one_line(error)}; {hint}") from error

@@ -103,7 +103,7 @@ def locked_elsewhere():
     """Within it another process, which it gives, holds the lock of an output."""
 
     @contextmanager
-    def locked(output, hold="sole_writer", prelude=""):
+    def locked(output, hold="exclusive_lock", prelude=""):
         program = f"""{prelude}
 import sys
 from pathlib import Path

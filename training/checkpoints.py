@@ -18,13 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.errors import UserError, in_one_line, truncate
 from clipnav.storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 RESULTS = "results.json"
 
-_REMEDY = "use the settings of the run (in its config.json) and its features"
+_HINT = "use the settings of the run (in its config.json) and its features"
 _ABSENT = "no"  # value of metadata that a file lacks: an option that is newer than the file
 
 
@@ -61,8 +61,8 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        problem = shortened(str(error), 400)
-        raise UserError(f"{path}: does not fit the settings here ({problem}); {_REMEDY}") from error
+        problem = truncate(str(error), 400)
+        raise UserError(f"{path}: does not fit the settings here ({problem}); {_HINT}") from error
     return saved
 
 
@@ -72,20 +72,20 @@ def model_metadata(run: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def check_metadata(run: Path, metadata: Mapping[str, str], remedy: str = _REMEDY) -> None:
+def check_metadata(run: Path, metadata: Mapping[str, str], hint: str = _HINT) -> None:
     """Check that the weights of a run have the expected metadata."""
-    compare_metadata(run / MODEL, model_metadata(run), metadata, remedy)
+    compare_metadata(run / MODEL, model_metadata(run), metadata, hint)
 
 
 def compare_metadata(
-    path: Path, saved: Mapping[str, str], expected: Mapping[str, str], remedy: str = _REMEDY
+    path: Path, saved: Mapping[str, str], expected: Mapping[str, str], hint: str = _HINT
 ) -> None:
     """Check that the metadata of a file is as expected."""
     for name, value in expected.items():
         if saved.get(name, _ABSENT) != value:
             raise UserError(
                 f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
-                f"{remedy}"
+                f"{hint}"
             )
 
 

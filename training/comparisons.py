@@ -14,7 +14,7 @@ from typing import Any
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.checkpoints import MODEL, TRAINER, check_metadata
@@ -24,7 +24,7 @@ from clipnav.training.settings import CONFIG, check_same_run
 
 SCORES = "scores.json"  # in the folder of a run: scores of each item, written last
 LOG = "output.txt"  # in the folder of a run: output of its training
-_REMEDY = "choose another --output, or remove the folder of the run"
+_HINT = "choose another --output, or remove the folder of the run"
 
 # By split and id of the item (such as an episode): its metrics, and the number of a cluster such
 # as its building.
@@ -78,11 +78,11 @@ def train_rows(
     }
     all_jobs = [job for row_jobs in jobs.values() for job in row_jobs]
     folder.mkdir(parents=True, exist_ok=True)
-    remedy = (
+    hint = (
         f"Finished runs are kept in {folder}; give the same command again to resume the others "
         "from their last saved states"
     )
-    with sole_writer(folder), interruption_message(lambda: remedy):
+    with exclusive_lock(folder), interruption_message(lambda: hint):
         unfinished = [job for job in all_jobs if not (job.run / SCORES).is_file()]
         total, done = len(all_jobs), len(all_jobs) - len(unfinished)
         with progress_bar(total=total, initial=done, desc="trainings", unit="runs") as bar:
@@ -116,13 +116,13 @@ def resumable_job(
     config = replace(config, output=run)
     if not (run / CONFIG).is_file():
         return Job(run, config)
-    check_same_run(run, config, may_change, "this comparison", _REMEDY)
+    check_same_run(run, config, may_change, "this comparison", _HINT)
     if not (run / TRAINER).is_file():  # killed before its first state was saved
         return Job(run, config)
     # Between its first state and its first weights a run can be killed, too.
     if (run / MODEL).is_file() or (run / SCORES).is_file():
         # Also checked for finished runs, whose scores are read.
-        check_metadata(run, metadata(), _REMEDY)
+        check_metadata(run, metadata(), _HINT)
     return Job(run, replace(config, resume=run))
 
 

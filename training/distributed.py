@@ -23,17 +23,17 @@ def check_device(device: str) -> None:
 
     Others are refused. Apple's GPUs (mps) lack float64, in which scores and losses are summed.
     """
-    remedy = "choose another --device, such as cpu"
+    hint = "choose another --device, such as cpu"
     try:
         named = torch.device(device)
     except RuntimeError as error:
-        raise UserError(f"--device {device}: torch does not know this device; {remedy}") from error
+        raise UserError(f"--device {device}: torch does not know this device; {hint}") from error
     if named.type not in ("cpu", "cuda"):
-        raise UserError(f"--device {device}: only cpu and cuda devices are supported; {remedy}")
+        raise UserError(f"--device {device}: only cpu and cuda devices are supported; {hint}")
     count = torch.cuda.device_count()
     # torch keeps only the last eight bits of a number: cuda:999 becomes cuda:-25, cuda:256 cuda:0.
     if named.type == "cuda" and (str(named) != device or (named.index or 0) >= count):
-        raise UserError(f"--device {device}: torch detects {count} CUDA devices; {remedy}")
+        raise UserError(f"--device {device}: torch detects {count} CUDA devices; {hint}")
 
 
 def set_up_torch(device: str, threads: int | None, matmul_precision: str, seed: int) -> None:

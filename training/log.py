@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from clipnav.storage import append_bytes, write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.extras import check_extra, import_extra
 from clipnav.storage.json_files import parse_json, read_bytes, read_json
 
@@ -21,8 +21,8 @@ TrackerName = Literal["tensorboard", "wandb", "trackio"]
 METRICS = "metrics.jsonl"  # within the folder of a run: its log
 _PROJECT = "clipnav"
 _IDS = "trackers.json"  # within the folder of a run: its ids by tracker
-_IDS_REMEDY = "remove the file, which starts a new tracked run"
-_REMEDY = "remove the damaged line, or train the run again"
+_IDS_HINT = "remove the file, which starts a new tracked run"
+_HINT = "remove the damaged line, or train the run again"
 
 
 class Tracker(Protocol):
@@ -84,7 +84,7 @@ def _wandb(run: Path, settings: Mapping[str, Any]) -> Tracker:
         )
     except wandb.Error as error:
         raise UserError(
-            f"--track wandb: {shortened(str(error).rstrip('.'), 200)}; or set WANDB_MODE=offline "
+            f"--track wandb: {truncate(str(error).rstrip('.'), 200)}; or set WANDB_MODE=offline "
             "in the environment"
         ) from error
     started.define_metric("*", step_metric="iteration")
@@ -94,7 +94,7 @@ def _wandb(run: Path, settings: Mapping[str, Any]) -> Tracker:
 def _id(run: Path, tracker: TrackerName) -> str:
     """Return the id of a run for a tracker, which the first call draws."""
     path = run / _IDS
-    ids = read_json(path, _IDS_REMEDY, dict[str, str]) if path.exists() else {}
+    ids = read_json(path, _IDS_HINT, dict[str, str]) if path.exists() else {}
     if tracker not in ids:
         ids[tracker] = uuid4().hex[:8]
         write_text(run / _IDS, json.dumps(ids) + "\n")
@@ -190,11 +190,11 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     path = run / METRICS
     if not path.is_file():
         return []
-    *lines, _ = read_bytes(path, _REMEDY).split(b"\n")
+    *lines, _ = read_bytes(path, _HINT).split(b"\n")
     events = []
     for number, line in enumerate(lines, 1):
-        event = parse_json(line, f"{path}, line {number}", _REMEDY, allow_nan=True)
+        event = parse_json(line, f"{path}, line {number}", _HINT, allow_nan=True)
         if not isinstance(event, dict) or type(event.get("iteration")) is not int:
-            raise UserError(f"{path}, line {number}: not an event of a training run; {_REMEDY}")
+            raise UserError(f"{path}, line {number}: not an event of a training run; {_HINT}")
         events.append(event)
     return events

@@ -21,8 +21,8 @@ from clipnav.training.run_settings import TrainingConfig
 from clipnav.training.settings import (
     CONFIG,
     Config,
-    check_effects,
     check_same_run,
+    check_unused_options,
     read_config,
     read_settings,
 )
@@ -90,7 +90,7 @@ def parse_run(
     else:
         default = given or defaults()
         config = parse_settings(kind, default, arguments, description)
-    check_effects(config, idle(config), default)
+    check_unused_options(config, idle(config), default)
     return dataclasses.replace(config, config=None)
 
 
@@ -216,8 +216,8 @@ def parse_resumed(
     A run that was killed before it saved anything starts again in its folder.
     """
     config: Any = parse_settings(kind, read_config(run, kind), arguments, description)
-    remedy = "omit these flags to resume the run, or start another one without --resume"
-    check_same_run(run, config, may_change, "the command line", remedy)
+    hint = "omit these flags to resume the run, or start another one without --resume"
+    check_same_run(run, config, may_change, "the command line", hint)
     if has_saved(run):
         return config
     return dataclasses.replace(config, output=run, resume=None)

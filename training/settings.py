@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from clipnav.storage.errors import NoEffectError, UserError, shortened
+from clipnav.storage.errors import NoEffectError, UserError, truncate
 from clipnav.storage.json_files import read_json
 from clipnav.storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
-_REMEDY = "correct the file, or train the run again"
+_HINT = "correct the file, or train the run again"
 
 Config = TypeVar("Config")
 
@@ -43,12 +43,12 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
 def read_settings(path: Path, kind: type[Config]) -> Config:
     """Read settings from a file in the format of `to_json`."""
-    values = read_json(path, _REMEDY, allow_nan=True)
+    values = read_json(path, _HINT, allow_nan=True)
     if isinstance(values, dict):
         command = values.pop("command", _command(kind))
         if command != _command(kind):
             raise UserError(
-                f"{path}: is from a run of {shortened(command)}; name a run of {_command(kind)}"
+                f"{path}: is from a run of {truncate(command)}; name a run of {_command(kind)}"
             )
     return build_settings(kind, values, str(path))
 
@@ -56,7 +56,7 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
 def build_settings(kind: Any, values: Any, source: str) -> Any:
     """Return settings from their JSON values."""
     if not isinstance(values, dict):
-        raise UserError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
+        raise UserError(f"{source}: {truncate(values)} is not a group of settings; {_HINT}")
     hints = get_type_hints(kind)
     known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
     wrong = sorted(values.keys() ^ known.keys())
@@ -70,7 +70,7 @@ def build_settings(kind: Any, values: Any, source: str) -> Any:
     try:
         return kind(**settings)
     except ValueError as error:
-        raise UserError(f"{source}: {error}; {_REMEDY}") from error
+        raise UserError(f"{source}: {error}; {_HINT}") from error
 
 
 def _command(kind: Any) -> str:
@@ -96,7 +96,7 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, kind, strict=True, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise UserError(f"{source} is {shortened(value)}: {error}; {_REMEDY}") from error
+        raise UserError(f"{source} is {truncate(value)}: {error}; {_HINT}") from error
 
 
 def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:
@@ -107,7 +107,7 @@ def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int
             raise UserError(f"--{part}{name.replace('_', '-')} {count}: must be at least {least}")
 
 
-def check_effects(
+def check_unused_options(
     settings: Any, idle: Mapping[str, str], defaults: Any = None, part: str = ""
 ) -> None:
     """Refuse given settings that have no effect.
@@ -207,12 +207,12 @@ def check_positive(settings: Any, names: Iterable[str], part: str = "") -> None:
 
 
 def check_same_run(
-    run: Path, settings: Any, may_change: frozenset[str], whose: str, remedy: str
+    run: Path, settings: Any, may_change: frozenset[str], whose: str, hint: str
 ) -> None:
     """Check that settings are equal to those of the run in a folder."""
     found = differences(read_config(run, type(settings)), settings, may_change)
     if found:
-        raise UserError(f"{run / CONFIG} and {whose} differ in {'; '.join(found)}; {remedy}")
+        raise UserError(f"{run / CONFIG} and {whose} differ in {'; '.join(found)}; {hint}")
 
 
 def differences(earlier: Any, now: Any, ignore: Iterable[str] = ()) -> list[str]:

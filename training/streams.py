@@ -1,7 +1,7 @@
 """Random streams of runs and evaluations.
 
-Draws of two purposes with the same seed must not be equal. Each purpose therefore has a number that
-follows the seed. numpy ignores zeros at the end of a seed, so that [seed, stream] and
+Random numbers of two purposes with the same seed must not be equal. Each purpose therefore has a
+number that follows the seed. numpy ignores zeros at the end of a seed, so that [seed, stream] and
 [seed, stream, 0] are one stream: give a purpose with further numbers a stream of its own.
 Built-in houses and their tasks are data, which must not change, and have tags of their own.
 """

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from clipnav.storage import UnwritableError, write_text
-from clipnav.storage.errors import UserError, counted, shortened
+from clipnav.storage.errors import UserError, pluralise, truncate
 from clipnav.storage.progress import ProgressBar, progress_bar
 from clipnav.training import distributed
 from clipnav.training.checkpoints import (
@@ -122,7 +122,7 @@ def restore_state(run: Path, learner: Learner) -> Progress:
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{run / TRAINER}: does not fit the data or the settings "
-            f"({shortened(str(error), 400)}); resume with the data and settings of the run"
+            f"({truncate(str(error), 400)}); resume with the data and settings of the run"
         ) from error
 
 
@@ -380,7 +380,7 @@ class Trainer:
             self.learner.save_model(self.run, self.iteration)
 
     def _count(self) -> str:
-        return counted(self.iteration, "iteration")
+        return pluralise(self.iteration, "iteration")
 
     def _resume_hint(self) -> str:
         if self._saved is None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.processes import usable_cpus
 from clipnav.vl_tasks.data.images import holds_attributes
 from clipnav.vl_tasks.house_tasks.languages.lexicons import (
@@ -71,7 +71,7 @@ def _easy_vqa() -> Path:
     if files.annotations(SPLITS[-1]).is_file():
         return files.folder
     files.folder.mkdir(parents=True, exist_ok=True)
-    with sole_maker(files.folder):
+    with waiting_lock(files.folder):
         if not files.annotations(SPLITS[-1]).is_file():
             convert_easy_vqa(files.folder)
     return files.folder
@@ -110,7 +110,7 @@ def image_folders(config: DataLocation, folder: Path) -> list[Path]:
 
 
 def split_file(
-    folder: Path, split: str, *endings: str, remedy: str | None = None, flags: str = _SPLIT_FLAGS
+    folder: Path, split: str, *endings: str, hint: str | None = None, flags: str = _SPLIT_FLAGS
 ) -> Path:
     """Find the file of a split by the end of its name.
 
@@ -120,16 +120,16 @@ def split_file(
     found = find_split_file(folder, split, *endings)
     if found is None:
         others = [path.name for path in _matching(folder, f".+{_any_of(endings)}")]
-        if remedy is None:
-            remedy = "see docs/vl_tasks.md for the contents of a data folder"
+        if hint is None:
+            hint = "see docs/vl_tasks.md for the contents of a data folder"
             if others:
-                remedy = (
+                hint = (
                     f"the folder contains {', '.join(others)}; select the splits of these with "
                     f"{flags}"
                 )
         raise FileNotFoundError(
             f"{folder}: no file of split {split!r} (its name ends in "
-            f"{' or '.join(split + ending for ending in endings)}); {remedy}"
+            f"{' or '.join(split + ending for ending in endings)}); {hint}"
         )
     return found
 

@@ -119,12 +119,12 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
     )
     if kind.OF_START and config.start_from is not None and config.resume is None:
         others = {field.name for field in fields(kind)} - kind.OF_START | _NOT_OF_START
-        remedy = (
+        hint = (
             "omit the flags or the file --config to start from its weights, or train a new run "
             "without --start-from"
         )
         whose = "the command line"
-        check_same_run(config.start_from, config, frozenset(others), whose, remedy)
+        check_same_run(config.start_from, config, frozenset(others), whose, hint)
     return config
 
 

@@ -13,7 +13,7 @@ from clipnav.agents.acting.rollout import Observation, RolloutResult
 from clipnav.storage.errors import UserError
 
 
-class Draws:
+class UniformStream:
     """Uniform random numbers for sampled actions: one per row and step of the whole batch.
 
     The numbers of a row depend neither on which rows are live nor, if all ranks have equally many
@@ -49,7 +49,7 @@ class ActionSource:
     """
 
     teacher_forced: np.ndarray
-    draws: Draws | None = None
+    draws: UniformStream | None = None
     sampled_steps: float = 0.0
 
     def __post_init__(self) -> None:

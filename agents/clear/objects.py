@@ -12,13 +12,13 @@ import numpy as np
 
 from clipnav.envs.houses.views.view_facts import THING_MAY, UNMENTIONED
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UnknownNameError, UserError, shortened
+from clipnav.storage.errors import UnknownNameError, UserError, truncate
 from clipnav.storage.features.view_grid import NUM_VIEWS
 from clipnav.storage.json_files import read_bytes
 
 OBJECTS_FILE = "objects_27.json"
 _MOST_BYTES = 1 << 31
-_REMEDY = "name a file in the form {scan: {viewpoint: {view: [27 numbers]}}}"
+_HINT = "name a file in the form {scan: {viewpoint: {view: [27 numbers]}}}"
 
 # Names in the style of Matterport3D's mpcat40. The released code does not name its 27 classes; only
 # classes of the same file are compared.
@@ -142,13 +142,13 @@ def read_objects(path: Path) -> ObjectClasses:
         )
     kind = dict[str, dict[str, dict[str, list[float]]]]
     try:
-        document = msgspec.json.decode(read_bytes(path, _REMEDY, _MOST_BYTES), type=kind)
+        document = msgspec.json.decode(read_bytes(path, _HINT, _MOST_BYTES), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UserError(f"{path}: {shortened(str(error), 240)}; {_REMEDY}") from error
+        raise UserError(f"{path}: {truncate(str(error), 240)}; {_HINT}") from error
     counts = {len(row) for scan in document.values() for v in scan.values() for row in v.values()}
     if len(counts) != 1:
         problem = f"views have different numbers of classes {sorted(counts)[:3]}"
-        raise UserError(f"{path}: {problem if counts else 'contains no view'}; {_REMEDY}")
+        raise UserError(f"{path}: {problem if counts else 'contains no view'}; {_HINT}")
     views = [str(view) for view in range(NUM_VIEWS)]
     classes: ObjectClasses = {}
     for scan, viewpoints in document.items():
@@ -156,7 +156,7 @@ def read_objects(path: Path) -> ObjectClasses:
             if rows.keys() != set(views):
                 raise UserError(
                     f"{path}: viewpoint {viewpoint} of scan {scan} has {len(rows)} views, not the "
-                    f"views 0 to {NUM_VIEWS - 1}; {_REMEDY}"
+                    f"views 0 to {NUM_VIEWS - 1}; {_HINT}"
                 )
             array = np.array([rows[view] for view in views]) > 0
             classes.setdefault(scan, {})[viewpoint] = array

@@ -35,7 +35,7 @@ from clipnav.envs.worlds import WorldFiles, world_files
 from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json_object
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.records import RecordError, read_records
 from clipnav.training.checkpoints import RESULTS
@@ -44,7 +44,7 @@ from clipnav.training.distributed import check_device
 _ROWS_AT_ONCE = 512
 
 PathKey = tuple[str, tuple[str, ...]]  # scan and viewpoints
-_REMEDY = "write it again with clipnav pair-paths"
+_HINT = "write it again with clipnav pair-paths"
 
 
 class MinedPair(NamedTuple):
@@ -127,15 +127,15 @@ def multi_path(folder: Path, split: str) -> Path:
 
 
 def write_multi_file(
-    path: Path, source: Path, pairs: Mapping[PathKey, MinedPair], remedy: str
+    path: Path, source: Path, pairs: Mapping[PathKey, MinedPair], hint: str
 ) -> int:
     """Write the records of a guide file with the other instructions and the paired paths.
 
     All fields of the guide file, such as the times of words, are kept.
     """
     # Raw values are copied as they are; the times of words would take gigabytes as objects.
-    raw_records = read_records(source, dict[str, msgspec.Raw], remedy)
-    guides = read_records(source, GuideRecord, remedy)
+    raw_records = read_records(source, dict[str, msgspec.Raw], hint)
+    guides = read_records(source, GuideRecord, hint)
     groups: dict[PathKey, list[int]] = {}
     for number, guide in enumerate(guides):
         groups.setdefault((guide.scan, guide.path), []).append(number)
@@ -159,15 +159,15 @@ def write_multi_file(
 def read_multi_file(path: Path) -> list[MultiRecord]:
     """Read all records of a file."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {_REMEDY}, or name its folder with --pairs")
-    records = read_records(path, MultiRecord, _REMEDY)
+        raise FileNotFoundError(f"{path}: no such file; {_HINT}, or name its folder with --pairs")
+    records = read_records(path, MultiRecord, _HINT)
     for number, record in enumerate(records):
         if len(record.instructions) != len(record.languages):
             problem = (
                 f"{len(record.instructions)} 'instructions', but {len(record.languages)} "
                 "'languages'"
             )
-            raise RecordError(path, number, problem, _REMEDY, record.name)
+            raise RecordError(path, number, problem, _HINT, record.name)
     return records
 
 
@@ -179,13 +179,13 @@ def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
         if record.pair_scan is None and record.pair_path is None:
             continue
         if problem := _problem(record):
-            raise RecordError(path, number, problem, _REMEDY, record.name)
+            raise RecordError(path, number, problem, _HINT, record.name)
         assert record.pair_scan is not None
         assert record.pair_path is not None
         pair = PathPair(record.scan, record.path, record.pair_scan, record.pair_path)
         pairs.setdefault(pair, number)
     if not pairs:
-        raise UserError(f"{path}: no record has the fields 'pair_scan' and 'pair_path'; {_REMEDY}")
+        raise UserError(f"{path}: no record has the fields 'pair_scan' and 'pair_path'; {_HINT}")
     scans = [name for pair in pairs for name in (pair.scan, pair.pair_scan)]
     paths = [part for pair in pairs for part in (pair.path, pair.pair_path)]
     if problems := path_problems(scans, paths, files.connectivity_dir):
@@ -194,7 +194,7 @@ def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
         text = problems[first]
         if first % 2:
             text = text.replace("field '", "field 'pair_", 1)
-        raise RecordError(path, number, text, _REMEDY, records[number].name)
+        raise RecordError(path, number, text, _HINT, records[number].name)
     return list(pairs)
 
 
@@ -229,7 +229,7 @@ def pair_paths(config: PairPathsConfig) -> None:
     print(f"Languages of the instructions, which the representation has read: {read}")
     config.output.mkdir(parents=True, exist_ok=True)
     pairs_of: dict[str, dict[PathKey, MinedPair]] = {}
-    with sole_writer(config.output):
+    with exclusive_lock(config.output):
         results = _earlier_results(config.output / RESULTS)
         for split, source in sources.items():
             episodes = split_episodes(settings, files, split)
@@ -241,7 +241,7 @@ def pair_paths(config: PairPathsConfig) -> None:
                     f"{source}: no path has a counterpart of the same length in another building; "
                     "leave the split out of --splits"
                 )
-            count = write_multi_file(target, source, pairs, files.remedy)
+            count = write_multi_file(target, source, pairs, files.hint)
             pairs_of[split] = pairs
             similarity = float(np.mean([pair.similarity for pair in pairs.values()]))
             results[split] = {"pairs": len(pairs), "similarity": similarity}
@@ -266,10 +266,10 @@ def _earlier_results(path: Path) -> dict[str, dict[str, float]]:
     """Return the results by split that an earlier call has written."""
     if not path.exists():
         return {}
-    remedy = "delete it; then clipnav pair-paths writes it again"
-    results = read_json_object(path, remedy).get("results")
+    hint = "delete it; then clipnav pair-paths writes it again"
+    results = read_json_object(path, hint).get("results")
     if not isinstance(results, dict):
-        raise UserError(f"{path}: no field 'results' with an object; {remedy}")
+        raise UserError(f"{path}: no field 'results' with an object; {hint}")
     return results
 
 

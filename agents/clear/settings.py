@@ -14,10 +14,10 @@ from clipnav.training.run_settings import EvaluatedTrainingConfig, read_presets
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
-    check_effects,
     check_numbers,
     check_positive,
     check_splits,
+    check_unused_options,
 )
 
 ClearRecipe = Literal["clear"]
@@ -106,7 +106,9 @@ class LanguageEncoderConfig:
             )
         if self.model is not None:
             names = ("vocabulary_size", *sizes, "dropout")
-            check_effects(self, dict.fromkeys(names, "with --encoder.model"), part="encoder.")
+            check_unused_options(
+                self, dict.fromkeys(names, "with --encoder.model"), part="encoder."
+            )
 
 
 @dataclass(frozen=True)

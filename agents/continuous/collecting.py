@@ -21,7 +21,7 @@ from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.settings import STOP
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.tensor_files import write_tensors
 from clipnav.training.streams import Stream, iteration_seed
@@ -131,16 +131,16 @@ class DemonstrationStore:
         if name in self._offsets:
             return
         path = self._path(name)
-        remedy = f"remove {self.folder}, and they are collected again, or name another folder"
+        hint = f"remove {self.folder}, and they are collected again, or name another folder"
         try:
             with safe_open(path, framework="numpy") as file:
                 key = (file.metadata() or {}).get(_KEY)
                 if key != self._key:
-                    raise UserError(f"{path}: demonstrations of other settings; {remedy}")
+                    raise UserError(f"{path}: demonstrations of other settings; {hint}")
                 self._episodes[name] = file.get_tensor("episodes")
                 self._offsets[name] = file.get_tensor("offsets")
         except SafetensorError as error:
-            raise UserError(f"{path}: damaged ({error}); {remedy}") from error
+            raise UserError(f"{path}: damaged ({error}); {hint}") from error
 
 
 class _Entry(NamedTuple):
@@ -253,7 +253,7 @@ class Collector:
         if store.has(name):
             return
         store.folder.mkdir(parents=True, exist_ok=True)
-        with sole_maker(store.folder / name):
+        with waiting_lock(store.folder / name):
             if not store.has(name):
                 config = self._config
                 part = int(name.split("-")[-2])
@@ -268,7 +268,7 @@ class Collector:
                     episodes,
                     beta,
                     seed,
-                    config.reads_instructions,
+                    config.use_instructions,
                     self._check,
                 )
                 network.train(was_training)
@@ -298,7 +298,7 @@ def collect_walks(
     episodes: Sequence[int],
     expert_probability: float,
     seed: int,
-    reads_instructions: bool = True,
+    use_instructions: bool = True,
     check: Callable[[], None] = never,
 ) -> list[Demonstration]:
     """Let the expert and the policy walk in turns, and label every step with the expert's action.
@@ -314,7 +314,7 @@ def collect_walks(
     rng, walker = np.random.default_rng(seed), None
     if network is not None:
         generator = torch.Generator().manual_seed(seed)
-        walker = NetworkWalker(network, features, reads_instructions, generator)
+        walker = NetworkWalker(network, features, use_instructions, generator)
         walker.start(observation, info)
     first = np.maximum(info["distance_to_goal"], 1e-6)
     steps: list[list[tuple[object, ...]]] = [[] for _ in range(count)]

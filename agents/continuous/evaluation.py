@@ -20,7 +20,7 @@ from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.files.submissions import write_ce_submission
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, PHYSICAL_METRICS, summarise_walks
 from clipnav.envs.continuous.walkers import Walker
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 from clipnav.storage.progress import progress_bar
 from clipnav.training.allocation import keep_freed_memory
 from clipnav.training.learners import Summary
@@ -51,7 +51,7 @@ def _evaluate(
         write_ce_submission(
             config.submission, traces, task.split(split).episodes, task.config.dataset
         )
-        print(f"{counted(len(traces), 'walk')}: {config.submission}")
+        print(f"{pluralise(len(traces), 'walk')}: {config.submission}")
     has_goals = any(episode.has_goal for episode in task.split(split).episodes)
     if not (config.baselines and has_goals):
         return measured

@@ -237,10 +237,10 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
         name += "-pm" if self.network.progress_monitor else ""
         name += "-dagger" if self.rounds > 1 else ""
         name += "" if self.vision else "-no-vision"
-        return name + ("" if self.reads_instructions else "-empty-instructions")
+        return name + ("" if self.use_instructions else "-empty-instructions")
 
     @property
-    def reads_instructions(self) -> bool:
+    def use_instructions(self) -> bool:
         """Whether the agent reads more than empty instructions."""
         return self.instruction_ablation != "empty"
 

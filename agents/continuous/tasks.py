@@ -171,7 +171,7 @@ class ContinuousTask(SplitTask):
         if self.config.encoder == RELEASED:
             assert isinstance(self.tokenizer, WordTokenizer)
             words_of = partial(without_marks, tokenizer=self.tokenizer)
-        reads = self.config.reads_instructions
+        reads = self.config.use_instructions
         return NetworkWalker(network, self.features, reads, generator, words_of)
 
     def _load(self, split: str, tokenizer: Tokenizer | None) -> ContinuousSplit:

@@ -147,7 +147,7 @@ class ContinuousLearner(SavedNetwork):
         rng = Stream.CONTINUOUS_BATCHES.rng(config.seed, iteration)
         walks = self.collector.draw(rng, config.batch_size)
         ids = self.task.split("train").tokens[[walk.episode for walk in walks]]
-        if not config.reads_instructions:
+        if not config.use_instructions:
             ids = np.zeros_like(ids)
         batch = make_batch(walks, ids, config.inflection_weight, config.device)
         words = self.network.text(batch.ids)

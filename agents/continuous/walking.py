@@ -94,7 +94,7 @@ class NetworkWalker:
         self,
         network: ContinuousNetwork,
         features: FrozenFeatures,
-        reads_instructions: bool = True,
+        use_instructions: bool = True,
         generator: torch.Generator | None = None,
         words_of: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> None:
@@ -106,7 +106,7 @@ class NetworkWalker:
         """
         self._network, self._features, self._generator = network, features, generator
         self._words_of = words_of
-        self._reads = reads_instructions
+        self._reads = use_instructions
         self._words: Words | None = None
         self._state = self._previous = torch.empty(0)
         self.seen: Any = None  # features of the active agents in the last step

@@ -59,7 +59,7 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.extras import check_extra
 from clipnav.storage.features.view_grid import view_direction
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.records import read_records
@@ -67,7 +67,7 @@ from clipnav.training.streams import Stream
 
 PICTURES = "pictures"
 _SHARDS = "shards"
-_REMEDY = "delete the folder and export again"
+_HINT = "delete the folder and export again"
 _IDENTITY = "export.json"
 _DATASET = "dataset"
 # Writes walks, whose pictures are in a folder, to a folder.
@@ -189,7 +189,7 @@ class ShardWalks:
 
     def __iter__(self) -> Iterator[RecordedWalk]:
         for shard in self._shards:
-            yield from read_records(shard.path, RecordedWalk, _REMEDY)
+            yield from read_records(shard.path, RecordedWalk, _HINT)
 
 
 class WalkMaker(Protocol):
@@ -387,7 +387,7 @@ def export_demonstrations(config: DemonstrationConfig) -> Json:
             _remove(staging)
         return read_manifest(output)
     staging.mkdir(parents=True, exist_ok=True)
-    with sole_writer(staging):
+    with exclusive_lock(staging):
         if not _is_complete(output, known):  # by a process that has just ended
             _check_staging(staging, known)
             shards = _make_shards(config, staging, episodes)
@@ -473,13 +473,13 @@ def _check_staging(staging: Path, known: Json) -> None:
     """Check that an unfinished export has the same settings, or start a new one."""
     remove_abandoned(staging)  # of the identity, whose writing can be killed
     path = staging / _IDENTITY
-    remedy = f"delete {staging} to start again"
+    hint = f"delete {staging} to start again"
     if path.is_file():
-        differences = differing(known, read_json(path, remedy))
+        differences = differing(known, read_json(path, hint))
         if differences:
             raise FileExistsError(
                 f"{staging}: contains an unfinished export with other settings "
-                f"({'; '.join(differences[:3])}); finish it with its settings, or {remedy}"
+                f"({'; '.join(differences[:3])}); finish it with its settings, or {hint}"
             )
     elif {entry.name for entry in staging.iterdir()} - {".lock"}:
         raise FileExistsError(f"{staging}: is no unfinished export; name another --output")

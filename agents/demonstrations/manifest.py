@@ -152,14 +152,14 @@ def write_manifest(folder: Path, config: DemonstrationConfig, known: Json, count
 def read_manifest(folder: Path) -> Json:
     """Read the manifest of an export."""
     path = folder / MANIFEST
-    remedy = "export it again with clipnav export-demonstrations"
+    hint = "export it again with clipnav export-demonstrations"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, so that {folder} is no export; {remedy}")
-    manifest = read_json(path, remedy)
+        raise FileNotFoundError(f"{path}: missing, so that {folder} is no export; {hint}")
+    manifest = read_json(path, hint)
     try:
         msgspec.convert(manifest, _Manifest)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {hint}") from error
     return manifest
 
 

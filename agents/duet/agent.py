@@ -23,8 +23,8 @@ from clipnav.agents.duet.states import MapState, map_state
 from clipnav.agents.layers.encoders import cropped, readable
 from clipnav.agents.maps.experts import STOP_TOKEN, Expert
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps, action_probabilities, known_map
 from clipnav.agents.maps.route_walker import Choice, RouteWalker
+from clipnav.agents.maps.topological_maps import TopologicalMaps, action_probabilities, known_map
 from clipnav.agents.transformer.building import load_transformer, make_encoders
 from clipnav.envs.navigation.device_features import world_features
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -33,11 +33,11 @@ from clipnav.storage.errors import UserError
 
 # Chooses map tokens (R,) for R episodes: (maps, state, scores, labels) -> tokens. The labels are
 # those of the expert, as in `Decision`.
-Policy = Callable[[KnownMaps, MapState, Scores, np.ndarray | None], np.ndarray]
+Policy = Callable[[TopologicalMaps, MapState, Scores, np.ndarray | None], np.ndarray]
 
 
 def _describe_decision(
-    maps: KnownMaps, state: MapState, scores: Scores, choice: Choice
+    maps: TopologicalMaps, state: MapState, scores: Scores, choice: Choice
 ) -> dict[str, Iterable[Any]]:
     """Return details of the decisions of R agents, see `RouteWalker.describe`."""
     slots = state.tokens.slots
@@ -59,7 +59,7 @@ def _describe_decision(
     return {"probabilities": probabilities, "known_map": known_maps}
 
 
-def _by_slot(values: np.ndarray, state: MapState, maps: KnownMaps) -> np.ndarray:
+def _by_slot(values: np.ndarray, state: MapState, maps: TopologicalMaps) -> np.ndarray:
     """Return values (R, N) of the map tokens as values (R, S) of the slots; NaN without one."""
     slots = state.tokens.slots
     by_slot = np.full((len(slots), maps.nodes.shape[1]), np.nan)
@@ -106,7 +106,7 @@ class MapWalk:
 
 
 def greedy(
-    maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+    maps: TopologicalMaps, state: MapState, scores: Scores, labels: np.ndarray | None
 ) -> np.ndarray:
     """Choose the map tokens with the highest scores."""
     return scores.decision.detach().argmax(1).cpu().numpy()
@@ -129,7 +129,7 @@ class MapAgent(RouteWalker):
         stops_at_best: bool = True,
         expert: Expert | None = None,
         ends_with_expert: bool = False,
-        reads_instructions: bool = True,
+        use_instructions: bool = True,
     ) -> None:
         if not 1 <= max_decisions < model.config.max_steps:
             raise UserError(
@@ -143,7 +143,7 @@ class MapAgent(RouteWalker):
         self._policy = policy
         self._stops_at_best = stops_at_best
         self._ends_with_expert = ends_with_expert
-        self._reads_instructions = reads_instructions
+        self._reads_instructions = use_instructions
         self._device = next(model.parameters()).device
         self._text: EncodedText
         self._memory: PanoramaMemory
@@ -155,17 +155,17 @@ class MapAgent(RouteWalker):
         self._decision: Decision
 
     def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
-        """Walk episodes to their end and record the decisions for a loss; see `stretches`.
+        """Walk episodes to their end and record the decisions for a loss; see `segments`.
 
         Raises:
             TypeError, UserError: The environment or the number of episodes does not fit, or the
                 policy chose an impossible map token.
         """
         result = MapWalk()
-        for stretch in self.stretches(env, instr_ids):
+        for segment in self.segments(env, instr_ids):
             result.decisions.append(self._decision)
-            result.rewards.append(stretch.rewards)
-            result.truncated = np.append(result.truncated, stretch.truncated)
+            result.rewards.append(segment.rewards)
+            result.truncated = np.append(result.truncated, segment.truncated)
         return result
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
@@ -173,7 +173,7 @@ class MapAgent(RouteWalker):
         tokens = readable(observation["instruction"][live], self._reads_instructions)
         self._text = self.model.read(cropped(tokens).to(self._device))
         self._dropout = self.model.panorama.episode_dropout(len(live))
-        self.start_maps(KnownMaps(self.features.geometry, len(live)))
+        self.start_maps(TopologicalMaps(self.features.geometry, len(live)))
         self._memory = PanoramaMemory()
         longest = int(self.features.geometry.world.locals.max()) + 2
         self._panoramas = np.full((len(live), longest), -1)
@@ -295,7 +295,7 @@ def greedy_agent(config: MapAgentConfig, model: MapTransformer, env: VlnVectorEn
         map_features(env, config.device),
         config.max_decisions,
         stops_at_best=config.stops_at_best,
-        reads_instructions=config.reads_instructions,
+        use_instructions=config.use_instructions,
     )
 
 

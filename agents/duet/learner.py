@@ -23,10 +23,10 @@ from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.duet.states import MapState, map_state, stack_states
 from clipnav.agents.learning.object_targets import ObjectTargets
 from clipnav.agents.learning.objectives import SampledChoices, walk_loss
-from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, guided_choices, path_targets
+from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, mix_in_expert, path_targets
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps
-from clipnav.agents.transformer.two_minibatches import (
+from clipnav.agents.maps.topological_maps import TopologicalMaps
+from clipnav.agents.transformer.il_rl import (
     Figures,
     Minibatches,
     MinibatchesLearner,
@@ -126,7 +126,7 @@ def known_paths(
         nodes: (B, T) nodes of the paths, padded with -1; consecutive nodes are neighbours.
         views: (B, T) views that the agents face, see `path_views`.
     """
-    maps = KnownMaps(geometry, len(nodes))
+    maps = TopologicalMaps(geometry, len(nodes))
     panoramas = np.full((len(nodes), int(geometry.world.locals.max()) + 2), -1)
     following = np.column_stack([nodes[:, 1:], np.full(len(nodes), -1)])
     states, targets, local_targets, count = [], [], [], 0
@@ -330,14 +330,14 @@ class MapLoss(MinibatchesLoss):
         )
 
         def policy(
-            maps: KnownMaps, state: MapState, scores: Scores, labels: np.ndarray | None
+            maps: TopologicalMaps, state: MapState, scores: Scores, labels: np.ndarray | None
         ) -> np.ndarray:
             chosen = sample_logits(scores.decision.float(), batch.draws.next(state.rows))
             if config.sampled_steps == 1:
                 return chosen
             assert labels is not None
             guided = batch.draws.next(state.rows) >= config.sampled_steps
-            return guided_choices(chosen, labels, guided)
+            return mix_in_expert(chosen, labels, guided)
 
         # A walk ends at the goal, as in DUET: afterwards the goal is a visited node, so that every
         # label would lead elsewhere. Reinforcement must see what a missed stop leads to. Nothing is
@@ -351,7 +351,7 @@ class MapLoss(MinibatchesLoss):
             stops_at_best=False,
             expert=expert,
             ends_with_expert=self.critic is None,
-            reads_instructions=config.reads_instructions,
+            use_instructions=config.use_instructions,
         )
         walk = agent.walk(env, [env.episodes[episode].instr_id for episode in episodes])
         return self._walk_losses(walk, episodes, features.geometry)

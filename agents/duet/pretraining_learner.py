@@ -84,7 +84,7 @@ class SplitPaths:
             self._drawn = DrawnPaths(env.nav_world, env.episodes, self._references, players)
         self._seed = config.seed
         self._objects = object_targets(self._features, env)
-        self._tokens = readable(env.split.tokens, config.reads_instructions)
+        self._tokens = readable(env.split.tokens, config.use_instructions)
         self._order = _batch_order(config, [len(episode.instruction) for episode in env.episodes])
 
     def batch(self, iteration: int) -> PathExamples:
@@ -142,7 +142,7 @@ class GeneratedPaths:
                 start = index // size * size
                 self._describe(range(start, min(start + size, len(self._env.episodes))))
         tokens = np.stack([self._tokens[index] for index in episodes.tolist()])
-        read = readable(tokens, self._config.reads_instructions)
+        read = readable(tokens, self._config.use_instructions)
         return PathExamples(self._features, self._references, episodes, read)
 
     def _describe(self, episodes: range) -> None:

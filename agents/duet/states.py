@@ -7,7 +7,7 @@ import numpy as np
 
 from clipnav.agents.duet.objects import NodeObjects
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import START, KnownMaps, MapTokens
+from clipnav.agents.maps.topological_maps import START, MapTokens, TopologicalMaps
 from clipnav.storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
 
 
@@ -62,7 +62,7 @@ class MapState(NamedTuple):
 
 
 def map_state(
-    maps: KnownMaps,
+    maps: TopologicalMaps,
     panoramas: np.ndarray,
     rows: np.ndarray,
     views: np.ndarray,
@@ -122,7 +122,7 @@ def fusion_matrix(slots: np.ndarray, candidates: np.ndarray, forbidden: np.ndarr
 
 
 def _node_sources(
-    maps: KnownMaps, panoramas: np.ndarray, rows: np.ndarray, tokens: MapTokens
+    maps: TopologicalMaps, panoramas: np.ndarray, rows: np.ndarray, tokens: MapTokens
 ) -> NodeSources:
     """Return the origins of the features of map tokens; the arguments are those of `map_state`."""
     row, column = np.nonzero(tokens.visited)

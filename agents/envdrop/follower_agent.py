@@ -41,7 +41,7 @@ class FollowerAgent:
         self,
         follower: Follower,
         features: DeviceFeatures,
-        reads_instructions: bool = True,
+        use_instructions: bool = True,
         action_source: ActionSource | None = None,
         tokens: np.ndarray | None = None,
         noise: VisualNoise | None = None,
@@ -49,7 +49,7 @@ class FollowerAgent:
     ) -> None:
         self.follower = follower
         self.features = features
-        self.reads_instructions = reads_instructions
+        self.use_instructions = use_instructions
         self._tokens, self._partners = tokens, partners
         self._noise = noise
         self._device = next(follower.parameters()).device
@@ -66,7 +66,7 @@ class FollowerAgent:
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = readable(tokens[live], self.reads_instructions)
+        tokens = readable(tokens[live], self.use_instructions)
         context, self._state = self.follower.encoder(self._tensor(tokens))
         self._context = context.collected()
         if self._partners is not None:

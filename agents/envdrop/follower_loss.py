@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
+from clipnav.agents.acting.decisions import ActionSource, Decisions, UniformStream
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
 from clipnav.agents.envdrop.follower_network import FollowerNetwork
@@ -78,7 +78,7 @@ class FollowerLoss(FollowerNetwork):
         agent = FollowerAgent(
             self.follower,
             features,
-            config.reads_instructions,
+            config.use_instructions,
             source,
             batch.tokens,
             batch.noise,
@@ -119,7 +119,7 @@ class FollowerLoss(FollowerNetwork):
         if teacher_forced.all() and not share:
             return ActionSource(teacher_forced), imitated
         rank, world_size = distributed.rank(), distributed.world_size()
-        draws = Draws(batch.rng, count, rank, world_size, self.group)
+        draws = UniformStream(batch.rng, count, rank, world_size, self.group)
         return ActionSource(teacher_forced, draws, share), imitated
 
 

@@ -77,7 +77,7 @@ def load_follower(
     """Build the environment of a split and load the follower of a run; see `clipnav.load_run`."""
     env, network = load_follower_network(run, split, settings)
     features = DeviceFeatures(env, settings.device)
-    agent = FollowerAgent(network.follower, features, settings.reads_instructions)
+    agent = FollowerAgent(network.follower, features, settings.use_instructions)
     agent.critic = network.critic
     return env, agent
 

@@ -157,7 +157,7 @@ class FollowerLearner(RecurrentLearner):
         """Return the follower as a greedy agent on a split."""
         env = self.evaluation_envs[split]
         features = DeviceFeatures(env, self.config.device)
-        return FollowerAgent(self.follower, features, self.config.reads_instructions)
+        return FollowerAgent(self.follower, features, self.config.use_instructions)
 
     def _add_gradient(
         self, env: VlnVectorEnv, features: DeviceFeatures, batch: EpisodeBatch, weight: float

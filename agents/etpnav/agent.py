@@ -196,7 +196,7 @@ class GhostWalker:
 
     def start(self, observation: Observation, info: Any) -> None:
         """Read the instructions and start empty maps."""
-        ids = readable(observation["instruction"], self._config.reads_instructions)
+        ids = readable(observation["instruction"], self._config.use_instructions)
         with self._grad(), mixed_precision(self._network, self._config):
             self._text = self._network.read(cropped(ids).to(self._device))
         self._episodes = []

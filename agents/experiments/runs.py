@@ -58,7 +58,7 @@ from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.worlds import world_files
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.shared_runs import SCHEME, local_run
 from clipnav.training.allocation import keep_freed_memory
@@ -105,7 +105,7 @@ def search_split(
             observation, _, _ = start_episodes(env, ids)
             starts = start_positions(observation)[: len(ids)]
             search.starts.update(zip(ids, starts, strict=True))
-            tokens = readable(observation["instruction"][: len(ids)], agent.reads_instructions)
+            tokens = readable(observation["instruction"][: len(ids)], agent.use_instructions)
             searcher = Searcher(agent.follower, agent.features, env.nav_world, tokens, starts)
             if config.method == "beam":
                 results = beam_search(searcher, config.paths, env.max_episode_steps)
@@ -166,7 +166,7 @@ def _frontier_agent(
         geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
         FrontierScoring(config.metre_cost, config.sharpness),
-        reads_instructions=agent.reads_instructions,
+        use_instructions=agent.use_instructions,
     )
 
 
@@ -264,7 +264,7 @@ def _check_search(config: EvaluateConfig, settings: AgentConfig) -> None:
             f"--search.method {config.search.method}: {config.run} is a run of another agent "
             f"({agent_name(settings)}), but only followers can search; evaluate it without a search"
         )
-    if config.search.speaker is not None and not settings.reads_instructions:
+    if config.search.speaker is not None and not settings.use_instructions:
         raise UserError(
             f"--search.speaker {config.search.speaker} and --instruction-ablation empty exclude "
             "each other, because the speaker ranks paths by whole instructions; leave the speaker "
@@ -286,7 +286,7 @@ def _evaluate_split(config: EvaluateConfig, split: str, record_batch: NamedWalk 
             partial=config.partial,
             answers=submitted.answers,
         )
-        print(f"{counted(len(submitted.trajectories), 'instruction')}: {config.submission}")
+        print(f"{pluralise(len(submitted.trajectories), 'instruction')}: {config.submission}")
         spec = agent_spec(settings.agent)
         if env.objects is not None and "grounds-objects" not in spec.abilities:
             print(f"The file has no answers, as {spec.label} points out no objects")

@@ -23,8 +23,13 @@ from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import VisualNoise
 from clipnav.agents.maps.experts import Expert, first_best
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import START, KnownMaps, action_probabilities, known_map
 from clipnav.agents.maps.route_walker import Choice, RouteWalker
+from clipnav.agents.maps.topological_maps import (
+    START,
+    TopologicalMaps,
+    action_probabilities,
+    known_map,
+)
 
 
 @dataclass(frozen=True)
@@ -102,13 +107,13 @@ class FrontierAgent(RouteWalker):
         scoring: FrontierScoring,
         policy: FrontierPolicy = _best_nodes,
         expert: Expert | None = None,
-        reads_instructions: bool = True,
+        use_instructions: bool = True,
     ) -> None:
         super().__init__(geometry.world, expert)
         self.follower = scorer.follower
         self._scorer, self._geometry = scorer, geometry
         self.max_steps, self.scoring, self._policy = max_steps, scoring, policy
-        self._reads_instructions = reads_instructions
+        self._reads_instructions = use_instructions
         self._device = next(scorer.follower.parameters()).device
         self._context: Context
         self._noise: VisualNoise | None = None
@@ -131,7 +136,7 @@ class FrontierAgent(RouteWalker):
         self._context, self._states = self.follower.encoder(self._sent(tokens))
         self._noise = self.follower.noise(self._sent(scan_indices(info["scan"][live])))
         self._ways = torch.zeros(len(live), dtype=torch.float64, device=self._device)
-        self.start_maps(KnownMaps(self._geometry, len(live)))
+        self.start_maps(TopologicalMaps(self._geometry, len(live)))
         self._steps_left = np.full(len(live), self.max_steps)
         shape = len(live), int(self._world.locals.max()) + 1
         self._numbers, self._previous = np.full(shape, -1), np.full(shape, -1)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import Draws, sample_logits
+from clipnav.agents.acting.decisions import UniformStream, sample_logits
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_network import FollowerNetwork, load_follower_network
@@ -18,9 +18,9 @@ from clipnav.agents.frontier.settings import FrontierTrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.agent_learner import mixed_precision
 from clipnav.agents.learning.objectives import SampledChoices, walk_loss
-from clipnav.agents.maps.experts import Expert, guided_choices
+from clipnav.agents.maps.experts import Expert, mix_in_expert
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.route_walker import Stretch
+from clipnav.agents.maps.route_walker import Segment
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.references import ReferencePaths
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -49,7 +49,7 @@ class FrontierLoss(FollowerNetwork):
         features: DeviceFeatures,
         geometry: MapGeometry,
         references: ReferencePaths,
-        batch: tuple[Sequence[int], Draws, float],
+        batch: tuple[Sequence[int], UniformStream, float],
     ) -> tuple[Tensor, Figures]:
         """Walk a batch; return the loss per episode and the figures to log.
 
@@ -76,12 +76,12 @@ class FrontierLoss(FollowerNetwork):
                 config.expert,
                 goals=references.goals[episodes],
             ),
-            config.reads_instructions,
+            config.use_instructions,
         )
         losses, walk, places, agreed, count = [], [], [], 0, 0
         names = [env.episodes[episode].instr_id for episode in episodes]
         with mixed_precision(self.follower, config):
-            for stretch in islice(agent.stretches(env, names), config.max_decisions):
+            for segment in islice(agent.segments(env, names), config.max_decisions):
                 scores, labels = agent.options.scores, agent.options.labels
                 assert labels is not None
                 shares = target_shares(agent.options, config.target_temperature)
@@ -90,7 +90,7 @@ class FrontierLoss(FollowerNetwork):
                 count += len(labels)
                 places.append(agent.place)
                 if reinforced:
-                    walk.append(_sampled_choices(stretch, agent.options))
+                    walk.append(_sampled_choices(segment, agent.options))
         imitation = torch.stack(losses).sum() / len(names)
         loss = config.imitation_weight * imitation
         figures = {
@@ -107,9 +107,9 @@ class FrontierLoss(FollowerNetwork):
         return loss, {"loss": loss.item(), **figures}
 
 
-def _sampled_choices(stretch: Stretch, options: Options) -> SampledChoices:
+def _sampled_choices(segment: Segment, options: Options) -> SampledChoices:
     assert options.hidden is not None
-    rows, targets, rewards, _ = stretch
+    rows, targets, rewards, _ = segment
     done = np.ones(len(rows), bool)  # also where the walk has ended the episode by its length
     return SampledChoices(rows, options.scores, options.hidden, targets, done, rewards)
 
@@ -117,7 +117,7 @@ def _sampled_choices(stretch: Stretch, options: Options) -> SampledChoices:
 class SampledDecisions:
     """Policy of walks in training: sampled nodes, or those of the expert."""
 
-    def __init__(self, draws: Draws, share: float, corrected: bool = True) -> None:
+    def __init__(self, draws: UniformStream, share: float, corrected: bool = True) -> None:
         self._draws, self._share, self._corrected = draws, share, corrected
 
     def __call__(self, rows: np.ndarray, options: Options) -> np.ndarray:
@@ -127,7 +127,7 @@ class SampledDecisions:
         chosen = sample_logits(options.scores, self._draws.next(rows))
         guided = self._draws.next(rows) >= self._share
         stops = options.visited[np.arange(len(rows)), chosen] & self._corrected
-        return guided_choices(chosen, labels, guided | stops)
+        return mix_in_expert(chosen, labels, guided | stops)
 
 
 def target_shares(options: Options, temperature: float) -> Tensor:
@@ -180,7 +180,7 @@ class FrontierLearner(RecurrentLearner):
         names = self._order.batch(iteration)[rank::world_size]
         episodes = [self._indices[name] for name in names]
         rng = Stream.FRONTIER_DECISIONS.rng(config.seed, iteration)
-        draws = Draws(rng, len(names), rank, world_size)
+        draws = UniformStream(rng, len(names), rank, world_size)
         share = 0.0 if iteration < config.cloning_iterations else config.sampled_steps
         batch = episodes, draws, share
         loss, figures = self._loss(self.env, self.features, self._geometry, self._references, batch)
@@ -206,7 +206,7 @@ def _trained_frontier_agent(
         geometry or MapGeometry.of(env.nav_world),
         env.max_episode_steps,
         _trained_scoring(config),
-        reads_instructions=config.reads_instructions,
+        use_instructions=config.use_instructions,
     )
 
 

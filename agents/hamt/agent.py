@@ -36,12 +36,12 @@ class HistoryAgent:
         self,
         model: HistoryTransformer,
         features: HistoryFeatures,
-        reads_instructions: bool = True,
+        use_instructions: bool = True,
         action_source: ActionSource | None = None,
     ) -> None:
         self.model = model
         self.features = features
-        self.reads_instructions = reads_instructions
+        self.use_instructions = use_instructions
         self.record = None if action_source is None else DecisionRecord(action_source)
         self._rows = np.arange(0)
         self._text: EncodedText
@@ -52,7 +52,7 @@ class HistoryAgent:
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions and start empty histories."""
-        tokens = readable(observation["instruction"][live], self.reads_instructions)
+        tokens = readable(observation["instruction"][live], self.use_instructions)
         device = next(self.model.parameters()).device
         self._text = self.model.read(cropped(tokens).to(device))
         self._history = self.model.history.start_tokens(len(live))[:, None]
@@ -121,7 +121,7 @@ def greedy_agent(
     config: HistoryTrainConfig, model: HistoryTransformer, env: VlnVectorEnv
 ) -> HistoryAgent:
     """Return an agent that decides greedily in an environment."""
-    return HistoryAgent(model, HistoryFeatures(env, config.device), config.reads_instructions)
+    return HistoryAgent(model, HistoryFeatures(env, config.device), config.use_instructions)
 
 
 def load_history_agent(

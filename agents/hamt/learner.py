@@ -16,7 +16,7 @@ from clipnav.agents.hamt.observations import HistoryFeatures, rows_of
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.learning.objectives import agreement, imitation_loss
 from clipnav.agents.settings import agent_of
-from clipnav.agents.transformer.two_minibatches import (
+from clipnav.agents.transformer.il_rl import (
     Figures,
     Minibatches,
     MinibatchesLearner,
@@ -28,7 +28,7 @@ from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage.errors import UserError
 
 
-class KnownSteps(NamedTuple):
+class TeacherForcedBatch(NamedTuple):
     """All states along the reference paths of B episodes.
 
     Episodes with the same path share the history tokens of its steps.
@@ -54,7 +54,7 @@ class KnownSteps(NamedTuple):
     @classmethod
     def of(
         cls, world: NavWorld, references: ReferencePaths, episodes: np.ndarray, limit: int
-    ) -> "KnownSteps":
+    ) -> "TeacherForcedBatch":
         """Describe the first states, at most `limit`, of the reference paths of episodes (B,)."""
         paths = ReferenceWalks.of(world, references, episodes)
         moves = route_moves(world, paths.nodes[:, 0], paths.nodes[:, 1:])
@@ -143,7 +143,7 @@ class HistoryLoss(MinibatchesLoss):
 
         All decisions of all paths are scored in one forward pass.
         """
-        known = KnownSteps.of(features.world, references, episodes, self._config.step_limit)
+        known = TeacherForcedBatch.of(features.world, references, episodes, self._config.step_limit)
         tokens = self.instructions(env, episodes).to(next(self.model.parameters()).device)
         scores = known.score(self.model, features, tokens).actions
         targets = torch.from_numpy(known.actions[known.states]).to(scores.device)
@@ -161,7 +161,7 @@ class HistoryLoss(MinibatchesLoss):
         config, episodes = self._config, batch.sampled
         every = np.ones(len(episodes), bool)
         source = ActionSource(every, batch.draws, config.sampled_steps)
-        agent = HistoryAgent(self.model, features, config.reads_instructions, source)
+        agent = HistoryAgent(self.model, features, config.use_instructions, source)
         names = [env.episodes[episode].instr_id for episode in episodes]
         decisions = rollout(env, agent, names, look_ahead=self.critic is not None)
         imitation = imitation_loss(decisions.scores, decisions.teacher, len(episodes))

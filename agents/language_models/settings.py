@@ -12,7 +12,12 @@ from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import check_counts, check_effects, check_numbers, check_positive
+from clipnav.training.settings import (
+    check_counts,
+    check_numbers,
+    check_positive,
+    check_unused_options,
+)
 
 StrategyName = Literal["plain", "mapgpt", "navgpt"]
 PictureKind = Literal["candidates", "egocentric", "none"]
@@ -288,7 +293,7 @@ class EvaluateVlmConfig:
             idle["most_repeats"] = "with --answers waypoints, whose only option is to stop"
         if self.local_model is not None:
             idle["picture_detail"] = "with --local-model, only with servers"
-        check_effects(self.prompt, idle)
+        check_unused_options(self.prompt, idle)
 
     def _check_effects(self) -> None:
         """Refuse settings without effect beside the model, the world and the runs."""
@@ -303,15 +308,15 @@ class EvaluateVlmConfig:
             idle["answers"] = "on graphs, only with --environment continuous"
         if self.answers == "motions":
             idle["follower"] = "with --answers motions, which are steps and turns"
-        check_effects(self, idle)
+        check_unused_options(self, idle)
         if self.local_model is not None:
             names = [item.name for item in fields(ServerConfig) if item.name != "answer_format"]
-            check_effects(
+            check_unused_options(
                 self.server, dict.fromkeys(names, "with --local-model, only with servers")
             )
             if not self.sampling.temperature:
                 reason = "with --local-model and --temperature 0, which draws nothing"
-                check_effects(self.sampling, {"sampling_seed": reason})
+                check_unused_options(self.sampling, {"sampling_seed": reason})
 
     def _check_continuous(self) -> None:
         continuous_version(self.dataset)

@@ -162,9 +162,9 @@ def empty_instructions(tokens: np.ndarray) -> np.ndarray:
     return np.stack([tokens[:, 0], tokens[np.arange(len(tokens)), length - 1]], 1)
 
 
-def readable(tokens: np.ndarray, reads_instructions: bool) -> np.ndarray:
+def readable(tokens: np.ndarray, use_instructions: bool) -> np.ndarray:
     """Return what an agent reads of instructions (B, L): all of them, or empty ones (B, 2)."""
-    return tokens if reads_instructions else empty_instructions(tokens)
+    return tokens if use_instructions else empty_instructions(tokens)
 
 
 def cropped(tokens: np.ndarray) -> Tensor:

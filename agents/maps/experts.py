@@ -6,7 +6,7 @@ _teacher_action_r4r`). The target of an agent at the goal is [stop].
 
 import numpy as np
 
-from clipnav.agents.maps.known_maps import KnownMaps, MapTokens
+from clipnav.agents.maps.topological_maps import MapTokens, TopologicalMaps
 from clipnav.agents.settings.networks import ExpertKind
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
@@ -73,7 +73,7 @@ class Expert:
             between = self._world.distance(nodes[moving][:, None], self._references[own])
             self._dtw[own] = next_dtw_rows(self._dtw[own].T, between.T).T
 
-    def targets(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
+    def targets(self, maps: TopologicalMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R,) map tokens that R agents should choose.
 
         `NO_TARGET` if no node can be chosen.
@@ -84,7 +84,7 @@ class Expert:
         costs = self.costs(maps, rows, tokens)
         return np.where(self._stops(maps, rows, costs), STOP_TOKEN, first_best(costs))
 
-    def frontier_costs(self, maps: KnownMaps, rows: np.ndarray) -> np.ndarray:
+    def frontier_costs(self, maps: TopologicalMaps, rows: np.ndarray) -> np.ndarray:
         """Return the (R, S) costs of the targets of R agents, who may stop at any visited node.
 
         Metres for "spl", -log nDTW for "ndtw"; infinite for nodes that are no target. Targets are
@@ -107,7 +107,7 @@ class Expert:
         costs[stops, here[stops]] = 0.0
         return costs
 
-    def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
+    def costs(self, maps: TopologicalMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R, N) costs of the map tokens that R agents can choose.
 
         Metres for "spl", -log nDTW for "ndtw"; infinite for [stop], padding and nodes that cannot
@@ -124,7 +124,7 @@ class Expert:
         costs[row, column] = self._measure(rows[row], here[row], nodes)
         return costs
 
-    def _stops(self, maps: KnownMaps, rows: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    def _stops(self, maps: TopologicalMaps, rows: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """Return (R,) bool, whether R agents should stop here, given the costs (R, N) of nodes."""
         stops = (maps.nodes[rows, maps.current[rows]][:, None] == self._goals[rows]).any(1)
         if self._kind == "ndtw":
@@ -170,13 +170,13 @@ def first_best(costs: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(costs).any(1), best, NO_TARGET)
 
 
-def guided_choices(chosen: np.ndarray, labels: np.ndarray, guided: np.ndarray) -> np.ndarray:
+def mix_in_expert(chosen: np.ndarray, labels: np.ndarray, guided: np.ndarray) -> np.ndarray:
     """Return the labels of (R,) guided agents that have one, and the choices (R,) of the others."""
     return np.where(guided & (labels != NO_TARGET), labels, chosen)
 
 
 def path_targets(
-    maps: KnownMaps, rows: np.ndarray, tokens: MapTokens, nodes: np.ndarray
+    maps: TopologicalMaps, rows: np.ndarray, tokens: MapTokens, nodes: np.ndarray
 ) -> np.ndarray:
     """Return the (R,) map tokens of the next viewpoints of known paths, for teacher forcing.
 

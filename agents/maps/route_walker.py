@@ -8,7 +8,7 @@ import numpy as np
 
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.maps.experts import Expert
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.graphs.nav_world import NavWorld, route_moves
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -29,7 +29,7 @@ class Choice(NamedTuple):
     objects: np.ndarray | None = None
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """Walks of R agents to their chosen nodes.
 
     Attributes:
@@ -57,12 +57,12 @@ class RouteWalker(ABC):
     def __init__(self, world: NavWorld, expert: Expert | None = None) -> None:
         self._world = world
         self._expert = expert
-        self._maps: KnownMaps
+        self._maps: TopologicalMaps
         self._moves: list[list[int]] = []
         self._acted = self._chose = np.zeros(0, np.int64)
         self._choice: Choice
 
-    def start_maps(self, maps: KnownMaps) -> None:
+    def start_maps(self, maps: TopologicalMaps) -> None:
         """Start new episodes, one for each of the empty maps."""
         self._maps = maps
         self._moves = [[] for _ in maps.counts]
@@ -71,7 +71,7 @@ class RouteWalker(ABC):
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Start episodes in the first N rows, see `clipnav.agents.acting.rollout.Agent`."""
 
-    def stretches(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> Iterator[Stretch]:
+    def segments(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> Iterator[Segment]:
         """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
 
         A trajectory contains every viewpoint that an agent has passed. All agents choose their
@@ -91,7 +91,7 @@ class RouteWalker(ABC):
                 answers["objects"] = np.full(env.num_envs, -1)
                 answers["objects"][live] = choice.objects
             observation, rewards, terminated, truncated, _ = env.follow(all_routes, stop, **answers)
-            yield Stretch(live, choice.targets, rewards[live], live[truncated[live]])
+            yield Segment(live, choice.targets, rewards[live], live[truncated[live]])
             live = live[~(terminated | truncated)[live]]
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ class RouteWalker(ABC):
         """Return details of the last choice of R agents, for traces."""
 
     def routes(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the routes (R, H) of R agents to slots (R,), see `KnownMaps.routes`.
+        """Return the routes (R, H) of R agents to slots (R,), see `TopologicalMaps.routes`.
 
         The expert records them.
         """

@@ -10,7 +10,12 @@ import tyro
 from clipnav.agents.settings.runs import AgentConfig, InstructionAblation
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import check_counts, check_effects, check_numbers, check_splits
+from clipnav.training.settings import (
+    check_counts,
+    check_numbers,
+    check_splits,
+    check_unused_options,
+)
 
 _WEIGHTING = "alpha", "per_word", "per_action"
 Config = TypeVar("Config", bound=AgentConfig)
@@ -64,7 +69,7 @@ class SearchConfig:
             raise UserError(
                 f"--search.tune {self.tune} requires a speaker to weight: add --search.speaker"
             )
-        check_effects(self, self._idle(), part="search.")
+        check_unused_options(self, self._idle(), part="search.")
 
     def _idle(self) -> dict[str, str]:
         """Return the settings that have no effect beside the others, each with the reason."""

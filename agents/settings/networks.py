@@ -8,9 +8,9 @@ from clipnav.storage.errors import UserError
 from clipnav.training.settings import (
     check_counts,
     check_dropout,
-    check_effects,
     check_numbers,
     check_positive,
+    check_unused_options,
 )
 
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -41,7 +41,7 @@ class ReinforcementConfig:
         if not self.weight:
             names = ("discount", "value", "entropy")
             reason = "with --reinforcement.weight 0"
-            check_effects(self, dict.fromkeys(names, reason), part="reinforcement.")
+            check_unused_options(self, dict.fromkeys(names, reason), part="reinforcement.")
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class AgentConfig(RunConfig):
         return self.text.learning_rate
 
     @property
-    def reads_instructions(self) -> bool:
+    def use_instructions(self) -> bool:
         """Whether the agent reads more than empty instructions."""
         return self.instruction_ablation != "empty"
 
@@ -202,7 +202,7 @@ class AgentConfig(RunConfig):
     def unused_options(self) -> dict[str, str]:
         """Return the settings without effect and the reasons, see `RunConfig.unused_options`."""
         unused = super().unused_options()
-        if not self.reads_instructions:
+        if not self.use_instructions:
             unused["max_instruction_length"] = "with --instruction-ablation empty"
         if self.language_representation is None:
             names = ("tune_language", "language_learning_rate")

@@ -165,7 +165,7 @@ def follower_among_waypoints(
 ) -> tuple[WaypointEnv, Lead]:
     """Return an environment of places, and a function that lets a follower walk there."""
     env: Any = WaypointEnv(*world)
-    follower = FollowerAgent(agent.follower, env, settings.reads_instructions)
+    follower = FollowerAgent(agent.follower, env, settings.use_instructions)
     return env, lambda ids: walk(env, follower, ids)
 
 
@@ -174,7 +174,7 @@ def map_agent_among_waypoints(
 ) -> tuple[WaypointEnv, Lead]:
     """Return an environment of places, and a function that lets a map agent walk there."""
     env: Any = MapWaypointEnv(*world, agent.max_decisions)
-    walker = map_agent_among_places(agent, env, settings.stops_at_best, settings.reads_instructions)
+    walker = map_agent_among_places(agent, env, settings.stops_at_best, settings.use_instructions)
     return env, lambda ids: walker.walk(env, ids)
 
 
@@ -183,12 +183,12 @@ def frontier_agent_among_waypoints(
 ) -> tuple[WaypointEnv, Lead]:
     """Return an environment of places, and a function that lets a frontier agent walk there."""
     env: Any = MapWaypointEnv(*world, agent.max_steps)
-    walker = frontier_agent_among_places(agent, env, settings.reads_instructions)
-    return env, lambda ids: list(walker.stretches(env, ids))
+    walker = frontier_agent_among_places(agent, env, settings.use_instructions)
+    return env, lambda ids: list(walker.segments(env, ids))
 
 
 def frontier_agent_among_places(
-    agent: FrontierAgent, env: Any, reads_instructions: bool
+    agent: FrontierAgent, env: Any, use_instructions: bool
 ) -> FrontierAgent:
     """Return the frontier agent of a graph for the places of a `MapWaypointEnv`."""
     return FrontierAgent(
@@ -196,12 +196,12 @@ def frontier_agent_among_places(
         env.maps.geometry,
         agent.max_steps,
         agent.scoring,
-        reads_instructions=reads_instructions,
+        use_instructions=use_instructions,
     )
 
 
 def map_agent_among_places(
-    agent: MapAgent, env: MapWaypointEnv, stops_at_best: bool, reads_instructions: bool
+    agent: MapAgent, env: MapWaypointEnv, stops_at_best: bool, use_instructions: bool
 ) -> MapAgent:
     """Return the map agent of a graph for the places of an environment; `MapAgent` has the rest."""
     features = env.maps.features if env.maps.features.shape[2] else None
@@ -210,7 +210,7 @@ def map_agent_among_places(
         WorldFeatures(env.maps.geometry, features),
         agent.max_decisions,
         stops_at_best=stops_at_best,
-        reads_instructions=reads_instructions,
+        use_instructions=use_instructions,
     )
 
 

@@ -42,7 +42,7 @@ class _Actions(NamedTuple):
     mask: np.ndarray
 
 
-class PlaceMaps:
+class WaypointMaps:
     """Nodes of N agents: the places that they have visited or seen, and what is seen from there.
 
     A place within 0.5 m of a node that a straight walk reaches is that node. A node stays where it
@@ -139,7 +139,7 @@ class PlaceMaps:
 
 
 class MapWaypointEnv(WaypointEnv):
-    """N agents with a map in continuous episodes, in the interface of `RouteWalker.stretches`.
+    """N agents with a map in continuous episodes, in the interface of `RouteWalker.segments`.
 
     An action is a route along known nodes, as on a graph. A place beside the agent is reached by
     turns and steps straight to it, a known node by the greedy follower on the floor; all of them
@@ -159,7 +159,7 @@ class MapWaypointEnv(WaypointEnv):
     ) -> None:
         super().__init__(split, simulator, settings, encoder, num_envs, angle_feature_size, propose)
         most = (max_decisions + 1) * (MOST_PLACES + 1)
-        self.maps = PlaceMaps(num_envs, most, MOST_PLACES, encoder.embed_dim if encoder else 0)
+        self.maps = WaypointMaps(num_envs, most, MOST_PLACES, encoder.embed_dim if encoder else 0)
         self._aims = np.full(num_envs, -1)  # node where each agent has gone
         self._is_first = np.zeros(num_envs, bool)  # visit of the node where the agent is
 

@@ -31,7 +31,7 @@ from clipnav.storage.json_files import read_json, write_json
 FORMAT = 1
 DECIMALS = 6
 _TOLERANCE = 2e-6  # of a rounded score
-_REMEDY = "get the file again from its author"
+_HINT = "get the file again from its author"
 _POWERCAP = Path("/sys/class/powercap")
 Bounds = tuple[float | None, float | None]
 
@@ -323,10 +323,10 @@ def write_result(path: Path, result: Result) -> Result:
 
 def read_result(path: Path) -> Result:
     """Read a result file without verifying it."""
-    result = read_json(path, _REMEDY, Result)
+    result = read_json(path, _HINT, Result)
     if result.format != FORMAT:
         raise UserError(
-            f"{path}: has format {result.format}, but this clipnav reads {FORMAT}; {_REMEDY}"
+            f"{path}: has format {result.format}, but this clipnav reads {FORMAT}; {_HINT}"
         )
     return result
 

@@ -32,7 +32,7 @@ from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json, write_json
-from clipnav.storage.locks import sole_maker, sole_writer
+from clipnav.storage.locks import exclusive_lock, waiting_lock
 from clipnav.storage.outputs import folder_name
 from clipnav.storage.progress import progress_bar
 
@@ -41,7 +41,7 @@ SPLIT = "val_unseen"
 _FEATURES = "features.safetensors"
 _OUTLINES = ("rectangle", "l", "t")
 _WIDTH = 1024  # columns of a panorama, as for the shipped features
-_REMEDY = "get the round again from its keeper"
+_HINT = "get the round again from its keeper"
 _PARTS = {"r2r": (20, ("SPL", "SR", "NE", "nDTW")), "rxr": (35, ("nDTW", "SR", "SPL", "NE"))}
 
 
@@ -131,7 +131,7 @@ def seal(folder: Path, secret: Path, houses: int, paths: int, rxr_paths: int) ->
 def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
     """Add an agent to a sealed round."""
     digests = tuple(entrant.digest for entrant in entrants)
-    with sole_writer(folder / _ROUND):
+    with exclusive_lock(folder / _ROUND):
         current = read_round(folder)
         if current.opened is not None:
             raise UserError(
@@ -150,7 +150,7 @@ def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
 
 def open_round(folder: Path, secret: Path) -> Round:
     """Reveal the seed of a round and build its houses."""
-    with sole_writer(folder / _ROUND):
+    with exclusive_lock(folder / _ROUND):
         current = read_round(folder)
         if current.opened is not None:
             raise UserError(f"{folder}: was opened on {current.opened.date} already")
@@ -175,16 +175,16 @@ def read_round(folder: Path) -> Round:
     path = folder / _ROUND
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such round; make one with clipnav bench seal")
-    current = read_json(path, _REMEDY, Round)
+    current = read_json(path, _HINT, Round)
     for number, entry in enumerate(current.registered):
         if entry.previous != current.head(number):
             raise UserError(
                 f"{path}: what precedes the registration of {entry.name!r} was changed after it; "
-                f"{_REMEDY}"
+                f"{_HINT}"
             )
     opened = current.opened
     if opened is not None and opened.previous != current.head():
-        raise UserError(f"{path}: registrations were changed after the round was opened; {_REMEDY}")
+        raise UserError(f"{path}: registrations were changed after the round was opened; {_HINT}")
     if opened is not None and _commitment(opened.seed) != current.commitment:
         raise UserError(f"{path}: its seed is not the one that was sealed on {current.date}")
     return current
@@ -287,7 +287,7 @@ def _build_world(folder: Path, current: Round, opening: Opening) -> dict[str, st
         )
     world, houses = folder / WORLD, house_set(current, opening)
     scans = list(houses.specs)
-    with sole_maker(world):
+    with waiting_lock(world):
         if not (world / _FEATURES).is_file():
             connectivity = world / "matterport" / "connectivity"
             connectivity.mkdir(parents=True, exist_ok=True)

@@ -237,7 +237,7 @@ def data_digest(files: WorldFiles, dataset: str, split: str, scans: Iterable[str
         sources.append(boxes_of(files.annotations_dir / "reverie"))
     for source in sources:
         for file in sorted(source.iterdir()) if source.is_dir() else [source]:
-            digest.update(hashlib.sha256(read_packed(file, files.remedy)).digest())
+            digest.update(hashlib.sha256(read_packed(file, files.hint)).digest())
     for scan in sorted(scans):
         graph = (files.connectivity_dir / f"{scan}_connectivity.json").read_bytes()
         digest.update(scan.encode() + hashlib.sha256(graph).digest())

@@ -24,7 +24,7 @@ from clipnav.experiments.records import Machine, Record, commit, machine, read_r
 from clipnav.storage import file_sha256, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.training.interruption import interruption_message
 
@@ -94,7 +94,7 @@ def run_experiments(
             del left[name]
             yield name
 
-    with sole_writer(*folders), interruption_message(lambda: hint):
+    with exclusive_lock(*folders), interruption_message(lambda: hint):
         for step in steps:  # a training that another step has started is not resumed
             if resumed(step) != step.words and step.command not in read_states(step.folder):
                 raise UserError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipnav.storage.errors import UserError
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
 # Set of houses of each world that is rendered from the built-in houses.
@@ -89,7 +89,7 @@ class ExtractArguments:
             raise UserError("--engine ray supports one encoder only; run the command for each")
         if HOUSE_LABELS in self.encoder:
             self._check_labels()
-        check_effects(self, self._idle())
+        check_unused_options(self, self._idle())
 
     def _check_labels(self) -> None:
         if self.world not in HOUSE_SETS_OF_WORLDS:
@@ -103,7 +103,7 @@ class ExtractArguments:
             )
         names = ("pretrained", "random_weights", "precision", "compiled", "views")
         names += ("panorama_width", "engine")
-        check_effects(self, dict.fromkeys(names, f"with --encoder {HOUSE_LABELS}"))
+        check_unused_options(self, dict.fromkeys(names, f"with --encoder {HOUSE_LABELS}"))
 
     def _idle(self) -> dict[str, str]:
         """Return the settings without effect, with the reasons."""

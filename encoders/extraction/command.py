@@ -36,7 +36,7 @@ from clipnav.storage.features.opening import open_store
 from clipnav.storage.features.partial_store import partial_path
 from clipnav.storage.features.shards import Shard, is_finished, merge_shards, other_store
 from clipnav.storage.features.store_file import check_store_name
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 
 # Returns the features (36, D) of one key, or None if its viewpoint is skipped.
 Encode = Callable[[str], np.ndarray | None]
@@ -53,7 +53,7 @@ def main(arguments: ExtractArguments) -> None:
         shard = Shard.parse(arguments.shard or "0/1")
         paths = [shard.path(path) for path in paths] if arguments.shard else paths
         # Locked first, so that a second process is refused before it loads encoders.
-        with sole_writer(*paths):
+        with exclusive_lock(*paths):
             extract(arguments, paths, shard)
     for path in paths:
         store = open_store(path)

@@ -13,7 +13,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.partial_store import PartialStore
 from clipnav.storage.features.view_grid import NUM_VIEWS
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
@@ -95,7 +95,7 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         load: Yields the data of each viewpoint, or None to skip it; called only with the keys that
             an interrupted run has not finished.
     """
-    with sole_writer(*(store.path for store in stores)), ExitStack() as stack:
+    with exclusive_lock(*(store.path for store in stores)), ExitStack() as stack:
         partials = [
             stack.enter_context(
                 closing(PartialStore(store.path, keys, store.width, store.metadata))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipnav.storage.errors import UserError
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 if TYPE_CHECKING:
     from clipnav.envs.worlds import WorldFiles
@@ -42,7 +42,7 @@ class ObjectArguments:
         check_counts(self, ("workers",))
         if self.world != "matterport":
             names = ("data_dir", "scan_dir")
-            check_effects(self, dict.fromkeys(names, f"with --world {self.world}"))
+            check_unused_options(self, dict.fromkeys(names, f"with --world {self.world}"))
         if self.output is not None and self.output.suffix not in (".safetensors", ".hdf5", ".h5"):
             raise UserError(f"--output {self.output}: name a .safetensors or .hdf5 file")
 

@@ -25,11 +25,11 @@ from clipnav.envs.panoramas.skyboxes import skybox_files
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
 from clipnav.storage.features.partial_store import PartialStore
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
-_BOXES_REMEDY = "correct the boxes, or pass others with --boxes"
+_BOXES_HINT = "correct the boxes, or pass others with --boxes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +127,13 @@ def read_seen(arguments: ObjectArguments) -> dict[tuple[str, str], list[SeenObje
     for scan, viewpoint, objects in read_boxes(boxes, scans):
         if viewpoint not in names[scan]:
             raise UserError(
-                f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; "
-                f"{_BOXES_REMEDY}"
+                f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; {_BOXES_HINT}"
             )
         place = f"{boxes}: viewpoint {viewpoint}"
-        if found := seen_objects(objects, place, _BOXES_REMEDY):
+        if found := seen_objects(objects, place, _BOXES_HINT):
             seen[scan, viewpoint] = found
     if not seen:
-        raise UserError(f"{boxes}: no viewpoint of these scans sees an object; {_BOXES_REMEDY}")
+        raise UserError(f"{boxes}: no viewpoint of these scans sees an object; {_BOXES_HINT}")
     return seen
 
 
@@ -143,7 +142,7 @@ def main(arguments: ObjectArguments) -> None:
     files = arguments.files()
     path = arguments.output or files.own_objects("reverie")
     seen = read_seen(arguments)
-    with sole_writer(path):
+    with exclusive_lock(path):
         encoder = ClipEncoder.load(arguments.encoder, arguments.pretrained, arguments.precision)
         extract(path, seen, encoder, arguments)
     count = sum(map(len, seen.values()))

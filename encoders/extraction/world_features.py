@@ -82,7 +82,7 @@ def chosen_viewpoints(arguments: ExtractArguments) -> tuple[Path | None, Viewpoi
         files = world_files("houses-standard")
         graphs = files.connectivity_dir
         if not (graphs / "scans.txt").is_file():
-            raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
+            raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.hint}")
     scans = _chosen_scans(arguments)
     for scan in scans:
         if graphs is not None and not (graphs / f"{scan}_connectivity.json").is_file():

@@ -43,8 +43,8 @@ from clipnav.encoders.weights.weight_files import WEIGHTS_FILE, read_weights
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import ViewFacts
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, counted
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.errors import UserError, pluralise
+from clipnav.storage.locks import exclusive_lock
 from clipnav.training.distributed import set_up_torch
 from clipnav.training.run_folder import run_folder
 from clipnav.training.settings import CONFIG, to_json
@@ -102,8 +102,8 @@ def _load_initial(model: Any, folder: Path) -> None:
     table = weights.get(_POSITIONS)
     if table is not None:
         weights[_POSITIONS] = Positions(table.float())(side, side)
-    remedy = "give the --visual-width, --visual-layers and --embed-dim of its run"
-    check_shapes(weights, model, f"--initial {folder}", remedy)
+    hint = "give the --visual-width, --visual-layers and --embed-dim of its run"
+    check_shapes(weights, model, f"--initial {folder}", hint)
     model.load_state_dict(weights)
 
 
@@ -185,7 +185,7 @@ def main(config: PretrainConfig) -> None:
     folders = {run, config.model_dir(run)}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    with sole_writer(*folders):
+    with exclusive_lock(*folders):
         if config.resume is None:
             # Before the houses are rendered, so that --resume can continue from there.
             write_text(run / CONFIG, to_json(config))
@@ -206,7 +206,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
     if config.held_out and trainer is not None:
         scores = score(config.model_dir(run), houses[count:], config.image_size, classifier)
         results["held-out"] = dataclasses.asdict(scores)
-        print(f"on {counted(config.held_out, 'held-out house')}, {_SCORING[config.objective]}")
+        print(f"on {pluralise(config.held_out, 'held-out house')}, {_SCORING[config.objective]}")
         print(scores)
     if trainer is not None:
         trainer.report(results)

@@ -11,7 +11,7 @@ from torch import nn
 
 from clipnav.encoders.weights.model_building import build_model
 from clipnav.encoders.weights.model_config import (
-    REMEDY,
+    HINT,
     check_model_config,
     check_preprocess_config,
     height_width,
@@ -133,7 +133,7 @@ def _check_towers(model: Any, tokenizer: Any, origin: Origin) -> None:
     except Exception as error:  # open_clip and transformers raise many types for a wrong size
         raise UserError(
             f"{origin.file}: the text tower does not accept the tokens of its tokenizer "
-            f"({in_one_line(error)}); {REMEDY}"
+            f"({in_one_line(error)}); {HINT}"
         ) from error
     trunk, size = getattr(model.visual, "trunk", None), model.visual.image_size
     # Folders only: open_clip's own ViTamin-XL-384 has an image size that differs from its trunk's.
@@ -141,7 +141,7 @@ def _check_towers(model: Any, tokenizer: Any, origin: Origin) -> None:
     if origin.is_folder and fixed is not None and tuple(fixed) != height_width(size):
         raise UserError(
             f"{origin.file}: the image tower requires images of {tuple(fixed)} pixels, not of "
-            f"{size}; {REMEDY}"
+            f"{size}; {HINT}"
         )
 
 

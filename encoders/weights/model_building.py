@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from clipnav.encoders.weights.model_config import REMEDY
+from clipnav.encoders.weights.model_config import HINT
 from clipnav.storage.errors import UserError, in_one_line
 
-_MATCH_REMEDY = "give the model that they were trained with, or the weights of this model"
+_MATCH_HINT = "give the model that they were trained with, or the weights of this model"
 _POSITIONS = {"visual.positional_embedding", "positional_embedding", "text.positional_embedding"}
 _MOST_WEIGHTS = 10**10  # twice the size of the largest published CLIP
 
@@ -35,7 +35,7 @@ def build_model(
     if weights is None:
         count = sum(weight.numel() for weight in probe.parameters())
         if count > _MOST_WEIGHTS:
-            raise UserError(f"{source}: describes {count} weights, more than any CLIP; {REMEDY}")
+            raise UserError(f"{source}: describes {count} weights, more than any CLIP; {HINT}")
         return _build(config, source)
     state = _converted(weights, probe, source, resize_positions)
     check_shapes(state, probe, source)
@@ -54,7 +54,7 @@ def check_shapes(
     weights: Mapping[str, torch.Tensor],
     model: nn.Module,
     source: str,
-    remedy: str = _MATCH_REMEDY,
+    hint: str = _MATCH_HINT,
 ) -> None:
     """Check that weights have the names and shapes of a model's."""
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -71,7 +71,7 @@ def check_shapes(
         problem = f"{name} has shape {actual[name]}, not {expected[name]}"
     raise UserError(
         f"{source}: the weights do not match the model: {problem} ({len(wrong)} mismatches in "
-        f"all); {remedy}"
+        f"all); {hint}"
     )
 
 
@@ -94,7 +94,7 @@ def _build(config: Mapping[str, Any], source: str) -> nn.Module:
     except Exception as error:  # open_clip, timm and transformers raise many types
         raise UserError(
             f"{source}: open_clip cannot build a model from this configuration "
-            f"({in_one_line(error)}); {REMEDY}"
+            f"({in_one_line(error)}); {HINT}"
         ) from error
 
 
@@ -130,7 +130,7 @@ def _converted(
             resize_text_pos_embed(state, untyped)
     except Exception as error:  # open_clip's functions expect weights of the right shapes
         raise UserError(
-            f"{source}: the weights do not match the model ({in_one_line(error)}); {_MATCH_REMEDY}"
+            f"{source}: the weights do not match the model ({in_one_line(error)}); {_MATCH_HINT}"
         ) from error
     # transformers saved position indices among the weights until version 4.31.
     for name in set(state) - set(own_state):

@@ -57,7 +57,7 @@ _CHOICES = {
     "mode": ("RGB",),
     "hf_proj_type": ("linear", "mlp"),
 }
-REMEDY = "correct it, or download the model again"
+HINT = "correct it, or download the model again"
 
 
 def check_model_config(config: Any, source: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def check_model_config(config: Any, source: str) -> dict[str, Any]:
     checked = _fields(config, "model_cfg", source)
     for name in ("embed_dim", *_PARTS[:2]):
         if name not in checked:
-            raise UserError(f"{source}: model_cfg.{name} is missing; {REMEDY}")
+            raise UserError(f"{source}: model_cfg.{name} is missing; {HINT}")
     top = {name: value for name, value in checked.items() if name not in _PARTS}
     _check_types(top, _TOP, "model_cfg", source)
     kinds = zip(_PARTS, (CLIPVisionCfg, CLIPTextCfg, MultimodalCfg), strict=True)
@@ -94,7 +94,7 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
         if len(values) != 3 or (name == "std" and min(values) <= 0):
             raise UserError(
                 f"{source}: preprocess_cfg.{name} is {values}, not one number "
-                f"{'above 0 ' if name == 'std' else ''}for each of red, green and blue; {REMEDY}"
+                f"{'above 0 ' if name == 'std' else ''}for each of red, green and blue; {HINT}"
             )
     return checked
 
@@ -108,7 +108,7 @@ def height_width(size: int | Sequence[int]) -> tuple[int, int]:
 def _fields(value: Any, name: str, source: str) -> dict[str, Any]:
     """Copy a JSON object without its null values, which mean the default."""
     if not isinstance(value, Mapping):
-        raise UserError(f"{source}: {name} is not a JSON object; {REMEDY}")
+        raise UserError(f"{source}: {name} is not a JSON object; {HINT}")
     return {key: entry for key, entry in value.items() if entry is not None}
 
 
@@ -118,17 +118,17 @@ def _check_types(
     for name, value in values.items():
         field = f"{source}: {part}.{name}"
         if name not in kinds:
-            raise UserError(f"{field} is not a field of open_clip; {REMEDY}")
+            raise UserError(f"{field} is not a field of open_clip; {HINT}")
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError as error:
-            raise UserError(f"{field} is {_shortened(value)}: {error}; {REMEDY}") from error
+            raise UserError(f"{field} is {_shortened(value)}: {error}; {HINT}") from error
         low, high = _RANGES.get(name, (-_LARGEST, _LARGEST))
         if not all(low <= number <= high for number in _numbers(value)):
-            raise UserError(f"{field} is {_shortened(value)}, not from {low} to {high}; {REMEDY}")
+            raise UserError(f"{field} is {_shortened(value)}, not from {low} to {high}; {HINT}")
         if value not in _CHOICES.get(name, (value,)):
             known = ", ".join(_CHOICES[name])
-            raise UserError(f"{field} is {_shortened(value)}, not one of {known}; {REMEDY}")
+            raise UserError(f"{field} is {_shortened(value)}, not one of {known}; {HINT}")
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -156,7 +156,7 @@ def _check_vision(values: Mapping[str, Any], field: str) -> None:
 
         # Any other name, such as one with "hf-hub:", would be downloaded.
         if not timm.is_model(config["timm_model_name"]):
-            raise UserError(f"{field}.timm_model_name: timm has no such model; {REMEDY}")
+            raise UserError(f"{field}.timm_model_name: timm has no such model; {HINT}")
         return
     size = config["image_size"]
     height, width = height_width(size)
@@ -168,12 +168,12 @@ def _check_vision(values: Mapping[str, Any], field: str) -> None:
     if heads < 1 or channels % heads:
         raise UserError(
             f"{field}: width {config['width']} cannot be divided into heads of head_width "
-            f"{config['head_width']}; {REMEDY}"
+            f"{config['head_width']}; {HINT}"
         )
     if min(height, width) < stride or (height // stride) * (width // stride) > _MOST_CELLS:
         raise UserError(
             f"{field}: image_size {size} has no or too many grid cells of {stride} x {stride} "
-            f"pixels; {REMEDY}"
+            f"pixels; {HINT}"
         )
 
 
@@ -184,5 +184,5 @@ def _check_text(values: Mapping[str, Any], field: str) -> None:
     if not config["hf_model_name"] and config["width"] % config["heads"]:
         raise UserError(
             f"{field}: width {config['width']} cannot be divided among {config['heads']} heads; "
-            f"{REMEDY}"
+            f"{HINT}"
         )

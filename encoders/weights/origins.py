@@ -204,11 +204,11 @@ def _tags(name: str) -> list[str]:
 
 
 @contextmanager
-def _downloading(source: str, remedy: str) -> Iterator[None]:
+def _downloading(source: str, hint: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError) as error:
         raise ConnectionError(
             f"cannot download {source} ({in_one_line(error)}); download it on a machine with a "
-            f"network and {remedy}"
+            f"network and {hint}"
         ) from error

@@ -17,7 +17,7 @@ from clipnav.encoders.weights.model_config import (
 )
 from clipnav.encoders.weights.weight_files import WEIGHTS_FILE, read_config, read_weights
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.hugging_face import check_folder, reading
 from clipnav.storage.json_files import read_json_object
 
@@ -57,7 +57,7 @@ _SHARED_SETTINGS = frozenset(
     }
 )
 _EPSILON = 1e-5  # of the layer norms of open_clip
-_REMEDY = "write the folder again with CLIPModel.save_pretrained"
+_HINT = "write the folder again with CLIPModel.save_pretrained"
 _PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers, which transformers records
 # Settings of CLIPImageProcessor that a file may lack, with their defaults. These are the same in
@@ -75,7 +75,7 @@ _PROCESSOR_DEFAULTS: dict[str, Any] = {
 }
 # Settings that open_clip lacks, because it always has these values.
 _FIXED = ("do_resize", "use_square_size", "do_rescale")
-_PROCESSOR_REMEDY = "write the folder again with CLIPProcessor.save_pretrained"
+_PROCESSOR_HINT = "write the folder again with CLIPProcessor.save_pretrained"
 
 
 def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -117,9 +117,9 @@ def read_transformers_clip(
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
         if not (folder / file).is_file():
-            raise FileNotFoundError(f"{folder / file}: the file is missing; {_REMEDY}")
+            raise FileNotFoundError(f"{folder / file}: the file is missing; {_HINT}")
     check_folder(str(folder), _CONFIG)
-    config = read_json_object(folder / _CONFIG, _REMEDY)
+    config = read_json_object(folder / _CONFIG, _HINT)
     if config.get("model_type") != "clip":
         raise UserError(
             f"{folder / _CONFIG}: model_type is {config.get('model_type')!r}, not 'clip'; give the "
@@ -130,7 +130,7 @@ def read_transformers_clip(
     try:
         converted = from_transformers(weights)
     except UserError as error:
-        raise UserError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
+        raise UserError(f"{folder / _WEIGHTS}: {error}; {_HINT}") from error
     image_size = model_config["vision_cfg"]["image_size"]
     return converted, model_config, read_preprocessing(folder, image_size)
 
@@ -244,7 +244,7 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
         if min(sizes) < 1 or tower.hidden_size % tower.num_attention_heads:
             raise UserError(
                 f"{folder / _CONFIG}: hidden_size, intermediate_size and num_attention_heads "
-                f"{sizes} cannot be divided into heads; {_REMEDY}"
+                f"{sizes} cannot be divided into heads; {_HINT}"
             )
     model_config = {
         "embed_dim": full.projection_dim,
@@ -311,7 +311,7 @@ def read_preprocessing(folder: Path, image_size: int | Sequence[int]) -> dict[st
     if unsupported is not None:
         default = "" if unsupported in given else ", the default of transformers"
         raise UserError(
-            f"{path}: {unsupported} is {shortened(settings[unsupported])}{default}; open_clip does "
+            f"{path}: {unsupported} is {truncate(settings[unsupported])}{default}; open_clip does "
             f"not support this for images of {height} x {width} pixels; give a CLIP whose images "
             "are resized to this size, or by their shorter side and then cropped to it, and "
             "rescaled by 1/255"
@@ -367,16 +367,16 @@ def _processor_settings(folder: Path) -> tuple[Path, dict[str, Any] | None]:
     """
     path = folder / _PREPROCESSOR
     if path.is_file():
-        return path, read_json_object(path, _PROCESSOR_REMEDY)
+        return path, read_json_object(path, _PROCESSOR_HINT)
     path = folder / _PROCESSOR
     settings = (
-        read_json_object(path, _PROCESSOR_REMEDY).get("image_processor") if path.is_file() else None
+        read_json_object(path, _PROCESSOR_HINT).get("image_processor") if path.is_file() else None
     )
     if settings is None:
         print(f"{folder}: no {_PREPROCESSOR}; OpenAI's mean, deviation and resizing are assumed")
         return path, None
     if not isinstance(settings, dict):
-        raise UserError(f"{path}: 'image_processor' is not an object; {_PROCESSOR_REMEDY}")
+        raise UserError(f"{path}: 'image_processor' is not an object; {_PROCESSOR_HINT}")
     return path, settings
 
 

@@ -17,7 +17,7 @@ from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.json_files import read_json_object
 
-REMEDY = "download the file again, or save the weights as safetensors on the machine they are from"
+HINT = "download the file again, or save the weights as safetensors on the machine they are from"
 # Tied weights are stored once under several names; more than this is an attack on the memory.
 _MOST_COPIES = 4
 # Prefix that DistributedDataParallel adds to every name.
@@ -46,7 +46,7 @@ def read_weights(
     for entry in entries:
         weights = weights.get(entry, weights) if isinstance(weights, Mapping) else None
     if not isinstance(weights, Mapping) or not weights:
-        raise UserError(f"{path}: contains no weights by name; {REMEDY}")
+        raise UserError(f"{path}: contains no weights by name; {HINT}")
     checked = {name: value for name, value in weights.items() if name not in ignored}
     _check(path, checked)
     if all(name.startswith(_WRAPPER) for name in weights):
@@ -69,7 +69,7 @@ def _load(path: Path) -> Any:
         problem = "" if is_pickle else f" ({in_one_line(error)})"
         raise UserError(
             f"{path}: damaged, or contains more than tensors, such as code, which is refused"
-            f"{problem}; {REMEDY}"
+            f"{problem}; {HINT}"
         ) from error
 
 
@@ -78,12 +78,12 @@ def _check(path: Path, weights: Mapping[Any, Any]) -> None:
     size = 0
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise UserError(f"{path}: {name!r} is not a tensor with a name; {REMEDY}")
+            raise UserError(f"{path}: {name!r} is not a tensor with a name; {HINT}")
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise UserError(f"{path}: {name} is not a dense CPU tensor; {REMEDY}")
+            raise UserError(f"{path}: {name} is not a dense CPU tensor; {HINT}")
         size += math.prod(tensor.shape) * tensor.element_size()
     if size > _MOST_COPIES * path.stat().st_size:
-        raise UserError(f"{path}: its tensors take {size} bytes, far more than the file; {REMEDY}")
+        raise UserError(f"{path}: its tensors take {size} bytes, far more than the file; {HINT}")
 
 
 def write_local_dir(
@@ -118,12 +118,12 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read and check `model_cfg` and `preprocess_cfg` of a file in open_clip's format."""
-    config = read_json_object(path, model_config.REMEDY)
+    config = read_json_object(path, model_config.HINT)
     unknown = sorted(config.keys() - {"model_cfg", "preprocess_cfg"})
     if unknown or "model_cfg" not in config:
         field = repr(unknown[0]) if unknown else "'model_cfg'"
         problem = "is not a field of open_clip's configurations" if unknown else "is missing"
-        raise UserError(f"{path}: {field} {problem}; {model_config.REMEDY}")
+        raise UserError(f"{path}: {field} {problem}; {model_config.HINT}")
     preprocessing = config.get("preprocess_cfg") or {}
     return (
         check_model_config(config["model_cfg"], str(path)),

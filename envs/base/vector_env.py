@@ -443,9 +443,9 @@ class BatchEnv(VectorEnv):
         """Return a function that computes the metrics of the walks of agents (M,) until now."""
         raise NotImplementedError
 
-    def _check_reset(self, remedy: str) -> None:
+    def _check_reset(self, hint: str) -> None:
         if not self.is_reset:
-            raise gym.error.ResetNeeded(remedy)
+            raise gym.error.ResetNeeded(hint)
 
     def _set_spaces(self, actions: int, observation: gym.spaces.Space[Any]) -> None:
         """Set the spaces of one agent with `actions` actions, and those of the batch."""

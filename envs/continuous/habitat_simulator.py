@@ -16,7 +16,7 @@ from clipnav.storage import cache_dir
 from clipnav.storage.json_files import read_json_object
 
 _COLLISION_SLACK = 1e-5  # square metres, as in habitat's `collided`
-_STAGE_REMEDY = "correct this stage configuration of habitat-sim"
+_STAGE_HINT = "correct this stage configuration of habitat-sim"
 
 
 class SceneFiles(NamedTuple):
@@ -206,6 +206,6 @@ def folder_files(folder: Path, scan: str) -> SceneFiles:
     scene = scene_file(folder, scan)
     model = scene
     if scene.suffix != ".glb":  # a stage configuration, which may name its 3D model
-        asset = read_json_object(scene, _STAGE_REMEDY).get("render_asset")
+        asset = read_json_object(scene, _STAGE_HINT).get("render_asset")
         model = scene.parent / asset if isinstance(asset, str) else scene
     return SceneFiles(scene, model)

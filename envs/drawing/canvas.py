@@ -150,7 +150,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return font_for(text, _TWICE * size, bold).getlength(text) / _TWICE
 
 
-def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
+def truncate(text: str, size: float, width: float, bold: bool = False) -> str:
     """Shorten a text to a width; an ellipsis marks the omitted end."""
     if text_width(text, size, bold) <= width:
         return text

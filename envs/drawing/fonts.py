@@ -11,7 +11,7 @@ from clipnav.storage.errors import UserError
 # Code point ranges of scripts whose letters change with their neighbours: Hebrew to Tibetan and
 # Burmese, and Khmer. Pillow shapes them with libraqm only, which requires the system's libfribidi.
 _JOINED = ((0x0590, 0x10FF), (0x1780, 0x17FF))
-_REMEDY = "install one (Debian, Ubuntu: apt-get install fonts-noto-core)"
+_HINT = "install one (Debian, Ubuntu: apt-get install fonts-noto-core)"
 
 
 class MissingFontError(UserError):
@@ -53,7 +53,7 @@ def _path(text: frozenset[str], bold: bool) -> Path:
         if letters <= _letters(path):
             return path
     missing = letters - _letters(own)
-    raise MissingFontError(f"no font on this machine has {_character_name(missing)}; {_REMEDY}")
+    raise MissingFontError(f"no font on this machine has {_character_name(missing)}; {_HINT}")
 
 
 def _character_name(letters: set[str]) -> str:

@@ -15,13 +15,13 @@ from clipnav.envs.drawing.canvas import (
     WAY,
     Canvas,
     Style,
-    shortened,
     text_width,
+    truncate,
 )
 from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
 from clipnav.envs.drawing.fonts import MissingFontError
 from clipnav.envs.drawing.words import TextBox, progress_shades
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 
 WIDTH, HEIGHT = 1280, 720
 VIEW_SIZE = 852, 436  # width and height of the view
@@ -91,7 +91,7 @@ class EpisodeFrame:
         text, colour = f"step {steps}", DARK
         if self.ended:
             colour = WAY if self.success else _LOST
-            text = f"{'success' if self.success else 'no success'} after {counted(steps, 'step')}"
+            text = f"{'success' if self.success else 'no success'} after {pluralise(steps, 'step')}"
         if not self.distances:  # the goal is secret
             text, colour = "ended" if self.ended else "", DARK
         if not text:
@@ -121,7 +121,7 @@ class EpisodeFrame:
         legend = "" if self.progress is None else "shaded: progress along the reference path"
         right = size[0] - 16 - text_width(legend, 12)
         names = " · ".join(name for name in self.names if name)
-        canvas.text((left, 21), shortened(names, 12, right - left - 16), 12, MUTED, "lm")
+        canvas.text((left, 21), truncate(names, 12, right - left - 16), 12, MUTED, "lm")
         canvas.text((right, 21), legend, 12, MUTED, "lm")
         progress = self.progress or 0.0
         shades = progress_shades(len(pieces), progress)

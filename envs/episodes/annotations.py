@@ -125,7 +125,7 @@ def read_paths(
     path: pathlib.Path, split: str, files: WorldFiles, timed: bool
 ) -> Sequence[PathRecord]:
     """Read an annotation file in the form of R2R, a JSON array of paths; see `DatasetSpec.read`."""
-    return read_records(path, PathRecord, files.record_remedy(path))
+    return read_records(path, PathRecord, files.record_hint(path))
 
 
 def read_guides(
@@ -133,4 +133,4 @@ def read_guides(
 ) -> Sequence[GuideRecord]:
     """Read a guide file of RxR; see `DatasetSpec.read`."""
     kind = TimedGuideRecord if timed else GuideRecord
-    return read_records(path, kind, files.record_remedy(path))
+    return read_records(path, kind, files.record_hint(path))

@@ -29,7 +29,7 @@ def load_episodes(
     path = files.annotations(dataset, split)
     records: Sequence[Record] = dataset_spec(dataset).part("read")(path, split, files, timed)
     if not records:
-        raise UserError(f"{path}: the file contains no episode; {files.remedy}")
+        raise UserError(f"{path}: the file contains no episode; {files.hint}")
     problems = path_problems(
         [record.scan for record in records],
         [record.path for record in records],
@@ -37,7 +37,7 @@ def load_episodes(
     )
     # Only test splits have secret goals; elsewhere a path of one viewpoint is a truncated record.
     secret = split.startswith("test")
-    remedy = files.record_remedy(path)
+    hint = files.record_hint(path)
     episodes: dict[str, Episode] = {}
     targets: dict[int, tuple[str, ...]] = {}
     for number, record in enumerate(records):
@@ -46,7 +46,7 @@ def load_episodes(
                 raise UserError(problems[number])
             added = _add_episodes(record, secret, episodes)
         except ValueError as error:
-            raise RecordError(path, number, str(error), remedy, record.name) from error
+            raise RecordError(path, number, str(error), hint, record.name) from error
         if added.target is not None:
             targets[number] = (*record.path[:1], *added.target.viewpoints)
     own = list(targets)
@@ -54,7 +54,7 @@ def load_episodes(
     of_goals = path_problems(scans, list(targets.values()), files.connectivity_dir, field="goal")
     for row in sorted(of_goals)[:1]:
         number = own[row]
-        raise RecordError(path, number, of_goals[row], remedy, records[number].name)
+        raise RecordError(path, number, of_goals[row], hint, records[number].name)
     kept = [
         episode
         for episode in episodes.values()
@@ -75,7 +75,7 @@ def load_splits(
     files: WorldFiles,
     language: str | None = None,
     *,
-    remedy: str,
+    hint: str,
 ) -> dict[str, list[Episode]]:
     """Read the episodes of several splits, which must have different ids.
 
@@ -91,7 +91,7 @@ def load_splits(
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:
                 raise UserError(
-                    f"instruction {episode.instr_id} is in both {other} and {split}; {remedy}"
+                    f"instruction {episode.instr_id} is in both {other} and {split}; {hint}"
                 )
     return by_split
 
@@ -173,23 +173,23 @@ class _Instruction(msgspec.Struct, frozen=True, gc=False):
 def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
     """Read the follower file of an RxR split, checked against guide file and graphs."""
     path = files.followers(split)
-    remedy = files.record_remedy(path)
-    demonstrations = read_records(path, Demonstration, remedy)
-    guides = read_records(files.annotations("rxr", split), _Instruction, remedy)
+    hint = files.record_hint(path)
+    demonstrations = read_records(path, Demonstration, hint)
+    guides = read_records(files.annotations("rxr", split), _Instruction, hint)
     scan_of = {guide.instruction_id: guide.scan for guide in guides}
     scans, seen = [], set()
     for number, walk in enumerate(demonstrations):
         name = f"demonstration_id {walk.demonstration_id}"
         if walk.demonstration_id in seen:
-            raise RecordError(path, number, "occurs twice", remedy, name)
+            raise RecordError(path, number, "occurs twice", hint, name)
         seen.add(walk.demonstration_id)
         if walk.instruction_id not in scan_of:
             problem = f"field 'instruction_id': {walk.instruction_id} is not in the guide file"
-            raise RecordError(path, number, problem, remedy, name)
+            raise RecordError(path, number, problem, hint, name)
         scans.append(scan_of[walk.instruction_id])
     paths = [walk.path for walk in demonstrations]
     problems = path_problems(scans, paths, files.connectivity_dir)
     for number in sorted(problems)[:1]:
         name = f"demonstration_id {demonstrations[number].demonstration_id}"
-        raise RecordError(path, number, problems[number], remedy, name)
+        raise RecordError(path, number, problems[number], hint, name)
     return demonstrations

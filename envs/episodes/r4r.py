@@ -40,7 +40,7 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
     source = files.annotations("r2r", split)
     joined = join_paths(split, files)
     if not joined:
-        raise UserError(f"{source}: no two paths can be joined; {files.remedy}")
+        raise UserError(f"{source}: no two paths can be joined; {files.hint}")
     path = r4r_path(split, files)
     with atomic_write(path) as temporary:
         temporary.write_bytes(msgspec.json.encode(joined))
@@ -68,12 +68,12 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
             f"{source}: R4R has no split '{split}', because the ends of these paths are secret; "
             "use train, val_seen or val_unseen"
         )
-    remedy = files.record_remedy(source)
-    records = read_records(source, _MeasuredPath, remedy)
+    hint = files.record_hint(source)
+    records = read_records(source, _MeasuredPath, hint)
     scans = [record.scan for record in records]
     problems = path_problems(scans, [record.path for record in records], files.connectivity_dir)
     for number in sorted(problems)[:1]:
-        raise RecordError(source, number, problems[number], remedy, records[number].name)
+        raise RecordError(source, number, problems[number], hint, records[number].name)
     by_scan: dict[str, list[_MeasuredPath]] = defaultdict(list)
     for record in records:
         by_scan[record.scan].append(record)

@@ -17,7 +17,7 @@ from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
 from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 
 HEIGHT, WIDTH = MATTERSIM_SIZE
 MARGIN = 1.1  # side of a crop by the longer side of the box
@@ -107,7 +107,7 @@ class SeenObject:
         return perspective_camera(MATTERSIM_SIZE, *view_direction(self.view), VFOV)
 
 
-def seen_objects(objects: Mapping[str, ViewBoxes], place: str, remedy: str) -> list[SeenObject]:
+def seen_objects(objects: Mapping[str, ViewBoxes], place: str, hint: str) -> list[SeenObject]:
     """Return the visible objects of a viewpoint; those without views are left out.
 
     Raises:
@@ -121,7 +121,7 @@ def seen_objects(objects: Mapping[str, ViewBoxes], place: str, remedy: str) -> l
             if not (within and width > 0 and height > 0):
                 raise UserError(
                     f"{place}, object {object_id}: box {list(box)} is empty or not within "
-                    f"{WIDTH} x {HEIGHT} pixels; {remedy}"
+                    f"{WIDTH} x {HEIGHT} pixels; {hint}"
                 )
         if boxes.visible_pos:
             pairs = zip(boxes.visible_pos, boxes.bbox2d, strict=True)
@@ -141,7 +141,7 @@ def house_objects(files: WorldFiles) -> Path:
     assert features is not None
     digest = files_digest([boxes, features])
     path = cache_dir() / "features" / f"{files.world}-objects-{digest}.safetensors"
-    with sole_maker(path):
+    with waiting_lock(path):
         if path.is_file():
             return path
         store = files.open_features(None)
@@ -149,7 +149,7 @@ def house_objects(files: WorldFiles) -> Path:
         scans = {key.rpartition("_")[0] for key in store.keys}
         keys, parts = [], []
         for scan, viewpoint, objects in read_boxes(boxes, scans):
-            found = seen_objects(objects, f"{boxes}: viewpoint {viewpoint}", files.remedy)
+            found = seen_objects(objects, f"{boxes}: viewpoint {viewpoint}", files.hint)
             views = np.asarray(store.views[store.row(scan, viewpoint)])
             keys.append(f"{scan}_{viewpoint}")
             parts.append(

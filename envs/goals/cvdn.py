@@ -159,7 +159,7 @@ def dialog_text(target: str, turns: Sequence[Turn], language: DialogLanguage = "
 
 def read_dialogs(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[DialogRecord]:
     """Read a file of NDH, the task of CVDN; see `DatasetSpec.read`."""
-    return read_records(path, DialogRecord, files.record_remedy(path))
+    return read_records(path, DialogRecord, files.record_hint(path))
 
 
 def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> dict[str, float]:

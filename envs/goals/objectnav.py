@@ -90,22 +90,22 @@ def read_objects(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
     A file is a list: an object with the instances of each category, the last of which names all
     viewpoints that observe the category; then the episodes.
     """
-    remedy = files.record_remedy(path)
+    hint = files.record_hint(path)
     sources = sorted(path.glob("*.json*")) if path.is_dir() else [path]
     records: list[ObjectRecord] = []
     for source in sources:
-        raw = decode_part(read_packed(source, remedy), list[msgspec.Raw], f"{source}", remedy)
+        raw = decode_part(read_packed(source, hint), list[msgspec.Raw], f"{source}", hint)
         if not raw:
-            raise UserError(f"{source}: the file is empty; {remedy}")
-        objects = decode_part(raw[0], dict[str, list[Any]], f"{source}: objects", remedy)
+            raise UserError(f"{source}: the file is empty; {hint}")
+        objects = decode_part(raw[0], dict[str, list[Any]], f"{source}: objects", hint)
         for number, one in enumerate(raw[1:]):
-            item = decode_part(one, _Episode, f"{source}: episode {number}", remedy)
+            item = decode_part(one, _Episode, f"{source}: episode {number}", hint)
             scan = Path(item.scene_id).stem
             observed: tuple[str, ...] = ()
             if objects.get(item.goals_key):
                 place = f"{source}: objects, {item.goals_key}"
                 last = msgspec.json.encode(objects[item.goals_key][-1])
-                ids = decode_part(last, _Observed, place, remedy)
+                ids = decode_part(last, _Observed, place, hint)
                 observed = tuple(dict.fromkeys(ids.all_observation_viewpoint_ids))
             if (files.connectivity_dir / f"{scan}_connectivity.json").is_file():
                 graph = NavGraph.load(scan, files.connectivity_dir)

@@ -27,7 +27,7 @@ from clipnav.storage.json_files import decode_part, read_bytes, read_packed
 from clipnav.storage.records import read_records
 
 Visible = Mapping[str, tuple[str, ...]]
-_REMEDY = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
+_HINT = "correct the boxes, or get REVERIE's BBox folder or DUET's BBoxes.json again"
 
 
 class ViewBoxes(msgspec.Struct, frozen=True, gc=False):
@@ -132,7 +132,7 @@ class ReverieRecord:
 
 def read_reverie(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[ReverieRecord]:
     """Read a file of REVERIE, version 1 or 2 or DUET's, and the boxes beside it."""
-    items = read_records(path, _Item, files.record_remedy(path))
+    items = read_records(path, _Item, files.record_hint(path))
     boxes = boxes_of(path.parent)
     # Viewpoints that see each object, by scan and id; none where its boxes have no views.
     visible: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -164,12 +164,12 @@ def read_boxes(boxes: Path, scans: set[str]) -> Iterator[tuple[str, str, dict[st
     """
     for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
         place = f"{source}: viewpoint {viewpoint}"
-        objects = decode_part(raw, dict[str, ViewBoxes], place, _REMEDY)
+        objects = decode_part(raw, dict[str, ViewBoxes], place, _HINT)
         for number, box in objects.items():
             if len(box.visible_pos) != len(box.bbox2d):
                 raise UserError(
                     f"{place}, object {number}: {len(box.visible_pos)} "
-                    f"views but {len(box.bbox2d)} boxes; {_REMEDY}"
+                    f"views but {len(box.bbox2d)} boxes; {_HINT}"
                 )
         yield scan, viewpoint, objects
 
@@ -183,15 +183,15 @@ def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, st
             "DUET's BBoxes.json beside the annotations"
         )
     if boxes.is_file():
-        text = read_packed(boxes, _REMEDY)
-        for key, objects in decode_part(text, raw, f"{boxes}", _REMEDY).items():
+        text = read_packed(boxes, _HINT)
+        for key, objects in decode_part(text, raw, f"{boxes}", _HINT).items():
             scan, _, viewpoint = key.rpartition("_")
             if scan in scans:
                 yield boxes, scan, viewpoint, objects
         return
     for scan in sorted(scans):
         for file in sorted(boxes.glob(f"{scan}_*.json")):
-            parts = decode_part(read_bytes(file, _REMEDY), raw, f"{file}", _REMEDY)
+            parts = decode_part(read_bytes(file, _HINT), raw, f"{file}", _HINT)
             for viewpoint, objects in parts.items():
                 if file.stem == f"{scan}_{viewpoint}":
                     yield file, scan, viewpoint, objects
@@ -204,7 +204,7 @@ def version(path: Path) -> str:
 
     Figures of different versions are not comparable.
     """
-    first = read_records(path, _Item, _REMEDY)[0]
+    first = read_records(path, _Item, _HINT)[0]
     if first.world:
         return first.world
     number = "v2" if first.distance is None else "v1"

@@ -142,7 +142,7 @@ class SoonRecord(msgspec.Struct, frozen=True, gc=False):
 
 def read_soon(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequence[SoonRecord]:
     """Read a file of SOON in the form of DUET; see `DatasetSpec.read`."""
-    return read_records(path, SoonRecord, files.record_remedy(path))
+    return read_records(path, SoonRecord, files.record_hint(path))
 
 
 def inside(point: Point, corners: Sequence[Point]) -> bool:

@@ -29,7 +29,7 @@ from clipnav.envs.houses.instructions.annotation_files import (
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
@@ -90,7 +90,7 @@ def build_set(
     data_dir = data_dir or house_set.data_dir
     built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
-    with sole_maker(connectivity_dir):
+    with waiting_lock(connectivity_dir):
         for scan in scans:
             path = connectivity_dir / f"{scan}_connectivity.json"
             text = json_text(built[scan]["connectivity"])
@@ -104,7 +104,7 @@ def build_set(
     if not house_set.splits:
         return
     data_dir.mkdir(parents=True, exist_ok=True)
-    with sole_maker(data_dir):
+    with waiting_lock(data_dir):
         for split in house_set.splits:
             rxr_records = [record for scan in scans for record in built[scan]["rxr"].get(split, [])]
             r2r_records = [record for scan in scans for record in built[scan].get(split, [])]
@@ -165,7 +165,7 @@ def _forget(specs: Sequence[HouseSpec], rebuild: Rebuild) -> None:
     cache = house_cache_dir()
     for spec in specs:
         cached = cache / f"{spec.scan}.navigation.json"
-        with sole_maker(cached):  # another process may be building it
+        with waiting_lock(cached):  # another process may be building it
             cached.unlink(missing_ok=True)
             if rebuild == "houses":
                 (cache / f"{spec.scan}.json").unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     cache = house_cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     cached = cache / f"{spec.scan}.navigation.json"
-    with sole_maker(cached):
+    with waiting_lock(cached):
         return _navigation(spec, rebuild, cached)
 
 
@@ -196,12 +196,12 @@ def _navigation(spec: HouseSpec, rebuild: Rebuild, cached: Path) -> Json:
 
 def _read_navigation(path: Path, house_set: HouseSet) -> Json:
     """Read the result of `navigate` from the cache."""
-    remedy = "delete it; the next run builds it again"
-    navigation = read_json(path, remedy)
+    hint = "delete it; the next run builds it again"
+    navigation = read_json(path, hint)
     kinds = {"connectivity": list, "rxr": dict, **dict.fromkeys(house_set.splits, list)}
     for key, kind in kinds.items():
         if not (isinstance(navigation, dict) and isinstance(navigation.get(key), kind)):
-            raise UserError(f"{path}: damaged, it has no {kind.__name__} '{key}'; {remedy}")
+            raise UserError(f"{path}: damaged, it has no {kind.__name__} '{key}'; {hint}")
     return navigation
 
 

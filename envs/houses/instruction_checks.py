@@ -25,7 +25,7 @@ from clipnav.envs.houses.language.symbolic_follower import follow, follow_online
 from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, score_path
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.progress import progress_bar
 
 _OTHER_STARTS = 4  # number of other episodes of the house that a text is tried in
@@ -141,8 +141,8 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
             visited = {viewpoint for record in [*short, *long] for viewpoint in record["path"]}
             if unknown := sorted(visited - set(survey.viewpoints)):
                 raise UserError(
-                    f"{data_dir}: paths of {scan} have the viewpoint {shortened(unknown[0])!r}, "
-                    f"which its graph lacks; {_remedy(house_set)}"
+                    f"{data_dir}: paths of {scan} have the viewpoint {truncate(unknown[0])!r}, "
+                    f"which its graph lacks; {_hint(house_set)}"
                 )
             for records in (short, long):
                 for kind, check in check_texts(survey, graph, records):
@@ -151,7 +151,7 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
     if not rows:
         raise UserError(
             f"{data_dir}: the annotation files have no record of {', '.join(scans[:3])}"
-            f"{', ...' if len(scans) > 3 else ''}; {_remedy(house_set)}"
+            f"{', ...' if len(scans) > 3 else ''}; {_hint(house_set)}"
         )
     return "\n".join([_HEADER, *rows])
 
@@ -165,7 +165,7 @@ def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
     )
 
 
-def _remedy(house_set: HouseSet) -> str:
+def _hint(house_set: HouseSet) -> str:
     return f"write graphs and episodes with clipnav build-houses --set {house_set.name}"
 
 

@@ -29,7 +29,7 @@ _quoting.maxstring = 64  # a viewpoint id of Matterport3D has 32 characters
 _short = _quoting.repr
 # Paths of 50 poses for all instructions of RxR take 0.4 GB; parsed JSON takes ten times as much.
 _MOST_BYTES = 1 << 30
-REMEDY = "write the file again in one of the formats of docs/metrics.md"
+HINT = "write the file again in one of the formats of docs/metrics.md"
 
 
 @dataclass
@@ -136,7 +136,7 @@ def instruction_number(path: str | Path, instr_id: str) -> int:
 
 def read_submission(path: Path) -> list[Any]:
     """Read the records of a file without checking their contents."""
-    return read_records(path, object, REMEDY, _MOST_BYTES)
+    return read_records(path, object, HINT, _MOST_BYTES)
 
 
 def check_submission(

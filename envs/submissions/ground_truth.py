@@ -153,7 +153,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     check_on_graphs(rules)
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     by_split = load_splits(
-        rules.instructions_dataset, rules.splits, files, remedy="score these splits separately"
+        rules.instructions_dataset, rules.splits, files, hint="score these splits separately"
     )
     episodes = [episode for split in by_split.values() for episode in split]
     split_of = {e.instr_id: split for split, of_split in by_split.items() for e in of_split}

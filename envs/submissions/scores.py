@@ -42,7 +42,7 @@ from clipnav.envs.submissions.ground_truth import (
 )
 from clipnav.envs.worlds import named_world
 from clipnav.storage import write_text
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 
 # Rows of the metric table after those of the metrics.
 _COUNTS = {"steps": Metric("steps", 1, ""), "moves": Metric("moves", 1, "")}
@@ -417,16 +417,18 @@ def check_lines(
     version: str = "",
 ) -> list[str]:
     """Return the lines of a report on the checks of a file."""
-    expected = counted(checked.expected, "instruction")
+    expected = pluralise(checked.expected, "instruction")
     dataset = f"{rules.dataset} {version}".rstrip()
     lines = [
-        f"{name} = {checked.path}: {counted(checked.records, 'record')}, {checked.usable} of "
+        f"{name} = {checked.path}: {pluralise(checked.records, 'record')}, {checked.usable} of "
         f"{expected} of {dataset} {' + '.join(rules.splits)} usable"
     ]
     for finding in checked.findings:
         lines.append(f"  {'FAULT' if finding.fault else 'note'}: {finding}")
     paths = len({(e.scan, e.path_id) for e in episodes})
-    lines.append(f"  scored: {counted(len(episodes), 'instruction')} of {counted(paths, 'path')}")
+    lines.append(
+        f"  scored: {pluralise(len(episodes), 'instruction')} of {pluralise(paths, 'path')}"
+    )
     if not episodes and checked.usable:
         lines.append("  the goals of this split are secret: only the format was checked")
     if checked.records and not checked.usable:
@@ -436,7 +438,7 @@ def check_lines(
 
 def missing_line(checked: FileCheck, kind: str, rules: ScoringRules) -> str:
     """Return the line on instructions without a usable record."""
-    rest = counted(checked.expected - checked.usable, "instruction")
+    rest = pluralise(checked.expected - checked.usable, "instruction")
     if rules.missing == "stand-still":
         return f"  scored as a {kind} of only the start: {rest} without a usable {kind}"
     return (

@@ -24,7 +24,7 @@ from clipnav.storage import atomic_write, cache_dir, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 from clipnav.storage.json_files import read_bytes, read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 
 # Count up when a tokenizer gives other words or ids for the same texts.
 FORMAT_VERSION = 1
@@ -107,7 +107,7 @@ def _cached(name: str, make: Callable[[], bytes]) -> bytes:
     if content is not None:
         return content
     try:
-        with sole_maker(path):
+        with waiting_lock(path):
             content = _read(path)  # another process may have made it meanwhile
             if content is None:
                 content = make()
@@ -397,9 +397,9 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             cannot be read.
     """
     is_list = Path(path).suffix == ".txt"
-    remedy = "download the file again" if is_list else "train the run again"
+    hint = "download the file again" if is_list else "train the run again"
     try:
-        saved: Any = read_bytes(path, remedy) if is_list else read_json(path, remedy)
+        saved: Any = read_bytes(path, hint) if is_list else read_json(path, hint)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
             f"{path}: no such file of a vocabulary; name the vocabulary.json of a run, or "
@@ -407,7 +407,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         ) from error
     if isinstance(saved, dict) and "pretrained" in saved:
         if not isinstance(saved["pretrained"], str):
-            raise UserError(f"{path}: 'pretrained' is not the name of a model; {remedy}")
+            raise UserError(f"{path}: 'pretrained' is not the name of a model; {hint}")
         return PretrainedTokenizer(saved["pretrained"])
     try:
         if isinstance(saved, bytes):
@@ -422,7 +422,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             raise UserError("a word is not a string")
         return WordTokenizer(saved["words"])
     except Exception as error:  # tokenizers raises no exception of its own
-        raise UserError(f"{path}: not a vocabulary ({error}); {remedy}") from error
+        raise UserError(f"{path}: not a vocabulary ({error}); {hint}") from error
 
 
 def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:

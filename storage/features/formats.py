@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.extras import import_extra
 from clipnav.storage.features.isolated_files import LMDB_METADATA, IsolatedFile
 from clipnav.storage.features.store import FeatureStore
@@ -36,7 +36,7 @@ _WIDTHS = (512, 640, 768, 1024, 1280, 2048)  # feature widths that logits may fo
 _ASSUMED_ORDER = "not recorded in the source; taken to be MatterSim's"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
 _LONGEST_LINE = 1 << 26  # bytes; 36 views of 340,000 values
-_REMEDY = "download the file again, or create it again"
+_HINT = "download the file again, or create it again"
 # Types of features: float16, float32 or float64.
 _DTYPE = re.compile("[<>=|]?f[248]")
 
@@ -73,9 +73,7 @@ def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
         raise UserError(f"{path}: contains no features; download it again, or create it again")
     if len(set(keys)) < len(keys):
         repeated = next(key for key, count in Counter(keys).items() if count > 1)
-        raise UserError(
-            f"{path}: contains features of {shortened(repeated)} twice; create it again"
-        )
+        raise UserError(f"{path}: contains features of {truncate(repeated)} twice; create it again")
     first = next(rows)
     without = first.shape[-1] - _LOGITS
     kept = width or (without if without in _WIDTHS else first.shape[-1])
@@ -167,7 +165,7 @@ def _camera(metadata: Mapping[str, Any]) -> tuple[int, int, float]:
     except (TypeError, ValueError) as error:
         raise UserError(
             f"a TSV file contains the size of the images and their field of view, but the metadata "
-            f"of these features have {shortened(size)} and {shortened(vfov)}; write another format"
+            f"of these features have {truncate(size)} and {truncate(vfov)}; write another format"
         ) from error
 
 
@@ -185,7 +183,7 @@ def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -
                 half = np.asarray(row).astype("<f2")
             if (np.isinf(half) & np.isfinite(row)).any():
                 raise UserError(
-                    f"{path}: features of {shortened(key)} are too large for float16, the type of "
+                    f"{path}: features of {truncate(key)} are too large for float16, the type of "
                     "an LMDB file; write .tsv or .hdf5"
                 )
             transaction.put(key.encode(), half.tobytes())
@@ -275,24 +273,24 @@ def _read_tsv(path: Path) -> FeatureRows:
 
 
 def _read_hdf5(path: Path) -> FeatureRows:
-    file = IsolatedFile(path, "HDF5", _REMEDY)
+    file = IsolatedFile(path, "HDF5", _HINT)
     return FeatureRows(file.keys, iter(file), _metadata(path, file.metadata))
 
 
 def _read_lmdb(path: Path) -> FeatureRows:
     """Read an LMDB file of msgpack-numpy arrays, or of raw numbers whose type a record contains."""
-    file = IsolatedFile(path, "LMDB", _REMEDY)
+    file = IsolatedFile(path, "LMDB", _HINT)
     try:
         metadata = _metadata(path, file.metadata)
         dtype = metadata.pop("dtype", None)
         if dtype is not None and not (isinstance(dtype, str) and _DTYPE.fullmatch(dtype)):
             raise UserError(
-                f"{path}: record {LMDB_METADATA} has dtype {shortened(dtype)}, but a "
+                f"{path}: record {LMDB_METADATA} has dtype {truncate(dtype)}, but a "
                 "floating-point type is expected; create the file again"
             )
         keys = [key for key in file.keys if not key.startswith("__")]
         if any("\ud800" <= letter <= "\udfff" for key in keys for letter in key):
-            raise UserError(f"{path}: a key is not valid UTF-8; {_REMEDY}")
+            raise UserError(f"{path}: a key is not valid UTF-8; {_HINT}")
     except UserError:
         file.close()
         raise
@@ -308,9 +306,9 @@ def _metadata(path: Path, recorded: str | bytes | None) -> dict[str, Any]:
     """Parse the JSON metadata of a file; empty if there is none."""
     if not recorded:
         return {}
-    metadata = parse_json(recorded, f"{path}: metadata", _REMEDY)
+    metadata = parse_json(recorded, f"{path}: metadata", _HINT)
     if not isinstance(metadata, dict):
-        raise UserError(f"{path}: its metadata is not a JSON object; {_REMEDY}")
+        raise UserError(f"{path}: its metadata is not a JSON object; {_HINT}")
     return metadata
 
 
@@ -324,7 +322,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _refuse_line(path: Path, number: int, problem: str) -> NoReturn:
-    raise UserError(f"{path}, line {number}: {problem}; {_REMEDY}")
+    raise UserError(f"{path}, line {number}: {problem}; {_HINT}")
 
 
 def _tsv_rows(path: Path) -> Iterator[np.ndarray]:
@@ -348,15 +346,15 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
             return np.frombuffer(value, dtype).reshape(NUM_VIEWS, -1)
         except ValueError as error:
             raise UserError(
-                f"{path}: the value of {shortened(key)} is not a {dtype} array (36, width), but "
-                f"{len(value)} bytes; {_REMEDY}"
+                f"{path}: the value of {truncate(key)} is not a {dtype} array (36, width), but "
+                f"{len(value)} bytes; {_HINT}"
             ) from error
     try:
         packed = msgspec.msgpack.decode(value)
         kind = packed[b"type"]
         kind = kind.decode() if isinstance(kind, bytes) else kind
         if not (isinstance(kind, str) and _DTYPE.fullmatch(kind)):
-            raise UserError(f"type {shortened(kind)}")
+            raise UserError(f"type {truncate(kind)}")
         return np.frombuffer(packed[b"data"], kind).reshape(packed[b"shape"])
     except (
         msgspec.DecodeError,
@@ -367,7 +365,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
         RecursionError,
     ) as error:
         raise UserError(
-            f"{path}: the value of {shortened(key)} is not a msgpack-numpy array; if the values "
+            f"{path}: the value of {truncate(key)} is not a msgpack-numpy array; if the values "
             f"are raw numbers, add a record {LMDB_METADATA} with their type, such as "
             '{"dtype": "<f2"}'
         ) from error

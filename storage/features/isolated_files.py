@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.extras import check_extra
 from clipnav.storage.features.view_grid import NUM_VIEWS
 
@@ -44,12 +44,12 @@ class IsolatedFile:
     """
 
     def __init__(
-        self, path: Path, library: Literal["HDF5", "HDF5 objects", "LMDB"], remedy: str
+        self, path: Path, library: Literal["HDF5", "HDF5 objects", "LMDB"], hint: str
     ) -> None:
         """Start the child process and read the keys."""
         _data_file(path).open("rb").close()  # errors of the system keep their types
         check_extra(_MODULES[library], "formats", f"{path}: reading {library}")
-        self._path, self._library, self._remedy = path, library, remedy
+        self._path, self._library, self._hint = path, library, hint
         search_path = os.pathsep.join(folder for folder in sys.path if folder)
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, library, str(path)],
@@ -108,7 +108,7 @@ class IsolatedFile:
             self._raise_lost()
         message = json.loads(line)
         if "error" in message:
-            raise UserError(f"{self._path}: {message['error']}; {self._remedy}")
+            raise UserError(f"{self._path}: {message['error']}; {self._hint}")
         return message
 
     def _watch(self) -> None:
@@ -122,7 +122,7 @@ class IsolatedFile:
     def _raise_lost(self) -> NoReturn:
         raise UserError(
             f"{self._path}: damaged, as the {self._library} library crashed or did not respond "
-            f"within {2 * _PATIENCE:g} s; {self._remedy}"
+            f"within {2 * _PATIENCE:g} s; {self._hint}"
         )
 
 
@@ -155,7 +155,7 @@ def _send(library: str, path: Path, output: BinaryIO) -> None:
     except Exception as error:
         if not isinstance(error, _DAMAGE) and type(error).__module__ != "lmdb":
             raise
-        damaged = f"damaged or not an {library} file ({shortened(str(error), 200)})"
+        damaged = f"damaged or not an {library} file ({truncate(str(error), 200)})"
         problem = str(error) if isinstance(error, _ContentError) else damaged
         output.write(json.dumps({"error": problem}).encode() + b"\n")
 
@@ -170,7 +170,7 @@ def _hdf5_content(
         keys: list[str] = []
         for number, key in enumerate(file, 1):
             if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-                raise _ContentError(f"{shortened(key)} is stored in another file")
+                raise _ContentError(f"{truncate(key)} is stored in another file")
             if isinstance(file[key], h5py.Dataset):
                 keys.append(key)
             if number % _KEYS_PER_MESSAGE == 0:
@@ -181,7 +181,7 @@ def _hdf5_content(
             recorded = recorded.decode(errors="replace")
         yield {"metadata": recorded if isinstance(recorded, str) else None}
         for key in keys:
-            yield read(shortened(key), file[key])
+            yield read(truncate(key), file[key])
 
 
 def _views(name: str, dataset: Any) -> dict[str, Any]:

@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipnav.storage import atomic_write, cache_dir
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.extras import import_extra
 from clipnav.storage.features.isolated_files import IsolatedFile
 from clipnav.storage.features.store_file import feature_key
 from clipnav.storage.json_files import parse_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
-REMEDY = "extract the objects again with clipnav extract-object-features"
+HINT = "extract the objects again with clipnav extract-object-features"
 _TENSORS = {"starts": "<i8", "directions": "<f4", "sizes": "<f4", "features": "<f2"}
 _SAFETENSORS = {"<i8": "I64", "<f4": "F32", "<f2": "F16"}
 _HDF5 = (".h5", ".hdf5")
@@ -79,13 +79,11 @@ class ObjectStore:
         self.path = path
         header, data_start = read_header(path)
         texts = header.pop("__metadata__", {})
-        metadata = {
-            name: parse_json(text, f"{path}: {name}", REMEDY) for name, text in texts.items()
-        }
+        metadata = {name: parse_json(text, f"{path}: {name}", HINT) for name, text in texts.items()}
         if metadata.get("object_format") != FORMAT_VERSION or not _TENSORS.keys() <= header.keys():
             raise UserError(
                 f"{path}: not a store of objects of format {FORMAT_VERSION}, but of "
-                f"{shortened(sorted(header), 100)}; {REMEDY}"
+                f"{truncate(sorted(header), 100)}; {HINT}"
             )
         self.starts, self.directions, self.sizes, self.features = (
             _mapped(path, data_start, header[name], kind) for name, kind in _TENSORS.items()
@@ -104,14 +102,14 @@ class ObjectStore:
             and len(self.ids) == len(self.names) == len(self.directions) == len(self.sizes) == count
         )
         if not fits:
-            raise UserError(f"{self.path}: its tensors do not fit each other; {REMEDY}")
+            raise UserError(f"{self.path}: its tensors do not fit each other; {HINT}")
         finite = np.isfinite(self.features).all(1) & np.isfinite(self.directions).all(1)
         wrong = np.flatnonzero(~(finite & ((self.sizes >= 0) & (self.sizes <= 1)).all(1)))
         if wrong.size:
             key = self.keys[int(np.searchsorted(starts, wrong[0], side="right")) - 1]
             raise UserError(
                 f"{self.path}: object {self.ids[wrong[0]]} of {key} has a number that is not finite"
-                f", or a box larger than its view; {REMEDY}"
+                f", or a box larger than its view; {HINT}"
             )
 
     @property
@@ -138,7 +136,7 @@ class ObjectStore:
 
 def _mapped(path: Path, data_start: int, entry: dict[str, Any], kind: str) -> np.ndarray:
     if entry["dtype"] != _SAFETENSORS[kind]:
-        raise UserError(f"{path}: a tensor is {entry['dtype']}, not {_SAFETENSORS[kind]}; {REMEDY}")
+        raise UserError(f"{path}: a tensor is {entry['dtype']}, not {_SAFETENSORS[kind]}; {HINT}")
     shape = tuple(entry["shape"])
     if 0 in shape:
         return np.zeros(shape, kind)
@@ -164,7 +162,7 @@ def open_objects(path: str | Path) -> ObjectStore:
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     store = cache_dir() / "features" / f"{path.stem}-{digest}.objects.safetensors"
-    with sole_maker(store):
+    with waiting_lock(store):
         if not store.is_file():
             write_objects(store, *_read_hdf5(path))
     return ObjectStore(store)
@@ -187,7 +185,7 @@ def write_objects(
     parts = list(viewpoints)
     for key, part in zip(keys, parts, strict=True):
         if len(set(part.ids)) < len(part.ids):
-            raise UserError(f"{path}: {key} has an object twice; {REMEDY}")
+            raise UserError(f"{path}: {key} has an object twice; {HINT}")
         with np.errstate(over="ignore"):
             if not np.isfinite(part.features.astype("<f2")).all():
                 raise UserError(f"{path}: features of {key} are not all finite in float16")
@@ -236,8 +234,8 @@ def _write_hdf5(
 
 def _read_hdf5(path: Path) -> tuple[list[str], list[Objects], dict[str, Any]]:
     """Read a file of REVERIE (640 x 480 pixels) or SOON (600 x 600), without class scores."""
-    remedy = "download the file again"
-    file = IsolatedFile(path, "HDF5 objects", remedy)
+    hint = "download the file again"
+    file = IsolatedFile(path, "HDF5 objects", hint)
     keys, parts = file.keys, []
     for key, (array, message) in zip(keys, file.values(), strict=True):
         ids, is_soon = message["ids"], message["boxes"] == "bboxes"
@@ -246,11 +244,11 @@ def _read_hdf5(path: Path) -> tuple[list[str], list[Objects], dict[str, Any]]:
         sizes = sizes / (_SOON_VIEW if is_soon else _VIEW)
         width = _WITH_SCORES.get(features.shape[1], features.shape[1])
         if len(set(ids)) < len(ids):
-            raise UserError(f"{path}: {shortened(key)} has an object twice; {remedy}")
+            raise UserError(f"{path}: {truncate(key)} has an object twice; {hint}")
         if not np.isfinite(array).all() or (sizes < 0).any() or (sizes > 1 + 1e-6).any():
             raise UserError(
-                f"{path}: {shortened(key)} has a number that is not finite, or a box that is not "
-                f"within its view; {remedy}"
+                f"{path}: {truncate(key)} has a number that is not finite, or a box that is not "
+                f"within its view; {hint}"
             )
         names = [""] * len(ids)
         parts.append(Objects(ids, names, features[:, :width], array[:, :2], np.minimum(sizes, 1.0)))

@@ -13,7 +13,7 @@ from clipnav.storage.features.isolated_files import LMDB_DATA
 from clipnav.storage.features.shards import shard_paths
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import OTHER_FORMATS
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"
     if store.is_file():
         return store
-    with sole_maker(store):
+    with waiting_lock(store):
         if not store.is_file():
             from clipnav.storage.features.formats import read_foreign_features
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clipnav.storage import UnwritableError, atomic_write
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.features.store import FeatureStore
 from clipnav.storage.features.store_file import SKIPPED, check_store_name
 from clipnav.storage.features.view_grid import NUM_VIEWS
@@ -128,7 +128,7 @@ class PartialStore:
             header = file.readline(_LONGEST_HEADER)
         if header != self._header:
             headers = (header, self._header)
-            other, own = (shortened(raw.decode(errors="replace"), 600) for raw in headers)
+            other, own = (truncate(raw.decode(errors="replace"), 600) for raw in headers)
             raise UserError(
                 f"{self.path}: belongs to another run, {other!r}, but this run is {own!r}; finish "
                 "that run, or move the file away to start again"

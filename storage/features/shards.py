@@ -12,7 +12,7 @@ from typing import Any
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.store import FeatureStore, common_metadata, own_metadata
 from clipnav.storage.features.store_file import SKIPPED, VIEWPOINTS_OF_ALL
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 
 # Environment variables of rank and world size: torchrun's, then Slurm's.
 _LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
@@ -85,7 +85,7 @@ def merge_shards(output: str | Path) -> None:
     stores = [FeatureStore.from_file(path) for path in paths]
     metadata = common_metadata(stores)
     keys = [key for store in stores for key in store.keys]
-    with sole_writer(output):
+    with exclusive_lock(output):
         if output.exists() and not is_finished(output, keys, metadata):
             raise FileExistsError(other_store(output))
         FeatureStore.write(output, (row for store in stores for row in store.views), keys, metadata)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UnknownNameError, UserError, shortened
+from clipnav.storage.errors import UnknownNameError, UserError, truncate
 from clipnav.storage.features.store_file import (
     FORMAT_FIELDS,
-    REMEDY,
+    HINT,
     SKIPPED,
     VIEWPOINTS_OF_ALL,
     check_store_name,
@@ -160,7 +160,7 @@ class FeatureStore:
         if wrong:
             raise UserError(
                 f"{path}: the keys of a feature store must be strings 'scan_viewpoint', not "
-                f"{shortened(wrong[0])}"
+                f"{truncate(wrong[0])}"
             )
         if len(set(keys)) != len(keys):
             raise UserError(f"{path}: the keys of a feature store must be distinct")
@@ -215,7 +215,7 @@ class FeatureStore:
                     file = self.files[self.views.part_of(row)]
                 raise UserError(
                     f"{file}: features of viewpoint {viewpoint} of scan {scan} are "
-                    f"not all finite; {REMEDY}"
+                    f"not all finite; {HINT}"
                 )
             self._known_finite[row] = True
             self.count_read(1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.tensor_files import header_bytes, read_header
@@ -26,7 +26,7 @@ SKIPPED = "skipped_viewpoints"
 VIEWPOINTS_OF_ALL = "viewpoints_of_all_shards"
 # Metadata fields that `write_store_file` adds.
 FORMAT_FIELDS = ("format_version", "view_order")
-REMEDY = "extract the features again with clipnav extract-features"
+HINT = "extract the features again with clipnav extract-features"
 _TENSOR = "views"
 _SUFFIX = ".safetensors"
 
@@ -57,7 +57,7 @@ def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
         if path.suffix != _SUFFIX:
             kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
             raise UserError(f"{path}: not a feature file; use a {kinds} file") from error
-        raise UserError(f"{error}; download it again, or {REMEDY}") from error
+        raise UserError(f"{error}; download it again, or {HINT}") from error
     views = _map_views(path, header, data_start)
     metadata: dict[str, Any] = header.get("__metadata__", {})
     for name, text in metadata.items():
@@ -122,17 +122,17 @@ def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap
     if entry is None:
         tensors = sorted(name for name in header if name != "__metadata__")
         raise UserError(
-            f"{path}: no tensor named '{_TENSOR}' but {shortened(tensors, 200)}: this is not a "
+            f"{path}: no tensor named '{_TENSOR}' but {truncate(tensors, 200)}: this is not a "
             "feature store"
         )
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     if dtype != "F16" or len(shape) != 3 or shape[1] != NUM_VIEWS:
         raise UserError(
-            f"{path}: '{_TENSOR}' is {dtype} {shortened(shape)}, but F16 (viewpoints, "
-            f"{NUM_VIEWS}, width) is expected; {REMEDY}"
+            f"{path}: '{_TENSOR}' is {dtype} {truncate(shape)}, but F16 (viewpoints, "
+            f"{NUM_VIEWS}, width) is expected; {HINT}"
         )
     if 0 in shape:
-        raise UserError(f"{path}: '{_TENSOR}' is empty, {shape}; {REMEDY}")
+        raise UserError(f"{path}: '{_TENSOR}' is empty, {shape}; {HINT}")
     start = data_start + entry["data_offsets"][0]
     return np.memmap(path, dtype="<f2", mode="r", offset=start, shape=shape)
 
@@ -143,16 +143,16 @@ def _check_metadata(
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path}: format version {shortened(version)} of a feature store, but version "
-            f"{FORMAT_VERSION} is expected; {REMEDY}"
+            f"{path}: format version {truncate(version)} of a feature store, but version "
+            f"{FORMAT_VERSION} is expected; {HINT}"
         )
     order = metadata.get("view_order")
     if order != VIEW_ORDER:
         raise UserError(
-            f"{path}: view order is {shortened(order)!r}, but {VIEW_ORDER!r} is expected; {REMEDY}"
+            f"{path}: view order is {truncate(order)!r}, but {VIEW_ORDER!r} is expected; {HINT}"
         )
     if not isinstance(keys, list) or len(keys) != shape[0]:
         count = len(keys) if isinstance(keys, list) else "no"
-        raise UserError(f"{path}: {count} keys for {shape[0]} viewpoints; {REMEDY}")
+        raise UserError(f"{path}: {count} keys for {shape[0]} viewpoints; {HINT}")
     if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
-        raise UserError(f"{path}: its keys are not distinct strings; {REMEDY}")
+        raise UserError(f"{path}: its keys are not distinct strings; {HINT}")

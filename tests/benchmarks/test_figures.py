@@ -34,7 +34,9 @@ CASES = {
         f"{SMALL_WORLD} --batch-sizes 8",
         ("features, batch 8, copied: multiple of the baseline", "indices, batch 8, reused"),
     ),
-    "known_maps": Case("", ("baseline", "KnownMaps / baseline", "KnownMaps with the spl expert")),
+    "topological_maps": Case(
+        "", ("baseline", "TopologicalMaps / baseline", "TopologicalMaps with the spl expert")
+    ),
     "language_models": Case("", ("decision, words only",)),
     "map_agent": Case("--batch-size 6", ()),
     "page_server": Case("", ("request relative to echo", "5 simultaneous connections")),

@@ -58,13 +58,13 @@ def refuse(path: Path, *_, **__) -> None:
     ],
 )
 def test_errors_of_the_system_name_the_file_and_a_remedy(
-    fail, name, remedy, tmp_path, monkeypatch
+    fail, name, hint, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit) as ended, friendly_errors():
         fail(tmp_path)
-    assert str(ended.value).startswith(f"{tmp_path / name}: {remedy}")
+    assert str(ended.value).startswith(f"{tmp_path / name}: {hint}")
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_an_archive_is_unpacked_by_one_process(published, tmp_path, monkeypatch)
     assert download(["two"], data, bar=False) == []
     assert calls == [True]
     shutil.rmtree(data / "two")
-    monkeypatch.setattr("clipnav.envs.real_data.sole_maker", wait_for_another)
+    monkeypatch.setattr("clipnav.envs.real_data.waiting_lock", wait_for_another)
     assert download(["two"], data, bar=False) == []
     assert len(calls) == 1
 

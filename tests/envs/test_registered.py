@@ -185,9 +185,9 @@ def test_a_pickled_batch_continues_equally(made):
         ("frameskip", ""),
     ],
 )
-def test_errors_name_unknown_arguments_and_the_remedy(made, name, remedy):
+def test_errors_name_unknown_arguments_and_the_remedy(made, name, hint):
     words = "" if name == "num_envs" else "got an unexpected keyword"
-    message = rf"Env.*{words} argument '{name}'.*{remedy}"
+    message = rf"Env.*{words} argument '{name}'.*{hint}"
     with pytest.raises(TypeError, match=message):
         gym.make(made.id, **made.arguments, **{name: 2})
     if name != "num_envs":

@@ -54,8 +54,8 @@ def test_a_data_folder_of_the_houses_contains_other_episodes_in_them(tmp_path):
     assert set(split.nav_world.scan_names) == {"house_02", "house_03"}
     assert split.store is not None
     assert split.store.row("house_02", own[0]["path"][0]) >= 0
-    remedy = r"R2R_val_seen\.json.*name one of the splits that exist: train$"
-    with pytest.raises(FileNotFoundError, match=remedy):
+    hint = r"R2R_val_seen\.json.*name one of the splits that exist: train$"
+    with pytest.raises(FileNotFoundError, match=hint):
         split.files.annotations("r2r", "val_seen")
 
 
@@ -105,8 +105,8 @@ def test_the_remedy_names_the_group_that_contains_a_missing_file(dataset, split,
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     files = world_files("matterport", tmp_path)
     only = "" if group is None else f"--only {group} "
-    remedy = f"with clipnav download-data {only}--data-dir {tmp_path}, or pass"
-    with pytest.raises(FileNotFoundError, match=re.escape(remedy)):
+    hint = f"with clipnav download-data {only}--data-dir {tmp_path}, or pass"
+    with pytest.raises(FileNotFoundError, match=re.escape(hint)):
         files.followers(split) if dataset == "followers" else files.annotations(dataset, split)
 
 

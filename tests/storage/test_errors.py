@@ -8,7 +8,7 @@ from clipnav.storage.errors import (
     UnknownNameError,
     UserError,
     in_one_line,
-    shortened,
+    truncate,
 )
 from clipnav.storage.extras import import_extra
 from clipnav.storage.pictures import PictureError
@@ -16,11 +16,11 @@ from clipnav.storage.records import RecordError
 
 
 def test_shortened_values_are_one_short_line():
-    assert shortened("a\nb\t c") == "a b c"
-    assert len(shortened("x" * 1000)) == 80
-    assert shortened([1, 2]) == "[1, 2]"
-    assert shortened("\x1b[2Jred\x9b \ud800") == r"\x1b[2Jred\x9b \ud800"
-    assert shortened("nicht größer als 2 µm") == "nicht größer als 2 µm"
+    assert truncate("a\nb\t c") == "a b c"
+    assert len(truncate("x" * 1000)) == 80
+    assert truncate([1, 2]) == "[1, 2]"
+    assert truncate("\x1b[2Jred\x9b \ud800") == r"\x1b[2Jred\x9b \ud800"
+    assert truncate("nicht größer als 2 µm") == "nicht größer als 2 µm"
 
 
 @pytest.mark.parametrize(

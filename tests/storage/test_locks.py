@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from clipnav.storage.locks import OutputInUseError, OutputLock, lock_path, sole_maker, sole_writer
+from clipnav.storage.locks import (
+    OutputInUseError,
+    OutputLock,
+    exclusive_lock,
+    lock_path,
+    waiting_lock,
+)
 
 WITHOUT_FLOCK = """
 import errno, fcntl, os
@@ -22,11 +28,11 @@ fcntl.flock = missing
 def test_the_error_of_a_second_process_names_the_first(tmp_path, locked_elsewhere):
     output = tmp_path / "store.safetensors"
     with locked_elsewhere(output) as other:
-        with pytest.raises(OutputInUseError) as refused, sole_writer(output):
+        with pytest.raises(OutputInUseError) as refused, exclusive_lock(output):
             pass
         assert str(output) in str(refused.value)
         assert f"process {other.pid} (on {socket.gethostname()}, since 2" in str(refused.value)
-    with sole_writer(output):
+    with exclusive_lock(output):
         assert list(tmp_path.iterdir()) == [lock_path(output)]
     assert not list(tmp_path.iterdir())
 
@@ -38,7 +44,7 @@ def test_all_paths_of_a_folder_share_one_lock(tmp_path, locked_elsewhere):
     with (
         locked_elsewhere(run),
         pytest.raises(OutputInUseError, match="same: process"),
-        sole_writer(tmp_path / "same"),
+        exclusive_lock(tmp_path / "same"),
     ):
         pass
 
@@ -70,7 +76,7 @@ def test_without_flock_the_error_names_a_running_holder(tmp_path, locked_elsewhe
             lock.acquire()
 
 
-@pytest.mark.parametrize("locked", [sole_writer, sole_maker])
+@pytest.mark.parametrize("locked", [exclusive_lock, waiting_lock])
 def test_a_file_system_that_gives_no_locks_is_named(tmp_path, monkeypatch, locked):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -91,9 +97,9 @@ def test_the_error_about_another_host_contains_the_remedy(tmp_path, locked_elsew
 
 def test_a_process_may_acquire_its_lock_again(tmp_path):
     output = tmp_path / "run"
-    with sole_writer(output):
+    with exclusive_lock(output):
         os.utime(lock_path(output), (1, 1))
-        with sole_writer(output, output):
+        with exclusive_lock(output, output):
             assert lock_path(output).stat().st_mtime == 1, "when this process took it first"
         assert lock_path(output).exists()
     assert not lock_path(output).exists()
@@ -105,7 +111,7 @@ def test_a_lock_works_on_a_full_disk(tmp_path, locked_elsewhere):
     with (
         locked_elsewhere(output, prelude=limit),
         pytest.raises(OutputInUseError, match="run: another process is writing it"),
-        sole_writer(output),
+        exclusive_lock(output),
     ):
         pass
 
@@ -116,9 +122,9 @@ def test_a_lock_is_released_where_open_files_cannot_be_deleted(tmp_path, monkeyp
 
     monkeypatch.setattr(Path, "unlink", refuse)  # as Windows
     output = tmp_path / "store.safetensors"
-    with sole_writer(output):
+    with exclusive_lock(output):
         pass
-    with sole_maker(output):
+    with waiting_lock(output):
         pass
 
 
@@ -128,12 +134,12 @@ def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, cap
     made = []
 
     def make():
-        with sole_maker(entry):
+        with waiting_lock(entry):
             found = entry.exists()
             entry.touch()
             made.append(found)
 
-    with locked_elsewhere(entry, "sole_maker") as other:
+    with locked_elsewhere(entry, "waiting_lock") as other:
         threads = [threading.Thread(target=make) for _ in range(3)]
         for thread in threads:
             thread.start()

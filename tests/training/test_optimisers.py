@@ -9,7 +9,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.optimisers import clip_gradient, learning_rate, make_optimiser
-from clipnav.training.settings import check_effects, idle_training_settings
+from clipnav.training.settings import check_unused_options, idle_training_settings
 
 
 def test_learning_rates_follow_the_schedules():
@@ -168,9 +168,9 @@ def test_settings_of_an_optimiser_without_effect_are_refused(given, beside, flag
     default = Run(OptimiserConfig(**beside))
     config = Run(OptimiserConfig(**beside, **given))
     with pytest.raises(ValueError, match=rf"^--optimiser\.{flag} has no effect .*{reason}$"):
-        check_effects(config, idle_training_settings(config), default)
+        check_unused_options(config, idle_training_settings(config), default)
     # What a preset brings may be idle.
-    check_effects(config, idle_training_settings(config), config)
+    check_unused_options(config, idle_training_settings(config), config)
     assert rates_and_weights(config) == rates_and_weights(default)
 
 

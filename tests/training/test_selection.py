@@ -130,8 +130,8 @@ def test_weights_are_not_selected_by_scores_of_two_kinds(tmp_path):
     first = make_trainer(tmp_path / "run", learner("V2"), iterations=10)
     first.train()
     first.close()
-    remedy = r"--variant V1: .* selected with --variant V2, .* resume the run with --variant V2"
-    with pytest.raises(UserError, match=remedy):
+    hint = r"--variant V1: .* selected with --variant V2, .* resume the run with --variant V2"
+    with pytest.raises(UserError, match=hint):
         make_trainer(None, learner("V1"), resume=first.run, iterations=20)
     make_trainer(None, learner("V1"), resume=first.run, iterations=10).close()
     make_trainer(None, learner("V2"), resume=first.run, iterations=20).train()

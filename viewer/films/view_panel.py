@@ -14,10 +14,10 @@ from clipnav.envs.drawing.canvas import (
     MUTED,
     Canvas,
     Style,
-    shortened,
     text_width,
+    truncate,
 )
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 from clipnav.viewer.films.panoramas import Panoramas
 from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Candidate, Outcome, Trace, outcome
@@ -87,7 +87,7 @@ def _sentence(trace: Trace) -> str:
     last = trace.steps[-1]
     ending = "stopped" if trace.ending == "stopped" else "ended without stopping"
     moves = len(trace.steps) - 1
-    ending += f" after {counted(moves, 'move')}"
+    ending += f" after {pluralise(moves, 'move')}"
     if last.distance_to_goal is None:
         return f"{ending}; the goal is not known"
     return f"{ending}, {last.distance_to_goal:.1f} m from the goal"
@@ -126,7 +126,7 @@ class ViewPanel:
         left, top, size = 12 * unit, 12 * unit, 15 * unit
         note = text_width(_NOTE, 12 * unit) + left if self._panoramas.bare else 0
         room = self._size[0] - 2 * left - text_width(steps, size) - 44 * unit - note
-        name = shortened(self._walk.trace.agent, size, room, bold=True)
+        name = truncate(self._walk.trace.agent, size, room, bold=True)
         bold = text_width(name, size, bold=True)
         width = bold + text_width(steps, size) + 44 * unit
         canvas.box((left, top, left + width, top + 32 * unit), (*DARK, 215), 8 * unit)

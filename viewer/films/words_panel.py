@@ -10,8 +10,8 @@ from clipnav.envs.drawing.canvas import (
     MUTED,
     Canvas,
     Style,
-    shortened,
     text_width,
+    truncate,
 )
 from clipnav.envs.drawing.words import TextBox, drawable, path_progress, progress_shades, set_words
 from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
@@ -61,7 +61,7 @@ class WordsPanel:
                 canvas.box(box, (*ATTENTION, 200), 4 * unit)
                 right -= 36 * unit
         name = " · ".join(part for part in (trace.split, trace.instr_id, trace.scan) if part)
-        canvas.text((left, y), shortened(name, size, right - left), size, MUTED, "lm")
+        canvas.text((left, y), truncate(name, size, right - left), size, MUTED, "lm")
         corner = self._margin, self._top
         self._text.draw(canvas, corner, self.shades(state), self._scrolled(state))
         return canvas.finished()

@@ -117,7 +117,7 @@ class ContinuousDriver:
 
 
 class ContinuousManualWalk:
-    """One walk, up to a step; see `clipnav.viewer.site.manual_walks.HandWalk`.
+    """One walk, up to a step; see `clipnav.viewer.site.manual_walks.ManualEpisode`.
 
     Attributes:
         trace: Trace of the walk so far; its last step has no action before the stop.

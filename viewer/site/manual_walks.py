@@ -11,7 +11,7 @@ from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.episodes import Episode
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.viewer.site.library import Entry, Library
 from clipnav.viewer.trace import Trace, agent_folder, read_traces, trace_of_path, write_trace
 from clipnav.viewer.trace.building import Setting, candidates
@@ -22,7 +22,7 @@ UNFINISHED = ".walking"  # not .json, so that readers of traces skip unfinished 
 _IN_MEMORY = 200  # number of walks in memory; others are read from disk again
 
 
-class HandWalk(Protocol):
+class ManualEpisode(Protocol):
     """A walk by hand, up to a step."""
 
     @property
@@ -40,11 +40,11 @@ class HandWalk(Protocol):
         """Whether the user has stopped."""
         ...
 
-    def after(self, action: int) -> "HandWalk":
+    def after(self, action: int) -> "ManualEpisode":
         """Return the walk after another action; 0 stops."""
         ...
 
-    def repeating(self, trace: Trace, steps: int) -> "HandWalk":
+    def repeating(self, trace: Trace, steps: int) -> "ManualEpisode":
         """Return the walk after the first steps of another one, as far as they are possible."""
         ...
 
@@ -128,12 +128,12 @@ class ManualWalks:
         self,
         library: Library,
         folder: Path,
-        new_continuous: Callable[[Entry], HandWalk] | None = None,
+        new_continuous: Callable[[Entry], ManualEpisode] | None = None,
     ) -> None:
         self._library = library
         self._folder = folder
         self._new_continuous = new_continuous
-        self._manual_walks: dict[str, HandWalk] = {}
+        self._manual_walks: dict[str, ManualEpisode] = {}
         self._lock = Lock()  # two threads must not save the same walk
 
     def start(
@@ -151,7 +151,7 @@ class ManualWalks:
                     walk = walk.repeating(followed, steps)
                     _check_arrival(walk, followed, steps)
                 if unfinished.is_file() or walk.moves:
-                    with sole_maker(unfinished):
+                    with waiting_lock(unfinished):
                         _set_aside(unfinished)
                         self._save(entry, walk)
                 self._keep(key, walk)
@@ -170,7 +170,7 @@ class ManualWalks:
             known = self._manual_walks.get(key)
             if known is None and not unfinished.is_file():
                 raise KeyError(key)
-            with sole_maker(unfinished):
+            with waiting_lock(unfinished):
                 walk = known if known is not None and known.over else self._unfinished(key, entry)
                 if walk is None:
                     raise UserError(
@@ -202,18 +202,18 @@ class ManualWalks:
         """Name of the user in traces."""
         return CONTINUOUS_AGENT if self.is_continuous else AGENT
 
-    def _new(self, entry: Entry) -> HandWalk:
+    def _new(self, entry: Entry) -> ManualEpisode:
         if self._new_continuous is not None:
             return self._new_continuous(entry)
         setting = Setting(AGENT, self._library.files.world, entry.dataset, entry.split)
         return ManualWalk(setting, entry.episode, self._library.graph(entry.episode.scan))
 
-    def _keep(self, key: str, walk: HandWalk) -> None:
+    def _keep(self, key: str, walk: ManualEpisode) -> None:
         self._manual_walks[key] = walk
         while len(self._manual_walks) > _IN_MEMORY:
             del self._manual_walks[next(iter(self._manual_walks))]
 
-    def _unfinished(self, key: str, entry: Entry) -> HandWalk | None:
+    def _unfinished(self, key: str, entry: Entry) -> ManualEpisode | None:
         """Return the unfinished walk of an episode as it was saved last, by any server."""
         known = self._manual_walks.get(key)
         path = self._file(entry, UNFINISHED)
@@ -231,7 +231,7 @@ class ManualWalks:
         self._keep(key, walk)
         return walk
 
-    def _save(self, entry: Entry, walk: HandWalk) -> None:
+    def _save(self, entry: Entry, walk: ManualEpisode) -> None:
         unfinished = self._file(entry, UNFINISHED)
         if not walk.over:
             if walk.moves:
@@ -252,7 +252,7 @@ class ManualWalks:
         return agent_folder(self._folder, self.agent) / self._library.files.world
 
 
-def _check_arrival(walk: HandWalk, followed: Trace, steps: int) -> None:
+def _check_arrival(walk: ManualEpisode, followed: Trace, steps: int) -> None:
     """Check that a walk that repeats an agent's steps has reached the agent's viewpoint."""
     last = min(steps, len(followed.steps) - 1)
     if walk.trace.walked[-1] == followed.walked[last]:

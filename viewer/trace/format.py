@@ -26,7 +26,7 @@ _NUMBER = r"(-?\d{1,5}\.\d{3})"
 _NAME = re.compile(rf"{_FREE}{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
 FORMAT, VERSION = "clipnav-trace", 1
 TRACES = "traces.jsonl"  # the walks of a language model, in the folder of its results
-REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
+HINT = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
 Ending = Literal["stopped", "cut off", "under way"]
 Motion = Literal["stop", "forward", "left", "right", "look up", "look down"]
 Corner = tuple[float, float]
@@ -302,14 +302,14 @@ def read_traces(path: str | Path) -> list[Trace]:
             if file.is_file() and not any(map(is_temporary, file.relative_to(path).parts))
         )
         if not files:
-            raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
+            raise FileNotFoundError(f"{path}: no traces in this folder; {HINT}")
     traces = []
     files_of: dict[tuple[str, ...], Path] = {}
     for file in files:
-        for number, trace in enumerate(read_records(file, Trace, REMEDY)):
+        for number, trace in enumerate(read_records(file, Trace, HINT)):
             problem = next(problems(trace), None)
             if problem:
-                raise RecordError(file, number, problem, REMEDY, f"instr_id {trace.instr_id}")
+                raise RecordError(file, number, problem, HINT, f"instr_id {trace.instr_id}")
             walk = (trace.agent, trace.world, trace.dataset, trace.split, trace.instr_id)
             if walk in files_of:
                 raise UserError(
@@ -319,7 +319,7 @@ def read_traces(path: str | Path) -> list[Trace]:
             files_of[walk] = file
             traces.append(trace)
     if not traces:
-        raise UserError(f"{path}: contains no trace; {REMEDY}")
+        raise UserError(f"{path}: contains no trace; {HINT}")
     return traces
 
 

@@ -155,8 +155,8 @@ def record_all(
 def _check_replaceable(folder: Path, instr_ids: Sequence[str], setting: Setting) -> None:
     for instr_id in instr_ids:
         path = folder / trace_file_name(instr_id)
-        remedy = "delete it, or record into another folder"
-        for found in read_records(path, Trace, remedy) if path.is_file() else ():
+        hint = "delete it, or record into another folder"
+        for found in read_records(path, Trace, hint) if path.is_file() else ():
             other = Setting(found.agent, found.world, found.dataset, found.split)
             if (other, found.instr_id) != (setting, instr_id):
                 raise FileExistsError(

@@ -28,7 +28,7 @@ from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.grids.sources import fit_scale, open_source
 from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import in_batches
-from clipnav.vl_tasks.text.java import REMEDY, java_ready
+from clipnav.vl_tasks.text.java import HINT, java_ready
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
 from clipnav.vl_tasks.training import FinalScores, Task
 
@@ -98,7 +98,7 @@ class CaptionTask(Task):
         if config.select_by == HELD_OUT:
             raise UserError("--select-by held-out: not supported for captions; set --select-by val")
         if config.tokenizer == "java" and not java_ready():
-            raise FileNotFoundError(f"--tokenizer java: {REMEDY}; or set --tokenizer python")
+            raise FileNotFoundError(f"--tokenizer java: {HINT}; or set --tokenizer python")
         self.config = config
         folder = data_folder(config)
         path = _captions_file(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import parse_json, read_bytes
 from clipnav.storage.records import RecordError
 from clipnav.vl_tasks.data.questions import Question
@@ -22,7 +22,7 @@ UNKNOWN = "<unk>"
 _ENOUGH = 3  # matching annotators that give accuracy 1
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
-_REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
+_HINT = "choose a file in one of the formats that docs/vl_tasks.md lists"
 
 
 def normalised(answer: str) -> str:
@@ -38,7 +38,7 @@ def check_answer(answer: str, path: Path, record: int) -> None:
     """Refuse an answer that normalisation makes empty, such as "A", which is an article."""
     if not normalised(answer):
         problem = (
-            f"its answer {shortened(answer)!r} is only an article or punctuation, which VQA's "
+            f"its answer {truncate(answer)!r} is only an article or punctuation, which VQA's "
             "normalisation removes"
         )
         raise RecordError(path, record, problem, "write another word")
@@ -139,16 +139,16 @@ class AnswerVocabulary:
         a text file with one answer per line (`answers_vqa.txt`).
         """
         path = Path(path)
-        raw = read_bytes(path, _REMEDY)
+        raw = read_bytes(path, _HINT)
         is_json = path.suffix == ".json"
-        content = parse_json(raw, str(path), _REMEDY) if is_json else None
+        content = parse_json(raw, str(path), _HINT) if is_json else None
         try:
             # An editor may leave an empty line at the end, which is no answer.
             lines = [] if is_json else raw.decode("utf-8-sig").rstrip("\r\n").splitlines()
             return cls(_listed(content) if is_json else lines)
         except (ValueError, TypeError, KeyError) as error:
-            problem = shortened(str(error), 200)
-            raise UserError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error
+            problem = truncate(str(error), 200)
+            raise UserError(f"{path}: not an answer vocabulary ({problem}); {_HINT}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as a JSON list."""

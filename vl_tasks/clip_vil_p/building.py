@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 BERT = "bert.json"  # within the folder of a run
 _POSITIONS = 512  # of a new BERT
 TRUNK = "trunk.json"  # within the folder of a run: configuration of the image tower
-_REMEDY = "train the run again"
+_HINT = "train the run again"
 
 
 def make_network(
@@ -98,7 +98,7 @@ def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces,
 
 def build_network(config: PretrainConfig, run: Path, answers: int) -> PretrainingNetwork:
     """Build the network of a run with random weights; see `load_run`."""
-    description = read_json_object(run / TRUNK, _REMEDY)
+    description = read_json_object(run / TRUNK, _HINT)
     visual = build_image_tower(description, str(run / TRUNK))
     return _assemble(config, visual, _bert_of_run(run), answers)
 
@@ -200,11 +200,11 @@ def _bert_of_run(run: Path) -> "BertModel":
     from transformers import BertConfig
 
     path = run / BERT
-    content: Any = read_json_object(path, _REMEDY)
+    content: Any = read_json_object(path, _HINT)
     try:
         return build_bert(BertConfig.from_dict(content))
     except Exception as error:  # transformers raises many types for invalid values
-        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_HINT}") from error
 
 
 def build_bert(config: "BertConfig") -> "BertModel":

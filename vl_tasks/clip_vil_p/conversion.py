@@ -47,7 +47,7 @@ _UNUSED = re.compile(
     r"|bert\.encoder\.visual_model\.(?!visual\.)|bert\.encoder\.visual_model\.visual\.attnpool\."
     r"|obj_predict_head\.|.*\.position_ids$|.*\.num_batches_tracked$"
 )
-_REMEDY = "give the checkpoint, the encoder and the answers of the same model"
+_HINT = "give the checkpoint, the encoder and the answers of the same model"
 
 
 def our_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -79,14 +79,14 @@ def convert_checkpoint(
     if decoder is not None and embeddings is not None and not torch.equal(decoder, embeddings):
         raise UserError(
             f"{source}: cls.predictions.decoder.weight differs from the word embeddings, to which "
-            f"it is tied in CLIP-ViL_p; {_REMEDY}"
+            f"it is tied in CLIP-ViL_p; {_HINT}"
         )
     pieces, classes = WordPieces.of_bert(bert), AnswerClasses.load(answers)
     _check_answers(renamed, classes, answers, source)
     sizes = _bert_config(renamed, heads, source)
     if pieces.size > sizes.vocab_size:
         raise UserError(
-            f"{bert}: {pieces.size} word pieces, but {source} has {sizes.vocab_size}; {_REMEDY}"
+            f"{bert}: {pieces.size} word pieces, but {source} has {sizes.vocab_size}; {_HINT}"
         )
     visual, tower = load_image_tower(encoder, random_weights=True)
     positions = len(_weight(renamed, "stream.visual.rows.weight", source))
@@ -97,7 +97,7 @@ def convert_checkpoint(
     own = network.state_dict().items()
     counters = {name: x for name, x in own if name.endswith("num_batches_tracked")}
     renamed = {**counters, **{name: tensor.float() for name, tensor in renamed.items()}}
-    check_shapes(renamed, network, source, _REMEDY)
+    check_shapes(renamed, network, source, _HINT)
     network.load_state_dict(renamed)
     config = _settings(sizes, encoder, positions, output)
     output.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def convert_checkpoint(
 
 def _weight(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
     if name not in weights:
-        raise UserError(f"{source}: the weight {name} is missing; {_REMEDY}")
+        raise UserError(f"{source}: the weight {name} is missing; {_HINT}")
     return weights[name]
 
 
@@ -120,7 +120,7 @@ def _check_answers(
     if "answers.3.bias" in weights and len(weights["answers.3.bias"]) != len(classes):
         raise UserError(
             f"{answers}: {len(classes)} answers, but {source} has "
-            f"{len(weights['answers.3.bias'])}; {_REMEDY}"
+            f"{len(weights['answers.3.bias'])}; {_HINT}"
         )
     if "answers.3.bias" not in weights:
         raise UserError(

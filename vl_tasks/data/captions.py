@@ -18,11 +18,11 @@ from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 from clipnav.vl_tasks.data.images import first_file
 from clipnav.vl_tasks.text.vocabulary import Vocabulary
 
-REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
+HINT = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
-_RESULTS_REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
-_ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
-_ANY_REMEDY = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
+_RESULTS_HINT = 'results are a JSON list of {"image_id": number, "caption": text}'
+_ANNOTATIONS_HINT = "download captions_val2014.json again from cocodataset.org"
+_ANY_HINT = "references are COCO's captions_val2014.json, or a file in Karpathy's format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ def read_captions(
     """Read the images of a split in the order of the file."""
     wanted = _TRAIN if split == "train" else (split,)
     images: dict[int, CaptionedImage] = {}
-    for number, record in enumerate(read_document(path, _File, REMEDY).images):
+    for number, record in enumerate(read_document(path, _File, HINT).images):
         if split is not None and record.split not in wanted:
             continue
         image_id = record.imgid if record.cocoid is None else record.cocoid
         if image_id is None or image_id in images:
             problem = "it has no cocoid" if image_id is None else f"image {image_id} occurs twice"
-            raise AnnotationError(path, f"record {number} ({record.filename})", problem, REMEDY)
+            raise AnnotationError(path, f"record {number} ({record.filename})", problem, HINT)
         if not secret and not any(sentence.tokens for sentence in record.sentences):
-            raise AnnotationError(path, f"image {image_id}", "it has no caption", REMEDY)
+            raise AnnotationError(path, f"image {image_id}", "it has no caption", HINT)
         sentences = [sentence for sentence in record.sentences if sentence.tokens]
         images[image_id] = CaptionedImage(
             image_id,
@@ -87,7 +87,7 @@ def read_captions(
         )
     if not images:
         of_split = "" if split is None else f" of split {split!r}"
-        raise AnnotationError(path, "", f"it contains no image{of_split}", REMEDY)
+        raise AnnotationError(path, "", f"it contains no image{of_split}", HINT)
     return list(images.values())
 
 
@@ -149,23 +149,23 @@ class _AnyFile(msgspec.Struct):
 def read_results(path: Path) -> dict[int, str]:
     """Read a model's captions by image id."""
     captions: dict[int, str] = {}
-    for number, record in enumerate(read_records(path, _Caption, _RESULTS_REMEDY)):
+    for number, record in enumerate(read_records(path, _Caption, _RESULTS_HINT)):
         if record.image_id in captions:
             problem = "the image has two captions"
-            raise RecordError(path, number, problem, _RESULTS_REMEDY, f"image_id {record.image_id}")
+            raise RecordError(path, number, problem, _RESULTS_HINT, f"image_id {record.image_id}")
         captions[record.image_id] = record.caption
     if not captions:
-        raise UserError(f"{path}: it contains no caption; {_RESULTS_REMEDY}")
+        raise UserError(f"{path}: it contains no caption; {_RESULTS_HINT}")
     return captions
 
 
 def read_references(path: Path) -> dict[int, list[str]]:
     """Read the reference captions of each image from a COCO annotations file."""
     references: dict[int, list[str]] = {}
-    for record in read_document(path, _Annotations, _ANNOTATIONS_REMEDY).annotations:
+    for record in read_document(path, _Annotations, _ANNOTATIONS_HINT).annotations:
         references.setdefault(record.image_id, []).append(record.caption)
     if not references:
-        raise AnnotationError(path, "", "it contains no caption", _ANNOTATIONS_REMEDY)
+        raise AnnotationError(path, "", "it contains no caption", _ANNOTATIONS_HINT)
     return references
 
 
@@ -175,10 +175,10 @@ def read_any_references(path: Path) -> dict[int, list[str]]:
     Images without captions, such as those of a secret split, have no references. Errors are those
     of `read_references` and `clipnav.vl_tasks.data.captions.read_captions`.
     """
-    if read_document(path, _AnyFile, _ANY_REMEDY).annotations is not msgspec.UNSET:
+    if read_document(path, _AnyFile, _ANY_HINT).annotations is not msgspec.UNSET:
         return read_references(path)
     images = read_captions(path, secret=True)
     references = {image.image_id: list(image.raw) for image in images if image.raw}
     if not references:
-        raise AnnotationError(path, "", "it contains no caption", _ANY_REMEDY)
+        raise AnnotationError(path, "", "it contains no caption", _ANY_HINT)
     return references

@@ -18,7 +18,7 @@ from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.data.questions import Question, write_questions
 
 SPLITS = ("train", "test")
-REMEDY = "install the package easy-vqa: pip install 'clipnav[easy-vqa]'"
+HINT = "install the package easy-vqa: pip install 'clipnav[easy-vqa]'"
 _FIRST_IMAGE = {"train": 0, "test": 100_000}  # so that image ids are unique over the splits
 _QUESTIONS_PER_IMAGE = 100
 
@@ -53,7 +53,7 @@ def convert_easy_vqa(
     if source is None:
         spec = find_spec("easy_vqa")
         if spec is None or not spec.origin:
-            raise FileNotFoundError(f"easy-vqa is not installed; {REMEDY}")
+            raise FileNotFoundError(f"easy-vqa is not installed; {HINT}")
         source = Path(spec.origin).parent / "data"
     files = EasyVqaFiles(folder)
     for split in splits:
@@ -62,7 +62,7 @@ def convert_easy_vqa(
         for number in sorted({one.image_id - _FIRST_IMAGE[split] for one in questions}):
             image = source / split / "images" / f"{number}.png"
             if not image.is_file():
-                raise FileNotFoundError(f"{image}: the image of a question is missing; {REMEDY}")
+                raise FileNotFoundError(f"{image}: the image of a question is missing; {HINT}")
             name = f"COCO_easy_{split}_{number + _FIRST_IMAGE[split]:012d}.png"
             with atomic_write(files.images(split) / name) as beside:
                 shutil.copyfile(image, beside)
@@ -74,7 +74,7 @@ def _questions(path: Path, split: str) -> Iterator[Question]:
     try:
         rows = msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str, int]])
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not the questions of easy-vqa ({error}); {REMEDY}") from error
+        raise UserError(f"{path}: not the questions of easy-vqa ({error}); {HINT}") from error
     last_index: dict[int, int] = {}
     for text, answer, number in rows:
         image_id = number + _FIRST_IMAGE[split]

@@ -18,7 +18,7 @@ from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.data.tables import read_rows
 
 NAMES = ("questions.csv", "questions.json")
-REMEDY = "each question requires image, question and answer, see docs/vl_tasks.md"
+HINT = "each question requires image, question and answer, see docs/vl_tasks.md"
 _COLUMNS = ("image", "question", "answer")
 _SEPARATOR = "|"
 _ANNOTATORS = 4  # number of equal annotations that give an answer the full VQA score of 1
@@ -82,21 +82,21 @@ def find_own_questions(folder: Path) -> Path | None:
 def read_own_questions(path: Path) -> OwnQuestions:
     """Read the questions of the user in the order of the file."""
     if path.suffix == ".csv":
-        rows = read_rows(path, _COLUMNS, REMEDY)
+        rows = read_rows(path, _COLUMNS, HINT)
         records = [_Record(*(row[name] for name in _COLUMNS)) for row in rows]
     else:
-        records = read_records(path, _Record, REMEDY)
+        records = read_records(path, _Record, HINT)
     if not records:
-        raise UserError(f"{path}: it contains no question; {REMEDY}")
+        raise UserError(f"{path}: it contains no question; {HINT}")
     image_ids: dict[str, int] = {}
     questions = []
     for number, record in enumerate(records):
         answers = [answer.strip() for answer in record.answer.split(_SEPARATOR)]
         for name, text in zip(_COLUMNS, (record.image, record.question, *answers), strict=False):
             if not text.strip():
-                raise RecordError(path, number, f"its {name} is blank", REMEDY)
+                raise RecordError(path, number, f"its {name} is blank", HINT)
         if not all(answers):
-            raise RecordError(path, number, "one of its answers is blank", REMEDY)
+            raise RecordError(path, number, "one of its answers is blank", HINT)
         image_id = image_ids.setdefault(record.image.strip(), len(image_ids))
         repeated = tuple(answer for answer in answers for _ in range(_ANNOTATORS))
         questions.append(

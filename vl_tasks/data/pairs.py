@@ -29,7 +29,7 @@ _MOST_BYTES = 1 << 20  # of a record without compression; those of SNLI-VE have 
 LABELS = ("contradiction", "neutral", "entailment")
 UNLABELLED = -1
 _UNDECIDED = "-"  # marks a missing label in the files
-REMEDY = (
+HINT = (
     "download the file again from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its "
     "format"
 )
@@ -53,7 +53,7 @@ def _uniter_records(path: Path) -> Iterator["_Record"]:
     """Read the records of a text database in the order of the file."""
     lz4 = import_extra("lz4.frame", "formats", f"the text database {path}")
     decode = msgspec.msgpack.Decoder(_Text).decode
-    file = IsolatedFile(path, "LMDB", REMEDY)
+    file = IsolatedFile(path, "LMDB", HINT)
     for number, (key, value) in enumerate(zip(file.keys, file, strict=True)):
         name = key.encode("utf-8", "surrogateescape").decode(errors="replace")
         try:
@@ -61,7 +61,7 @@ def _uniter_records(path: Path) -> Iterator["_Record"]:
             label = _gold_label(text)
         except (ValueError, RecursionError) as error:
             problem = str(error).replace("`", "")
-            raise RecordError(path, number, problem, REMEDY, f"id {name}") from None
+            raise RecordError(path, number, problem, HINT, f"id {name}") from None
         yield _Record(
             id=text.id,
             older_id=text.older_id,
@@ -136,7 +136,7 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; the pair id of records without one is their number in the file."""
     hypotheses: dict[str, Hypothesis] = {}
     is_database = path.suffix == _DATABASE
-    records = _uniter_records(path) if is_database else read_records(path, _Record, REMEDY)
+    records = _uniter_records(path) if is_database else read_records(path, _Record, HINT)
     for number, record in enumerate(records):
         try:
             hypothesis = _hypothesis(record, number, secret)
@@ -144,10 +144,10 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
                 raise UserError("its pairID occurs twice")
         except UserError as error:
             name = None if record.pair_id is None else f"pairID {record.pair_id}"
-            raise RecordError(path, number, str(error), REMEDY, name) from None
+            raise RecordError(path, number, str(error), HINT, name) from None
         hypotheses[hypothesis.pair_id] = hypothesis
     if not hypotheses:
-        raise UserError(f"{path}: it contains no hypothesis; {REMEDY}")
+        raise UserError(f"{path}: it contains no hypothesis; {HINT}")
     return list(hypotheses.values())
 
 

@@ -16,7 +16,7 @@ from clipnav.storage.json_files import write_json
 from clipnav.vl_tasks.data.documents import AnnotationError, read_document
 from clipnav.vl_tasks.data.images import find_numbered
 
-REMEDY = (
+HINT = (
     "download the file again from visualqa.org/download.html, or see docs/vl_tasks.md for its "
     "format"
 )
@@ -76,24 +76,24 @@ class _AnnotationFile(msgspec.Struct):
 
 
 def read_questions(
-    questions: Path, annotations: Path | None = None, remedy: str = REMEDY
+    questions: Path, annotations: Path | None = None, hint: str = HINT
 ) -> list[Question]:
     """Read a split in the order of its questions file."""
-    records = read_document(questions, _QuestionFile, remedy).questions
+    records = read_document(questions, _QuestionFile, hint).questions
     if not records:
-        raise AnnotationError(questions, "", "it contains no question", remedy)
-    _check_unique(questions, [record.question_id for record in records], remedy)
+        raise AnnotationError(questions, "", "it contains no question", hint)
+    _check_unique(questions, [record.question_id for record in records], hint)
     for record in records:
         if not record.question.strip():
-            raise AnnotationError(questions, _name(record.question_id), "it is blank", remedy)
+            raise AnnotationError(questions, _name(record.question_id), "it is blank", hint)
     if annotations is None:
         return [Question(r.question_id, r.image_id, r.question) for r in records]
     annotation_of = _read_annotations(annotations)
     foreign = annotation_of.keys() - {record.question_id for record in records}
     if foreign:
         problem = f"the question is missing, but {annotations} has an annotation of it"
-        raise AnnotationError(questions, _name(min(foreign)), problem, remedy)
-    return [_joined(record, annotation_of, annotations, remedy) for record in records]
+        raise AnnotationError(questions, _name(min(foreign)), problem, hint)
+    return [_joined(record, annotation_of, annotations, hint) for record in records]
 
 
 def with_distinct_ids(parts: Iterable[Sequence[Question]]) -> list[list[Question]]:
@@ -122,11 +122,11 @@ def wanted_images(questions: Iterable[Question]) -> dict[int, str]:
 
 
 def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
-    records = read_document(path, _AnnotationFile, REMEDY).annotations
-    _check_unique(path, [record.question_id for record in records], REMEDY)
+    records = read_document(path, _AnnotationFile, HINT).annotations
+    _check_unique(path, [record.question_id for record in records], HINT)
     for record in records:
         if not record.answers:
-            raise AnnotationError(path, _name(record.question_id), "it has no answer", REMEDY)
+            raise AnnotationError(path, _name(record.question_id), "it has no answer", HINT)
         if len(record.answers) == 1:
             # The accuracy and the soft scores leave out each annotator in turn.
             problem = "it has one annotated answer, with which the accuracy of any answer is 0"
@@ -135,17 +135,17 @@ def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
 
 
 def _joined(
-    record: _QuestionRecord, annotation_of: dict[int, _AnnotationRecord], path: Path, remedy: str
+    record: _QuestionRecord, annotation_of: dict[int, _AnnotationRecord], path: Path, hint: str
 ) -> Question:
     annotation = annotation_of.get(record.question_id)
     name = _name(record.question_id)
     if annotation is None:
-        raise AnnotationError(path, name, "the question has no annotation", remedy)
+        raise AnnotationError(path, name, "the question has no annotation", hint)
     if annotation.image_id != record.image_id:
         problem = (
             f"its image is {annotation.image_id}, but that of the question is {record.image_id}"
         )
-        raise AnnotationError(path, name, problem, remedy)
+        raise AnnotationError(path, name, problem, hint)
     return Question(
         record.question_id,
         record.image_id,
@@ -157,11 +157,11 @@ def _joined(
     )
 
 
-def _check_unique(path: Path, ids: Sequence[int], remedy: str) -> None:
+def _check_unique(path: Path, ids: Sequence[int], hint: str) -> None:
     seen: set[int] = set()
     for question_id in ids:
         if question_id in seen:
-            raise AnnotationError(path, _name(question_id), "it occurs twice", remedy)
+            raise AnnotationError(path, _name(question_id), "it occurs twice", hint)
         seen.add(question_id)
 
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.records import RecordError
 
 _KINDS = {",": ("CSV", "commas", ' (quote "a, b")'), "\t": ("TSV", "tabs", "")}
@@ -13,7 +13,7 @@ _KINDS = {",": ("CSV", "commas", ' (quote "a, b")'), "\t": ("TSV", "tabs", "")}
 def read_rows(
     path: Path,
     required: Sequence[str],
-    remedy: str,
+    hint: str,
     optional: Sequence[str] = (),
     delimiter: str = ",",
 ) -> list[dict[str, str]]:
@@ -31,14 +31,14 @@ def read_rows(
             if wrong:
                 raise UserError(
                     f"{path}: its first line must name {', '.join(wrong)} once, separated by "
-                    f"{delimiters}; {remedy}"
+                    f"{delimiters}; {hint}"
                 )
             for number, row in enumerate(reader):
                 if None in row or None in row.values():
                     problem = f"it has more or fewer fields than the first line{hint}"
-                    raise RecordError(path, number, problem, remedy)
+                    raise RecordError(path, number, problem, hint)
                 rows.append(row)
         except (csv.Error, UnicodeDecodeError) as error:
-            problem = shortened(str(error), 200)
-            raise UserError(f"{path}: not a {kind} file in UTF-8 ({problem}); {remedy}") from error
+            problem = truncate(str(error), 200)
+            raise UserError(f"{path}: not a {kind} file in UTF-8 ({problem}); {hint}") from error
     return rows

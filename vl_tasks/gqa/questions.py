@@ -13,7 +13,7 @@ import msgspec
 
 from clipnav.vl_tasks.data.documents import AnnotationError, read_table
 
-REMEDY = (
+HINT = (
     "download the file again from cs.stanford.edu/people/dorarad/gqa, or see docs/vl_tasks.md for "
     "its format"
 )
@@ -69,17 +69,17 @@ class SecretQuestion(msgspec.Struct, frozen=True, gc=False):
 
 def read_gqa_questions(path: Path) -> dict[str, GqaQuestion]:
     """Read a questions file."""
-    return read_table(path, GqaQuestion, REMEDY)
+    return read_table(path, GqaQuestion, HINT)
 
 
 def read_secret_questions(path: Path) -> dict[str, SecretQuestion]:
     """Read a questions file without its answers; errors are those of `read_gqa_questions`."""
-    return read_table(path, SecretQuestion, REMEDY)
+    return read_table(path, SecretQuestion, HINT)
 
 
 def read_gqa_choices(path: Path) -> dict[str, Choices]:
     """Read a choices file; errors are those of `read_gqa_questions`."""
-    return read_table(path, Choices, REMEDY)
+    return read_table(path, Choices, HINT)
 
 
 class ImageQuestion(NamedTuple):
@@ -103,11 +103,11 @@ def image_questions(
 ) -> list[ImageQuestion]:
     """Return the questions of a file for a network."""
     if not questions:
-        raise AnnotationError(path, "", "it contains no question", REMEDY)
+        raise AnnotationError(path, "", "it contains no question", HINT)
     for key, one in questions.items():
         for name, text in (("question", one.question), ("imageId", one.imageId)):
             if not text.strip():
-                raise AnnotationError(path, f"question {key}", f"its {name} is blank", REMEDY)
+                raise AnnotationError(path, f"question {key}", f"its {name} is blank", HINT)
     return [
         ImageQuestion(key, one.question, one.imageId, getattr(one, "answer", ""))
         for key, one in questions.items()

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.records import read_records
 from clipnav.vl_tasks.gqa.questions import Choices, GqaQuestion
 
@@ -32,7 +32,7 @@ SUMMARY = (
 _COMMON = ("color", "material", "shape")
 # Operations that only look up the answer and do not count as reasoning steps.
 _NO_STEPS = ("exist", "query: name", "choose name")
-_REMEDY = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
+_HINT = 'predictions are a JSON list of {"questionId": text, "prediction": text}'
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _check_answered(
     missing = [key for key, one in questions.items() if needed(one) and key not in predictions]
     if missing:
         raise UserError(
-            f"question {shortened(missing[0])} and {len(missing) - 1} others have no answer; add "
+            f"question {truncate(missing[0])} and {len(missing) - 1} others have no answer; add "
             "the answers"
         )
 
@@ -233,15 +233,15 @@ def read_gqa_predictions(
 ) -> dict[str, str]:
     """Read predictions by question id."""
     predictions: dict[str, str] = {}
-    for record in read_records(path, _Prediction, _REMEDY):
+    for record in read_records(path, _Prediction, _HINT):
         if record.questionId in predictions:
             raise UserError(
-                f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
+                f"{path}: question {truncate(record.questionId)} is answered twice; remove one "
                 "of the answers"
             )
         if record.questionId not in questions:
             raise UserError(
-                f"{path}: question {shortened(record.questionId)} is not in the questions file; "
+                f"{path}: question {truncate(record.questionId)} is not in the questions file; "
                 "use the file of all questions of the split, or remove the answer"
             )
         predictions[record.questionId] = record.prediction

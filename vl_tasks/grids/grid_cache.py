@@ -14,11 +14,11 @@ import numpy as np
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import parse_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
-_REMEDY = "delete the file, and its images will be encoded again"
+_HINT = "delete the file, and its images will be encoded again"
 _DISABLE = "disable the cache with --grids.no-keep"
 # A mapped file keeps a file descriptor open, and a process can usually open 1024.
 _MOST_MAPPED = 256
@@ -61,7 +61,7 @@ class GridCache:
 
         Processes with different prefixes do not wait for each other.
         """
-        with sole_maker(self.folder / f"{self._prefix}pictures"):
+        with waiting_lock(self.folder / f"{self._prefix}pictures"):
             self.refresh()
             yield
 
@@ -82,7 +82,7 @@ class GridCache:
             "keys": json.dumps(list(keys)),
         }
         tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
-        with sole_maker(self.folder / f"{self._prefix}shard"):
+        with waiting_lock(self.folder / f"{self._prefix}shard"):
             numbers = itertools.count(self._next)
             paths = (self.folder / f"{self._prefix}{n:05}.safetensors" for n in numbers)
             path = next(path for path in paths if not path.exists())
@@ -139,11 +139,11 @@ class GridCache:
             if grids.ndim != 4 or grids.shape[:3] != mask.shape or len(keys) != len(grids):
                 raise UserError("keys, grids and mask differ in length or shape")
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
+            raise UserError(f"{path}: damaged ({error!r}); {_HINT}") from error
         if (file_format, description) != (FORMAT, self.description):
             raise UserError(
                 f"{path}: contains '{description}' ({file_format}), not '{self.description}'; "
-                f"{_REMEDY}"
+                f"{_HINT}"
             )
         numbered = re.fullmatch(re.escape(self._prefix) + r"(\d{5,})", path.stem)
         if numbered:

@@ -23,7 +23,7 @@ Key = TypeVar("Key", int, str)
 
 _MAX_REGIONS = 100  # per image; further regions of a file are ignored
 _NUMBER = re.compile(r"(\d+)(?:\.jpg)?\.npz$")
-_REMEDY = (
+_HINT = (
     "download openvqa's bottom-up features again, or use images with --preset mcan-small-grid or "
     "--regions None"
 )
@@ -55,7 +55,7 @@ class RegionSource:
             if regions.shape[1] != width:
                 raise UserError(
                     f"{self.files[image_id]}: {regions.shape[1]} features per region, but other "
-                    f"files have {width}; {_REMEDY}"
+                    f"files have {width}; {_HINT}"
                 )
         most = max(len(regions) for regions in by_id.values())
         features = np.zeros((len(ids), most, width), np.float32)
@@ -87,11 +87,11 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
                 count = int(number.item())
         except Exception as error:  # NumPy and zipfile raise almost any type on damaged bytes
             problem = in_one_line(error)
-            raise UserError(f"{path}: cannot be read as features ({problem}); {_REMEDY}") from error
+            raise UserError(f"{path}: cannot be read as features ({problem}); {_HINT}") from error
     in_rows = in_rows or name == "features"
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
         form = "regions, features" if in_rows else "features, regions"
-        raise UserError(f"{path}: {name!r} is not a finite matrix ({form}); {_REMEDY}")
+        raise UserError(f"{path}: {name!r} is not a finite matrix ({form}); {_HINT}")
     if name == "features":
         return features
     regions = features if in_rows else features.T
@@ -128,7 +128,7 @@ def _find(
     folder: Path, wanted: Mapping[Key, str], identify: Callable[[Path], Key | None]
 ) -> dict[Key, Path]:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: the folder of regions does not exist; {_REMEDY}")
+        raise FileNotFoundError(f"{folder}: the folder of regions does not exist; {_HINT}")
     found: dict[Key, Path] = {}
     for path in sorted([*folder.glob("*.npz"), *folder.glob("*/*.npz")]):
         image_id = identify(path)
@@ -143,6 +143,6 @@ def _find(
     if missing:
         raise FileNotFoundError(
             f"{folder}: no regions of image {missing[0]} of {wanted[missing[0]]}; "
-            f"{len(missing)} of {len(wanted)} images have none; {_REMEDY}"
+            f"{len(missing)} of {len(wanted)} images have none; {_HINT}"
         )
     return {image_id: found[image_id] for image_id in wanted}

@@ -12,7 +12,7 @@ import numpy as np
 
 from clipnav.storage import cache_dir, write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_maker, sole_writer
+from clipnav.storage.locks import exclusive_lock, waiting_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
@@ -100,7 +100,7 @@ def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1)
     if files.summary.is_file():
         return files
     files.folder.mkdir(parents=True, exist_ok=True)
-    with sole_maker(files.folder):
+    with waiting_lock(files.folder):
         if not files.summary.is_file():
             _make(files, config, workers)
     return files
@@ -117,7 +117,7 @@ def make_house_tasks(
     """
     files = HouseTaskFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with sole_writer(folder):
+    with exclusive_lock(folder):
         _make(files, config or HouseTasksConfig(), workers)
     return files
 

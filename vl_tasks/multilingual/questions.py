@@ -13,14 +13,14 @@ from pathlib import Path
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import RecordError
 from clipnav.vl_tasks.classification.answers import check_answer, normalised
-from clipnav.vl_tasks.data.questions import REMEDY as QUESTIONS_REMEDY
+from clipnav.vl_tasks.data.questions import HINT as QUESTIONS_HINT
 from clipnav.vl_tasks.data.questions import Question, read_questions
 from clipnav.vl_tasks.data.tables import read_rows
 from clipnav.vl_tasks.data_folders import find_split_file, language_folder, split_file
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 
 _ANNOTATIONS = "_annotations.json"
-_REMEDY = "see docs/multilingual_vqa.md for its columns"
+_HINT = "see docs/multilingual_vqa.md for its columns"
 _REQUIRED = ("image_file", "question", "answer_label")
 _OPTIONAL = ("question_type", "lang")
 _ANNOTATORS = 10
@@ -61,20 +61,20 @@ def read_language_questions(
     questions: list[LanguageQuestion] = []
     for language in languages:
         own = language_folder(folder, language)
-        remedy = None
+        hint = None
         if own != folder:
-            remedy = (
+            hint = (
                 "it requires the ids of the English questions: write it with clipnav "
                 f"translate-questions --data {folder} --language {language} --splits {split}, or "
                 "with clipnav make-house-tasks"
             )
-        path = split_file(own, split, "_questions.json", remedy=remedy)
+        path = split_file(own, split, "_questions.json", hint=hint)
         annotations = None
         if not secret:
             annotations = find_split_file(own, split, _ANNOTATIONS)
             annotations = annotations or split_file(folder, split, _ANNOTATIONS)
         questions += in_language(
-            read_questions(path, annotations, remedy or QUESTIONS_REMEDY), language
+            read_questions(path, annotations, hint or QUESTIONS_HINT), language
         )
     return questions
 
@@ -100,13 +100,13 @@ def read_tsv(
     code looks it up, and a label that the vocabulary lacks is normalised for the accuracy, which
     compares equal annotations literally.
     """
-    rows = read_rows(path, _REQUIRED, _REMEDY, _OPTIONAL, delimiter="\t")
+    rows = read_rows(path, _REQUIRED, _HINT, _OPTIONAL, delimiter="\t")
     if not rows:
-        raise UserError(f"{path}: it contains no question; {_REMEDY}")
+        raise UserError(f"{path}: it contains no question; {_HINT}")
     for number, row in enumerate(rows):
         for name in _REQUIRED:
             if not row[name].strip():
-                raise RecordError(path, number, f"its {name} is blank", _REMEDY)
+                raise RecordError(path, number, f"its {name} is blank", _HINT)
     are_numbers = all(row["answer_label"].strip().isdecimal() for row in rows)
     if are_numbers and answers is None:
         raise UserError(

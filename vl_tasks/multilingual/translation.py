@@ -16,11 +16,11 @@ from clipnav.storage import append_bytes, cache_dir
 from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
 from clipnav.storage.json_files import read_json_object, write_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.distributed import check_device
 from clipnav.training.interruption import interruption_message
-from clipnav.vl_tasks.data.questions import REMEDY, read_questions
+from clipnav.vl_tasks.data.questions import HINT, read_questions
 from clipnav.vl_tasks.data_folders import split_file
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from clipnav.vl_tasks.multilingual.settings import TranslationConfig
@@ -40,7 +40,7 @@ class Translator:
     def translate(self, texts: Sequence[str]) -> list[str]:
         """Translate texts with a progress bar; an interrupted translation is resumed."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with sole_maker(self.path):
+        with waiting_lock(self.path):
             known = self._read()
             # Neighbours have similar lengths, so that batches contain little padding.
             missing = sorted(set(texts) - known.keys(), key=lambda text: (len(text), text))
@@ -140,7 +140,7 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
         empty = sum(not text for text in translations)
         if empty:
             print(f"{split}: {empty} translations are empty; these questions stay English")
-        content = read_json_object(path, REMEDY)
+        content = read_json_object(path, HINT)
         for record, text in zip(content["questions"], translations, strict=True):
             record["question"] = text or record["question"]
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,9 +150,9 @@ def translate_questions(config: TranslationConfig) -> list[Path]:
 
 def _check_replaceable(path: Path) -> None:
     """Check that a file does not exist, or is a translation of this command."""
-    remedy = "move it to another folder"
-    if path.exists() and _MARK not in read_json_object(path, remedy):
+    hint = "move it to another folder"
+    if path.exists() and _MARK not in read_json_object(path, hint):
         raise FileExistsError(
             f"{path}: is not a file of clipnav translate-questions, which does not overwrite it; "
-            f"{remedy}"
+            f"{hint}"
         )

@@ -25,7 +25,7 @@ from clipnav.vl_tasks.text.normalising import Variant
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 DESCRIPTION, PARTS_FILE = "selector.json", "parts.json"
-_REMEDY = "train the selector again with clipnav train-selector"
+_HINT = "train the selector again with clipnav train-selector"
 
 
 class RiskThreshold(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ def read_description(folder: Path) -> Description:
             f"{path}: no such file; train a selector with clipnav train-selector, or name another "
             "folder"
         )
-    return read_json(path, _REMEDY, Description)
+    return read_json(path, _HINT, Description)
 
 
 def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:

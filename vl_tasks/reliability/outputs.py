@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from clipnav.storage import atomic_write, cache_dir, file_sha256
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.storage.tensor_files import header_bytes, read_header
 from clipnav.training.checkpoints import MODEL, VOCABULARY
@@ -145,7 +145,7 @@ def outputs_of(
     path = cache_dir() / "vqa_outputs" / f"{_key(run, config, questions, images)}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with sole_maker(path):
+        with waiting_lock(path):
             if not path.is_file():
                 _compute(path, run, questions, images, device)
     return Outputs(_mapped(path))

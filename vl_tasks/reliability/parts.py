@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json_object
 from clipnav.vl_tasks.data.questions import Question, question_images, read_questions, wanted_images
 from clipnav.vl_tasks.data_folders import data_folder, image_folder, split_file
@@ -28,7 +28,7 @@ from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 _PARTS = ("dev", "val", "test")
 _SHARES = (0.4, 0.1, 0.5)
-_REMEDY = "write it with clipnav split-questions"
+_HINT = "write it with clipnav split-questions"
 # Image ids by part.
 Parts = Mapping[str, Collection[int]]
 _DOWNLOAD = (
@@ -102,7 +102,7 @@ def read_parts(path: Path) -> dict[str, list[int]]:
     if path.is_dir():
         parts = {name: read_published_ids(path / f"imdb_val2014-{name}.npy") for name in _PARTS}
     else:
-        parts = read_json_object(path, _REMEDY)
+        parts = read_json_object(path, _HINT)
         wrong = [
             name
             for name in _PARTS
@@ -112,11 +112,11 @@ def read_parts(path: Path) -> dict[str, list[int]]:
         ]
         if wrong or len(parts) > len(_PARTS):
             problem = f"{wrong[0]!r} is not a list of image ids" if wrong else "has other keys"
-            raise UserError(f"{path}: {problem}; {_REMEDY}")
+            raise UserError(f"{path}: {problem}; {_HINT}")
     counts = Counter(image for ids in parts.values() for image in ids)
     twice = [image for image, count in counts.items() if count > 1]
     if twice:
-        raise UserError(f"{path}: image {twice[0]} occurs twice; {_REMEDY}")
+        raise UserError(f"{path}: image {twice[0]} occurs twice; {_HINT}")
     return parts
 
 
@@ -199,7 +199,7 @@ def read_published_ids(path: Path) -> list[int]:
         if not isinstance(array, _Array) or not isinstance(array.items, list):
             raise UserError("not an array of records")
     except Exception as error:  # a damaged pickle raises any type
-        problem = shortened(str(error) or type(error).__name__, 200)
+        problem = truncate(str(error) or type(error).__name__, 200)
         raise UserError(f"{path}: not a published division ({problem}); {_DOWNLOAD}") from error
     # The first record describes the file and has no image.
     ids = {one["image_id"] for one in array.items if isinstance(one, dict) and "image_id" in one}

@@ -12,7 +12,7 @@ import torch
 
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.training.batches import ShuffledBatchOrder
 from clipnav.training.checkpoints import RESULTS, load_model
 from clipnav.training.learners import SavedNetwork, Selection, Summary
@@ -230,7 +230,7 @@ def train_selector(config: SelectorConfig) -> Path:
     if estimator is None:
         run = run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
-        with sole_writer(run):
+        with exclusive_lock(run):
             settings = replace(config, output=run, resume=None)
             write_text(run / CONFIG, to_json(settings))
             write_parts(run / PARTS_FILE, task.division)

@@ -18,7 +18,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from tempfile import TemporaryDirectory
 from threading import Thread, Timer
 
-REMEDY = "install a Java runtime, and pycocoevalcap: pip install 'clipnav[caption-metrics]'"
+HINT = "install a Java runtime, and pycocoevalcap: pip install 'clipnav[caption-metrics]'"
 _TOKENIZER_JAR = Path("tokenizer", "stanford-corenlp-3.4.1.jar")
 _METEOR_JAR = Path("meteor", "meteor-1.5.jar")
 _SPICE_JAR = Path("spice", "spice-1.0.jar")
@@ -155,7 +155,7 @@ def _jar(name: Path) -> Path:
     """Return the path of a jar of pycocoevalcap, after a check that Java is installed."""
     package = _package()
     if shutil.which("java") is None or package is None:
-        raise FileNotFoundError(f"{name}: requires Java and pycocoevalcap; {REMEDY}")
+        raise FileNotFoundError(f"{name}: requires Java and pycocoevalcap; {HINT}")
     return package / name
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.training.checkpoints import VOCABULARY
 from clipnav.vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
 from clipnav.vl_tasks.text.words import Tokenizer, tokenize_sentence
 
 _MAX_LINE = 1 << 20  # bytes; 40,000 numbers
-_REMEDY = "download it again from nlp.stanford.edu/projects/glove"
+_HINT = "download it again from nlp.stanford.edu/projects/glove"
 
 
 def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
@@ -34,14 +34,14 @@ def read_glove(path: Path, vocabulary: Vocabulary) -> np.ndarray:
                 found = f"{len(fields) - 1} numbers, not {width}" if width else "no numbers"
                 raise UserError(
                     f"{path}: line {number} has {found}; the file is truncated or not a GloVe text "
-                    f"file, {_REMEDY}"
+                    f"file, {_HINT}"
                 )
             row = rows.get(" ".join(fields[:-width]))
             if row is not None:
                 vector_of_row[row] = _numbers(path, number, fields[-width:])
     if not vector_of_row:
         raise UserError(
-            f"{path}: contains none of the {len(rows)} words of the vocabulary; {_REMEDY}"
+            f"{path}: contains none of the {len(rows)} words of the vocabulary; {_HINT}"
         )
     known = np.stack(list(vector_of_row.values()))
     vectors = np.random.default_rng(0).normal(0, known.std(), (len(vocabulary), width))
@@ -54,24 +54,24 @@ def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
     try:
         numbers = np.array(fields, dtype=np.float64)
     except ValueError as error:
-        problem = shortened(str(error))
+        problem = truncate(str(error))
         raise UserError(
-            f"{path}: line {line} is not a word with numbers ({problem}); {_REMEDY}"
+            f"{path}: line {line} is not a word with numbers ({problem}); {_HINT}"
         ) from error
     if not np.isfinite(numbers).all():
-        raise UserError(f"{path}: line {line} has a number that is not finite; {_REMEDY}")
+        raise UserError(f"{path}: line {line} has a number that is not finite; {_HINT}")
     return numbers
 
 
 def _fields(path: Path, line: int, raw: bytes) -> list[str]:
     """Split a line at its spaces."""
     if len(raw) == _MAX_LINE:
-        raise UserError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_REMEDY}")
+        raise UserError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_HINT}")
     try:
         return raw.decode("utf-8").rstrip("\n").split(" ")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: line {line} is not UTF-8 text ({error.reason}); {_REMEDY}"
+            f"{path}: line {line} is not UTF-8 text ({error.reason}); {_HINT}"
         ) from error
 
 

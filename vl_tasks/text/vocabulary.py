@@ -14,7 +14,7 @@ from clipnav.storage.json_files import read_json
 from clipnav.vl_tasks.text.words import Tokenizer
 
 UNKNOWN = "UNK"
-_REMEDY = "train the run again"
+_HINT = "train the run again"
 
 
 class _Saved(msgspec.Struct):
@@ -58,13 +58,13 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | Path, tokenizer: Tokenizer = "ours") -> "Vocabulary":
         """Read a vocabulary that `save` wrote."""
-        content = read_json(path, _REMEDY)
+        content = read_json(path, _HINT)
         try:
             saved = msgspec.convert(content, _Saved)
             vocabulary = cls(saved.words, saved.tokenizer)
         except (msgspec.ValidationError, UserError) as error:
             raise UserError(
-                f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_REMEDY}"
+                f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_HINT}"
             ) from error
         if vocabulary.tokenizer != tokenizer:
             raise UserError(

@@ -15,8 +15,8 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
 from clipnav.vl_tasks.data.questions import Question
 
-REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
-_SURE_REMEDY = f'{REMEDY[:-1]}, "confidence": number}}'
+HINT = 'a submission is a JSON list of {"question_id": number, "answer": text}'
+_SURE_HINT = f'{HINT[:-1]}, "confidence": number}}'
 _NAMED = 5  # ids that a message lists
 
 
@@ -34,13 +34,13 @@ Record = TypeVar("Record", bound=_Record)
 
 def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]:
     """Read the answers to all questions of a split."""
-    records = _read(path, questions, _Record, REMEDY)
+    records = _read(path, questions, _Record, HINT)
     return {key: record.answer for key, record in records.items()}
 
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
     """Read the answers with their confidence, the input of `reliability.scores.metrics`."""
-    records = _read(path, questions, _SureRecord, _SURE_REMEDY)
+    records = _read(path, questions, _SureRecord, _SURE_HINT)
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
 
@@ -54,11 +54,11 @@ def write_sure_submission(path: Path, answers: Mapping[int, tuple[str, float]]) 
 
 
 def _read(
-    path: Path, questions: Iterable[Question], kind: type[Record], remedy: str
+    path: Path, questions: Iterable[Question], kind: type[Record], hint: str
 ) -> dict[int, Record]:
     records: dict[int, Record] = {}
     twice: list[int] = []
-    for record in read_records(path, kind, remedy):
+    for record in read_records(path, kind, hint):
         if record.question_id in records:
             twice.append(record.question_id)
         records[record.question_id] = record

@@ -15,9 +15,9 @@ import msgspec
 
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
+    HINT,
     IMAGE,
     IMAGES,
-    REMEDY,
     check_picture,
     checked_record,
     inside,
@@ -32,7 +32,7 @@ from clipnav.agents.demonstrations.recording.decisions import (
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.records import read_records
 
@@ -146,10 +146,10 @@ def _text(message: Message) -> str:
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation]:
     """Read an export strictly."""
     path = folder / ANNOTATIONS
-    records = read_records(path, msgspec.Raw, REMEDY)
+    records = read_records(path, msgspec.Raw, HINT)
     kind = LlavaRecord if records and b'"conversations"' in bytes(records[0]) else MessagesRecord
     decisions, seen = [], set[str]()
-    for number, record in enumerate(read_records(path, kind, REMEDY)):
+    for number, record in enumerate(read_records(path, kind, HINT)):
         with checked_record(path, number, f"id {record.id}"):
             if isinstance(record, LlavaRecord):
                 roles = [turn.speaker for turn in record.conversations]
@@ -174,7 +174,7 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> list[Conversation
                 raise UserError(f"{markers} markers {IMAGE} for {len(decision.pictures)} pictures")
             if IMAGE in decision.answer:
                 raise UserError(f"the answer contains {IMAGE}")
-            action = parse_json(decision.answer, "the answer", REMEDY)
+            action = parse_json(decision.answer, "the answer", HINT)
             label = action.get("action") if isinstance(action, dict) else None
             if label not in decision.options:
                 raise UserError(
@@ -195,4 +195,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     if len(decisions) != expected:
         raise UserError(f"{folder}: {len(decisions)} records, but the manifest has {expected}")
     pictures = {picture for decision in decisions for picture in decision.pictures}
-    return f"{counted(len(decisions), 'record')}, {counted(len(pictures), 'picture')}"
+    return f"{pluralise(len(decisions), 'record')}, {pluralise(len(pictures), 'picture')}"

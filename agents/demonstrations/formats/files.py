@@ -31,7 +31,7 @@ _IN_ORDER = {"bf": "0"}
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
 IMAGE = "<image>"  # marker of a picture in a text
-REMEDY = "export it again with clipnav export-demonstrations"
+HINT = "export it again with clipnav export-demonstrations"
 WORDS = {STOP: "stop", FORWARD: "forward", LEFT: "left", RIGHT: "right"}
 LONGEST_RUN = 3
 
@@ -126,7 +126,7 @@ def checked_record(path: Path, number: int, identity: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise RecordError(path, number, str(error), REMEDY, identity) from error
+        raise RecordError(path, number, str(error), HINT, identity) from error
 
 
 def link_video(walk: RecordedWalk, dataset: str, number: int, pictures: Path, folder: Path) -> str:

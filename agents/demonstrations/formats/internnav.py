@@ -23,7 +23,7 @@ from scipy.interpolate import CubicSpline
 
 from clipnav.agents.demonstrations.formats.files import (
     EXTRA,
-    REMEDY,
+    HINT,
     check_picture,
     link_picture,
     stopping,
@@ -43,7 +43,7 @@ from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.goal_labels import VISIBLE, GoalCamera, pixel_goal
 from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, RIGHT, STOP
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.extras import import_extra
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.pictures import load_picture
@@ -182,13 +182,13 @@ def read_episodes(folder: Path, cameras: GoalCameras) -> Iterator[Episode]:
     for root in sorted(path for path in folder.iterdir() if path.is_dir()):
         path = root / "meta" / "episodes.jsonl"
         if not path.is_file():
-            raise UserError(f"{path}: missing; {REMEDY}")
+            raise UserError(f"{path}: missing; {HINT}")
         for line in path.read_text(encoding="utf-8").splitlines():
-            record = parse_json(line, str(path), REMEDY)
+            record = parse_json(line, str(path), HINT)
             if not isinstance(record, dict) or not {"episode_index", "tasks", "length"} <= {
                 *record
             }:
-                raise UserError(f"{path}: a record lacks episode_index, tasks or length; {REMEDY}")
+                raise UserError(f"{path}: a record lacks episode_index, tasks or length; {HINT}")
             yield _read_episode(root, record, cameras.suffix(cameras.down))
 
 
@@ -200,13 +200,13 @@ def _read_episode(root: Path, record: dict[str, Any], suffix: str) -> Episode:
     try:
         table = parquet.read_table(path).to_pydict()
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: missing or damaged ({error}); {REMEDY}") from error
+        raise UserError(f"{path}: missing or damaged ({error}); {HINT}") from error
     missing = [name for name in names if name not in table]
     if missing:
-        raise UserError(f"{path}: has no column {missing[0]}; {REMEDY}")
+        raise UserError(f"{path}: has no column {missing[0]}; {HINT}")
     actions, poses, goals, ahead = (table[name] for name in names)
     if len(actions) != record["length"]:
-        raise UserError(f"{path}: {len(actions)} rows instead of {record['length']}; {REMEDY}")
+        raise UserError(f"{path}: {len(actions)} rows instead of {record['length']}; {HINT}")
     texts = tuple(record["tasks"][0].split(_SEPARATOR))
     taken = np.array([*actions[1:], STOP])
     return Episode(root, number, texts, taken, np.array(poses), goals, np.array(ahead))
@@ -339,9 +339,7 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     for episode in read_episodes(folder / "traj_data" / settings["dataset"], cameras):
         place = _table(episode.root, episode.number)
         if not {*episode.actions.tolist()} <= {*_ARROWS}:
-            raise UserError(
-                f"{place}: an action is none of {', '.join(map(str, _ARROWS))}; {REMEDY}"
-            )
+            raise UserError(f"{place}: an action is none of {', '.join(map(str, _ARROWS))}; {HINT}")
         for frame, (pose, ahead) in enumerate(zip(episode.poses, episode.ahead, strict=True)):
             for kind, pitch in (
                 ("rgb", cameras.ahead),
@@ -355,7 +353,11 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
                 goals += 1
         episodes += 1
         drawn += sum(sample.times for sample in samples(episode, Sampling()))
-    found = counted(episodes, "episode"), counted(goals, "pixel goal"), counted(drawn, "sample")
+    found = (
+        pluralise(episodes, "episode"),
+        pluralise(goals, "pixel goal"),
+        pluralise(drawn, "sample"),
+    )
     return ", ".join(found)
 
 
@@ -367,8 +369,8 @@ def _check_goal(
     ahead, (x, y) = int(episode.ahead[frame]), episode.goals[frame]
     height, width = camera.size
     if not (0 <= x < width and 0 <= y < height and 0 < ahead < len(episode.poses) - frame):
-        raise UserError(f"{place} has a goal outside the picture or the walk; {REMEDY}")
+        raise UserError(f"{place} has a goal outside the picture or the walk; {HINT}")
     feet = episode.poses[frame + ahead, :3, 3] - (0.0, 0.0, camera.height)
     away = float(np.linalg.norm(camera.unproject(pose, np.array([[x, y]]), depth)[0] - feet))
     if away > VISIBLE + 1e-6:
-        raise UserError(f"{place} has a goal whose pixel is {away:.2f} m from it; {REMEDY}")
+        raise UserError(f"{place} has a goal whose pixel is {away:.2f} m from it; {HINT}")

@@ -17,8 +17,8 @@ import numpy as np
 from clipnav.agents.demonstrations.formats.files import (
     CODEC,
     EXTRA,
+    HINT,
     PIXEL_FORMAT,
-    REMEDY,
     VideoWriter,
     read_video,
     stopping,
@@ -30,7 +30,7 @@ from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.extras import import_extra
 from clipnav.storage.json_files import read_json
 from clipnav.storage.pictures import PictureError, load_picture
@@ -379,7 +379,7 @@ class LeRobotReader:
         self._pa = import_extra("pyarrow", EXTRA, _PURPOSE)
         self._pq = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
         self.folder = folder
-        self.info: dict[str, Any] = read_json(folder / _INFO_PATH, REMEDY)
+        self.info: dict[str, Any] = read_json(folder / _INFO_PATH, HINT)
         self._require(
             self.info.get("codebase_version") == VERSION,
             _INFO_PATH,
@@ -396,7 +396,7 @@ class LeRobotReader:
         self.columns = self._read_columns()
         self._check_indices()
         self._check_actions()
-        found = read_json(self.folder / _STATS_PATH, REMEDY)
+        found = read_json(self.folder / _STATS_PATH, HINT)
         for name, values in self.columns.items():
             same = np.allclose(found[name]["mean"], values.astype(float).mean(0), atol=1e-4)
             self._require(same, _STATS_PATH, f"the mean of {name} differs from the data")
@@ -420,11 +420,11 @@ class LeRobotReader:
     def _table(self, name: str, columns: list[str] | None = None) -> Any:
         path = self.folder / name
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: missing; {REMEDY}")
+            raise FileNotFoundError(f"{path}: missing; {HINT}")
         try:
             return self._pq.read_table(path, columns=columns)
         except (self._pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: damaged ({error}); {REMEDY}") from error
+            raise UserError(f"{path}: damaged ({error}); {HINT}") from error
 
     def _files(self, prefix: str, template: str) -> list[str]:
         """Return the names of the data or video files, in the order of the episodes."""
@@ -499,12 +499,12 @@ class LeRobotReader:
                 try:
                     pictures.append(np.asarray(load_picture(row["bytes"], row["path"])))
                 except PictureError as error:
-                    raise UserError(f"{self.folder / file}: {error}; {REMEDY}") from error
+                    raise UserError(f"{self.folder / file}: {error}; {HINT}") from error
         return pictures
 
     def _require(self, holds: bool, name: str, problem: str) -> None:
         if not holds:
-            raise UserError(f"{self.folder / name}: {problem}; {REMEDY}")
+            raise UserError(f"{self.folder / name}: {problem}; {HINT}")
 
 
 def check(folder: Path, manifest: dict[str, Any]) -> str:
@@ -513,6 +513,6 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     frames = reader.frames()
     counts = manifest["counts"]
     if len(frames) != counts["steps"] - counts.get("truncated_steps", 0):
-        raise UserError(f"{folder}: {len(frames)} frames, but the manifest has others; {REMEDY}")
+        raise UserError(f"{folder}: {len(frames)} frames, but the manifest has others; {HINT}")
     content = {"episode": reader.episodes, "frame": frames, "task": reader.tasks}
-    return ", ".join(counted(len(values), noun) for noun, values in content.items())
+    return ", ".join(pluralise(len(values), noun) for noun, values in content.items())

@@ -16,7 +16,7 @@ import msgspec
 
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
-    REMEDY,
+    HINT,
     Run,
     check_picture,
     checked_record,
@@ -31,7 +31,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.envs.datasets import dataset_spec
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.records import read_records
 
 _CENTIMETRES, _DEGREES = 25, 15
@@ -103,7 +103,7 @@ def write(
 def read(root: Path, size: tuple[int, int] | None = None) -> list[NavilaRecord]:
     """Read the folder of a dataset strictly."""
     path = root / ANNOTATIONS
-    records = read_records(path, NavilaRecord, REMEDY)
+    records = read_records(path, NavilaRecord, HINT)
     known: set[str] = set()
     expected = 0  # number of frames at the next decision of a walk
     for number, record in enumerate(records):
@@ -128,4 +128,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     root = folder / dataset_spec(manifest["dataset"]).label
     records = read(root, (camera["width"], camera["height"]))
     walks = len({record.video_id for record in records})
-    return f"{counted(walks, 'walk')}, {counted(len(records), 'decision')}"
+    return f"{pluralise(walks, 'walk')}, {pluralise(len(records), 'decision')}"

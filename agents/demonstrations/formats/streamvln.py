@@ -17,7 +17,7 @@ import msgspec
 
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
-    REMEDY,
+    HINT,
     check_picture,
     checked_record,
     inside,
@@ -30,7 +30,7 @@ from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.settings import FORWARD, RIGHT, STOP
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.records import read_records
 
 SUMMARY = "summary.json"
@@ -78,7 +78,7 @@ def write(
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[StreamVlnRecord]:
     """Read an export strictly."""
     path = folder / ANNOTATIONS
-    records = read_records(path, StreamVlnRecord, REMEDY)
+    records = read_records(path, StreamVlnRecord, HINT)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
             if record.id != number:
@@ -111,4 +111,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     camera = manifest["camera"]
     records = read(folder, (camera["width"], camera["height"]))
     pictures = sum(len(record.actions) for record in records)
-    return f"{counted(len(records), 'walk')}, {counted(pictures, 'picture')}"
+    return f"{pluralise(len(records), 'walk')}, {pluralise(pictures, 'picture')}"

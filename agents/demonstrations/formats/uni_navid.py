@@ -17,8 +17,8 @@ import numpy as np
 from clipnav.agents.demonstrations.formats.conversations import Turn
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
+    HINT,
     IMAGE,
-    REMEDY,
     WORDS,
     checked_record,
     inside,
@@ -30,7 +30,7 @@ from clipnav.agents.demonstrations.formats.files import (
 from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.pictures import load_picture
 from clipnav.storage.records import read_records
 
@@ -92,7 +92,7 @@ def write(
 def read(folder: Path, shape: tuple[int, int] | None = None) -> list[UniNavidRecord]:
     """Read an export strictly, videos included."""
     path = folder / ANNOTATIONS
-    records = read_records(path, UniNavidRecord, REMEDY)
+    records = read_records(path, UniNavidRecord, HINT)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
             if _ID_MARK not in record.id:
@@ -125,4 +125,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     camera = manifest["camera"]
     records = read(folder, (camera["height"], camera["width"]))
     walks = {record.instr_id for record in records}
-    return f"{counted(len(walks), 'walk')}, {counted(len(records), 'answer')}"
+    return f"{pluralise(len(walks), 'walk')}, {pluralise(len(records), 'answer')}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from clipnav.agents.demonstrations.formats.files import (
     ANNOTATIONS,
-    REMEDY,
+    HINT,
     check_picture,
     checked_record,
     inside,
@@ -29,7 +29,7 @@ from clipnav.agents.demonstrations.recording.records import RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.prompts.observations import one_line
 from clipnav.envs.continuous.goal_labels import WAYPOINTS, next_waypoints
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.records import read_records
 
 _DECIMALS = 6
@@ -74,7 +74,7 @@ def write(
 def read(folder: Path, size: tuple[int, int] | None = None) -> list[WaypointRecord]:
     """Read an export strictly."""
     path = folder / ANNOTATIONS
-    records = read_records(path, WaypointRecord, REMEDY)
+    records = read_records(path, WaypointRecord, HINT)
     for number, record in enumerate(records):
         with checked_record(path, number, f"id {record.id}"):
             if record.id != number:
@@ -93,4 +93,4 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
     camera = manifest["camera"]
     records = read(folder, (camera["width"], camera["height"]))
     pictures = sum(len(record.waypoints) for record in records)
-    return f"{counted(len(records), 'walk')}, {counted(pictures, 'picture')}"
+    return f"{pluralise(len(records), 'walk')}, {pluralise(pictures, 'picture')}"

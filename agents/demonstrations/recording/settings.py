@@ -11,7 +11,7 @@ from clipnav.agents.language_models.settings import Environment, PromptConfig
 from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
-from clipnav.training.settings import check_counts, check_effects, check_numbers
+from clipnav.training.settings import check_counts, check_numbers, check_unused_options
 
 Format = Literal[
     "llava", "messages", "lerobot", "streamvln", "navila", "uni-navid", "internnav", "waypoints"
@@ -141,16 +141,18 @@ class DemonstrationConfig:
                 "--strategy navgpt: its descriptions of views require a captioner; choose plain or "
                 "mapgpt"
             )
-        check_effects(self, self._idle())
+        check_unused_options(self, self._idle())
         reason = "on demonstrations, in which the teacher may stop at any step"
-        check_effects(self.prompt, {"stop_after": reason})
+        check_unused_options(self.prompt, {"stop_after": reason})
         if self.format in CONVERSATIONS:
             reason = "on demonstrations, only in requests to servers"
-            check_effects(self.prompt, self.prompt.idle("graph") | {"picture_detail": reason})
+            check_unused_options(
+                self.prompt, self.prompt.idle("graph") | {"picture_detail": reason}
+            )
         else:
             names = {item.name for item in fields(PromptConfig)} - {"image_size"}
             reason = f"with --format {self.format}, whose records are no prompts"
-            check_effects(self.prompt, dict.fromkeys(names, reason))
+            check_unused_options(self.prompt, dict.fromkeys(names, reason))
 
     def _check_environment(self) -> None:
         if self.format in _PRIMITIVE and self.environment == "graph":

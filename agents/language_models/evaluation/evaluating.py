@@ -45,9 +45,9 @@ from clipnav.envs.episodes.chains import check_no_chains
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.episodes.splits import LoadedSplit, load_split
 from clipnav.storage import append_bytes, atomic_write, cache_dir, write_text
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.settings import differences
 from clipnav.training.streams import Stream
@@ -168,7 +168,7 @@ def run_experiment(
     config, output, ids = experiment.config, experiment.output, experiment.episode_ids
     settings, digest = _recorded_settings(config), subset_digest(ids)
     output.mkdir(parents=True, exist_ok=True)
-    with sole_writer(output):
+    with exclusive_lock(output):
         earlier = _check_earlier_results(output / RESULTS, settings, digest)
         spending = Spending(config.budget)
         finished = _walk(experiment, spending)
@@ -194,7 +194,7 @@ def run_experiment(
     if is_kept:
         print(
             f"Nothing is written: {output} has results of a more complete run, with "
-            f"{counted(earlier[0], 'finished episode')}; this run has {len(answered.walks)}. To "
+            f"{pluralise(earlier[0], 'finished episode')}; this run has {len(answered.walks)}. To "
             f"write its results, name another folder with --output, or delete {output}"
         )
     else:
@@ -288,16 +288,16 @@ def _check_earlier_results(
         Number of finished episodes that did not fail, and whether the run was complete; (0, False)
         without a file.
     """
-    remedy = f"name another folder with --output, or delete {path.parent}"
+    hint = f"name another folder with --output, or delete {path.parent}"
     if not path.is_file():
         return 0, False
-    results = read_json(path, remedy, _Results)
+    results = read_json(path, hint, _Results)
     found = differences(results.settings, settings, _CONNECTION)
     if not found and results.subset_sha256 != subset_sha256:
         found = ["the episodes, whose annotation file has changed"]
     if found:
         raise UserError(
-            f"{path}: contains results with other settings ({'; '.join(found[:3])}); {remedy}"
+            f"{path}: contains results with other settings ({'; '.join(found[:3])}); {hint}"
         )
     return results.answers.episodes - results.answers.failed, results.complete
 
@@ -433,8 +433,9 @@ def write_prompts(experiment: Experiment) -> Path:
                 pictures += _count_pictures(question.prompt)
                 size += len(json.dumps(bodies.make(question)))
     print(
-        f"{counted(len(episodes), 'episode')}: {counted(requests, 'request')} along the teacher's "
-        f"paths, with {counted(pictures, 'picture')} and {size / 1e6:.1f} MB. Prompts: {path}"
+        f"{pluralise(len(episodes), 'episode')}: {pluralise(requests, 'request')} along the "
+        f"teacher's paths, with {pluralise(pictures, 'picture')} and {size / 1e6:.1f} MB. "
+        f"Prompts: {path}"
     )
     return path
 

@@ -47,7 +47,7 @@ from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, paired
 from clipnav.envs.metrics.summaries import Metric
 from clipnav.envs.submissions.files import write_submission as write_graph_submission
 from clipnav.envs.worlds import is_built_in
-from clipnav.storage.errors import UserError, counted, short_names
+from clipnav.storage.errors import UserError, pluralise, short_names
 from clipnav.training.checkpoints import model_metadata
 
 _BASELINE_ENVS = 256
@@ -89,7 +89,7 @@ def report(
     if any(counts.values()):
         print(", ".join(f"{name} {count}" for name, count in counts.items() if count))
     print(f"Finished episodes, with cached answers: {_in_words(usage, config.budget)}")
-    sent = f"{counted(spending.requests, 'request')}, {_in_words(spending.usage, config.budget)}"
+    sent = f"{pluralise(spending.requests, 'request')}, {_in_words(spending.usage, config.budget)}"
     print(f"Sent in this run: {sent}")
     document |= {"answers": counts, **_amount(usage, config.budget)}
     if finished.stopped:
@@ -127,8 +127,8 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
             answers=answers,
         )
     missing = len(split.episodes) - len(finished.walks)
-    note = f"; the split has {counted(missing, 'instruction')} more" if missing else ""
-    print(f"{counted(len(finished.walks), 'instruction')}: {config.submission}{note}")
+    note = f"; the split has {pluralise(missing, 'instruction')} more" if missing else ""
+    print(f"{pluralise(len(finished.walks), 'instruction')}: {config.submission}{note}")
 
 
 def _scores(
@@ -241,7 +241,7 @@ def score_table(
     table = aligned(rows, texts=2)
     if all(interval is None or _has_width(interval) for interval in shown):
         return table
-    buildings = counted(scores[first].buildings, "scored building")
+    buildings = pluralise(scores[first].buildings, "scored building")
     return f"{table}\nNo interval: the value is the same in all buildings ({buildings})."
 
 

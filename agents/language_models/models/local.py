@@ -32,7 +32,7 @@ from clipnav.training.distributed import check_device
 
 _SLOW = 5e8  # parameters
 _GGUF = ".gguf"
-_GGUF_REMEDY = "download the file again, or name a folder of transformers"
+_GGUF_HINT = "download the file again, or name a folder of transformers"
 _THOUGHT, _PLAN, _ACTION, _END = '{"thought": "', ', "plan": "', ', "action": "', '"}'
 _SHARE = 2 / 3  # of the free tokens, for the thought; the plan gets what is left
 Allowed = list[int] | torch.Tensor  # token ids
@@ -99,13 +99,13 @@ def load_model(name: str, device: str) -> LoadedModel:
         for package in ("gguf", "accelerate"):
             check_extra(package, "gguf", f"--local-model {name}")
         source: dict[str, Any] = {"gguf_file": Path(name).name}
-        remedy = {"remedy": _GGUF_REMEDY}
+        hint = {"remedy": _GGUF_HINT}
         folder = str(Path(name).parent)
     else:
-        source, remedy, folder = {}, {}, name
+        source, hint, folder = {}, {}, name
         check_folder(name)
     source["trust_remote_code"] = False
-    with reading(name, **remedy):
+    with reading(name, **hint):
         config: Any = AutoConfig.from_pretrained(folder, **source)
         reads_pictures = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         kind: Any = AutoModelForImageTextToText if reads_pictures else AutoModelForCausalLM

@@ -41,7 +41,7 @@ from clipnav.agents.language_models.models.transport import (
 from clipnav.agents.language_models.prompts.pictures import Pictures
 from clipnav.agents.language_models.settings import AnswerFormat, ServerConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 8.0, 0.25  # seconds; share of the wait
 _PATH = "chat/completions"
@@ -278,7 +278,7 @@ def probe(url: str, model: str, listed: Response, safe: Callable[[str], str]) ->
     if names and not {model, f"models/{model}", f"{model}:latest"} & set(names):
         shown = safe(", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else ""))
         raise ServerRefusal(
-            f"{url}: has no model {model!r}; it has {shortened(shown, 400)} (--no-probe skips this "
+            f"{url}: has no model {model!r}; it has {truncate(shown, 400)} (--no-probe skips this "
             "check)"
         )
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from clipnav.agents.language_models.models.replies import Reply, Usage
-from clipnav.storage.errors import UserError, in_one_line, shortened
+from clipnav.storage.errors import UserError, in_one_line, truncate
 from clipnav.storage.extras import import_extra
 
 _MOST_BYTES = 1 << 24  # of a response
@@ -44,14 +44,14 @@ _FORMAT = ("response_format", "json_schema", "json_object", "guided", "structure
 _MOST_TOKENS = 2**40  # of one response
 # OpenAI's error for reasoning that has used up all tokens of the answer.
 _UNFINISHED = "could not finish the message"
-_REMEDIES = {
+_HINTS = {
     401: "check the API key (OPENAI_API_KEY or --api-key-file)",
     402: "check the credit of the account",
     403: "check the rights of the API key",
     404: "check --url, which usually ends in /v1, and --model",
 }
 # What to do if a server refuses a field of the request, by a pattern of the field's name.
-_FIELD_REMEDIES = {
+_FIELD_HINTS = {
     "max_tokens|max_completion_tokens": "lower --max-answer-tokens, or try --token-field "
     "max_completion_tokens",
     "temperature": "choose another --temperature, or send none: --temperature None",
@@ -77,7 +77,7 @@ class Transport:
             _ = self._httpx.URL(self._base).host
         except (ValueError, self._httpx.InvalidURL) as error:
             raise UserError(
-                f"--url {shortened(self._base)}: not an address ({in_one_line(error)}); correct it"
+                f"--url {truncate(self._base)}: not an address ({in_one_line(error)}); correct it"
             ) from error
         self._headers = {"Accept-Encoding": "identity"}
         if key:
@@ -157,7 +157,7 @@ class Transport:
         async with self._client.stream(method, url, json=body) as response:
             encoding = response.headers.get("content-encoding", "identity")
             if encoding.lower() != "identity":
-                reason = f"the server compresses its answer ({shortened(encoding)}) unasked"
+                reason = f"the server compresses its answer ({truncate(encoding)}) unasked"
                 return Response(0, {}, reason.encode())
             content = bytearray()
             async for chunk in response.aiter_raw():
@@ -194,10 +194,10 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
     if status == 200:
         return _read_answer(content)
     if 300 <= status < 400:
-        target = shortened(headers.get("location", "another address"), 300)
+        target = truncate(headers.get("location", "another address"), 300)
         return Rejected("fatal", f"HTTP {status}: redirects to {target}; correct --url")
     text, code = _error(content)
-    message = f"HTTP {status}: {shortened(text, 300)}" if text else f"HTTP {status}"
+    message = f"HTTP {status}: {truncate(text, 300)}" if text else f"HTTP {status}"
     lower = text.lower()
     if status == 400 and _UNFINISHED in lower:
         return Reply("", "length")
@@ -208,7 +208,7 @@ def read_response(status: int, headers: Mapping[str, str], content: bytes) -> Re
     if status in _RETRIED or status >= 500:
         return Rejected("temporary", message, _retry_after(headers.get("retry-after")))
     if status in _REFUSED:
-        return Rejected("fatal", f"{message}; {_REMEDIES[status]}")
+        return Rejected("fatal", f"{message}; {_HINTS[status]}")
     if status == 413:
         return Rejected("too_long", message)
     if status in (400, 422):
@@ -222,9 +222,9 @@ def _read_bad_request(message: str, text: str) -> Rejected:
         return Rejected("format", message)
     # "max_tokens is too large" is no matter of the prompt, unless both exceed the context together.
     if not any(word in text for word in _CONTEXT):
-        for field, remedy in _FIELD_REMEDIES.items():
+        for field, hint in _FIELD_HINTS.items():
             if re.search(field, text):
-                return Rejected("fatal", f"{message}; {remedy}")
+                return Rejected("fatal", f"{message}; {hint}")
     too_many = "at most" in text and "image" in text
     if too_many or any(word in text for word in _TOO_LONG):
         return Rejected("too_long", message)
@@ -250,17 +250,17 @@ def _read_answer(content: bytes) -> Reply | Rejected:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        start = shortened(content[:120].decode("utf-8", "replace"))
+        start = truncate(content[:120].decode("utf-8", "replace"))
         return Rejected("temporary", f"the server sent no JSON, but {start!r}")
     choices = document.get("choices") if isinstance(document, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
         # A router reports the failure of a provider so, whatever text was written before.
         reason, _ = _describe(choice.get("error") or "no reason given", "")
-        return Rejected("temporary", f"the provider failed: {shortened(reason, 300)}")
+        return Rejected("temporary", f"the provider failed: {truncate(reason, 300)}")
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        reason = shortened(_error(content)[0], 300)
+        reason = truncate(_error(content)[0], 300)
         return Rejected("temporary", f"the server sent an answer without choices: {reason}")
     try:
         usage = _usage(document.get("usage"))
@@ -286,7 +286,7 @@ def _usage(usage: Any) -> Usage:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, bool) or (isinstance(value, int) and value > _MOST_TOKENS):
-            raise ValueError(f"{shortened(json.dumps(value), 30)} as a number of {names[-1]}")
+            raise ValueError(f"{truncate(json.dumps(value), 30)} as a number of {names[-1]}")
         return value if isinstance(value, int) and value >= 0 else 0
 
     prompt = count("prompt_tokens")

@@ -89,5 +89,5 @@ def _check_ids(config: EvaluateConfig, settings: AgentConfig) -> None:
             config.splits,
             world_files(settings.world, settings.data_dir),
             settings.instruction_language,
-            remedy=f"--traces {config.traces}: record each of these splits in its own folder",
+            hint=f"--traces {config.traces}: record each of these splits in its own folder",
         )

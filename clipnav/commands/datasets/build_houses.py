@@ -19,7 +19,7 @@ import tyro
 
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class BuildArguments:
         check_counts(self, ("workers", "sheet_houses"))
         if self.statistics:
             names = ("scans", "workers", "rebuild", "episodes", "contact_sheet", "sheet_houses")
-            check_effects(self, dict.fromkeys(names, "with --statistics, which builds nothing"))
+            check_unused_options(
+                self, dict.fromkeys(names, "with --statistics, which builds nothing")
+            )
         if self.episodes == "goals" and self.rebuild == "houses":
             raise UserError("--rebuild houses has no effect with --episodes goals; use paths")
         if self.contact_sheet is None:
-            check_effects(self, {"sheet_houses": "without --contact-sheet"})
+            check_unused_options(self, {"sheet_houses": "without --contact-sheet"})
         sheet = self.contact_sheet
         if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
             raise UserError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnav.parsing import parse
-from clipnav.storage.locks import sole_writer
+from clipnav.storage.locks import exclusive_lock
 from clipnav.vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line and convert."""
     config = parse(ConvertEasyVqaConfig, __name__, __doc__, arguments)
     config.output.mkdir(parents=True, exist_ok=True)
-    with sole_writer(config.output):
+    with exclusive_lock(config.output):
         files = convert_easy_vqa(config.output)
     for split in SPLITS:
         print(f"{split}: {files.questions(split)}, {files.annotations(split)}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from clipnav.parsing import parse
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 from clipnav.training.settings import check_counts, check_splits
 
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
             rounded_headings=config.rounded_headings,
             workers=config.workers,
         )
-        print(f"{config.dataset} {split}: {counted(exported.episodes, 'episode')}", end="")
+        print(f"{config.dataset} {split}: {pluralise(exported.episodes, 'episode')}", end="")
         if exported.dropped:
             print(
                 f", {len(exported.dropped)} left out, whose path the expert cannot follow", end=""

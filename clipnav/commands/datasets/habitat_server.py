@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 if TYPE_CHECKING:
     from clipnav.envs.continuous.simulator import SimulatorComparison
@@ -58,7 +58,7 @@ class HabitatServerArguments:
         check_counts(self, ("seed",), least=0)
         if self.check:
             names = ("scans", "viewpoints", "pairs", "seed", "json")
-            check_effects(self, dict.fromkeys(names, "with --check"))
+            check_unused_options(self, dict.fromkeys(names, "with --check"))
         check_outputs(self, {"json": (".json",)})
 
 

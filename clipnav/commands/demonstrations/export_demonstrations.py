@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from clipnav.parsing import parse
-from clipnav.storage.errors import counted
+from clipnav.storage.errors import pluralise
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str]) -> None:
     counts = export_demonstrations(config)["counts"]
     left_out = ""
     if counts["truncated"] and config.format not in CONVERSATIONS:
-        left_out = f", without {counted(counts['truncated'], 'walk')} that did not stop"
+        left_out = f", without {pluralise(counts['truncated'], 'walk')} that did not stop"
     sources = ", ".join(f"{n} by the {name}" for name, n in counts["steps_by_source"].items())
     print(
-        f"{counted(counts['episodes'], 'episode')} ({counts['successes']} successful), "
-        f"{counted(counts['steps'], 'step')} ({sources}){left_out}: {config.output}"
+        f"{pluralise(counts['episodes'], 'episode')} ({counts['successes']} successful), "
+        f"{pluralise(counts['steps'], 'step')} ({sources}){left_out}: {config.output}"
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from clipnav.parsing import parse
 from clipnav.storage.outputs import check_new, check_outputs
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ConvertArguments:
         check_counts(self, ("width",))
         if self.features.suffix == ".safetensors":
             reason = f"with {self.features}, whose views have one width"
-            check_effects(self, {"width": reason})
+            check_unused_options(self, {"width": reason})
         check_outputs(self, {"output": (".tsv", ".h5", ".hdf5", ".lmdb", ".safetensors")})
 
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     config = parse(ConvertArguments, __name__, __doc__, arguments)
     from clipnav.storage.features.formats import write_features
     from clipnav.storage.features.opening import read_features
-    from clipnav.storage.locks import sole_writer
+    from clipnav.storage.locks import exclusive_lock
     from clipnav.storage.progress import progress_bar
 
     check_new(config.output)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
     if config.view_order == "top_first":
         rows = (np.concatenate([row[24:], row[12:24], row[:12]]) for row in rows)
     bar = progress_bar(rows, total=len(keys), desc=config.output.name, unit="viewpoints")
-    with sole_writer(config.output):
+    with exclusive_lock(config.output):
         write_features(config.output, keys, bar, metadata)
     size = config.output.stat().st_size / 1e6
     print(f"{config.output}: {len(keys)} viewpoints, {size:.1f} MB")

@@ -15,7 +15,7 @@ import tyro
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import check_effects
+from clipnav.training.settings import check_unused_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,10 +57,10 @@ class ExplainArguments:
             raise UserError('--question is empty; write --question "what colour is the sofa?"')
         check_outputs(self, {"output": (".png",)})
         if self.question is None:
-            check_effects(self, {"run": "without --question"})
+            check_unused_options(self, {"run": "without --question"})
         else:
             reason = "with --question, which explains the model of --run"
-            check_effects(
+            check_unused_options(
                 self, dict.fromkeys(("encoder", "pretrained", "fit", "image_size"), reason)
             )
 
@@ -114,7 +114,7 @@ def legend(width: int, text: str, score: str) -> "np.ndarray":
     from PIL import Image
 
     from clipnav.encoders.explanations import overlay
-    from clipnav.envs.drawing.canvas import CARD, INK, MUTED, Canvas, shortened, text_width
+    from clipnav.envs.drawing.canvas import CARD, INK, MUTED, Canvas, text_width, truncate
     from clipnav.envs.drawing.words import drawable
 
     letters = min(16.0, max(9.0, width / 60))
@@ -127,7 +127,7 @@ def legend(width: int, text: str, score: str) -> "np.ndarray":
     right = sum(widths) + scale + 2 * gap
     shown = right < width / 2
     room = width - 3 * gap - text_width(score, letters) - (right if shown else 0)
-    words = shortened(" ".join(map(drawable, text.split())), letters, room, bold=True)
+    words = truncate(" ".join(map(drawable, text.split())), letters, room, bold=True)
     canvas.text((gap, middle), words, letters, INK, "lm", bold=True)
     left = 2 * gap + text_width(words, letters, bold=True)
     canvas.text((left, middle), score, letters, MUTED, "lm")

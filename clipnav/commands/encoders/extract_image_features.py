@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipnav.parsing import parse
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.vl_tasks.settings.networks import GridConfig
 
 
@@ -72,6 +72,6 @@ def main(arguments: Sequence[str]) -> None:
     images = {name: Path(name) for name in names}
     source = GridSource(encoder, images, config.grids, folder, config.kind, prefix)
     damaged = source.prepare(config.skip_damaged)
-    print(f"{folder / source.key}: {counted(len(images) - len(damaged), 'image')}")
+    print(f"{folder / source.key}: {pluralise(len(images) - len(damaged), 'image')}")
     if damaged:
-        print(f"{counted(len(damaged), 'damaged image')} skipped: {' '.join(map(str, damaged))}")
+        print(f"{pluralise(len(damaged), 'damaged image')} skipped: {' '.join(map(str, damaged))}")

@@ -129,8 +129,8 @@ def _extras() -> Iterator[Line]:
             if found is None or not needed.contains(found, prereleases=True)
         ]
         if absent:
-            remedy = f"without {', '.join(absent)}: pip install 'clipnav[{name}]'"
-            yield Line(name, f"{purpose}: {remedy}")
+            hint = f"without {', '.join(absent)}: pip install 'clipnav[{name}]'"
+            yield Line(name, f"{purpose}: {hint}")
         else:
             yield Line(name, f"{purpose}: installed")
 

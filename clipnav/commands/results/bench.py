@@ -30,7 +30,7 @@ import tyro
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.resuming import parse_arguments
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class RunArguments:
             raise UserError("name either a --suite or a --round")
         if not any("vlm:" in agent for agent in self.agent):
             names = ("model", "requests", "price_in", "price_out")
-            check_effects(self, {name: "without --agent vlm:URL" for name in names})
+            check_unused_options(self, {name: "without --agent vlm:URL" for name in names})
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Literal
 import tyro
 
 from clipnav.parsing import parse
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.outputs import check_outputs
 
 
@@ -65,10 +65,12 @@ def main(arguments: Sequence[str]) -> None:
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
         results[str(file)] = asdict(scores)
-        print(f"{file}: {counted(scores.images, 'caption')}, tokenizer {scores.tokenizer}")
+        print(f"{file}: {pluralise(scores.images, 'caption')}, tokenizer {scores.tokenizer}")
         if scores.images < len(references):
             left = len(references) - scores.images
-            print(f"  {counted(left, 'image')} of {config.references} without a caption, left out")
+            print(
+                f"  {pluralise(left, 'image')} of {config.references} without a caption, left out"
+            )
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:

@@ -23,7 +23,7 @@ import tyro
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import check_counts, check_effects
+from clipnav.training.settings import check_counts, check_unused_options
 from clipnav.vl_tasks.text.normalising import Variant
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ShiftConfig:
             raise UserError(f"--shift.share {self.share:g}: must be above 0 and at most 1")
         if self.data is None:
             reason = "without --shift.data"
-            check_effects(self, {"split": reason, "share": reason}, part="shift.")
+            check_unused_options(self, {"split": reason, "share": reason}, part="shift.")
 
 
 @dataclass(frozen=True)

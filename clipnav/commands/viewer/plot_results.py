@@ -64,10 +64,10 @@ def draw(config: PlotConfig) -> list[Path]:
 
     kinds = {source: kind_of(source) for source in config.sources}
     for source in (source for source, kind in kinds.items() if kind == "submission"):
-        remedy = "score it with clipnav evaluate-submission"
+        hint = "score it with clipnav evaluate-submission"
         if (source.parent / CONFIG).is_file():
-            remedy = f"name the folder of the run, {source.parent}"
-        raise UserError(f"{source}: neither a run nor traces; {remedy}")
+            hint = f"name the folder of the run, {source.parent}"
+        raise UserError(f"{source}: neither a run nor traces; {hint}")
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
     sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})

@@ -25,9 +25,9 @@ from clipnav.commands.viewer.visualise_content import Content, load_content
 from clipnav.envs.datasets import continuous_version, dataset_spec
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.parsing import parse
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.settings import CONFIG, check_counts, check_effects
+from clipnav.training.settings import CONFIG, check_counts, check_unused_options
 
 # `make sample` trains and packs it.
 SAMPLE = Path(clipnav.agents.__file__).parent / "sample_run"
@@ -132,7 +132,7 @@ class VisualiseConfig:
             idle["rerun"] = (
                 "on continuous walks; write a film with --video, or a page with --export"
             )
-        check_effects(self, idle)
+        check_unused_options(self, idle)
         files = {
             "export": (".html",),
             "video": (".webp", ".apng", ".gif", ".mp4"),
@@ -192,7 +192,7 @@ def serve(config: VisualiseConfig) -> None:
         library, pictures = content.library, content.pictures
         manual_walks = ManualWalks(library, config.traces, content.new_continuous)
         server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
-        count = counted(len(library.rows()), "episode")
+        count = pluralise(len(library.rows()), "episode")
         print(f"{count}: {server.url} (press Ctrl-C to stop)", flush=True)
         first = library.entry(library.rows()[0]["key"]).episode
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipnav.storage.errors import UserError, counted
+from clipnav.storage.errors import UserError, pluralise
 
 if TYPE_CHECKING:
     from clipnav.agents.acting.rollout import Agent
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clipnav.envs.pictures.panorama_files import Pictures
     from clipnav.viewer.site.continuous_walks import ContinuousDriver
     from clipnav.viewer.site.library import Entry, Library
-    from clipnav.viewer.site.manual_walks import HandWalk
+    from clipnav.viewer.site.manual_walks import ManualEpisode
     from clipnav.viewer.site.opening import Kind
     from clipnav.viewer.trace import Trace
     from clipnav.viewer.trace.continuous import ContinuousRecorder
@@ -47,7 +47,7 @@ class Content:
     follow: "Callable[[Episode], Trace] | None"
     follower: str
     first_agents: tuple[str, ...]
-    new_continuous: "Callable[[Entry], HandWalk] | None" = None
+    new_continuous: "Callable[[Entry], ManualEpisode] | None" = None
 
 
 def load_content(config: "VisualiseConfig") -> Content:
@@ -167,7 +167,7 @@ def _all_traces(
             traces = read_traces(source)
             shown = list(dict.fromkeys(trace.instr_id for trace in traces))[: config.episodes]
             traces = [trace for trace in traces if trace.instr_id in shown]
-            print(f"{source}: {counted(len(traces), 'trace')}", flush=True)
+            print(f"{source}: {pluralise(len(traces), 'trace')}", flush=True)
         else:
             traces = _read_submission(config, source, library)
         library.check(traces)
@@ -180,7 +180,7 @@ def _all_traces(
             traces_by_source[source] = [trace for trace in traces if trace.instr_id == chosen]
         _check_one_episode(config, traces_by_source, [run for run in loaded if ids[run]])
     for source, (_, env, walkers) in loaded.items():
-        count = counted(len(ids[source]), "episode")
+        count = pluralise(len(ids[source]), "episode")
         print(f"{source}: {', '.join(walkers)}: {count} of {config.split} ...", flush=True)
         with torch.inference_mode():
             walked = record_all(env, walkers, ids[source])
@@ -290,7 +290,7 @@ def _read_submission(config: "VisualiseConfig", source: Path, library: "Library"
     )
     traces, checked = traces_of_submission(source, ground_truth, world, config.dataset)
     library.add_episodes(ground_truth.episodes[: config.episodes], config.split)
-    print(f"{source}: {counted(len(traces), 'walk')}", flush=True)
+    print(f"{source}: {pluralise(len(traces), 'walk')}", flush=True)
     for finding in checked.findings:
         print(f"  {finding}", flush=True)
     return traces[: config.episodes]
@@ -312,7 +312,7 @@ class ContinuousContent:
         """Return the expert's walks of the first episodes, or of --episode."""
         ids = self._ids()
         print(
-            f"{_EXPERT}: {counted(len(ids), 'continuous episode')} of {self.config.split} ...",
+            f"{_EXPERT}: {pluralise(len(ids), 'continuous episode')} of {self.config.split} ...",
             flush=True,
         )
         return self._recorder(_EXPERT, min(_BATCH, len(ids)), None).record(ids)
@@ -329,7 +329,7 @@ class ContinuousContent:
         task, agent = load_continuous_run(run, config.device)
         walkers: dict[str, Walker] = {task.name: agent}
         walkers |= baseline_walkers(task) if config.baselines else {}
-        count = counted(len(ids), "episode")
+        count = pluralise(len(ids), "episode")
         print(f"{run}: {', '.join(walkers)}: {count} of {config.split} ...", flush=True)
         traces: list[Trace] = []
         for name, walker in walkers.items():

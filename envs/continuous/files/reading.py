@@ -25,7 +25,7 @@ Vector = Annotated[tuple[float, ...], Meta(min_length=3, max_length=3)]
 Action = Annotated[int, Meta(ge=0, le=5)]
 Quaternion = Annotated[tuple[float, ...], Meta(min_length=4, max_length=4)]
 Document = TypeVar("Document")
-_REMEDY = (
+_HINT = (
     "get R2R_VLNCE or RxR_VLNCE from the VLN-CE project, or write the houses' files with "
     "clipnav export-continuous-episodes"
 )
@@ -85,7 +85,7 @@ class GroundTruth(msgspec.Struct, frozen=True):
     forward_steps: int | None = None
 
 
-def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
+def read_document(path: Path, kind: type[Document], hint: str) -> Document:
     """Read a JSON file that may be compressed.
 
     RxR's word times contain NaN, which is not JSON; it is read as null.
@@ -99,9 +99,9 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
     except ExpansionError:
         raise
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: this file does not exist; {remedy}") from None
+        raise FileNotFoundError(f"{path}: this file does not exist; {hint}") from None
     except (ValueError, RecursionError, *GZIP_DAMAGE) as error:
-        raise UserError(f"{path}: {describe_problem(error)}; {remedy}") from error
+        raise UserError(f"{path}: {describe_problem(error)}; {hint}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
     if the file contains all instructions of a path in R2R's order.
     """
     path = Path(path)
-    content = read_document(path, EpisodeFile, _REMEDY)
+    content = read_document(path, EpisodeFile, _HINT)
     counts: Counter[object] = Counter()
     episodes, ids = [], set()
     for number, record in enumerate(content.episodes):
@@ -149,23 +149,23 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
                 raise UserError("this episode_id occurs twice")
         except ValueError as error:
             identity = f"episode_id {record.episode_id}"
-            raise RecordError(path, number, str(error), _REMEDY, identity) from error
+            raise RecordError(path, number, str(error), _HINT, identity) from error
         counts[trajectory] += 1
         ids.add(episode.episode_id)
         episodes.append(episode)
     if not episodes:
-        raise UserError(f"{path}: the file contains no episode; {_REMEDY}")
+        raise UserError(f"{path}: the file contains no episode; {_HINT}")
     words = content.instruction_vocab.word_list if content.instruction_vocab else ()
     return VlnceEpisodes(episodes, words)
 
 
 def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
     """Read a ground truth file, `<split>_gt.json.gz`; return the walks by `episode_id`."""
-    records = read_document(Path(path), dict[str, GroundTruth], _REMEDY)
+    records = read_document(Path(path), dict[str, GroundTruth], _HINT)
     walks = {}
     for episode_id, record in records.items():
         if not record.locations:
-            raise UserError(f"{path}: episode {episode_id} has no locations; {_REMEDY}")
+            raise UserError(f"{path}: episode {episode_id} has no locations; {_HINT}")
         walks[episode_id] = ExpertRecord(
             from_habitat(np.array(record.locations)), np.array(record.actions, np.int64)
         )

@@ -21,10 +21,10 @@ from clipnav.envs.continuous.measures import moved_positions
 from clipnav.envs.datasets import ContinuousForm, continuous_version
 from clipnav.envs.submissions.checks import FileCheck, Finding, instruction_number, read_submission
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json
 
-REMEDY = "write the file again in the format of docs/continuous.md"
+HINT = "write the file again in the format of docs/continuous.md"
 _START_TOLERANCE = 1e-3  # metres
 _LONGEST_STEP = 0.5  # metres; habitat's longest steps round obstacles are a little over 0.25
 
@@ -126,7 +126,7 @@ def check_continuous_submission(
             continue
         episode = by_id.get(own_id)
         if episode is None:
-            findings.foreign.cases.append(shortened(own_id))
+            findings.foreign.cases.append(truncate(own_id))
         elif episode.episode_id in walks:
             findings.duplicate.cases.append(own_id)
         elif _check_walk(episode, walk, findings):
@@ -182,7 +182,7 @@ def submitted_records(path: Path, form: ContinuousForm) -> list[tuple[str, Any]]
     """Return the name of each record of a file, for messages, and its content."""
     if form == "rxr-ce":
         return [(f"record {k}", record) for k, record in enumerate(read_submission(path))]
-    return list(read_json(path, REMEDY, dict[str, Any]).items())
+    return list(read_json(path, HINT, dict[str, Any]).items())
 
 
 def _read_record(form: ContinuousForm, name: str, record: Any) -> tuple[str, SubmittedWalk]:

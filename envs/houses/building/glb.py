@@ -19,7 +19,7 @@ from PIL import Image
 from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
 from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 
 if TYPE_CHECKING:
     import trimesh
@@ -73,7 +73,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         length = int.from_bytes(raw[12:16], "little")
         for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
             if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
-                raise UserError(f"its materials use {shortened(', '.join(unknown))}")
+                raise UserError(f"its materials use {truncate(', '.join(unknown))}")
         loaded = trimesh.load_scene(io.BytesIO(raw), file_type="glb", process=False)
         meshes = {_parse_name(name): mesh for name, mesh in loaded.geometry.items()}
         names = tuple(sorted({texture for _, texture in meshes}))
@@ -82,12 +82,12 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         }
         for name in names:
             if images[name].format not in ("PNG", "JPEG"):
-                raise UserError(f"texture {shortened(name)!r} is neither PNG nor JPEG")
+                raise UserError(f"texture {truncate(name)!r} is neither PNG nor JPEG")
         textures = tuple(np.array(images[name].convert("RGB")) for name in names)
         return _join(meshes, names, textures, objects)
     except _DAMAGE as error:
         raise UserError(
-            f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
+            f"{path}: not a readable house ({truncate(str(error) or repr(error), 200)}); delete "
             "it, and it is built again"
         ) from error
 
@@ -184,7 +184,7 @@ def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) 
 def _parse_name(name: str) -> tuple[int, str]:
     index, texture = name.split("|")
     if not index.isdecimal():
-        raise UserError(f"the name of mesh {shortened(name)!r} has no object index")
+        raise UserError(f"the name of mesh {truncate(name)!r} has no object index")
     return int(index), texture
 
 

@@ -16,13 +16,13 @@ from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline
 from clipnav.envs.houses.plan.storey_plans import make_floor_plan
 from clipnav.envs.houses.shell.assembly import assemble
 from clipnav.storage import cache_dir, write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 
 GENERATOR_VERSION = 2  # part of the cache path: increase it when equal seeds give other houses
 
-_REMEDY = "delete it, and the house is built again"
+_HINT = "delete it, and the house is built again"
 _FURNISHING_TAG = 21
 _LIGHTS_TAG = 42
 _CLUTTER_TAG = 43
@@ -94,7 +94,7 @@ def ensure_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> Non
         return
     directory.mkdir(parents=True, exist_ok=True)
     glb, _ = _paths(spec.scan, directory)
-    with sole_maker(glb):
+    with waiting_lock(glb):
         if rebuild or not is_saved(spec, directory):
             save_house(build_house(spec), directory)
 
@@ -136,8 +136,8 @@ def load_house(scan: str, directory: Path) -> House:
         spec, plan = HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"])
         objects = tuple(map(ObjectInfo.from_dict, record["objects"]))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        problem = shortened(repr(error), 200)
-        raise UserError(f"{side_file}: damaged ({problem}); {_REMEDY}") from error
+        problem = truncate(repr(error), 200)
+        raise UserError(f"{side_file}: damaged ({problem}); {_HINT}") from error
     return House(spec, plan, read_glb(glb, objects))
 
 
@@ -146,8 +146,8 @@ def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
 
 
 def _read_side_file(path: Path) -> dict[str, Any]:
-    record = read_json(path, _REMEDY, dict[str, Any])
+    record = read_json(path, _HINT, dict[str, Any])
     missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     if missing:
-        raise UserError(f"{path}: {', '.join(sorted(missing))} missing; {_REMEDY}")
+        raise UserError(f"{path}: {', '.join(sorted(missing))} missing; {_HINT}")
     return record

@@ -22,7 +22,7 @@ _FEWEST_SEATS = 4
 _NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
 
 
-class Stretch(NamedTuple):
+class CounterRun(NamedTuple):
     """A free piece of wall: name of the wall and both ends along it in metres."""
 
     side: str
@@ -37,23 +37,23 @@ def _furnish_kitchen(room: RoomBuilder) -> None:
     unit = room.draw("kitchen counter", width=0.6)
     is_fridge_apart = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
     deepest = max(unit.size[1], sink.size[1], stove.size[1])
-    stretches = _free_stretches(room, (_PROBE_WIDTH, deepest, unit.size[2]))
+    runs = _free_runs(room, (_PROBE_WIDTH, deepest, unit.size[2]))
     for fridge_in_row in (None,) if is_fridge_apart else (fridge, None):
-        for stretch in stretches:
-            for row in _rows(room, stretch, [sink, stove], fridge_in_row, unit):
-                if _place_row(room, stretch.side, row, hood):
+        for run in runs:
+            for row in _rows(room, run, [sink, stove], fridge_in_row, unit):
+                if _place_row(room, run.side, row, hood):
                     if fridge_in_row is None and not is_fridge_apart:
                         if not room.against_wall(fridge, "corner"):
                             room.missing.append("fridge")
-                    _hang_cabinets(room, stretch.side, row)
+                    _hang_cabinets(room, run.side, row)
                     _second_run(room)
                     return
     room.missing += ["kitchen sink", "stove", "range hood"]
 
 
-def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list[Stretch]:
+def _free_runs(room: RoomBuilder, size: tuple[float, float, float]) -> list[CounterRun]:
     """Return the pieces of wall that are free for units of this size, the longest first."""
-    stretches: list[Stretch] = []
+    runs: list[CounterRun] = []
     front = FRONT_SPACE["kitchen counter"]
     for side in SIDES:
         low, high = room.space.span(side)
@@ -63,10 +63,10 @@ def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list
             if room.space.fits(footprint(size, pose), size[2], front_box(size, pose, front)):
                 start = along - _PROBE_WIDTH / 2 if start is None else start
             elif start is not None:
-                stretches.append(Stretch(side, start, along - 0.05 + _PROBE_WIDTH / 2))
+                runs.append(CounterRun(side, start, along - 0.05 + _PROBE_WIDTH / 2))
                 start = None
             along += 0.05
-    return sorted(stretches, key=lambda s: s.start - s.end)
+    return sorted(runs, key=lambda s: s.start - s.end)
 
 
 class Unit(NamedTuple):
@@ -78,10 +78,10 @@ class Unit(NamedTuple):
 
 
 def _rows(
-    room: RoomBuilder, stretch: Stretch, pieces: list[Item], fridge: Item | None, counter: Item
+    room: RoomBuilder, run: CounterRun, pieces: list[Item], fridge: Item | None, counter: Item
 ) -> Iterator[list[Unit]]:
-    """Yield ways to fill a stretch: sink and stove in both orders, a fridge at either end."""
-    length = min(stretch.end - stretch.start, LONGEST_RUN)
+    """Yield ways to fill a run: sink and stove in both orders, a fridge at either end."""
+    length = min(run.end - run.start, LONGEST_RUN)
     fixed = sum(p.size[0] for p in pieces) + (fridge.size[0] if fridge else 0.0)
     spare = length - fixed
     if spare < _COUNTER_BETWEEN:
@@ -96,8 +96,8 @@ def _rows(
             at_start, at_end = (
                 (body, body) if fridge is None else ([fridge, *body], [*body, fridge])
             )
-            yield _lay_out(stretch.start, at_start, counter)
-            yield _lay_out(stretch.end - length, at_end, counter)
+            yield _lay_out(run.start, at_start, counter)
+            yield _lay_out(run.end - length, at_end, counter)
 
 
 def _lay_out(start: float, body: list[Item | float], counter: Item) -> list[Unit]:

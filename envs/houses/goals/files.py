@@ -18,7 +18,7 @@ from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.gzip_files import DAMAGE, open_maybe_packed
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 VERSION = 2  # part of the names of the cached files: increase it when the episodes change
 _BOXES = "reverie/BBoxes.json.gz"
 _TAG = 14
-_REMEDY = "delete it; clipnav build-houses builds it again"
+_HINT = "delete it; clipnav build-houses builds it again"
 
 
 def build_goals(
@@ -66,7 +66,7 @@ def build_goals(
     ):
         built = {spec.scan: goals for spec, goals in bar}
     data_dir.mkdir(parents=True, exist_ok=True)
-    with sole_maker(data_dir):
+    with waiting_lock(data_dir):
         _write(data_dir, house_set.splits, built)
 
 
@@ -76,13 +76,13 @@ def _house_goals(spec: HouseSpec, connectivity_dir: Path, rebuild: bool = False)
     graph = connectivity_dir / f"{spec.scan}_connectivity.json"
     cached = cache / f"{spec.scan}.goals{VERSION}.json"
     ensure_house(spec, cache)
-    with sole_maker(cached):
+    with waiting_lock(cached):
         newest = max(path.stat().st_mtime for path in (graph, cache / f"{spec.scan}.json"))
         if not rebuild and cached.is_file() and cached.stat().st_mtime > newest:
-            goals = read_json(cached, _REMEDY, dict[str, Any])
+            goals = read_json(cached, _HINT, dict[str, Any])
             if {"boxes", "observed", "splits"} <= goals.keys():
                 return goals
-            raise UserError(f"{cached}: damaged; {_REMEDY}")
+            raise UserError(f"{cached}: damaged; {_HINT}")
         goals = _make_goals(spec, read_connectivity(spec.scan, connectivity_dir))
         write_text(cached, json.dumps(goals, ensure_ascii=False, separators=(",", ":")))
     return goals
@@ -154,7 +154,7 @@ def _read(path: Path) -> str:
         with open_maybe_packed(path) as file:
             return file.read().decode("utf-8")
     except (*DAMAGE, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: damaged ({error}); {_REMEDY}") from error
+        raise UserError(f"{path}: damaged ({error}); {_HINT}") from error
 
 
 def _write_packed(path: Path, text: str) -> None:

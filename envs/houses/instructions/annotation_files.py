@@ -15,9 +15,7 @@ ANSWERS = "answers"  # subfolder with the test episodes including their goals
 
 Json = dict[str, Any]
 
-_REMEDY = (
-    "build it with clipnav build-houses for all houses of the set; delete a damaged file first"
-)
+_HINT = "build it with clipnav build-houses for all houses of the set; delete a damaged file first"
 
 
 class _R2RKeys(msgspec.Struct):
@@ -43,10 +41,10 @@ def guide_path(data_dir: Path, split: str) -> Path:
 def read_annotations(path: Path, kind: type = Json) -> list[Json]:
     """Read the records of an R2R or a guide file, with all their fields."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; {_REMEDY}")
+        raise FileNotFoundError(f"{path} is missing; {_HINT}")
     if kind is not Json:
-        read_records(path, kind, _REMEDY)
-    return read_records(path, Json, _REMEDY)
+        read_records(path, kind, _HINT)
+    return read_records(path, Json, _HINT)
 
 
 def merge_r2r(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:

@@ -20,7 +20,7 @@ from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.json_files import read_json
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.processes import run_jobs
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "house.json"  # in the folder of a house, written last
 _POSITION_TAG = 51
 _ARRAYS = ("rgb", "object_id", "depth")
-_REMEDY = "delete its folder; the next run renders it again"
+_HINT = "delete its folder; the next run renders it again"
 _FARTHEST = 60.0  # maximum depth in metres, so that the sky's infinite depth is not in means
 
 
@@ -97,7 +97,7 @@ def _render_house(job: tuple[str, Path, tuple[int, int], int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
     scan, folder, _, _ = job
     folder.mkdir(parents=True, exist_ok=True)
-    with sole_maker(folder):
+    with waiting_lock(folder):
         if not _is_current(folder, scan):
             _render_into(job)
 
@@ -158,11 +158,11 @@ def standing_positions(house: House, extra: int, most: int | None = None) -> tup
 
 def read_pictures(folder: Path) -> HousePictures:
     """Memory-map the arrays that `render_houses` wrote."""
-    description = read_json(folder / DESCRIPTION, _REMEDY)
+    description = read_json(folder / DESCRIPTION, _HINT)
     rgb, object_id, depth = (_map_array(folder / f"{name}.npy") for name in _ARRAYS)
     if not rgb.shape[:-1] == object_id.shape == depth.shape:
         names = ", ".join(f"{name}.npy" for name in _ARRAYS)
-        raise UserError(f"{folder}: {names} have different shapes; {_REMEDY}")
+        raise UserError(f"{folder}: {names} have different shapes; {_HINT}")
     try:
         return HousePictures(
             scan=description["scan"],
@@ -175,11 +175,11 @@ def read_pictures(folder: Path) -> HousePictures:
         )
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         problem = in_one_line(error)
-        raise UserError(f"{folder / DESCRIPTION}: damaged ({problem}); {_REMEDY}") from error
+        raise UserError(f"{folder / DESCRIPTION}: damaged ({problem}); {_HINT}") from error
 
 
 def _map_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
     except Exception as error:  # NumPy raises almost any type on a damaged header
-        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {_HINT}") from error

@@ -110,6 +110,6 @@ def test_damaged_files_are_refused(tmp_path, document, message):
     with pytest.raises(ValueError, match=message) as refused:
         read_objects(path)
     assert str(refused.value).startswith(f"{path}: ")
-    remedy = "write it with clipnav pair-paths, name its folder with --pairs, or .* --no-object"
-    with pytest.raises(FileNotFoundError, match=remedy):
+    hint = "write it with clipnav pair-paths, name its folder with --pairs, or .* --no-object"
+    with pytest.raises(FileNotFoundError, match=hint):
         read_objects(tmp_path / "missing.json")

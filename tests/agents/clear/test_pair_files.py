@@ -71,7 +71,7 @@ def test_the_embedding_of_a_path_ignores_the_length_of_its_instructions():
     assert means.tolist() == [[0.5, 0.5], [1.0, 0.0]]
 
 
-REMEDY = "get the data again"
+HINT = "get the data again"
 LANGUAGES = ("en-IN", "en-US", "hi-IN", "te-IN")
 TEXTS = {"en": "Walk to the door.", "hi": "दरवाज़े तक जाएँ।", "te": "తలుపు దగ్గరకు వెళ్లండి."}
 
@@ -140,7 +140,7 @@ def test_synthetic_rxr_over_real_graphs_is_written_and_read_back(real_paths, tmp
     assert mined
     target = multi_path(tmp_path, "train")
     source = files.annotations("rxr", "train")
-    assert write_multi_file(target, source, mined, REMEDY) == len(records)
+    assert write_multi_file(target, source, mined, HINT) == len(records)
 
     # The file is one JSON array, as released; every field of the guide file is kept.
     array = json.loads(target.read_text(encoding="utf-8"))
@@ -234,7 +234,7 @@ def test_a_damaged_guide_file_leaves_no_output(doors, tmp_path):
     pair = {("room0", ("room0-c", "room0-1")): MinedPair("room1", ("room1-c", "room1-1"), 0.5)}
     target = multi_path(tmp_path, "train")
     with pytest.raises(ValueError, match=rf"{source}: record 1: .*get the data again"):
-        write_multi_file(target, source, pair, REMEDY)
+        write_multi_file(target, source, pair, HINT)
     assert not target.exists()
 
 

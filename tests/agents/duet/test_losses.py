@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.decisions import UniformStream
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.learner import MapLearner, MapLoss, decision_loss, path_batch
 from clipnav.agents.duet.memory import WorldFeatures
 from clipnav.agents.duet.settings import MapTrainConfig
 from clipnav.agents.maps.experts import NO_TARGET, STOP_TOKEN, Expert, path_targets
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.transformer.two_minibatches import Minibatches
+from clipnav.agents.transformer.il_rl import Minibatches
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.references import ReferencePaths
@@ -68,7 +68,7 @@ def test_one_forward_over_whole_paths_equals_walking_them(learner):
 
 def test_the_loss_is_the_weighted_sum_of_both_minibatches(learner):
     def loss(cloned, sampled, weight):
-        draws = Draws(np.random.default_rng(0), len(sampled))
+        draws = UniformStream(np.random.default_rng(0), len(sampled))
         batch = Minibatches(cloned, sampled, draws, weight)
         return learner.network(learner.env, learner.features, learner.references, batch)[1]
 
@@ -111,7 +111,9 @@ def test_walks_without_sampled_steps_follow_the_expert(learner, monkeypatch):
     monkeypatch.setattr(Expert, "targets", lambda *args: calls.append(args) or targets(*args))
     guided = dataclasses.replace(learner.config, sampled_steps=0.0)
     network = MapLoss(learner.model, guided)
-    batch = Minibatches(np.arange(0), np.arange(24), Draws(np.random.default_rng(0), 24), 0.0)
+    batch = Minibatches(
+        np.arange(0), np.arange(24), UniformStream(np.random.default_rng(0), 24), 0.0
+    )
     network.sample(learner.env, learner.features, learner.references, batch)
     ends = [poses[-1][0] for poses in learner.env.trajectories()]
     assert ends == [episode.path[-1] for episode in learner.env.episodes[:24]]
@@ -123,7 +125,9 @@ def sampled_paths(learner):
     for name, weight in learner.model.named_parameters():
         if "_head." in name:
             torch.nn.init.zeros_(weight)
-    batch = Minibatches(np.arange(0), np.arange(24), Draws(np.random.default_rng(4), 24), 0.0)
+    batch = Minibatches(
+        np.arange(0), np.arange(24), UniformStream(np.random.default_rng(4), 24), 0.0
+    )
     _, figures = learner.network.sample(learner.env, learner.features, learner.references, batch)
     goals = [episode.path[-1] for episode in learner.env.episodes[:24]]
     return learner.env.paths()[:24], goals, figures

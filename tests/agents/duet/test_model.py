@@ -16,7 +16,7 @@ from clipnav.agents.duet.model import MapTransformer
 from clipnav.agents.duet.pretraining_model import PretrainingModel
 from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.duet.states import map_state
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.agents.transformer.released import load_strictly
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.navigation.references import path_views
@@ -69,7 +69,7 @@ class Rollout:
             if f"features.{viewpoint}" in self.tensors:
                 features[node] = self.tensors[f"features.{viewpoint}"]
         self.features = WorldFeatures(self.geometry, features)
-        self.maps = KnownMaps(self.geometry, len(self.scans))
+        self.maps = TopologicalMaps(self.geometry, len(self.scans))
         self.panoramas = np.full((len(self.scans), len(world)), -1)
         self.memory = PanoramaMemory()
 

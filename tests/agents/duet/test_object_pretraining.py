@@ -8,7 +8,7 @@ from torch.nn import functional
 from clipnav.agents.duet.model import PanoramaInputs
 from clipnav.agents.duet.pretraining_model import action_losses
 from clipnav.agents.maps.experts import NO_TARGET, Expert
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from tests.agents.duet.test_pretraining import Batch, check, check_gradient_norms, make_model
 
 
@@ -119,7 +119,7 @@ def test_action_labels_with_several_goals_equal_the_original(golden, geometry_of
     for row, path in enumerate(batch.json["traj_vpids"]):
         nodes = np.array([[world.node(json["scan"], viewpoint) for viewpoint in path]])
         ends = [world.node(json["scan"], v) for v in items[row]["pos_vps"]]
-        maps = KnownMaps(geometry, 1)
+        maps = TopologicalMaps(geometry, 1)
         zero = np.zeros(1, np.int64)
         for node in nodes[0]:
             maps.visit(zero, np.array([node]))

@@ -12,7 +12,7 @@ from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.duet.states import fusion_matrix, view_directions
 from clipnav.agents.maps.experts import path_targets
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.references import along_edges, path_views
@@ -73,7 +73,7 @@ def test_views_along_a_path_are_those_of_the_walk(doors_env):
         WorldFeatures(geometry, torch.randn(len(world), 36, 5)),
         2,
         policy,
-        reads_instructions=False,
+        use_instructions=False,
     )
     agent.walk(doors_env, [e.instr_id for e in episodes])
     views = path_views(world, nodes, seen[0].views)
@@ -132,7 +132,7 @@ def test_path_targets_lead_along_a_path_with_a_loop(two_houses):
     start = 0
     neighbour = int(two_houses.candidates[start, 0])
     path = [start, neighbour, start, neighbour]
-    maps = KnownMaps(two_houses, 1)
+    maps = TopologicalMaps(two_houses, 1)
     for here, following in zip(path, [*path[1:], -1], strict=True):
         maps.visit(rows, np.array([here]))
         tokens = maps.tokens(rows, np.array([12]))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.acting.decisions import ActionSource, Draws, sample
+from clipnav.agents.acting.decisions import ActionSource, UniformStream, sample
 from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
@@ -43,7 +43,7 @@ def teacher_forced(env, follower, features, ids, **options):
 
 def sampled(env, follower, features, ids, seed, teacher_forced=False):
     way = ActionSource(
-        np.full(len(ids), teacher_forced), Draws(np.random.default_rng(seed), len(ids))
+        np.full(len(ids), teacher_forced), UniformStream(np.random.default_rng(seed), len(ids))
     )
     return rollout(env, FollowerAgent(follower, features, action_source=way), ids)
 
@@ -93,7 +93,7 @@ def test_sampled_steps_have_their_share_in_teacher_forced_rows(
     ids = instr_ids(doors_env, 16)
     astray = steps = 0
     for seed in range(20):
-        way = ActionSource(ALL, Draws(np.random.default_rng(seed), 16), share)
+        way = ActionSource(ALL, UniformStream(np.random.default_rng(seed), 16), share)
         decisions = rollout(doors_env, FollowerAgent(follower, features, action_source=way), ids)
         # An untrained follower that samples hits on the teacher's action by chance alone.
         chance = torch.softmax(decisions.scores, 1).gather(1, decisions.teacher.unsqueeze(1))
@@ -111,15 +111,15 @@ def test_truncated_episodes_have_a_hidden_state_after_the_last_step(doors_env, f
     whole = teacher_forced(doors_env, follower, features, ids)
     torch.testing.assert_close(decisions.cut_hidden, whole.hidden[8:])
     assert not decisions.cut_hidden.requires_grad
-    way = ActionSource(~ALL[:8], Draws(rng, 8))
+    way = ActionSource(~ALL[:8], UniformStream(rng, 8))
     agent = FollowerAgent(follower, features, action_source=way)
     decisions = rollout(doors_env, agent, ids, max_steps=1)
     assert len(decisions.cut) == len(decisions.cut_hidden) == 0
 
 
 def test_draws_are_dealt_out_to_ranks():
-    together = Draws(np.random.default_rng(3), 6)
-    shared = [Draws(np.random.default_rng(3), 3, rank, 2) for rank in range(2)]
+    together = UniformStream(np.random.default_rng(3), 6)
+    shared = [UniformStream(np.random.default_rng(3), 3, rank, 2) for rank in range(2)]
     for _ in range(2):
         whole = together.next(np.arange(6))
         for rank, draws in enumerate(shared):
@@ -130,7 +130,7 @@ def test_draws_are_dealt_out_to_ranks():
 def test_ranks_with_different_numbers_of_rows_share_no_draw(group):
     drawn = []
     for rank, rows in enumerate((2, 6, 4)):
-        draws = Draws(np.random.default_rng(3), rows, rank, 3, group)
+        draws = UniformStream(np.random.default_rng(3), rows, rank, 3, group)
         drawn += [draws.next(np.arange(rows)) for _ in range(5)]
     drawn = np.concatenate(drawn)
     assert len(np.unique(drawn)) == len(drawn) == 5 * 12
@@ -140,7 +140,7 @@ def test_empty_instructions_hide_the_words(doors_env, follower, features):
     # Instructions 0 and 1 of one path differ; start and pictures are the same.
     ids = instr_ids(doors_env, 2)
     decisions = teacher_forced(doors_env, follower, features, ids)
-    untold = teacher_forced(doors_env, follower, features, ids, reads_instructions=False)
+    untold = teacher_forced(doors_env, follower, features, ids, use_instructions=False)
     assert not torch.allclose(decisions.scores[0], decisions.scores[1])
     torch.testing.assert_close(untold.scores[0], untold.scores[1])
 

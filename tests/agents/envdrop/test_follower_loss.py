@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource, Decisions, Draws
+from clipnav.agents.acting.decisions import ActionSource, Decisions, UniformStream
 from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
 from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss, actor_critic_loss
 from clipnav.agents.envdrop.follower_network import make_follower
@@ -48,7 +48,7 @@ def test_even_rows_imitate_and_odd_rows_have_reinforcement(follower_loss, doors_
     assert figures["imitation"] == pytest.approx(loss.item(), rel=1e-5)
     # The reinforcement loss is that of the odd episodes, and some of these are truncated.
     even = np.arange(doors_env.num_envs) % 2 == 0
-    source = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
+    source = ActionSource(even, UniformStream(np.random.default_rng(0), len(even), group=2))
     agent = FollowerAgent(follower_loss.follower, features, action_source=source)
     decisions = rollout(doors_env, agent, episodes.instr_ids, 3, look_ahead=True)
     assert decisions.cut.size

@@ -178,7 +178,7 @@ def test_instructions_can_be_left_out(doors_config, monkeypatch):
             MapGeometry.of(env.nav_world),
             20,
             FrontierScoring(metre_cost=0.2),
-            reads_instructions=reads,
+            use_instructions=reads,
         )
         evaluate(env, agent)
     assert read[-1] == 2

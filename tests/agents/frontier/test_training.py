@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.decisions import UniformStream
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options
@@ -52,9 +52,9 @@ def test_stops_of_the_agent_are_replaced_by_the_decision_of_the_expert():
     visited = np.array([[True, False, False]] * 3)
     options = Options(scores, visited, labels=np.array([2, 2, NO_TARGET]))
     rows = np.arange(3)
-    always = SampledDecisions(Draws(np.random.default_rng(0), 3), share=1.0)
+    always = SampledDecisions(UniformStream(np.random.default_rng(0), 3), share=1.0)
     assert always(rows, options).tolist() == [2, 1, 0]
-    never = SampledDecisions(Draws(np.random.default_rng(0), 3), share=0.0)
+    never = SampledDecisions(UniformStream(np.random.default_rng(0), 3), share=0.0)
     assert never(rows, options).tolist() == [2, 2, 0]
 
 
@@ -135,14 +135,14 @@ def test_the_loss_equals_a_derivation_by_hand(reinforced, monkeypatch):
     prepare(config)
     learner = FrontierLearner(config)
     recorded = []
-    walk = RouteWalker.stretches
+    walk = RouteWalker.segments
 
     def record(agent, env, names):
-        for stretch in walk(agent, env, names):
-            recorded.append((stretch, agent.options))
-            yield stretch
+        for segment in walk(agent, env, names):
+            recorded.append((segment, agent.options))
+            yield segment
 
-    monkeypatch.setattr(RouteWalker, "stretches", record)
+    monkeypatch.setattr(RouteWalker, "segments", record)
     figures = learner.backward(0)
     critic = learner.network.critic
     assert critic is not None
@@ -158,7 +158,7 @@ def test_the_loss_equals_a_derivation_by_hand(reinforced, monkeypatch):
             error += (future[row] - value) ** 2
             entropy -= (finite.exp() * finite).sum().item()
         total += rewards.sum()
-    count = sum(len(stretch.rows) for stretch, _ in recorded)
+    count = sum(len(segment.rows) for segment, _ in recorded)
     expected = (policy + A2C.value * error - A2C.entropy * entropy) / count
     assert figures["reinforcement"] == pytest.approx(expected, rel=1e-4)
     assert figures["loss"] == pytest.approx(0.25 * figures["imitation"] + expected, rel=1e-4)
@@ -169,7 +169,9 @@ def test_the_loss_equals_a_derivation_by_hand(reinforced, monkeypatch):
 def test_sampled_stops_are_walked_with_reinforcement():
     scores = torch.tensor([[50.0, 0.0, 0.0]]).double()
     options = Options(scores, np.array([[True, False, False]]), labels=np.array([2]))
-    policy = SampledDecisions(Draws(np.random.default_rng(0), 1), share=1.0, corrected=False)
+    policy = SampledDecisions(
+        UniformStream(np.random.default_rng(0), 1), share=1.0, corrected=False
+    )
     assert policy(np.arange(1), options).tolist() == [0]
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource, Draws
+from clipnav.agents.acting.decisions import ActionSource, UniformStream
 from clipnav.agents.acting.rollout import STOP
 from clipnav.agents.envdrop.follower_agent import rollout
 from clipnav.agents.hamt.agent import HistoryAgent
-from clipnav.agents.hamt.learner import HistoryLearner, HistoryLoss, KnownSteps
+from clipnav.agents.hamt.learner import HistoryLearner, HistoryLoss, TeacherForcedBatch
 from clipnav.agents.learning.agent_learner import prepare
 from clipnav.agents.learning.objectives import imitation_loss
-from clipnav.agents.transformer.two_minibatches import Minibatches
+from clipnav.agents.transformer.il_rl import Minibatches
 
 EPISODES = np.array([3, 0, 3, 7, 5])
 
@@ -54,7 +54,7 @@ def test_loss_and_gradient_of_all_steps_at_once_equal_those_of_a_walk(learner):
 
 def test_known_steps_follow_the_reference_paths(learner):
     world, references = learner.features.world, learner.references
-    known = KnownSteps.of(world, references, EPISODES, 12)
+    known = TeacherForcedBatch.of(world, references, EPISODES, 12)
     index, mask = known.past()
     for place, episode in enumerate(EPISODES):
         path = references.nodes[episode][: references.sizes[episode]]
@@ -72,14 +72,14 @@ def test_known_steps_follow_the_reference_paths(learner):
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_teacher_leads_walks_without_sampled_steps(learner, share):
     loss = HistoryLoss(learner.model, dataclasses.replace(learner.config, sampled_steps=share))
-    batch = Minibatches(np.arange(0), np.arange(8), Draws(np.random.default_rng(0), 8), 0.0)
+    batch = Minibatches(np.arange(0), np.arange(8), UniformStream(np.random.default_rng(0), 8), 0.0)
     loss.sample(learner.env, learner.features, learner.references, batch)
     references = [list(episode.path) for episode in learner.env.episodes[:8]]
     assert (learner.env.paths()[:8] == references) == (share == 0)
 
 
 def test_long_paths_are_cut_at_the_limit_of_an_episode(learner):
-    known = KnownSteps.of(learner.features.world, learner.references, EPISODES, 2)
+    known = TeacherForcedBatch.of(learner.features.world, learner.references, EPISODES, 2)
     assert np.bincount(known.episodes).tolist() == [2] * len(EPISODES)
     assert (known.actions != STOP).all()
 
@@ -108,11 +108,11 @@ def test_views_contain_every_candidate_and_each_other_view_once(learner):
 
 def test_episodes_of_a_single_action_have_no_past(learner):
     features, model = learner.features, learner.model
-    known = KnownSteps.of(features.world, learner.references, EPISODES, 1)
+    known = TeacherForcedBatch.of(features.world, learner.references, EPISODES, 1)
     tokens = learner.network.instructions(learner.env, EPISODES)
     scores = known.score(model, features, tokens).actions
     # The same states as the first ones of longer episodes.
-    longer = KnownSteps.of(features.world, learner.references, EPISODES, 2)
+    longer = TeacherForcedBatch.of(features.world, learner.references, EPISODES, 2)
     both = longer.score(model, features, tokens).actions
     firsts = longer.numbers[longer.states] == 0
     torch.testing.assert_close(scores, both[firsts][:, : scores.shape[1]])

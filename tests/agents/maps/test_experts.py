@@ -5,7 +5,7 @@ import pytest
 
 from clipnav.agents.maps.experts import STOP_TOKEN, Expert, first_best
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 
@@ -28,7 +28,7 @@ def followed(geometry, path, kind, revisits):
     """Return the viewpoints that an agent visits that obeys the expert."""
     world, rows = geometry.world, np.zeros(1, np.int64)
     expert = Expert(world, np.array([path]), np.array([len(path)]), kind, revisits)
-    maps, walked = KnownMaps(geometry, 1), [path[0]]
+    maps, walked = TopologicalMaps(geometry, 1), [path[0]]
     for _ in range(8):
         maps.visit(rows, np.array(walked[-1:]))
         tokens = maps.tokens(rows, np.array([12]))
@@ -66,7 +66,7 @@ def frontier_walk(geometry, path, kind, detour=()):
     """Return the viewpoints of an agent that obeys the expert after it has walked a detour."""
     world, rows = geometry.world, np.zeros(1, np.int64)
     expert = Expert(world, np.array([path]), np.array([len(path)]), kind)
-    maps, walked, detour = KnownMaps(geometry, 1), [path[0]], list(detour)
+    maps, walked, detour = TopologicalMaps(geometry, 1), [path[0]], list(detour)
     for _ in range(12):
         maps.visit(rows, np.array(walked[-1:]))
         target = first_best(expert.frontier_costs(maps, rows))
@@ -97,7 +97,7 @@ def test_the_costs_of_a_frontier_are_the_ways_over_its_nodes_to_the_goal(geometr
     world, rows = geometry.world, np.zeros(1, np.int64)
     path = looped_path(geometry)[:3]
     expert = Expert(world, np.array([path]), np.array([3]))
-    maps = KnownMaps(geometry, 1)
+    maps = TopologicalMaps(geometry, 1)
     maps.visit(rows, np.array([0]))
     costs = expert.frontier_costs(maps, rows)[0]
     assert costs[0] == np.inf  # visited
@@ -118,7 +118,7 @@ def test_the_nearest_of_several_goals_is_the_target(geometry):
     for kind in ("spl", "ndtw"):
         goals = np.array([[far, *near]])
         expert = Expert(world, np.array([[0, far]]), np.array([2]), kind, goals=goals)
-        maps = KnownMaps(geometry, 1)
+        maps = TopologicalMaps(geometry, 1)
         here = np.zeros(1, np.int64)
         for _ in range(20):
             maps.visit(rows, here)

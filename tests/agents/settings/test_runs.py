@@ -37,11 +37,11 @@ def test_instruction_ablations_have_names_and_seeds():
     assert parse_agent([]).instruction_ablation == "none"
     empty = parse_agent(["--instruction-ablation", "empty", "--dataset", "rxr", "--no-vision"])
     assert empty.run_name == "rxr-houses-no-vision-empty-instructions"
-    assert not empty.reads_instructions
+    assert not empty.use_instructions
     assert empty.exchanged_words is None
     shuffled = parse_agent(["--instruction-ablation", "shuffled", "--seed", "4"])
     assert shuffled.run_name == "r2r-houses-shuffled-instructions"
-    assert shuffled.reads_instructions
+    assert shuffled.use_instructions
     assert shuffled.exchanged_words == 4
 
 

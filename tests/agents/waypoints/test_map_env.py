@@ -15,7 +15,7 @@ from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.settings import FollowerConfig
 from clipnav.agents.frontier.agent import FrontierScoring
 from clipnav.agents.layers.encoders import InstructionEncoder
-from clipnav.agents.maps.known_maps import START
+from clipnav.agents.maps.topological_maps import START
 from clipnav.agents.waypoints import evaluation
 from clipnav.agents.waypoints.env import (
     MOST_PLACES,
@@ -29,7 +29,7 @@ from clipnav.agents.waypoints.evaluation import (
     frontier_agent_among_places,
     map_agent_among_places,
 )
-from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, PlaceMaps
+from clipnav.agents.waypoints.map_env import SAME_PLACE, MapWaypointEnv, WaypointMaps
 from clipnav.agents.waypoints.settings import WaypointConfig
 from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import task_settings
@@ -82,7 +82,7 @@ def trace_length(env, agent=0):
 
 def test_places_near_each_other_are_one_node_unless_a_wall_is_between():
     floor = ContinuousFloor.of_boxes([(0, 0, 2, 4), (2.3, 0, 4, 4)])
-    maps = PlaceMaps(2, 8, MOST_PLACES, 0)
+    maps = WaypointMaps(2, 8, MOST_PLACES, 0)
     first = maps.find(1, np.array([1.7, 2.0, 0.0]), floor)
     assert maps.find(1, np.array([1.7, 2.0 + SAME_PLACE - 0.01, 0.0]), floor) == first
     farther = maps.find(1, np.array([1.7, 2.0 + SAME_PLACE + 0.01, 0.0]), floor)
@@ -103,7 +103,7 @@ def test_tokens_of_a_panorama_are_those_of_a_graph(doors_env):
         count = expected.candidate_counts[start]
         headings = expected.token_headings[start, :count]
         distances = expected.edge_lengths[start, :count]
-        maps = PlaceMaps(1, 8, expected.candidates.shape[1], 0)
+        maps = WaypointMaps(1, 8, expected.candidates.shape[1], 0)
         here = expected.positions[start]
         ways = np.stack([np.sin(headings), np.cos(headings), np.zeros(count)], axis=1)
         node = maps.find(0, here, floor)
@@ -241,7 +241,7 @@ def make_frontier_agent(split_of_boxes):
     )
 
     def build(env, policy=None):
-        agent = frontier_agent_among_places(graph_agent, env, reads_instructions=True)
+        agent = frontier_agent_among_places(graph_agent, env, use_instructions=True)
         if policy is not None:
             agent._policy = policy
         return agent
@@ -251,7 +251,7 @@ def make_frontier_agent(split_of_boxes):
 
 def walk_frontier(agent, env):
     with torch.inference_mode():
-        return list(agent.stretches(env, ids_of(env)))
+        return list(agent.segments(env, ids_of(env)))
 
 
 def test_views_of_a_map_are_those_of_the_agent(make_map_env, split_of_boxes):
@@ -309,12 +309,12 @@ def test_a_frontier_agent_that_an_obstacle_stops_came_by_the_same_way(
 
 def test_a_random_frontier_agent_walks_all_episodes(make_map_env, make_frontier_agent):
     env = make_map_env(4)
-    stretches = walk_frontier(make_frontier_agent(env), env)
+    segments = walk_frontier(make_frontier_agent(env), env)
     assert env._ended.all()
     assert any((env.maps.visited.reshape(4, -1).sum(1)) > 1)
     hops = np.zeros(4)
-    for stretch in stretches:
-        hops[stretch.rows] += 1
+    for segment in segments:
+        hops[segment.rows] += 1
     assert hops.max() <= 15
     for agent in range(4):
         assert env.metrics()[agent]["path_length"] == pytest.approx(trace_length(env, agent))

@@ -139,8 +139,8 @@ def test_errors_name_the_damaged_record(own_world, own_files, damage, message):
     records = json.loads(path.read_text())
     damage(records[1])
     path.write_text(json.dumps(records))
-    remedy = "correct the record, or get the data with clipnav download-data"
-    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*; {remedy}"):
+    hint = "correct the record, or get the data with clipnav download-data"
+    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*; {hint}"):
         load_episodes("r2r", "train", own_files)
 
 

@@ -158,13 +158,13 @@ def test_a_set_without_episodes_has_no_data_folder(tmp_path, monkeypatch):
         ("houses", "the same command without --rebuild"),
     ],
 )
-def test_an_interrupted_run_says_how_to_go_on(rebuild, remedy, tmp_path, monkeypatch):
+def test_an_interrupted_run_says_how_to_go_on(rebuild, hint, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setattr(house_set, "run_jobs", interrupted)
-    with pytest.raises(KeyboardInterrupt, match=f"0 of 1 houses are finished .*{remedy}"):
+    with pytest.raises(KeyboardInterrupt, match=f"0 of 1 houses are finished .*{hint}"):
         build_set(MINI, ["house_00"], 1, rebuild, tmp_path / "graphs", tmp_path / "data")
 
 

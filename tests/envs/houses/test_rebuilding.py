@@ -80,7 +80,7 @@ def test_a_rebuild_does_not_delete_a_house_that_another_process_builds(
         waited.append(all(path.is_file() for path in own))
         yield
 
-    monkeypatch.setattr(house_set, "sole_maker", wait_for_other_process)
+    monkeypatch.setattr(house_set, "waiting_lock", wait_for_other_process)
     house_set._forget([MINI.specs[scan] for scan in SCANS], "houses")
     assert waited == [True, True]
     assert not any(path.is_file() for path in kept if path.parent.name != "graphs")

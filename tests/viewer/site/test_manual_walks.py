@@ -224,7 +224,7 @@ def test_a_walk_that_another_server_finished_is_over(library, tmp_path, folder):
 def test_a_step_waits_for_the_lock_of_the_file(library, tmp_path, folder, locked_elsewhere, capsys):
     walks, path = ManualWalks(library, tmp_path), folder / "100_0.walking"
     walks.start(KEY)
-    with ThreadPoolExecutor(1) as pool, locked_elsewhere(path, "sole_maker") as other:
+    with ThreadPoolExecutor(1) as pool, locked_elsewhere(path, "waiting_lock") as other:
         step = pool.submit(walks.act, KEY, 1, 0)
         while "waiting" not in capsys.readouterr().err:
             assert not step.done()

@@ -64,10 +64,10 @@ def test_incomplete_languages_are_to_be_translated_again(languages, tmp_path, ch
     else:
         asked = [{**records.get(k, records[first]), "question_id": k} for k in change([*records])]
         path.write_text(json.dumps({"questions": asked}))
-    remedy = f"translate-questions --data {folder} --language fr --splits val"
+    hint = f"translate-questions --data {folder} --language fr --splits val"
     with pytest.raises((ValueError, FileNotFoundError), match=problem.format(first)) as caught:
         read_language_questions(folder, "val", ("en", "fr"))
-    assert remedy in str(caught.value)
+    assert hint in str(caught.value)
     assert "visualqa.org" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.training.settings import read_config
 from clipnav.vl_tasks.classification.inputs import FeatureNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.network import AnswerHead
@@ -124,5 +124,5 @@ def test_an_interrupted_computation_leaves_nothing(blind_run, tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         outputs_of(blind_run, config, QUESTIONS, {})
     assert list((tmp_path / "vqa_outputs").iterdir()) == []
-    with sole_maker(tmp_path / "vqa_outputs" / "free"):
+    with waiting_lock(tmp_path / "vqa_outputs" / "free"):
         pass

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, shortened
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json
 
 if TYPE_CHECKING:
     from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 
 ANSWERS = "answers.json"  # within the folder of a run
-_REMEDY = "give LXMERT's all_ans.json, or a JSON list of answers"
+_HINT = "give LXMERT's all_ans.json, or a JSON list of answers"
 _TRAIN_AGAIN = "train the run again"
 _ARTICLES = ("a ", "an ", "the ")
 # `ANS_CONVERT` of LXMERT's qa_answer_table.py; articles are removed before.
@@ -70,17 +70,17 @@ class AnswerClasses:
     @classmethod
     def load(cls, path: Path) -> "AnswerClasses":
         """Read LXMERT's all_ans.json, or a JSON list of answers."""
-        content: Any = read_json(path, _REMEDY)
+        content: Any = read_json(path, _HINT)
         entries = content if isinstance(content, list) else []
         answers: list[str] = []
         for number, entry in enumerate(entries):
             answer = entry.get("ans") if isinstance(entry, dict) else entry
             if not isinstance(answer, str):
-                raise UserError(f"{path}: record {number} is not an answer; {_REMEDY}")
+                raise UserError(f"{path}: record {number} is not an answer; {_HINT}")
             answers.append(answer)
         if not answers:
-            raise UserError(f"{path}: not a list of answers; {_REMEDY}")
-        return cls(_without_duplicates(answers, path, _REMEDY))
+            raise UserError(f"{path}: not a list of answers; {_HINT}")
+        return cls(_without_duplicates(answers, path, _HINT))
 
     @classmethod
     def of_run(cls, run: Path) -> "AnswerClasses":
@@ -100,9 +100,9 @@ class AnswerClasses:
         return np.array([self.classes.get(answer, -1) for answer in pairs.answers], np.int64)
 
 
-def _without_duplicates(answers: list[str], path: Path, remedy: str) -> list[str]:
+def _without_duplicates(answers: list[str], path: Path, hint: str) -> list[str]:
     """Return answers, which must differ: without one of them, all later classes would change."""
     for answer, count in Counter(answers).items():
         if count > 1:
-            raise UserError(f"{path}: contains the answer {shortened(answer)!r} twice; {remedy}")
+            raise UserError(f"{path}: contains the answer {truncate(answer)!r} twice; {hint}")
     return answers

@@ -131,9 +131,9 @@ class PairBatches:
         ]
         paths = [self.index.image_path(pair.image) for pair in pairs]
         frames = [self.framing.frame(*self.index.image_size(pair.image)) for pair in pairs]
-        remedy = f"if it was replaced, delete {self.index.folder}, which is built again"
+        hint = f"if it was replaced, delete {self.index.folder}, which is built again"
         return Batch(
-            read_pictures(paths, self.framing, frames, remedy),
+            read_pictures(paths, self.framing, frames, hint),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
             torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),

@@ -23,7 +23,7 @@ import msgspec
 
 from clipnav.storage import UnwritableError, cache_dir, unwritable_reason, write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.locks import sole_maker
+from clipnav.storage.locks import waiting_lock
 from clipnav.storage.records import RecordError, stream_records
 from clipnav.vl_tasks.clip_vil_p.data.answers import convert_answer
 from clipnav.vl_tasks.clip_vil_p.data.pair_index import ARRAYS, META, PairIndex
@@ -35,7 +35,7 @@ from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.subsets import evenly_spaced
 
 _FLUSHED = 1 << 16  # pairs in memory while an index is built
-REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
+HINT = "download the file again, or see docs/vl_pretraining.md for its format"
 _SAMPLE = 200  # images to search for before an index is used
 _FORMAT = 2  # of the index; a change builds all indices again
 
@@ -148,7 +148,7 @@ class _Record(msgspec.Struct, gc=False):
 
 def _lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecord]:
     """Read LXMERT's records, one at a time."""
-    for number, record in enumerate(stream_records(path, _Record, REMEDY)):
+    for number, record in enumerate(stream_records(path, _Record, HINT)):
         name = image_stem(str(record.img_id))
         identity = f"img_id {record.img_id}"
         sentences = list(_sentences(record, path, number, identity))
@@ -192,7 +192,7 @@ def open_pairs(
     if pairs is not None:
         return pairs
     index.mkdir(parents=True, exist_ok=True)
-    with sole_maker(index):
+    with waiting_lock(index):
         pairs = _current_index(index, images)
         if pairs is None:
             roots = [images, folder] if images == folder / IMAGES else [images]
@@ -270,7 +270,7 @@ def _sentences(
 ) -> Iterator[tuple[str, dict[str, float]]]:
     if record.sent is not None:
         if not record.sent.strip():
-            raise RecordError(path, number, "field 'sent' is blank", REMEDY, identity)
+            raise RecordError(path, number, "field 'sent' is blank", HINT, identity)
         yield record.sent, _converted(record.label)
     for source, sentences in record.sentf.items():
         labels = record.labelf.get(source)
@@ -279,16 +279,16 @@ def _sentences(
                 f"field 'labelf.{source}' has {len(labels)} entries, but 'sentf.{source}' has "
                 f"{len(sentences)}"
             )
-            raise RecordError(path, number, problem, REMEDY, identity)
+            raise RecordError(path, number, problem, HINT, identity)
         for place, text in enumerate(sentences):
             if not text.strip():
                 problem = f"sentence {place} of 'sentf.{source}' is blank"
-                raise RecordError(path, number, problem, REMEDY, identity)
+                raise RecordError(path, number, problem, HINT, identity)
             yield text, _converted(labels[place]) if labels is not None else {}
     unknown = sorted(record.labelf.keys() - record.sentf.keys())
     if unknown:
         problem = f"field 'labelf.{unknown[0]}' has no sentences in 'sentf'"
-        raise RecordError(path, number, problem, REMEDY, identity)
+        raise RecordError(path, number, problem, HINT, identity)
 
 
 def _converted(label: dict[str, float] | None) -> dict[str, float]:

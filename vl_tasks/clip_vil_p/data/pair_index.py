@@ -23,7 +23,7 @@ ARRAYS = {
     "heights": ("I", np.uint32),
     "widths": ("I", np.uint32),
 }
-_INDEX_REMEDY = "delete its folder; it is built again"
+_INDEX_HINT = "delete its folder; it is built again"
 
 
 class Pair(NamedTuple):
@@ -153,11 +153,11 @@ class PairIndex:
             raise self._damaged(name, str(error)) from error
 
     def _damaged(self, name: str, problem: str) -> UserError:
-        return UserError(f"{self.folder / name}: damaged ({problem}); {_INDEX_REMEDY}")
+        return UserError(f"{self.folder / name}: damaged ({problem}); {_INDEX_HINT}")
 
     @cached_property
     def _meta(self) -> dict[str, Any]:
-        return read_json_object(self.folder / META, _INDEX_REMEDY)
+        return read_json_object(self.folder / META, _INDEX_HINT)
 
     @cached_property
     def _texts(self) -> np.ndarray:
@@ -183,5 +183,5 @@ def _mapped(path: Path, kind: Any) -> np.ndarray:
     if size == 0:
         return np.empty(0, kind)
     if size % np.dtype(kind).itemsize:
-        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_INDEX_REMEDY}")
+        raise UserError(f"{path}: damaged ({size} bytes are no whole numbers); {_INDEX_HINT}")
     return np.memmap(path, kind, "r")

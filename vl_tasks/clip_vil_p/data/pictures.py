@@ -81,14 +81,14 @@ def read_pictures(
     paths: Sequence[Path],
     framing: Framing,
     frames: Sequence[tuple[int, int]] = (),
-    remedy: str = "",
+    hint: str = "",
 ) -> Pictures:
     """Read the images of pairs, each file once; see `prepare`."""
     numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
     prepared = [read_prepared(path, framing) for path in numbers]
     for path, frame in zip(paths, frames, strict=bool(frames)):
         if prepared[numbers[path]].pixels.shape[1:] != frame:
-            raise UserError(f"{path}: has another orientation than its stored size; {remedy}")
+            raise UserError(f"{path}: has another orientation than its stored size; {hint}")
     pictures = stack(prepared)
     if len(numbers) == len(paths):
         return pictures

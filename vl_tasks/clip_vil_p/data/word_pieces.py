@@ -14,7 +14,7 @@ from clipnav.storage.json_files import read_bytes
 
 TOKENIZER = "tokenizer.json"  # within the folder of a run
 _PAD, _UNKNOWN, _CLS, _SEP, _MASK = _MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_REMEDY = "train the run again"
+_HINT = "train the run again"
 
 
 class WordPieces:
@@ -88,11 +88,11 @@ class WordPieces:
         path = run / TOKENIZER
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; name the folder of a complete run")
-        raw = read_bytes(path, _REMEDY)
+        raw = read_bytes(path, _HINT)
         try:
             tokenizer = Tokenizer.from_str(raw.decode())
         except Exception as error:  # the library raises plain exceptions
-            raise UserError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+            raise UserError(f"{path}: damaged ({in_one_line(error)}); {_HINT}") from error
         return cls(tokenizer, str(path))
 
     def save(self, run: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from clipnav.agents.maps.experts import STOP_TOKEN, Expert
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
@@ -40,7 +40,7 @@ def make_expert(world, episodes, kind):
 
 def walked_steps(episodes, geometry):
     """Yield maps, rows, the golden steps of the rows, and the routes walked to them."""
-    maps = KnownMaps(geometry, len(episodes))
+    maps = TopologicalMaps(geometry, len(episodes))
     world = geometry.world
     for number in range(max(len(episode["steps"]) for episode in episodes)):
         rows = np.flatnonzero([number < len(episode["steps"]) for episode in episodes])
@@ -123,7 +123,7 @@ def built_in():
 
 def test_a_fully_visited_map_equals_the_graph(built_in):
     graph = next(iter(built_in.world.graphs.values()))
-    maps = KnownMaps(built_in, 1)
+    maps = TopologicalMaps(built_in, 1)
     for node in np.random.default_rng(0).permutation(len(graph)):
         maps.visit(np.array([0]), np.array([node]))
     order = maps.nodes[0, : maps.counts[0]]
@@ -133,7 +133,7 @@ def test_a_fully_visited_map_equals_the_graph(built_in):
 
 
 def test_a_second_visit_renews_the_step_and_adds_no_node(built_in):
-    maps = KnownMaps(built_in, 2)
+    maps = TopologicalMaps(built_in, 2)
     rows, start = np.array([1]), np.array([0])
     neighbour = built_in.candidates[0, :1].astype(int)
     for nodes in (start, neighbour, start):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.acting.decisions import Draws
+from clipnav.agents.acting.decisions import UniformStream
 from clipnav.agents.acting.environments import reserve_text_states
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import cropped, readable
@@ -41,7 +41,7 @@ class Minibatches:
 
     cloned: np.ndarray
     sampled: np.ndarray
-    draws: Draws
+    draws: UniformStream
     weight: float
 
 
@@ -101,7 +101,7 @@ class MinibatchesLoss(nn.Module):
 
     def instructions(self, env: VlnVectorEnv, episodes: np.ndarray) -> Tensor:
         """Return the tokens (B, L) of episodes that the agent reads."""
-        return cropped(readable(env.split.tokens[episodes], self._config.reads_instructions))
+        return cropped(readable(env.split.tokens[episodes], self._config.use_instructions))
 
 
 class MinibatchesLearner(EpisodeLearner):
@@ -180,7 +180,7 @@ class MinibatchesLearner(EpisodeLearner):
             for half in pairs[rank::world_size].T
         ]
         rng = Stream.MAP_DECISIONS.rng(config.seed, iteration)
-        draws = Draws(rng, len(halves[1]), rank, world_size)
+        draws = UniformStream(rng, len(halves[1]), rank, world_size)
         weight = config.teacher_weight
         if iteration < config.cloning_iterations or not config.walks:
             weight = (weight + config.sampled_weight) or 1.0

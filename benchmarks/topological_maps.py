@@ -1,4 +1,4 @@
-"""Speed of the known maps of agents, compared with a baseline of one Python object per map.
+"""Speed of the topological maps of agents, compared with a baseline of one Python object per map.
 
 The baseline resembles published agents: dictionaries of dictionaries for the distances, Floyd's
 update in three nested loops, and a call of a function for the position features of each node. Both
@@ -15,7 +15,7 @@ from measuring import BenchmarkConfig, Figure, rate, report
 
 from clipnav.agents.maps.experts import NO_TARGET, Expert
 from clipnav.agents.maps.geometry import MapGeometry
-from clipnav.agents.maps.known_maps import KnownMaps
+from clipnav.agents.maps.topological_maps import TopologicalMaps
 from clipnav.connectivity import CONNECTIVITY_DIR
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.storage.features.view_grid import STEP
@@ -24,8 +24,8 @@ UNIT = "episode-steps per CPU second"
 
 
 @dataclass(frozen=True)
-class KnownMapsConfig(BenchmarkConfig):
-    """Measure the speed of the known maps of agents."""
+class TopologicalMapsConfig(BenchmarkConfig):
+    """Measure the speed of the topological maps of agents."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
     """Folder of the navigation graphs."""
@@ -109,11 +109,13 @@ class PlainMap:
         return [*angles, straight / 30, self.distance(here, node) / 30, hops / 10]
 
 
-def _random_walks(geometry: MapGeometry, config: KnownMapsConfig) -> tuple[np.ndarray, np.ndarray]:
+def _random_walks(
+    geometry: MapGeometry, config: TopologicalMapsConfig
+) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and views (T, B) of walks to random unvisited nodes."""
     rng = np.random.default_rng(config.seed)
     rows = np.arange(config.episodes)
-    maps = KnownMaps(geometry, config.episodes)
+    maps = TopologicalMaps(geometry, config.episodes)
     nodes = [rng.integers(len(geometry.world), size=config.episodes)]
     for _ in range(config.steps - 1):
         maps.visit(rows, nodes[-1])
@@ -125,9 +127,9 @@ def _random_walks(geometry: MapGeometry, config: KnownMapsConfig) -> tuple[np.nd
 
 
 def _walk_arrays(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> list:
-    """Follow the walks with `KnownMaps`; return the tokens of each step and the maps."""
+    """Follow the walks with `TopologicalMaps`; return the tokens of each step and the maps."""
     rows = np.arange(nodes.shape[1])
-    maps = KnownMaps(geometry, len(rows))
+    maps = TopologicalMaps(geometry, len(rows))
     results = []
     for here, view in zip(nodes, views, strict=True):
         maps.visit(rows, here)
@@ -164,9 +166,9 @@ def _check_equal(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) ->
 
 
 def _label_all(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, kind: str) -> None:
-    """Follow the walks with `KnownMaps` and ask an expert at every step."""
+    """Follow the walks with `TopologicalMaps` and ask an expert at every step."""
     rows = np.arange(nodes.shape[1])
-    maps = KnownMaps(geometry, len(rows))
+    maps = TopologicalMaps(geometry, len(rows))
     starts = nodes[:1].T
     goals = geometry.candidates[starts, 0].astype(np.int64)
     references = np.column_stack([starts, goals])
@@ -181,7 +183,7 @@ def _label_all(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, kind
 
 def main() -> None:
     """Run the benchmark."""
-    config = tyro.cli(KnownMapsConfig, description=KnownMapsConfig.__doc__)
+    config = tyro.cli(TopologicalMapsConfig, description=TopologicalMapsConfig.__doc__)
     suffix = "_connectivity.json"
     folder = config.connectivity_dir
     names = sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
@@ -195,15 +197,15 @@ def main() -> None:
     figures = [
         Figure("tokens of a map", tokens, "mean"),
         Figure("baseline", plain, UNIT),
-        Figure("KnownMaps", arrays, UNIT),
-        Figure("KnownMaps / baseline", arrays / plain, "times", bar=10.0),
+        Figure("TopologicalMaps", arrays, UNIT),
+        Figure("TopologicalMaps / baseline", arrays / plain, "times", bar=10.0),
     ]
     for kind in ("spl", "ndtw"):
         speed = rate(
             lambda kind=kind: _label_all(geometry, nodes, views, kind), nodes.size, seconds
         )
-        figures.append(Figure(f"KnownMaps with the {kind} expert", speed, UNIT))
-    report("known_maps", figures, config.json)
+        figures.append(Figure(f"TopologicalMaps with the {kind} expert", speed, UNIT))
+    report("topological_maps", figures, config.json)
 
 
 if __name__ == "__main__":

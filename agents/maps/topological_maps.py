@@ -1,4 +1,4 @@
-"""KnownMaps: the part of the navigation graph that each agent of a batch has seen."""
+"""TopologicalMaps: the part of the navigation graph that each agent of a batch has seen."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class MapTokens(NamedTuple):
         mask: (R, N) bool, False for padding.
         visited: (R, N) bool, whether the node has been visited.
         steps: (R, N) step of the last visit, from 1; 0 for all other tokens.
-        positions: (R, N, 7) float32 position features, see `KnownMaps.position_features`.
+        positions: (R, N, 7) float32 position features, see `TopologicalMaps.position_features`.
         distances: (R, N, N) float32 map distances in metres; 0 for [stop] and padding.
     """
 
@@ -39,7 +39,7 @@ class MapTokens(NamedTuple):
     distances: np.ndarray
 
 
-class KnownMaps:
+class TopologicalMaps:
     """Known maps of B episodes as arrays.
 
     A node of a map is a viewpoint that was visited or was a candidate of a visited viewpoint. Its
@@ -256,7 +256,7 @@ class KnownMaps:
 
 
 def action_probabilities(
-    maps: KnownMaps, rows: np.ndarray, slots: np.ndarray, chances: np.ndarray
+    maps: TopologicalMaps, rows: np.ndarray, slots: np.ndarray, chances: np.ndarray
 ) -> np.ndarray:
     """Return the probabilities (R, C + 1) of stop and of the candidates of R agents.
 
@@ -277,7 +277,7 @@ def action_probabilities(
 
 
 def known_map(
-    maps: KnownMaps,
+    maps: TopologicalMaps,
     row: int,
     chances: np.ndarray,
     target: int,
