@@ -143,7 +143,7 @@ class MapAgent(RouteWalker):
         self._policy = policy
         self._stops_at_best = stops_at_best
         self._ends_with_expert = ends_with_expert
-        self._reads_instructions = use_instructions
+        self._use_instructions = use_instructions
         self._device = next(model.parameters()).device
         self._text: EncodedText
         self._memory: PanoramaMemory
@@ -170,7 +170,7 @@ class MapAgent(RouteWalker):
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
-        tokens = readable(observation["instruction"][live], self._reads_instructions)
+        tokens = readable(observation["instruction"][live], self._use_instructions)
         self._text = self.model.read(cropped(tokens).to(self._device))
         self._dropout = self.model.panorama.episode_dropout(len(live))
         self.start_maps(TopologicalMaps(self.features.geometry, len(live)))

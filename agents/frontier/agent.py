@@ -113,7 +113,7 @@ class FrontierAgent(RouteWalker):
         self.follower = scorer.follower
         self._scorer, self._geometry = scorer, geometry
         self.max_steps, self.scoring, self._policy = max_steps, scoring, policy
-        self._reads_instructions = use_instructions
+        self._use_instructions = use_instructions
         self._device = next(scorer.follower.parameters()).device
         self._context: Context
         self._noise: VisualNoise | None = None
@@ -132,7 +132,7 @@ class FrontierAgent(RouteWalker):
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Encode the instructions of the first N rows of a batch and start empty maps."""
-        tokens = readable(observation["instruction"][live], self._reads_instructions)
+        tokens = readable(observation["instruction"][live], self._use_instructions)
         self._context, self._states = self.follower.encoder(self._sent(tokens))
         self._noise = self.follower.noise(self._sent(scan_indices(info["scan"][live])))
         self._ways = torch.zeros(len(live), dtype=torch.float64, device=self._device)

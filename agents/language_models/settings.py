@@ -277,7 +277,7 @@ class EvaluateVlmConfig:
                 raise UserError("--url: must not contain a password; use --api-key-file")
         if self.environment == "continuous":
             self._check_continuous()
-        self._check_effects()
+        self._check_unused_options()
         check_outputs(self, {"submission": SUBMISSIONS, "output": ()})
 
     def check_prompt(self) -> None:
@@ -295,7 +295,7 @@ class EvaluateVlmConfig:
             idle["picture_detail"] = "with --local-model, only with servers"
         check_unused_options(self.prompt, idle)
 
-    def _check_effects(self) -> None:
+    def _check_unused_options(self) -> None:
         """Refuse settings without effect beside the model, the world and the runs."""
         prompt, idle = self.prompt, dict[str, str]()
         if is_built_in(self.world):
