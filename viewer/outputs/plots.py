@@ -187,7 +187,7 @@ def _table(names: Sequence[str], width: float) -> tuple[int, int]:
 def _check_measures(trace: Trace) -> None:
     """Check that a trace with a known goal has the measures that the figures show.
 
-    The page and films also show traces of other programs that contain fewer measures.
+    The page and videos also show traces of other programs that contain fewer measures.
     """
     final = trace.steps[-1].metrics
     missing = [f"metrics.{name} of the last step" for name in _METRICS if name not in final]

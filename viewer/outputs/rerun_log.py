@@ -21,7 +21,7 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
     if trace.is_continuous:
         raise UserError(
             f"{path}: {trace.agent} walks continuously, but logs contain walks on graphs only; "
-            "write a film with --video, or a page with --export"
+            "write a video with --video, or a page with --export"
         )
     rerun = import_extra("rerun", "rerun", f"{path}: writing a rerun log")
     graph = library.graph(trace.scan)

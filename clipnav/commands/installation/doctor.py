@@ -29,7 +29,7 @@ from clipnav.storage.processes import usable_cpus
 # Purpose of each optional dependency.
 EXTRAS = {
     "formats": "feature files in HDF5 and LMDB",
-    "video": "films as mp4",
+    "video": "videos as mp4",
     "rerun": "logs for the rerun viewer",
     "demonstrations": "exports for LeRobot and Uni-NaVid",
     "finetuning": "clipnav finetune-vlm",
@@ -141,7 +141,10 @@ def _programs() -> Iterator[Line]:
     except webbrowser.Error:
         found = "none: open the address that clipnav visualise prints on a machine with one"
     yield Line("browser", found)
-    for name, purpose in {"ffmpeg": "films; the extra video has its own", "java": "METEOR"}.items():
+    for name, purpose in {
+        "ffmpeg": "videos; the extra video has its own",
+        "java": "METEOR",
+    }.items():
         yield Line(name, shutil.which(name) or f"not found ({purpose})")
 
 

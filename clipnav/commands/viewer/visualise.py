@@ -36,7 +36,7 @@ _SAMPLE_EPISODES = 24
 
 @dataclass(frozen=True)
 class VisualiseConfig:
-    """Show episodes on a page, or write a page, a film or a rerun log of one episode."""
+    """Show episodes on a page, or write a page, a video or a rerun log of one episode."""
 
     COMMON: ClassVar[tuple[str, ...]] = tuple(
         "sources sample environment dataset split world data_dir baselines episodes browser "
@@ -89,17 +89,17 @@ class VisualiseConfig:
     episode: str | None = None
     """instr_id of the episode to write with the options below; the first one by default."""
     agent: tuple[str, ...] = ()
-    """Agent to film, or two agents to film side by side; by default the first one, or with two
+    """Agent in the video, or two agents side by side; by default the first one, or with two
     sources the first one of each. A rerun log contains the first agent."""
     export: Path | None = None
     """HTML file to write instead of serving the page; it needs no server."""
     video: Path | None = None
-    """Film to write: .webp, .apng, .gif, or .mp4 (needs the extra "video")."""
+    """Video to write: .webp, .apng, .gif, or .mp4 (needs the extra "video")."""
     size: str | None = None
-    """Width and height of the film in pixels; by default 1280x720 for .mp4 and 960x540 for
+    """Width and height of the video in pixels; by default 1280x720 for .mp4 and 960x540 for
     others. 1080x1080 and 720x1280 have layouts for phones."""
     seconds: float | None = None
-    """Length of the film in seconds; by default long enough to read it."""
+    """Length of the video in seconds; by default long enough to read it."""
     rerun: Path | None = None
     """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
 
@@ -111,7 +111,7 @@ class VisualiseConfig:
         if self.seconds is not None and self.seconds <= 0:
             raise UserError(f"--seconds {self.seconds:g}: must be positive")
         if len(self.agent) > 2:
-            raise UserError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
+            raise UserError(f"--agent: a video shows one or two agents, not {len(self.agent)}")
         idle = {}
         if not self.writes:
             idle["episode"] = "on the page, where you choose it; add --export, --video or --rerun"
@@ -130,7 +130,7 @@ class VisualiseConfig:
             idle["frontier"] = "on continuous walks, which have no viewpoints to turn back to"
             idle["features"] = "on continuous agents, which encode pictures"
             idle["rerun"] = (
-                "on continuous walks; write a film with --video, or a page with --export"
+                "on continuous walks; write a video with --video, or a page with --export"
             )
         check_unused_options(self, idle)
         files = {
@@ -161,12 +161,12 @@ def main(arguments: Sequence[str]) -> None:
     if not config.writes:
         serve(config)
         return
-    if config.video:  # walking takes minutes, so a film that cannot be made is reported first
-        from clipnav.viewer.films import arranged, check_kind, parse_size
+    if config.video:  # walking takes minutes, so a video that cannot be made is reported first
+        from clipnav.viewer.videos import arranged, check_kind, parse_size
 
         check_kind(config.video)
         if config.size:
-            # By default the first agent of each of two sources is filmed.
+            # By default the first agent of each of two sources is recorded.
             agents = len(config.agent) or min(len(config.sources), 2)
             arranged(parse_size(config.size), max(agents, 1))
     write(config, load_content(config))
@@ -210,7 +210,7 @@ def serve(config: VisualiseConfig) -> None:
 
 
 def write(config: VisualiseConfig, content: Content) -> None:
-    """Write the requested page, film and log."""
+    """Write the requested page, video and log."""
     library, pictures = content.library, content.pictures
     keys = [row["key"] for row in library.rows() if row["walks"]][:1]
     if config.export:
@@ -230,12 +230,12 @@ def write(config: VisualiseConfig, content: Content) -> None:
             )
     walks = [walked[name] for name in names]
     if config.video:
-        from clipnav.viewer.films import FilmSettings, film_walks, parse_size
+        from clipnav.viewer.videos import VideoSettings, parse_size, write_video
 
         size = parse_size(config.size) if config.size else None
-        settings = FilmSettings(size, config.seconds, progress=True)
-        film_walks(config.video, walks, library, pictures, settings)
-        print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
+        settings = VideoSettings(size, config.seconds, progress=True)
+        write_video(config.video, walks, library, pictures, settings)
+        print(f"Video: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:
         from clipnav.viewer.outputs.rerun_log import log_trace
 

@@ -1,4 +1,4 @@
-"""Layouts of the panels of a film, for one agent or two, in a wide or a tall frame."""
+"""Layouts of the panels of a video, for one agent or two, in a wide or a tall frame."""
 
 import math
 import re
@@ -36,7 +36,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Return width and height from a text such as 1280x720."""
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
     if not match:
-        raise UserError(f"'{text}' is not a film size; write width and height: 1280x720")
+        raise UserError(f"'{text}' is not a video size; write width and height: 1280x720")
     return int(match[1]), int(match[2])
 
 
@@ -45,7 +45,7 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
     width, height = size
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):
         raise UserError(
-            f"a film of {width}x{height}: each side must be an even number of {_LEAST} to {_MOST} "
+            f"a video of {width}x{height}: each side must be an even number of {_LEAST} to {_MOST} "
             "pixels; use for example 1280x720"
         )
     wide = width >= _WIDE * height
@@ -55,13 +55,13 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
         left, top, right, bottom = layout.map
         if min(right - left, bottom - top) < _LEAST_MAP * unit:
             raise UserError(
-                f"a film of {width}x{height}: the frame is too flat for its panels; use for "
+                f"a video of {width}x{height}: the frame is too flat for its panels; use for "
                 "example 1280x720"
             )
         return layout
     if not wide:
         raise UserError(
-            f"a film of {width}x{height}: two agents side by side need a wide frame; use for "
+            f"a video of {width}x{height}: two agents side by side need a wide frame; use for "
             "example 1280x720, or name one --agent"
         )
     return _two(size, unit)

@@ -23,10 +23,10 @@ from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
 from clipnav.envs.drawing.plan_map import MapContent, PlanMap
 from clipnav.envs.graphs.goal import radius_of
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
-from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Step
 from clipnav.viewer.trace.format import Motion, position_of
+from clipnav.viewer.videos.panoramas import Panoramas
+from clipnav.viewer.videos.timeline import VideoState, Walk, strengths
 
 # Actions of continuous walks, in words.
 _MOTIONS: dict[Motion, str] = {
@@ -77,7 +77,7 @@ class MapPanel:
         )
         self._map = PlanMap(content, size, styles[0].unit)
 
-    def draw(self, states: Sequence[FilmState], across: float) -> Image.Image:
+    def draw(self, states: Sequence[VideoState], across: float) -> Image.Image:
         """Draw the map at a state of each walk; `across` is the field of view in radians."""
         places = [self._place(*pair) for pair in zip(self._walks, states, strict=True)]
         storey, unit = places[0][1], self._map.unit
@@ -104,7 +104,7 @@ class MapPanel:
     def _pixel(self, name: str) -> Point:
         return self._map.pixel(self._places[name])
 
-    def _place(self, walk: Walk, state: FilmState) -> tuple[Point, int]:
+    def _place(self, walk: Walk, state: VideoState) -> tuple[Point, int]:
         """Return pixel and storey of an agent."""
         viewpoints = walk.trace.walked
         here = np.array(self._places[viewpoints[state.step]])
@@ -112,7 +112,7 @@ class MapPanel:
         storey = here[3] if state.progress < 0.5 else there[3]
         return self._map.pixel(here + state.progress * (there - here)), int(storey)
 
-    def _chances(self, canvas: Canvas, walk: Walk, state: FilmState, style: Style) -> None:
+    def _chances(self, canvas: Canvas, walk: Walk, state: VideoState, style: Style) -> None:
         for candidate in walk.trace.steps[state.step].candidates:
             share = state.opacity * (candidate.probability or 0)
             if share > 0.02:
@@ -134,7 +134,7 @@ class AroundPanel:
         self._walk, self._size, self._style = walk, size, style
         self._panoramas, self._across = panoramas, across
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the strip."""
         step = state.step + (state.progress >= 0.5)
         picture = self._panoramas.at(self._walk, step).picture
@@ -156,7 +156,7 @@ class AroundPanel:
         image.alpha_composite(canvas.finished())
         return image.convert("RGB")
 
-    def _attention(self, canvas: Canvas, state: FilmState) -> None:
+    def _attention(self, canvas: Canvas, state: VideoState) -> None:
         weights = self._walk.view_attention(state)
         if weights is None:
             return
@@ -170,7 +170,7 @@ class AroundPanel:
                 box = (middle - width / 2, top, middle + width / 2, top + height)
                 canvas.box(box, (*ATTENTION, round(190 * strong)))
 
-    def _marks(self, canvas: Canvas, state: FilmState) -> None:
+    def _marks(self, canvas: Canvas, state: VideoState) -> None:
         step = self._walk.trace.steps[state.step]
         for number, candidate in enumerate(step.candidates, 1):
             at = self._pixel(candidate.heading, candidate.floor, state)
@@ -178,7 +178,7 @@ class AroundPanel:
             colour = (*(self._style.colour if chosen else CARD), 255)
             canvas.circle(at, 5 * self._style.unit, colour, (*DARK, 255), 1.2 * self._style.unit)
 
-    def _pixel(self, heading: float, elevation: float, state: FilmState) -> tuple[float, float]:
+    def _pixel(self, heading: float, elevation: float, state: VideoState) -> tuple[float, float]:
         turn = (heading - state.pose.heading + math.pi) % (2 * math.pi)
         margin = 6 * self._style.unit
         y = self._size[1] / 2 * (1 - elevation / _UP)
@@ -196,7 +196,7 @@ class ChoicesPanel:
         most = max(len(step.candidates) for step in walk.trace.steps) + 1
         self._row = min(room / min(self._rows, most), 40 * style.unit)
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the actions of the step."""
         unit = self._style.unit
         canvas = Canvas(self._size, CARD)
@@ -239,7 +239,7 @@ class ChoicesPanel:
         return sorted(order[:kept]), sorted(order[kept:])
 
     def _draw_row(
-        self, canvas: Canvas, y: float, state: FilmState, action: int, chance: float | None
+        self, canvas: Canvas, y: float, state: VideoState, action: int, chance: float | None
     ) -> None:
         unit, step = self._style.unit, self._walk.trace.steps[state.step]
         chosen = action == step.action
@@ -287,7 +287,7 @@ class FiguresPanel:
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the figures."""
         canvas = Canvas(self._size, CARD)
         left = write_figures(canvas, self.figures(state), self._style)
@@ -304,7 +304,7 @@ class FiguresPanel:
             draw_curve(canvas, left, curve, self._style)
         return canvas.finished()
 
-    def figures(self, state: FilmState) -> list[tuple[str, str]]:
+    def figures(self, state: VideoState) -> list[tuple[str, str]]:
         """Return names and values of the figures."""
         walk, steps = self._walk, self._walk.trace.steps
         step = steps[state.step]

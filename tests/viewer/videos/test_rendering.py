@@ -5,19 +5,19 @@ from PIL import Image
 
 from clipnav.envs.drawing.canvas import AGENTS
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.films import FilmSettings, film_walks
-from clipnav.viewer.films.layout import arranged
-from clipnav.viewer.films.timeline import Walk, phases
-from clipnav.viewer.films.view_panel import COLOURS
+from clipnav.viewer.videos import VideoSettings, write_video
+from clipnav.viewer.videos.layout import arranged
+from clipnav.viewer.videos.timeline import Walk, phases
+from clipnav.viewer.videos.view_panel import COLOURS
 
-SMALL = FilmSettings((480, 360))
+SMALL = VideoSettings((480, 360))
 
 
 @pytest.fixture
-def film(library, pictures, tmp_path):
+def video(library, pictures, tmp_path):
     def make(traces, settings=SMALL, name="walk.gif"):
         path = tmp_path / name
-        film_walks(path, traces, library, pictures, settings)
+        write_video(path, traces, library, pictures, settings)
         return path
 
     return make
@@ -28,18 +28,18 @@ def seconds(trace, library):
 
 
 def gif_frames(path):
-    with Image.open(path) as film:
+    with Image.open(path) as video:
         durations, frames = [], []
-        for number in range(film.n_frames):
-            film.seek(number)
-            durations.append(film.info["duration"])
-            frames.append(np.asarray(film.convert("RGB")))
+        for number in range(video.n_frames):
+            video.seek(number)
+            durations.append(video.info["duration"])
+            frames.append(np.asarray(video.convert("RGB")))
     return frames, durations
 
 
-def test_a_gif_moves_from_the_start_to_the_outcome(film, library, traces):
+def test_a_gif_moves_from_the_start_to_the_outcome(video, library, traces):
     trace = msgspec.structs.replace(traces[0], steps=traces[0].steps[-2:])
-    path = film([trace])
+    path = video([trace])
     assert path.stat().st_size < 2e5  # no noise comes in
     frames, durations = gif_frames(path)
     assert frames[0].shape == (360, 480, 3)
@@ -57,21 +57,21 @@ def test_a_gif_moves_from_the_start_to_the_outcome(film, library, traces):
     assert green[1] > 200
 
 
-def test_an_mp4_has_25_frames_a_second(film, library, traces):
+def test_an_mp4_has_25_frames_a_second(video, library, traces):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="mp4 needs the extra 'video'")
     trace = msgspec.structs.replace(traces[0], steps=traces[0].steps[-1:])
-    path = film([trace], name="walk.mp4")
+    path = video([trace], name="walk.mp4")
     count, length = ffmpeg.count_frames_and_secs(str(path))
     assert length == pytest.approx(seconds(trace, library), abs=0.05)
     assert count == round(25 * length)
 
 
-def test_two_agents_are_filmed_side_by_side(film, traces):
+def test_two_agents_are_recorded_on_video_side_by_side(video, traces):
     pair = [
         msgspec.structs.replace(traces[0], agent=agent, steps=traces[0].steps[-1:])
         for agent in ("one", "other")
     ]
-    frames, _ = gif_frames(film(pair, FilmSettings((640, 360))))
+    frames, _ = gif_frames(video(pair, VideoSettings((640, 360))))
     shown = [frames[3][:, :320], frames[3][:, 320:]]
     for half, colour in zip(shown, AGENTS, strict=True):
         assert (abs(half.astype(int) - colour).max(-1) < 14).sum() > 100
@@ -79,9 +79,9 @@ def test_two_agents_are_filmed_side_by_side(film, traces):
 
 def test_gifs_are_smaller_than_mp4s_by_default(library, pictures, traces, tmp_path):
     short = msgspec.structs.replace(traces[0], steps=traces[0].steps[-1:])
-    film_walks(tmp_path / "walk.gif", [short], library, pictures)
-    with Image.open(tmp_path / "walk.gif") as film:
-        assert film.size == (960, 540)
+    write_video(tmp_path / "walk.gif", [short], library, pictures)
+    with Image.open(tmp_path / "walk.gif") as video:
+        assert video.size == (960, 540)
 
 
 @pytest.mark.usefixtures("no_system_fonts")
@@ -94,5 +94,5 @@ def test_a_font_that_is_missing_is_named_and_nothing_is_written(library, traces,
         steps=tuple(msgspec.structs.replace(s, word_attention=None) for s in traces[0].steps),
     )
     with pytest.raises(ValueError, match=r"no font on this machine has .*DEVANAGARI.*install"):
-        film_walks(tmp_path / "walk.gif", [changed], library, NoPictures("none"), SMALL)
+        write_video(tmp_path / "walk.gif", [changed], library, NoPictures("none"), SMALL)
     assert not list(tmp_path.iterdir())

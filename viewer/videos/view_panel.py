@@ -18,9 +18,9 @@ from clipnav.envs.drawing.canvas import (
     truncate,
 )
 from clipnav.storage.errors import pluralise
-from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.timeline import FilmState, Walk, strengths
 from clipnav.viewer.trace import Candidate, Outcome, Trace, outcome
+from clipnav.viewer.videos.panoramas import Panoramas
+from clipnav.viewer.videos.timeline import VideoState, Walk, strengths
 
 COLOURS: dict[Outcome, tuple[int, int, int]] = {
     "success": (0, 128, 94),
@@ -114,7 +114,7 @@ class ViewPanel:
         self._walk, self._size, self._style, self._panoramas = walk, size, style, panoramas
         self.camera = Camera(*size, _ACROSS if size[0] > size[1] else math.radians(75))
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the view."""
         picture = Image.fromarray(self._seen(state)).convert("RGBA")
         canvas = Canvas(self._size, (0, 0, 0, 0))
@@ -145,14 +145,14 @@ class ViewPanel:
             _draw_card(picture, self._walk, self._style, state.card)
         return picture.convert("RGB")
 
-    def _seen(self, state: FilmState) -> np.ndarray:
+    def _seen(self, state: VideoState) -> np.ndarray:
         here = self._panoramas.at(self._walk, state.step)
         if state.progress == 0:
             return self.camera.look(here, state.pose)
         there = self._panoramas.at(self._walk, state.step + 1)
         return self.camera.glide((here, there), state.progress, state.pose)
 
-    def _frames(self, canvas: Canvas, state: FilmState) -> None:
+    def _frames(self, canvas: Canvas, state: VideoState) -> None:
         weights = self._walk.view_attention(state)
         if weights is None or state.progress:
             return
@@ -179,7 +179,7 @@ class ViewPanel:
             return None
         return [(float(x), float(y)) for x, y in points]
 
-    def _marks(self, canvas: Canvas, state: FilmState) -> None:
+    def _marks(self, canvas: Canvas, state: VideoState) -> None:
         step = self._walk.trace.steps[state.step]
         if state.opacity <= 0:
             return

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from clipnav.envs.drawing.words import drawable
-from clipnav.viewer.films.timeline import phases
 from clipnav.viewer.trace.format import ModelAnswer, ModelDecision
+from clipnav.viewer.videos.timeline import phases
 
 
 def thinking(trace, *thoughts):
@@ -22,7 +22,7 @@ def first_frame(frames_of, traces, size):
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280)])
-def test_a_film_shows_the_thought_of_the_model(frames_of, traces, size):
+def test_a_video_shows_the_thought_of_the_model(frames_of, traces, size):
     plain = first_frame(frames_of, [traces[0]], size)
     short = first_frame(frames_of, [thinking(traces[0], "The sofa is ahead.")], size)
     long = first_frame(frames_of, [thinking(traces[0], "The sofa is ahead. " * 90)], size)

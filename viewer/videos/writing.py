@@ -19,7 +19,7 @@ _QUALITY = 80  # of WebP, 0..100
 _TRANSPARENT = 255  # palette index of unchanged pixels
 # Largest error of a colour component, of 255, in frames that are shown once (while the camera
 # moves) and in frames that stay. Larger errors show as streaks on walls; smaller ones make larger
-# files: at (13, 7) a film of 20 moves has 0.7 times the size of an exact one.
+# files: at (13, 7) a video of 20 moves has 0.7 times the size of an exact one.
 _MOVING_ERROR, _STILL_ERROR = 13, 7
 
 
@@ -36,10 +36,10 @@ class Writer(Protocol):
 
 
 def check_kind(path: Path) -> str:
-    """Return the suffix of a film's file."""
+    """Return the suffix of a video's file."""
     kind = path.suffix.lower()
     if kind not in KINDS:
-        raise UserError(f"{path}: not a film; name a file {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+        raise UserError(f"{path}: not a video; name a file {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     if kind == ".mp4":
         check_extra("imageio_ffmpeg", "video", f"{path}: writing mp4")
     return kind
@@ -59,7 +59,7 @@ class Mp4:
             pix_fmt_out="yuv420p",
             quality=6,  # -crf 20
             macro_block_size=2,
-            # The index is written first, so that a browser plays the film while it loads.
+            # The index is written first, so that a browser plays the video while it loads.
             output_params=["-movflags", "+faststart"],
         )
         self._frames.send(None)

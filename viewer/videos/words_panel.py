@@ -14,8 +14,8 @@ from clipnav.envs.drawing.canvas import (
     truncate,
 )
 from clipnav.envs.drawing.words import TextBox, drawable, path_progress, progress_shades, set_words
-from clipnav.viewer.films.timeline import FilmState, Walk, blended, camera_position, strengths
 from clipnav.viewer.trace.format import ModelDecision
+from clipnav.viewer.videos.timeline import VideoState, Walk, blended, camera_position, strengths
 
 _THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit
 _THOUGHT_SMALLEST = 11  # pixels
@@ -43,7 +43,7 @@ class WordsPanel:
             path = np.array([camera_position(walk.graph, name) for name in trace.path])
             self._progress = path_progress(walk.positions, path)
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the instruction."""
         canvas = Canvas(self._size, CARD)
         unit, trace = self._style.unit, self._walk.trace
@@ -66,7 +66,7 @@ class WordsPanel:
         self._text.draw(canvas, corner, self.shades(state), self._scrolled(state))
         return canvas.finished()
 
-    def shades(self, state: FilmState) -> np.ndarray:
+    def shades(self, state: VideoState) -> np.ndarray:
         """Return the strength of each word's highlight, 0..1."""
         steps = self._walk.trace.steps
         before = steps[state.step - 1].word_attention if state.step else None
@@ -77,13 +77,13 @@ class WordsPanel:
             return np.zeros(len(self.words))
         return strengths(weights)[1:-1]
 
-    def _covered(self, state: FilmState) -> float:
+    def _covered(self, state: VideoState) -> float:
         """Return the share of the reference path that is covered, during a move in between."""
         assert self._progress is not None
         now, then = self._progress[[state.step, min(state.step + 1, self._walk.last)]]
         return float(now + state.progress * (then - now))
 
-    def _scrolled(self, state: FilmState) -> float:
+    def _scrolled(self, state: VideoState) -> float:
         """Return the pixels scrolled, so that the words with the most attention are visible."""
         if not self._text.hidden:
             return 0.0
@@ -119,7 +119,7 @@ class ThoughtPanel:
             [drawable(word) for word in thought(step.model).split()] for step in walk.trace.steps
         ]
 
-    def draw(self, state: FilmState) -> Image.Image:
+    def draw(self, state: VideoState) -> Image.Image:
         """Draw the thought of a step."""
         unit = self._style.unit
         canvas = Canvas(self._size, CARD)

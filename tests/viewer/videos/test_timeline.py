@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from clipnav.viewer.films.timeline import Walk, phases, times
+from clipnav.viewer.videos.timeline import Walk, phases, times
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Timeline of a film: at each step the view rests, then turns and moves to the next viewpoint."""
+"""Timeline of a video: at each step the view rests, then turns and moves to the next viewpoint."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def blended(
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a film, the same for all walks in it."""
+    """A part of a video, the same for all walks in it."""
 
     kind: Kind
     step: int
@@ -53,7 +53,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class FilmState:
+class VideoState:
     """State of one walk in a frame.
 
     Attributes:
@@ -104,24 +104,24 @@ class Walk:
         """Return the radians that the camera turns at a step."""
         return abs(self._poses[step + 1].heading - self._poses[step].heading)
 
-    def view_attention(self, state: FilmState) -> np.ndarray | None:
+    def view_attention(self, state: VideoState) -> np.ndarray | None:
         """Return the attention over the 36 views, between the previous step's and this step's."""
         steps = self.trace.steps
         before = steps[state.step - 1].view_attention if state.step else None
         return blended(before, steps[state.step].view_attention, state.blend)
 
-    def state(self, phase: Phase, share: float) -> FilmState:
+    def state(self, phase: Phase, share: float) -> VideoState:
         """Return the state at a share of a phase."""
         if phase.kind == "card" or phase.step > self.last:
             shown = share if phase.kind == "card" and phase.step == self.last else 1.0
-            return FilmState(self.last, 1.0, self._end(self.last), card=min(1.0, 5 * shown))
+            return VideoState(self.last, 1.0, self._end(self.last), card=min(1.0, 5 * shown))
         step, start = phase.step, self._poses[phase.step]
         if phase.kind == "look":
             blend = min(1.0, share * phase.seconds / _BLEND)
-            return FilmState(step, _eased(blend), start, opacity=blend)
+            return VideoState(step, _eased(blend), start, opacity=blend)
         if step == self.last:
             card = 1.0 if phase.kind == "go" else min(1.0, 3 * share)
-            return FilmState(step, 1.0, start, card=card)
+            return VideoState(step, 1.0, start, card=card)
         end = self._end(step)
         if phase.kind == "turn":
             eased = _eased(share)
@@ -129,15 +129,15 @@ class Walk:
                 start.heading + eased * (end.heading - start.heading),
                 start.pitch + eased * (end.pitch - start.pitch),
             )
-            return FilmState(step, 1.0, pose)
-        return FilmState(step, 1.0, end, _eased(share), opacity=max(0.0, 1 - 5 * share))
+            return VideoState(step, 1.0, pose)
+        return VideoState(step, 1.0, end, _eased(share), opacity=max(0.0, 1 - 5 * share))
 
     def _end(self, step: int) -> Pose:
         return self._poses[min(step + 1, self.last)]
 
 
 def phases(walks: Sequence[Walk]) -> Iterator[Phase]:
-    """Yield the parts of a film. If a step of one walk takes longer, the other walk waits."""
+    """Yield the parts of a video. If a step of one walk takes longer, the other walk waits."""
     longest = max(walk.last for walk in walks)
     for step in range(longest + 1):
         walking = [walk for walk in walks if step < walk.last]

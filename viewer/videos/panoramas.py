@@ -1,4 +1,4 @@
-"""Panoramas of viewpoints for films, loaded on demand; a few stay in memory."""
+"""Panoramas of viewpoints for videos, loaded on demand; a few stay in memory."""
 
 import io
 from functools import lru_cache
@@ -9,7 +9,7 @@ from PIL import Image
 from clipnav.envs.drawing.camera import Standpoint, bare_panorama
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from clipnav.viewer.films.timeline import Walk, camera_position
+from clipnav.viewer.videos.timeline import Walk, camera_position
 
 _CAMERA_HEIGHT = 1.25  # metres above the floor in continuous walks, as in R2R-CE
 _IN_MEMORY = 6  # panoramas of 25 MB
@@ -21,7 +21,7 @@ class Panoramas:
     def __init__(self, pictures: Pictures, graph: NavGraph) -> None:
         self._pictures, self._graph = pictures, graph
         self.bare = bool(pictures.note)
-        """Whether pictures are missing, so that films show a floor with grid lines instead."""
+        """Whether pictures are missing, so that videos show a floor with grid lines instead."""
         self._read = lru_cache(_IN_MEMORY)(self._standpoint)
 
     def at(self, walk: Walk, step: int) -> Standpoint:

@@ -4,11 +4,11 @@ import pytest
 
 from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, WAY, Style
 from clipnav.envs.pictures.panorama_files import NoPictures
-from clipnav.viewer.films.layout import arranged
-from clipnav.viewer.films.side_panels import ChoicesPanel, FiguresPanel
-from clipnav.viewer.films.timeline import Phase, Walk
-from clipnav.viewer.films.view_panel import COLOURS
-from clipnav.viewer.films.words_panel import WordsPanel
+from clipnav.viewer.videos.layout import arranged
+from clipnav.viewer.videos.side_panels import ChoicesPanel, FiguresPanel
+from clipnav.viewer.videos.timeline import Phase, Walk
+from clipnav.viewer.videos.view_panel import COLOURS
+from clipnav.viewer.videos.words_panel import WordsPanel
 
 LOOKED = 0.9  # share of a look after which all figures are shown
 
@@ -148,7 +148,7 @@ def test_figures_follow_the_walk(library, traces):
     assert half["walked"] == f"{walk.length(0) / 2:.1f} m"
 
 
-def test_walks_with_a_secret_goal_and_without_reasons_are_filmed(
+def test_walks_with_a_secret_goal_and_without_reasons_are_recorded_on_video(
     frames_of, secret_env, wanderer, traces
 ):
     from clipnav.viewer.trace import record

@@ -1,14 +1,14 @@
-"""Films of continuous walks."""
+"""Videos of continuous walks."""
 
 import msgspec
 import numpy as np
 import pytest
 
-from clipnav.viewer.films import FilmSettings, film_walks
-from clipnav.viewer.films.side_panels import listed_motions
-from clipnav.viewer.films.timeline import Walk, phases
 from clipnav.viewer.site.continuous_walks import FreePictures
 from clipnav.viewer.trace.format import position_of
+from clipnav.viewer.videos import VideoSettings, write_video
+from clipnav.viewer.videos.side_panels import listed_motions
+from clipnav.viewer.videos.timeline import Walk, phases
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def test_the_camera_follows_positions_and_headings(library, expert_trace):
     assert sum(part.seconds for part in parts) < 0.3 * len(expert_trace.steps) + 8
 
 
-def test_a_walk_is_filmed(library, expert_trace, pictures, grey, tmp_path):
+def test_a_walk_becomes_a_video(library, expert_trace, pictures, grey, tmp_path):
     pictures = FreePictures(pictures, lambda scan, position, width: grey(scan, "a0", 1024).rgb)
     path = tmp_path / "walk.gif"
     short = msgspec.structs.replace(expert_trace, steps=expert_trace.steps[:8], ending="cut off")
-    film_walks(path, [short], library, pictures, FilmSettings((640, 360)))
+    write_video(path, [short], library, pictures, VideoSettings((640, 360)))
     assert path.stat().st_size > 10_000
 
 

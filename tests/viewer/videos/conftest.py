@@ -1,10 +1,10 @@
 import pytest
 
 from clipnav.envs.drawing.scenes import scene
-from clipnav.viewer.films.filming import Frames
-from clipnav.viewer.films.layout import arranged
-from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.timeline import Walk
+from clipnav.viewer.videos.layout import arranged
+from clipnav.viewer.videos.panoramas import Panoramas
+from clipnav.viewer.videos.rendering import Frames
+from clipnav.viewer.videos.timeline import Walk
 
 
 @pytest.fixture

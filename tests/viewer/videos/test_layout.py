@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.viewer.films.layout import arranged, parse_size
+from clipnav.viewer.videos.layout import arranged, parse_size
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Films of whole walks, and their frames: panels of each agent, and one map."""
+"""Videos of whole walks, and their frames: panels of each agent, and one map."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -14,19 +14,19 @@ from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.pictures.panorama_files import Pictures
 from clipnav.storage import atomic_write
 from clipnav.storage.progress import progress_bar
-from clipnav.viewer.films.layout import Box, Layout, arranged
-from clipnav.viewer.films.panoramas import Panoramas
-from clipnav.viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel, MapPanel
-from clipnav.viewer.films.timeline import FilmState, Phase, Walk, phases, times
-from clipnav.viewer.films.view_panel import ViewPanel
-from clipnav.viewer.films.words_panel import ThoughtPanel, WordsPanel
-from clipnav.viewer.films.writing import DEFAULT_SIZES, Animation, Gif, Mp4, Writer, check_kind
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.trace import Trace
+from clipnav.viewer.videos.layout import Box, Layout, arranged
+from clipnav.viewer.videos.panoramas import Panoramas
+from clipnav.viewer.videos.side_panels import AroundPanel, ChoicesPanel, FiguresPanel, MapPanel
+from clipnav.viewer.videos.timeline import Phase, VideoState, Walk, phases, times
+from clipnav.viewer.videos.view_panel import ViewPanel
+from clipnav.viewer.videos.words_panel import ThoughtPanel, WordsPanel
+from clipnav.viewer.videos.writing import DEFAULT_SIZES, Animation, Gif, Mp4, Writer, check_kind
 
-Draw = Callable[[Sequence[FilmState]], Image.Image]
+Draw = Callable[[Sequence[VideoState]], Image.Image]
 _RATE = 25  # frames per second of an mp4
-# The size of other films depends on the number of frames in which the camera moves: the rate is
+# The size of other videos depends on the number of frames in which the camera moves: the rate is
 # chosen for about so many of them, within limits (frames per second).
 _MOVING = {".webp": 90, ".apng": 50, ".gif": 50}
 _SLOWEST, _FASTEST = 2.5, 12.5
@@ -46,7 +46,7 @@ class Frames:
             boxes = layout.panels[number]
             view = ViewPanel(walk, _size(boxes["view"]), style, panoramas)
             across = view.camera.across
-            drawn: dict[str, Callable[[FilmState], Image.Image]] = {
+            drawn: dict[str, Callable[[VideoState], Image.Image]] = {
                 "view": view.draw,
                 "figures": FiguresPanel(walk, _size(boxes["figures"]), style).draw,
                 "words": WordsPanel(walk, _size(boxes["words"]), style).draw,
@@ -89,13 +89,13 @@ def _size(box: Box) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class FilmSettings:
-    """Settings of a film.
+class VideoSettings:
+    """Settings of a video.
 
     Attributes:
         size: Width and height in pixels, even numbers; by default 1280 x 720 for mp4 and
-            960 x 540 for other films.
-        seconds: Length of the film; by default long enough to read it.
+            960 x 540 for other videos.
+        seconds: Length of the video; by default long enough to read it.
         progress: Whether to show a progress bar.
     """
 
@@ -104,14 +104,14 @@ class FilmSettings:
     progress: bool = False
 
 
-def film_walks(
+def write_video(
     path: Path,
     traces: Sequence[Trace],
     library: Library,
     pictures: Pictures,
-    settings: FilmSettings = FilmSettings(),
+    settings: VideoSettings = VideoSettings(),
 ) -> None:
-    """Film a walk, or two of an episode side by side."""
+    """Write a video of a walk, or of two of an episode side by side."""
     kind = check_kind(path)
     layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))
     graph = library.graph(traces[0].scan)
@@ -135,7 +135,7 @@ def film_walks(
             writer = Gif(beside, rate)
         else:
             writer = Animation(beside, kind, rate)
-        shown = progress_bar(states, desc="film", unit="frames", disable=not settings.progress)
+        shown = progress_bar(states, desc="video", unit="frames", disable=not settings.progress)
         with closing(writer):
             for frame in frames.stream(iter(shown)):
                 writer.add(frame)
