@@ -46,7 +46,7 @@ class Selection:
                 raise UserError(
                     f"{flag_text(name, value)}: the best weights of {run} were selected with "
                     f"{flag}, and scores of the two do not compare; resume the run with {flag} "
-                    "until it is trained to its end"
+                    "until it has finished"
                 )
 
 

@@ -48,7 +48,7 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
         command = values.pop("command", _command(kind))
         if command != _command(kind):
             raise UserError(
-                f"{path}: is from a run of {truncate(command)}; name a run of {_command(kind)}"
+                f"{path}: was written by {truncate(command)}, but {_command(kind)} is needed"
             )
     return build_settings(kind, values, str(path))
 

@@ -236,7 +236,7 @@ class Trainer:
             if self.progress >= 1 and self._is_first:
                 flag = "--iterations" if self.config.minutes is None else "--minutes"
                 tqdm.write(
-                    f"{self.run} is trained to its end, {self._count()}; resume it "
+                    f"{self.run} has finished all {self._count()}; resume it "
                     f"with a larger {flag} to train it further",
                     sys.stderr,
                 )

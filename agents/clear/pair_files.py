@@ -93,7 +93,7 @@ def normalised(embeddings: np.ndarray) -> np.ndarray:
 
 
 def path_embeddings(groups: Sequence[Sequence[int]], embeddings: np.ndarray) -> np.ndarray:
-    """Return the embedding (P, W) of each path: the mean of those of its instructions.
+    """Return the embedding (P, W) of each path: the mean over its instructions.
 
     Args:
         embeddings: (E, W) embeddings of instructions; their lengths have no effect.

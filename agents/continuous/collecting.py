@@ -301,7 +301,7 @@ def collect_walks(
     use_instructions: bool = True,
     check: Callable[[], None] = never,
 ) -> list[Demonstration]:
-    """Let the expert and the policy walk in turns, and label every step with the expert's action.
+    """Collect DAgger episodes, whose steps are all labelled with the expert's action.
 
     Args:
         expert_probability: Probability at each step that the expert acts; otherwise an action of

@@ -221,7 +221,7 @@ class PathBatch(NamedTuple):
         return order[ends]
 
     def drawn(self, rng: np.random.Generator) -> np.ndarray:
-        """Return (B,) indices of states: a fifth are the last ones, the others earlier (DUET)."""
+        """Sample a step per path (B,): the last one with p = 0.2, else uniformly (DUET)."""
         order, ends = self._ordered()
         earlier = np.diff(ends, prepend=-1) - 1  # (B,) numbers of earlier states
         back = rng.integers(1, np.maximum(earlier, 1) + 1)

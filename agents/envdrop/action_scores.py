@@ -60,7 +60,7 @@ class ActionScorer:
         self,
         nodes: np.ndarray,
         views: np.ndarray,
-        ways: Sequence[Sequence[int]],
+        paths: Sequence[Sequence[int]],
         context: Context,
         state: State,
         noise: VisualNoise | None = None,
@@ -74,5 +74,5 @@ class ActionScorer:
         width = 1 + int(np.flatnonzero(self.world.mask[nodes].any(0))[-1])
         view = PanoramaView(*self.features.gather(nodes, views, width))
         if self.follower.visit_features:
-            view = add_visits(view, pad_histories(ways), self.world.targets)
+            view = add_visits(view, pad_histories(paths), self.world.targets)
         return self.follower.decide(view, context, state, noise)

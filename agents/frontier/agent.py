@@ -1,7 +1,7 @@
 """FrontierAgent: a follower that may turn back to any viewpoint that it has seen.
 
 A greedy follower judges the candidates around it only. This one judges every viewpoint that it has
-seen by the score of the way there, less the walk to it, as in the search of Ke et al. 2019
+seen by the score of the path there, less the walk to it, as in the search of Ke et al. 2019
 ("Tactical Rewind", FAST). Unlike `clipnav.agents.envdrop.search`, it walks where it searches, so
 that its trajectory is a single run.
 """
@@ -34,11 +34,11 @@ from clipnav.agents.maps.topological_maps import (
 
 @dataclass(frozen=True)
 class FrontierScoring:
-    """How scores of actions make up those of ways.
+    """How action scores are combined into a path score.
 
     Attributes:
         metre_cost: Cost of a metre of the walk to a node.
-        normalised: Whether a way has the sum of the log-probabilities of its actions; otherwise it
+        normalised: Whether a path has the sum of the log-probabilities of its actions; otherwise it
             has the sum of their logits. At a viewpoint that is a mistake all logits can be low,
             whereas its probabilities add up to 1, so an agent that is trained has the latter.
     """
@@ -81,7 +81,7 @@ class Options(NamedTuple):
 FrontierPolicy = Callable[[np.ndarray, Options], np.ndarray]
 
 
-def _best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
+def _argmax_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
     """Choose the nodes with the highest scores."""
     return options.scores.argmax(1).cpu().numpy()
 
@@ -89,13 +89,13 @@ def _best_nodes(rows: np.ndarray, options: Options) -> np.ndarray:
 class FrontierAgent(RouteWalker):
     """A follower that chooses among all nodes of its map: visited ones to stop at, others to visit.
 
-    The score of a node is that of the best way to it from the start, over visited nodes and
+    The score of a node is that of the best path to it from the start, over visited nodes and
     including stop at a visited one, less the cost of the walk from here. The follower's state at a
-    node is that after its best way, whatever the agent has walked since.
+    node is that after its best path, whatever the agent has walked since.
 
     Attributes:
         max_steps: Largest number of hops of an episode, the stop included.
-        scoring: How scores of actions make up those of ways.
+        scoring: How action scores are combined into a path score.
         place: Where the follower has read its instructions for that choice.
     """
 
@@ -105,7 +105,7 @@ class FrontierAgent(RouteWalker):
         geometry: MapGeometry,
         max_steps: int,
         scoring: FrontierScoring,
-        policy: FrontierPolicy = _best_nodes,
+        policy: FrontierPolicy = _argmax_nodes,
         expert: Expert | None = None,
         use_instructions: bool = True,
     ) -> None:
@@ -118,10 +118,10 @@ class FrontierAgent(RouteWalker):
         self._context: Context
         self._noise: VisualNoise | None = None
         self._states: State  # of all decisions, whose rows are numbered throughout
-        self._ways: Tensor  # scores of all ways, numbered throughout
+        self._paths: Tensor  # scores of all paths, numbered throughout
         self._steps_left = np.zeros(0, np.int64)
-        # (B, S) by slot: number of the best way, its last visited slot, the row of the state there,
-        # and the view that an agent on this way faces; -1 for no way.
+        # (B, S) by slot: number of the best path, its last visited slot, the row of the state there,
+        # and the view that an agent on this path faces; -1 for no path.
         self._numbers = self._previous = np.zeros((0, 0), np.int64)
         self._origins = self._views = np.zeros((0, 0), np.int64)
         self._objects = np.zeros((0, 0), np.int64)  # (B, S) best object by slot, -1 for none
@@ -135,7 +135,7 @@ class FrontierAgent(RouteWalker):
         tokens = readable(observation["instruction"][live], self._use_instructions)
         self._context, self._states = self.follower.encoder(self._sent(tokens))
         self._noise = self.follower.noise(self._sent(scan_indices(info["scan"][live])))
-        self._ways = torch.zeros(len(live), dtype=torch.float64, device=self._device)
+        self._paths = torch.zeros(len(live), dtype=torch.float64, device=self._device)
         self.start_maps(TopologicalMaps(self._geometry, len(live)))
         self._steps_left = np.full(len(live), self.max_steps)
         shape = len(live), int(self._world.locals.max()) + 1
@@ -153,7 +153,7 @@ class FrontierAgent(RouteWalker):
         """
         self._maps.visit(rows, observation["viewpoint"][rows])
         here, width = self._maps.current[rows], int(self._maps.counts[rows].max())
-        self._find_ways(rows, here)
+        self._find_paths(rows, here)
         self._read(rows)
         hops = self._maps.hops[rows, here, :width]
         numbers = self._numbers[rows, :width]
@@ -162,7 +162,7 @@ class FrontierAgent(RouteWalker):
         near = np.isfinite(metres) & (hops < self._steps_left[rows][:, None])
         possible = (numbers >= 0) & near
         costs = self.scoring.metre_cost * np.where(possible, metres, 0.0)
-        scores = self._ways[self._sent(numbers)] - self._sent(costs)
+        scores = self._paths[self._sent(numbers)] - self._sent(costs)
         scores = scores.masked_fill(self._sent(~possible), -torch.inf)
         visited = self._maps.visit_steps[rows, :width] > 0
         self.options = Options(scores, visited, hidden=self._decision.hidden)
@@ -194,8 +194,8 @@ class FrontierAgent(RouteWalker):
             "view_attention": self._decision.view_weights.cpu().numpy(),
         }
 
-    def _find_ways(self, rows: np.ndarray, here: np.ndarray) -> None:
-        """Give nodes without a way that of the node where an agent was going.
+    def _find_paths(self, rows: np.ndarray, here: np.ndarray) -> None:
+        """Give nodes without a path that of the node where an agent was going.
 
         In continuous space, an obstacle can keep an agent from a node.
         """
@@ -205,7 +205,7 @@ class FrontierAgent(RouteWalker):
             table[rows, here] = table[rows, targets]
 
     def _read(self, rows: np.ndarray) -> None:
-        """Score the actions at the current nodes, as if each had been reached on its best way."""
+        """Score the actions at the current nodes, as if each had been reached on its best path."""
         maps = self._maps
         here = maps.current[rows]
         nodes, views = maps.nodes[rows, here], self._views[rows, here]
@@ -214,8 +214,8 @@ class FrontierAgent(RouteWalker):
         if len(rows) < len(self._moves):
             index = self._sent(rows)
             context, noise = context.rows(index), None if noise is None else noise.rows(index)
-        ways = [self._way(row, slot) for row, slot in zip(rows, here, strict=True)]
-        self._decision = self._scorer.decide(nodes, views, ways, context, states, noise)
+        paths = [self._path(row, slot) for row, slot in zip(rows, here, strict=True)]
+        self._decision = self._scorer.decide(nodes, views, paths, context, states, noise)
         attended, head = self._decision.state.attended, self.follower.objects
         self.place = ReadPlaces(rows, nodes, views, attended)
         if head is not None:
@@ -223,16 +223,16 @@ class FrontierAgent(RouteWalker):
             assert objects is not None
             self._objects[rows, here] = head.best(attended, objects, nodes, views)
         gains = self.scoring.gains(self._decision.scores)
-        before = self._ways[self._sent(self._numbers[rows, here])]
-        first, first_state = len(self._ways), len(self._states.cell)
-        self._ways = torch.cat([self._ways, (before[:, None] + gains).flatten()])
+        before = self._paths[self._sent(self._numbers[rows, here])]
+        first, first_state = len(self._paths), len(self._states.cell)
+        self._paths = torch.cat([self._paths, (before[:, None] + gains).flatten()])
         self._states = State.joined([self._states, self._decision.state])
 
         numbers = first + np.arange(gains.numel()).reshape(gains.shape)  # (R, K)
         slots = maps.candidate_slots(rows)  # (R, C)
         row, rank = np.nonzero(slots >= 0)
         episode, slot = rows[row], slots[row, rank]
-        scores = np.append(self._ways.detach().cpu().numpy(), -np.inf)  # of number -1
+        scores = np.append(self._paths.detach().cpu().numpy(), -np.inf)  # of number -1
         found, known = scores[numbers[row, rank + 1]], scores[self._numbers[episode, slot]]
         better = (found > known) & (maps.visit_steps[episode, slot] == 0)
         row, rank, episode, slot = (part[better] for part in (row, rank, episode, slot))
@@ -242,13 +242,13 @@ class FrontierAgent(RouteWalker):
         self._views[episode, slot] = self._geometry.token_views[nodes[row], rank]
         self._numbers[rows, here] = numbers[:, STOP]
 
-    def _way(self, row: int, slot: int) -> list[int]:
-        """Return the nodes of the best way to a slot."""
-        way = []
+    def _path(self, row: int, slot: int) -> list[int]:
+        """Return the nodes of the best path to a slot."""
+        path = []
         while slot >= 0:
-            way.append(int(self._maps.nodes[row, slot]))
+            path.append(int(self._maps.nodes[row, slot]))
             slot = self._previous[row, slot]
-        return way[::-1]
+        return path[::-1]
 
     def _sent(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

@@ -122,7 +122,7 @@ class ServerConfig:
     api_key_file: Path | None = None
     """File with the API key; by default the environment variable OPENAI_API_KEY, if it is set."""
     request_timeout: float = 120.0
-    """Seconds after which an attempt is given up, whatever has arrived by then."""
+    """Timeout of a request in seconds."""
     max_retries: int = 5
     """Number of further attempts after a temporary error."""
     longest_wait: float = 120.0

@@ -20,11 +20,11 @@ _TIE = 1e-9  # costs closer than this are equal
 class Expert:
     """Labels of the states of B episodes.
 
-    Kind "spl" chooses the unvisited node with the shortest way there and on to the goal; "ndtw"
-    the one whose way there, after the path so far, agrees best with the reference path by nDTW.
+    Kind "spl" chooses the unvisited node with the shortest path to it and on to the goal; "ndtw"
+    the one whose path there, after the path so far, agrees best with the reference path by nDTW.
     With `revisits`, visited nodes can be chosen as well.
     Ways are shortest paths of the complete graph. The target at the goal is [stop]; if the
-    reference path passes its goal early, "ndtw" stops there only if every other way agrees worse
+    reference path passes its goal early, "ndtw" stops there only if every other path agrees worse
     (the original stops at the first visit). Among equally good nodes the first token wins: all
     unvisited nodes on a shortest path to the goal are equally good for "spl". (The original
     compares rounded sums, so that rounding decides between them.)
@@ -134,17 +134,17 @@ class Expert:
         return stops
 
     def _measure(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Return the (M,) costs of the ways from nodes (M,) to others (M,) in episodes (M,)."""
+        """Return the (M,) costs of the paths from nodes (M,) to others (M,) in episodes (M,)."""
         measure = self._detours if self._kind == "spl" else self._misalignments
         return measure(rows, here, nodes)
 
     def _detours(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Return the (M,) lengths in metres of the ways over some nodes to the goals."""
+        """Return the (M,) lengths in metres of the paths over some nodes to the goals."""
         distance = self._world.distance
         return distance(here, nodes) + distance(nodes[:, None], self._goals[rows]).min(1)
 
     def _misalignments(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Return the (M,) negative log of nDTW after the path so far and a way to each node.
+        """Return the (M,) negative log of nDTW after the path so far and a path to each node.
 
         The log keeps the order of paths whose nDTW is close to 0.
         """

@@ -175,7 +175,7 @@ class MinibatchesConfig(TransformerAgentConfig):
 
     @property
     def walks(self) -> bool:
-        """Whether a minibatch is walked with sampled decisions."""
+        """Whether training also samples actions (A2C or DAgger)."""
         return bool(self.sampled_weight or self.reinforcement.weight)
 
     @property

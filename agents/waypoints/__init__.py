@@ -1,1 +1,1 @@
-"""Agents of the navigation graphs that walk continuous episodes among places on the floor."""
+"""Graph agents in VLN-CE, on waypoints."""

@@ -1,4 +1,4 @@
-"""CVDN (NDH): a dialog about the way to a room, at a point of which the agent goes on by itself.
+"""CVDN (NDH): a dialog about the path to a room, which the agent continues alone from some point.
 
 The goal of an episode is the region in which its dialog ends. Sources: mmurray/cvdn
 (`tasks/NDH/eval.py`), HAMT (`finetune_src/cvdn/env.py`) and SAME.

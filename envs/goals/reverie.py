@@ -49,7 +49,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     path_id: Id | None = None
     objId: int | str | None = None
     languages: tuple[str, ...] = ()  # of the instructions; the built-in houses have several
-    # Fields that tell the versions apart.
+    # Fields by which the versions differ.
     distance: Any = None
     instr_encodings: Any = None
     world: str = ""

@@ -79,7 +79,7 @@ def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
 
 
 def _see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
-    """Return a mask (N,) bool of the pairs of cameras (N, 3) that see each other both ways."""
+    """Return a mask (N,) bool of the mutually visible pairs of cameras (N, 3)."""
     return ~(tracer.occluded(first, second) | tracer.occluded(second, first))
 
 

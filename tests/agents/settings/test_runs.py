@@ -157,15 +157,15 @@ def test_damaged_settings_name_the_file(tmp_path):
 
 def test_errors_name_the_command_of_a_run_of_another_kind(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
-    problem = r"config\.json: is from a run of clipnav train-speaker; name a run of clipnav"
+    problem = r"config\.json: was written by clipnav train-speaker, but clipnav"
     with pytest.raises(ValueError, match=problem):
         read_config(tmp_path, TrainConfig)
     (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
-    with pytest.raises(ValueError, match=r"train-agent; name a run of clipnav train-speaker"):
+    with pytest.raises(ValueError, match=r"train-agent, but clipnav train-speaker is needed"):
         read_config(tmp_path, SpeakerTrainConfig)
     for command, problem in {
-        3: "is from a run of 3; name a run of",
-        "": "is from a run of",
+        3: "was written by 3, but clipnav",
+        "": "was written by",
     }.items():
         values = {"command": command, **dataclasses.asdict(TrainConfig())}
         (tmp_path / CONFIG).write_text(json.dumps(values, default=str))
