@@ -120,8 +120,8 @@ class FrontierAgent(RouteWalker):
         self._states: State  # of all decisions, whose rows are numbered throughout
         self._paths: Tensor  # scores of all paths, numbered throughout
         self._steps_left = np.zeros(0, np.int64)
-        # (B, S) by slot: number of the best path, its last visited slot, the row of the state there,
-        # and the view that an agent on this path faces; -1 for no path.
+        # (B, S) by slot: number of the best path, its last visited slot, the row of the state
+        # there, and the view that an agent on this path faces; -1 for no path.
         self._numbers = self._previous = np.zeros((0, 0), np.int64)
         self._origins = self._views = np.zeros((0, 0), np.int64)
         self._objects = np.zeros((0, 0), np.int64)  # (B, S) best object by slot, -1 for none

@@ -188,7 +188,7 @@ def test_settings_of_questions_are_told_from_those_of_other_trainings(tmp_path):
         (tmp_path / CONFIG).write_text(to_json(config))
         assert read_question_config(tmp_path) == config
     (tmp_path / CONFIG).write_text(to_json(preset("pretrain-vl", "houses")))
-    with pytest.raises(ValueError, match="name a run of clipnav finetune-vqa"):
+    with pytest.raises(ValueError, match="but clipnav finetune-vqa is needed"):
         read_question_config(tmp_path)
 
 

@@ -153,7 +153,7 @@ def test_missing_data_is_named_before_the_walk(run, monkeypatch):
         FileNotFoundError, match=r"'gone' of r2r; name one of .*: test, train, val_"
     ):
         evaluate_run(EvaluateConfig(run, ("val_unseen", "gone")))
-    with pytest.raises(ValueError, match=r"name a run of clipnav train-speaker"):
+    with pytest.raises(ValueError, match=r"but clipnav train-speaker is needed"):
         evaluate_run(EvaluateConfig(run, search=SearchConfig("beam", speaker=run)))
     search = SearchConfig("beam", speaker=run, tune="gone")
     with pytest.raises(FileNotFoundError, match="'gone' of r2r"):

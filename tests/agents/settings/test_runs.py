@@ -214,7 +214,7 @@ def test_a_settings_file_gives_the_defaults(tmp_path):
         parse_agent(["--config", str(tmp_path), "--preset", "envdrop"])
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         parse_agent(["--config", str(tmp_path / "none.json")])
-    with pytest.raises(ValueError, match="from a run of clipnav train-agent; name a run of"):
+    with pytest.raises(ValueError, match="was written by clipnav train-agent, but clipnav"):
         parse_speaker(["--config", str(tmp_path / "mine.json")])
 
 
