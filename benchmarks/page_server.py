@@ -22,7 +22,7 @@ from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import Routes
+from clipnav.viewer.site.routes import SiteRoutes
 from clipnav.viewer.site.server import ViewerServer
 
 _REQUEST = b"GET /api/site HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -49,7 +49,7 @@ def main() -> None:
 
 def _figures(config: ServerConfig, folder: Path) -> list[Figure]:
     library = Library(world_files("houses"), "r2r")
-    site = Routes(library, NoPictures("none"), ManualWalks(library, folder))
+    site = SiteRoutes(library, NoPictures("none"), ManualWalks(library, folder))
     with ViewerServer(site) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -148,10 +148,10 @@ class Walks:
 def served(library: "Library", pictures: "Pictures", folder: Path) -> Iterator[str]:
     """Serve the walks of a library; yield the address."""
     from clipnav.viewer.site.manual_walks import ManualWalks
-    from clipnav.viewer.site.routes import Routes
+    from clipnav.viewer.site.routes import SiteRoutes
     from clipnav.viewer.site.server import ViewerServer
 
-    with ViewerServer(Routes(library, pictures, ManualWalks(library, folder, None))) as server:
+    with ViewerServer(SiteRoutes(library, pictures, ManualWalks(library, folder, None))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server.url
@@ -282,10 +282,10 @@ def video_frame(traces: list["Trace"], step: int, kind: str, path: Path) -> None
     from clipnav.viewer.videos.layout import arranged
     from clipnav.viewer.videos.panoramas import Panoramas
     from clipnav.viewer.videos.rendering import Frames
-    from clipnav.viewer.videos.timeline import Walk, phases
+    from clipnav.viewer.videos.timeline import VideoWalk, phases
 
     graph = NavGraph.load(traces[0].scan, world_files("houses").connectivity_dir)
-    walks = [Walk(trace, graph) for trace in traces]
+    walks = [VideoWalk(trace, graph) for trace in traces]
     panoramas = Panoramas(house_pictures(), graph)
     layout = arranged((1280, 720), len(walks))
     frames = Frames(walks, layout, panoramas, scene(graph, "houses"))

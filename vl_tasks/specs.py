@@ -71,7 +71,7 @@ _TABLE = SpecTable(
         ),
         TaskSpec(
             "pretrain-vl",
-            f"{_ROOM}.clip_vil_p.settings:PretrainConfig",
+            f"{_ROOM}.clip_vil_p.settings:PretrainVlConfig",
             f"{_ROOM}.clip_vil_p.settings:pretraining_defaults",
             f"{_ROOM}.clip_vil_p.pretraining:PretrainingTask",
         ),

@@ -25,7 +25,7 @@ from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.tokenizers import Tokenizer, WordTokenizer, load_run_tokenizer
 from clipnav.envs.worlds import World
@@ -76,7 +76,7 @@ class SplitTask(ABC):
     settings: ContinuousSettings
     tokenizer: Tokenizer
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: ContinuousSimulator) -> None:
         self.simulator = simulator
         self._splits: dict[str, ContinuousSplit] = {}
 

@@ -41,7 +41,7 @@ _AFTER_ROUNDS = frozenset(
 )
 
 
-class Batch(NamedTuple):
+class DemonstrationBatch(NamedTuple):
     """B demonstrations, padded to T steps.
 
     Attributes:
@@ -60,7 +60,7 @@ class Batch(NamedTuple):
 
 def make_batch(
     walks: Sequence[Demonstration], ids: np.ndarray, inflection_weight: float, device: str
-) -> Batch:
+) -> DemonstrationBatch:
     """Stack demonstrations.
 
     Args:
@@ -83,10 +83,10 @@ def make_batch(
         padded("previous", 0, torch.long),
     )
     words = torch.from_numpy(ids).long().to(device)
-    return Batch(words, steps, labels, weights, padded("progress", 0, torch.float32))
+    return DemonstrationBatch(words, steps, labels, weights, padded("progress", 0, torch.float32))
 
 
-def imitation_loss(output: Output, batch: Batch) -> Tensor:
+def imitation_loss(output: Output, batch: DemonstrationBatch) -> Tensor:
     """Return the mean over walks of the weighted mean cross entropy of each walk."""
     entropy = functional.cross_entropy(
         output.logits.flatten(0, 1), batch.labels.flatten(), reduction="none", ignore_index=-100
@@ -95,7 +95,7 @@ def imitation_loss(output: Output, batch: Batch) -> Tensor:
     return ((weights * entropy).sum(1) / weights.sum(1)).mean()
 
 
-def progress_loss(output: Output, batch: Batch) -> Tensor:
+def progress_loss(output: Output, batch: DemonstrationBatch) -> Tensor:
     """Return the mean squared error of the predicted progress over all steps."""
     assert output.progress is not None
     mask = batch.labels >= 0

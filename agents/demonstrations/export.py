@@ -35,7 +35,12 @@ from clipnav.agents.demonstrations.manifest import (
     write_manifest,
 )
 from clipnav.agents.demonstrations.recording.decisions import poses_of, write_graph_pictures
-from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Source, Step
+from clipnav.agents.demonstrations.recording.records import (
+    RecordedCandidate,
+    RecordedStep,
+    RecordedWalk,
+    Source,
+)
 from clipnav.agents.demonstrations.recording.settings import (
     CONVERSATIONS,
     DemonstrationConfig,
@@ -119,7 +124,7 @@ def _load_policy(config: DemonstrationConfig) -> tuple[VlnVectorEnv, Agent]:
 
 
 @dataclass(frozen=True)
-class Shard:
+class ExportShard:
     """Part of an export.
 
     Attributes:
@@ -160,7 +165,7 @@ def chosen_episodes(config: DemonstrationConfig) -> list[Episode]:
 
 def _make_shards(
     config: DemonstrationConfig, staging: Path, episodes: Sequence[Episode]
-) -> list[Shard]:
+) -> list[ExportShard]:
     """Divide episodes, which are grouped by building, into shards of one building each."""
     parts: list[list[Episode]] = []
     for episode in episodes:
@@ -168,10 +173,10 @@ def _make_shards(
         if full or parts[-1][0].scan != episode.scan:
             parts.append([])
         parts[-1].append(episode)
-    return [Shard(config, staging, number, tuple(part)) for number, part in enumerate(parts)]
+    return [ExportShard(config, staging, number, tuple(part)) for number, part in enumerate(parts)]
 
 
-def complete_shard(shard: Shard) -> int:
+def complete_shard(shard: ExportShard) -> int:
     """Walk the episodes of a shard and write its pictures, then its walks."""
     maker = _maker(shard.config)
     walks = maker.walks(shard.episodes)
@@ -184,7 +189,7 @@ def complete_shard(shard: Shard) -> int:
 class ShardWalks:
     """The walks of complete shards in order, read again by each iteration."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, shards: Sequence[ExportShard]) -> None:
         self._shards = shards
 
     def __iter__(self) -> Iterator[RecordedWalk]:
@@ -266,7 +271,7 @@ class GraphSteps:
     def __init__(self, world: NavWorld) -> None:
         self._world = world
 
-    def step(self, node: int, view: int, label: int, taken: int, source: Source) -> Step:
+    def step(self, node: int, view: int, label: int, taken: int, source: Source) -> RecordedStep:
         """Return the step of an agent at a node that faces a view 0..35."""
         world = self._world
         graph = world.graphs[world.scan_names[node]]
@@ -278,7 +283,7 @@ class GraphSteps:
         ):
             east, north, rise = offset.tolist()
             candidates.append(
-                Candidate(
+                RecordedCandidate(
                     viewpoint=str(world.viewpoint_ids[target]),
                     heading=float(np.arctan2(east, north)),
                     elevation=float(np.arctan2(rise, np.hypot(east, north))),
@@ -287,7 +292,7 @@ class GraphSteps:
                 )
             )
         x, y, z = position.tolist()
-        return Step(
+        return RecordedStep(
             position=(x, y, z),
             heading=view_direction(view)[0],
             label=label,
@@ -305,7 +310,7 @@ def teacher_walks(
     count = len(episodes)
     walks = Walks(world, episodes, count, teacher)
     walks.start(np.arange(count), np.arange(count))
-    recorded: list[list[Step]] = [[] for _ in episodes]
+    recorded: list[list[RecordedStep]] = [[] for _ in episodes]
     while not walks.terminated.all():
         actions = walks.teacher_actions()
         for row in np.flatnonzero(~walks.terminated).tolist():
@@ -342,7 +347,7 @@ def policy_walks(
     draws = [stream.rng(seed, zlib.crc32(name.encode())).random for name in ids]
     led = np.zeros(len(ids), bool)
     agent.begin(observation, info, live)
-    recorded: list[list[Step]] = [[] for _ in ids]
+    recorded: list[list[RecordedStep]] = [[] for _ in ids]
     while live.size:
         labels = env.teacher_actions()
         actions = np.full(env.num_envs, STOP)
@@ -368,7 +373,7 @@ def policy_walks(
     ]
 
 
-def _finished(episode: Episode, steps: list[Step], distance: float) -> RecordedWalk:
+def _finished(episode: Episode, steps: list[RecordedStep], distance: float) -> RecordedWalk:
     radius = episode.goal.success_radius(SUCCESS_THRESHOLD)
     success = steps[-1].taken == STOP and distance < radius
     return RecordedWalk.of(episode, steps, success)
@@ -418,7 +423,7 @@ def check_export(folder: Path) -> str:
     return f"{folder}: {settings['format']} is correct: {found}"
 
 
-def _complete(shards: list[Shard], workers: int) -> None:
+def _complete(shards: list[ExportShard], workers: int) -> None:
     """Complete the shards that are missing."""
     missing = [shard for shard in shards if not shard.path.is_file()]
     total = sum(len(shard.episodes) for shard in shards)

@@ -72,7 +72,7 @@ def _array(scores: Tensor) -> np.ndarray:
     return scores.detach().float().cpu().numpy()
 
 
-class Decision(NamedTuple):
+class MapDecision(NamedTuple):
     """Decisions of the R episodes that had not ended.
 
     Attributes:
@@ -100,7 +100,7 @@ class MapWalk:
         truncated: (C,) episodes that reached the hop limit of the environment.
     """
 
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[MapDecision] = field(default_factory=list)
     rewards: list[np.ndarray] = field(default_factory=list)
     truncated: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -152,7 +152,7 @@ class MapAgent(RouteWalker):
         self._stop_probabilities = np.zeros((0, 0))
         self._best_objects = np.zeros((0, 0), np.int64)
         self._decided = np.zeros(0, np.int64)
-        self._decision: Decision
+        self._decision: MapDecision
 
     def walk(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> MapWalk:
         """Walk episodes to their end and record the decisions for a loss; see `segments`.
@@ -192,7 +192,7 @@ class MapAgent(RouteWalker):
         """Describe the last decision, see `RouteWalker.describe`."""
         return _describe_decision(self._maps, self._decision.state, self._decision.scores, choice)
 
-    def decide(self, observation: Observation, rows: np.ndarray) -> Decision:
+    def decide(self, observation: Observation, rows: np.ndarray) -> MapDecision:
         """Add the current viewpoints of R episodes to their maps and choose map tokens.
 
         Args:
@@ -222,7 +222,7 @@ class MapAgent(RouteWalker):
         ends = (chosen == STOP_TOKEN) | (self._decided[rows] == self.max_decisions)
         if labels is not None and self._ends_with_expert:
             ends |= labels == STOP_TOKEN
-        return Decision(rows, state, scores, chosen, ends, labels)
+        return MapDecision(rows, state, scores, chosen, ends, labels)
 
     def _chosen(self, state: MapState, scores: Scores, labels: np.ndarray | None) -> np.ndarray:
         """Return the map tokens (R,) of the policy; [stop] where no node can be chosen."""
@@ -237,7 +237,7 @@ class MapAgent(RouteWalker):
             )
         return chosen
 
-    def _targets(self, decision: Decision) -> np.ndarray:
+    def _targets(self, decision: MapDecision) -> np.ndarray:
         """Return the (R,) slots that the agents go to; episodes end at the best viewpoint."""
         rows = decision.rows
         targets = decision.state.tokens.slots[np.arange(len(rows)), decision.chosen]

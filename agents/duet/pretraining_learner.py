@@ -336,7 +336,7 @@ def _mean(losses: Tensor) -> Tensor:
     return losses.sum() / distributed.mean_over_ranks(len(losses), losses.device)
 
 
-class PretrainingLearner(WalkingLearner):
+class MapPretrainingLearner(WalkingLearner):
     """A map transformer with the heads of pre-training, and the paths to learn from.
 
     Runs contain the network without the heads.
@@ -402,6 +402,6 @@ def _class_scores(config: MapPretrainConfig, env: VlnVectorEnv) -> Tensor | None
 def pretrain(config: MapPretrainConfig) -> dict[str, Summary]:
     """Pre-train a map agent, evaluate its best weights and write RUN/results.json."""
     return train_and_evaluate(
-        *make_agent_trainer(PretrainingLearner, config),
+        *make_agent_trainer(MapPretrainingLearner, config),
         lambda summary: f"SR {100 * summary['SR']:.1f}, SPL {100 * summary['SPL']:.1f}",
     )

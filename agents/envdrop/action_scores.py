@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.follower import Follower, FollowerDecision
 from clipnav.agents.layers.encoders import Context, State
 from clipnav.agents.layers.visual import PanoramaView, VisualNoise
 from clipnav.envs.graphs.nav_world import NavWorld
@@ -64,7 +64,7 @@ class ActionScorer:
         context: Context,
         state: State,
         noise: VisualNoise | None = None,
-    ) -> Decision:
+    ) -> FollowerDecision:
         """Return the decisions of R agents.
 
         Args:

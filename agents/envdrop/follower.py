@@ -30,7 +30,7 @@ _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in t
 _EMBEDDING = "encoder.embedding.weight"
 
 
-class Decision(NamedTuple):
+class FollowerDecision(NamedTuple):
     """Output of one step of the decoder.
 
     Attributes:
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         state: State,
         noise: VisualNoise | None = None,
         paired: Context | None = None,
-    ) -> Decision:
+    ) -> FollowerDecision:
         """Attend to views and words, and score the candidates."""
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
         gate = None
@@ -132,7 +132,7 @@ class Decoder(nn.Module):
         # Losses and choices are computed in float32, whatever the precision of the products.
         scores = scores.float().masked_fill(~view.mask, -torch.inf)
         state = State(attended, cell, history)
-        return Decision(scores, state, hidden.float(), word_weights, view_weights, contrast)
+        return FollowerDecision(scores, state, hidden.float(), word_weights, view_weights, contrast)
 
     def _contrast(self, query: Tensor, context: Context, paired: Context) -> Tensor:
         """Return (2, B, H) what a query (B, H) attends to in two instructions, by content only."""
@@ -211,7 +211,7 @@ class Follower(nn.Module):
         state: State,
         noise: VisualNoise | None = None,
         paired: Context | None = None,
-    ) -> Decision:
+    ) -> FollowerDecision:
         """Score the candidates of a view with the features of the environment, unscaled.
 
         Arguments are those of `Decoder.forward`.

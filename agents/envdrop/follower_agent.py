@@ -10,7 +10,7 @@ from torch import Tensor
 from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisions
 from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
 from clipnav.agents.envdrop.action_scores import add_visits
-from clipnav.agents.envdrop.follower import Decision, Follower
+from clipnav.agents.envdrop.follower import Follower, FollowerDecision
 from clipnav.agents.envdrop.grounding import ReadPlaces
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import Context, State, readable
@@ -60,7 +60,7 @@ class FollowerAgent:
         self._state: State
         self.record = None if action_source is None else DecisionRecord(action_source)
         self.places: list[ReadPlaces] = []
-        self._last: Decision | None = None
+        self._last: FollowerDecision | None = None
         self.critic: Critic | None = None
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
@@ -118,7 +118,7 @@ class FollowerAgent:
             "view_attention": last.view_weights.detach().cpu().numpy(),
         }
 
-    def decide(self, observation: Observation, live: np.ndarray) -> Decision:
+    def decide(self, observation: Observation, live: np.ndarray) -> FollowerDecision:
         """Score the candidates of the live rows; the agent keeps its present state."""
         self._keep_rows(live)
         possible = observation["action_mask"][live]
@@ -133,7 +133,7 @@ class FollowerAgent:
         return self.follower.decide(view, self._context, state, noise, self._paired)
 
     def _pointing(
-        self, decision: Decision, observation: Observation, live: np.ndarray
+        self, decision: FollowerDecision, observation: Observation, live: np.ndarray
     ) -> np.ndarray:
         """Return the best actions (N,); stops point out the best object."""
         actions = decision.scores.argmax(1).cpu().numpy()

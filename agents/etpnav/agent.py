@@ -26,7 +26,7 @@ from clipnav.agents.learning.agent_learner import mixed_precision
 from clipnav.agents.maps.experts import STOP_TOKEN
 from clipnav.envs.base.vector_env import Observation
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
-from clipnav.envs.continuous.simulator import Floor, Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator, Floor
 from clipnav.training.streams import Stream
 
 _SIDE = 90.0  # degrees that an agent turns aside after a collision
@@ -35,7 +35,7 @@ _TRIED = 30.0  # degrees between the directions that it tries
 Policy = Callable[[np.ndarray, int, np.random.Generator], int]
 
 
-class Pose(NamedTuple):
+class AgentPose(NamedTuple):
     """Where an agent is after an action.
 
     Attributes:
@@ -49,11 +49,11 @@ class Pose(NamedTuple):
     collided: bool
 
 
-Walk = Generator[int, Pose, Pose]
+Walk = Generator[int, AgentPose, AgentPose]
 
 
 def walk_along(
-    pose: Pose,
+    pose: AgentPose,
     places: Iterable[np.ndarray],
     settings: ContinuousSettings,
     rng: np.random.Generator | None,
@@ -65,7 +65,10 @@ def walk_along(
 
 
 def walk_to(
-    pose: Pose, place: np.ndarray, settings: ContinuousSettings, rng: np.random.Generator | None
+    pose: AgentPose,
+    place: np.ndarray,
+    settings: ContinuousSettings,
+    rng: np.random.Generator | None,
 ) -> Walk:
     """Turn to a place (3,) and step there.
 
@@ -85,7 +88,7 @@ def walk_to(
 
 
 def _try_out(
-    pose: Pose, steps: int, settings: ContinuousSettings, rng: np.random.Generator
+    pose: AgentPose, steps: int, settings: ContinuousSettings, rng: np.random.Generator
 ) -> Walk:
     """Turn aside, and back by 30 degrees until a step leads on; then take the remaining steps.
 
@@ -111,7 +114,7 @@ def _try_out(
     return pose
 
 
-def _turn(pose: Pose, degrees: float, settings: ContinuousSettings) -> Walk:
+def _turn(pose: AgentPose, degrees: float, settings: ContinuousSettings) -> Walk:
     """Turn clockwise by an angle, rounded to whole turns; half a circle is a turn to the left."""
     circle = settings.turns_per_circle
     turns = round(-degrees / settings.turn_angle) % circle
@@ -136,7 +139,7 @@ class GhostDecisions(NamedTuple):
 
 
 @dataclass
-class Episode:
+class EtpNavEpisode:
     """State of one episode.
 
     Attributes:
@@ -172,7 +175,7 @@ class GhostWalker:
         self,
         network: EtpNavNetwork,
         surroundings: Surroundings,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         settings: ContinuousSettings,
         config: EtpNavTrainConfig,
         policy: Policy = greedy,
@@ -192,7 +195,7 @@ class GhostWalker:
         self._tries_out = not settings.sliding if config.tryout is None else config.tryout
         self._device = network.head.outer.weight.device
         self._text: EncodedText
-        self._episodes: list[Episode] = []
+        self._episodes: list[EtpNavEpisode] = []
 
     def start(self, observation: Observation, info: Any) -> None:
         """Read the instructions and start empty maps."""
@@ -205,7 +208,7 @@ class GhostWalker:
             rng = Stream.GHOST_DECISIONS.rng(self._config.seed, *key, row)
             if not self._iteration:  # does not depend on the other episodes of the batch
                 rng = Stream.GHOST_WALKS.rng(self._config.seed, *key)
-            episode = Episode(GhostMap(self._config.map), rng, [], [])
+            episode = EtpNavEpisode(GhostMap(self._config.map), rng, [], [])
             if self._teachers:
                 episode.teacher = self._teachers[row](rng)
             self._episodes.append(episode)
@@ -215,7 +218,7 @@ class GhostWalker:
         del observation
         actions = np.full(len(self._episodes), STOP)
         poses = {
-            row: Pose(info["position"][row], float(info["heading"][row]), bool(collided))
+            row: AgentPose(info["position"][row], float(info["heading"][row]), bool(collided))
             for row, collided in zip(active.tolist(), info["collided"][active], strict=True)
         }
         waiting = active.tolist()
@@ -229,7 +232,7 @@ class GhostWalker:
     def _grad(self) -> torch.set_grad_enabled:
         return torch.set_grad_enabled(bool(self._teachers))
 
-    def _continue(self, row: int, pose: Pose, actions: np.ndarray) -> bool:
+    def _continue(self, row: int, pose: AgentPose, actions: np.ndarray) -> bool:
         """Take the next action of the walk of an agent; return False if it must decide."""
         episode = self._episodes[row]
         if episode.walk is None:
@@ -242,7 +245,7 @@ class GhostWalker:
         episode.is_walking = True
         return True
 
-    def _decide(self, rows: list[int], scans: list[str], poses: list[Pose]) -> None:
+    def _decide(self, rows: list[int], scans: list[str], poses: list[AgentPose]) -> None:
         """Add the places of R agents to their maps, and begin the walks to the next places."""
         positions = np.array([pose.position for pose in poses])
         headings = np.array([pose.heading for pose in poses])
@@ -307,7 +310,7 @@ class GhostWalker:
         return [one[:size] for one, size in zip(encoded, sizes.tolist(), strict=True)]
 
     def _visit(
-        self, episode: Episode, floor: Floor, pose: Pose, sight: Sight, tokens: Tensor
+        self, episode: EtpNavEpisode, floor: Floor, pose: AgentPose, sight: Sight, tokens: Tensor
     ) -> None:
         """Add a place, and the waypoints around it, to the map of an agent."""
         headings = pose.heading + sight.angles

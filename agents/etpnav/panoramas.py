@@ -26,7 +26,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.settings import R2R_CE
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.training.checkpoints import MODEL
 
 _VIEW_ANGLE = 2 * np.pi / VIEWS
@@ -86,7 +86,7 @@ class Surroundings:
         colour_size, depth_size: Widths of the features of colour and of depth.
     """
 
-    def __init__(self, config: EtpNavTrainConfig, simulator: Simulator) -> None:
+    def __init__(self, config: EtpNavTrainConfig, simulator: ContinuousSimulator) -> None:
         self._config = config
         self._floor = FloorPlaces(simulator)
         self._encoder: ClipEncoder | None = None

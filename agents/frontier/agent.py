@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.envdrop.action_scores import ActionScorer
-from clipnav.agents.envdrop.follower import Decision
+from clipnav.agents.envdrop.follower import FollowerDecision
 from clipnav.agents.envdrop.follower_agent import scan_indices
 from clipnav.agents.envdrop.grounding import ReadPlaces
 from clipnav.agents.layers.encoders import Context, State, readable
@@ -126,7 +126,7 @@ class FrontierAgent(RouteWalker):
         self._origins = self._views = np.zeros((0, 0), np.int64)
         self._objects = np.zeros((0, 0), np.int64)  # (B, S) best object by slot, -1 for none
         self._targets = np.zeros(0, np.int64)  # (B,) slots of the last choice
-        self._decision: Decision
+        self._decision: FollowerDecision
         self.options: Options
         self.place: ReadPlaces
 

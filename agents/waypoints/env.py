@@ -19,7 +19,7 @@ from clipnav.envs.continuous.episodes import ContinuousSplit
 from clipnav.envs.continuous.experts import waypoint_actions
 from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.navigation.device_features import DeviceView
@@ -104,7 +104,7 @@ class Propose(Protocol):
 class FloorPlaces:
     """Proposes places that are computed from the floor, see `places_around`."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: ContinuousSimulator) -> None:
         self._simulator = simulator
 
     def __call__(
@@ -143,7 +143,7 @@ class WaypointEnv:
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         settings: ContinuousSettings,
         encoder: ViewEncoder | None,
         num_envs: int,

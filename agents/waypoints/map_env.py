@@ -19,7 +19,7 @@ from clipnav.envs.continuous.episodes import ContinuousSplit
 from clipnav.envs.continuous.experts import GreedyFollower
 from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import STOP, ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.envs.graphs.candidates import start_views
 from clipnav.envs.navigation.device_features import DeviceView
 from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ELEVATIONS, VIEW_HEADINGS
@@ -149,7 +149,7 @@ class MapWaypointEnv(WaypointEnv):
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         settings: ContinuousSettings,
         encoder: ViewEncoder | None,
         num_envs: int,

@@ -24,7 +24,7 @@ from clipnav.agents.waypoints.settings import PredictorConfig, PredictorNetworkC
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.sensors import depth_reading
 from clipnav.envs.continuous.settings import R2R_CE, ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.training.checkpoints import load_model
 from clipnav.training.settings import read_config
 
@@ -132,7 +132,7 @@ class WaypointPredictor(nn.Module):
     @torch.no_grad()
     def look(
         self,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         scans: Sequence[str],
         positions: np.ndarray,
         headings: np.ndarray,
@@ -165,7 +165,7 @@ class WaypointPredictor(nn.Module):
 
 
 def draw_panoramas(
-    simulator: Simulator,
+    simulator: ContinuousSimulator,
     settings: ContinuousSettings,
     scans: Sequence[str],
     positions: np.ndarray,
@@ -197,7 +197,9 @@ def draw_panoramas(
 class PredictedPlaces:
     """Proposes the peaks of a predictor's heat maps as places around agents."""
 
-    def __init__(self, predictor: WaypointPredictor, simulator: Simulator | None = None) -> None:
+    def __init__(
+        self, predictor: WaypointPredictor, simulator: ContinuousSimulator | None = None
+    ) -> None:
         self._predictor = predictor
         self._simulator = simulator or HouseSimulator(predictor.cameras)
 

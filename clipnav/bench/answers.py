@@ -13,7 +13,7 @@ import numpy as np
 
 from clipnav.bench.entrants import BenchTask, Entrant
 from clipnav.bench.kinds import RunOptions, Walked
-from clipnav.bench.suites import Part, Place, Suite, check_data
+from clipnav.bench.suites import Place, Suite, SuitePart, check_data
 from clipnav.envs.metrics import Metric
 from clipnav.storage.errors import UserError
 from clipnav.vl_tasks.captioning.metrics import cider_d, rouge_l
@@ -61,7 +61,7 @@ class PicturePart:
         data_sha256: Digest of questions and answers, without pictures.
     """
 
-    part: Part
+    part: SuitePart
     folder: Path
     items: list[PictureItem]
     right: list[tuple[str, ...]]
@@ -138,7 +138,7 @@ _SCORES: dict[str, Callable[[PicturePart, Sequence[_Answer]], dict[str, Any]]] =
 }
 
 
-def load(part: Part, place: Place) -> PicturePart:
+def load(part: SuitePart, place: Place) -> PicturePart:
     """Load the items of a part; the house tasks are generated in the cache if they are missing."""
     if part.dataset not in _SCORES:
         raise UserError(f"{part.name}: no task {part.dataset!r}, only {', '.join(_SCORES)}")

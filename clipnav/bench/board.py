@@ -14,7 +14,7 @@ from clipnav.bench.graph import viewpoints
 from clipnav.bench.kinds import KINDS, BenchPart
 from clipnav.bench.results import FigureRecord, PartRecord, Result, read_result, verify
 from clipnav.bench.rounds import round_suite, verify_in_round
-from clipnav.bench.suites import Part, Place, Suite, load_suite
+from clipnav.bench.suites import Place, Suite, SuitePart, load_suite
 from clipnav.envs.metrics import SUMMARY_METRICS, Metric
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
@@ -26,7 +26,7 @@ _LOWER_IS_BETTER = frozenset({"NE", "TL", "steps"})
 _RESULTS, _WALKS = "results", "walks"
 Json = dict[str, Any]
 # Writes the page of a walk: walks file, part, id of the episode and page.
-Export = Callable[[Path, Part, str, Path], None]
+Export = Callable[[Path, SuitePart, str, Path], None]
 
 
 class Board:
@@ -93,7 +93,7 @@ class Board:
             self._suites[label] = suite, place
         return self._suites[label]
 
-    def _part(self, label: str, part: Part) -> BenchPart:
+    def _part(self, label: str, part: SuitePart) -> BenchPart:
         if (label, part.name) not in self._loaded:
             _, place = self._suites[label]
             self._loaded[label, part.name] = KINDS[part.kind].part("load")(part, place)
@@ -126,7 +126,7 @@ class Board:
             "parts": parts,
         }
 
-    def _walk_pages(self, part: Part, record: PartRecord, number: int) -> list[Json]:
+    def _walk_pages(self, part: SuitePart, record: PartRecord, number: int) -> list[Json]:
         """Export the first walks to viewpoints for the viewer; return their pages."""
         if self._export is None or part.kind not in ("graph", "model"):
             return []

@@ -14,7 +14,7 @@ from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import spread, walk_all
 from clipnav.bench.entrants import BenchTask, Entrant, Readable
 from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
-from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
+from clipnav.bench.suites import Place, Suite, SuitePart, check_data, data_digest
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import (
@@ -45,7 +45,7 @@ class _Positions(msgspec.Struct, forbid_unknown_fields=True):
 class ContinuousPart:
     """Episodes of a part with the walks of the expert, the references of nDTW."""
 
-    part: Part
+    part: SuitePart
     place: Place
     episodes: list[ContinuousEpisode]
     references: dict[PathKey, ReferenceWalk]
@@ -106,7 +106,7 @@ class ContinuousPart:
         }
 
 
-def load(part: Part, place: Place) -> ContinuousPart:
+def load(part: SuitePart, place: Place) -> ContinuousPart:
     """Load the episodes of a part; houses that the cache lacks are built."""
     files = place.files
     graph_episodes = load_episodes(part.dataset, part.split, files)

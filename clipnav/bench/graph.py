@@ -16,7 +16,7 @@ from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.bench.entrants import BenchTask, Entrant, GuardedAgent, Readable
 from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
-from clipnav.bench.suites import Part, Place, Suite, check_data, data_digest
+from clipnav.bench.suites import Place, Suite, SuitePart, check_data, data_digest
 from clipnav.envs.episodes import Episode, load_episodes
 from clipnav.envs.episodes.episode import check_goals, path_problems
 from clipnav.envs.episodes.splits import load_split
@@ -42,7 +42,7 @@ class GraphTask:
         data_sha256: Digest of its data.
     """
 
-    part: Part
+    part: SuitePart
     place: Place
     episodes: list[Episode]
     data_sha256: str
@@ -125,7 +125,7 @@ class GraphTask:
         return {name: columns[metric.column] for name, metric in self.metrics.items()}
 
 
-def load(part: Part, place: Place) -> GraphTask:
+def load(part: SuitePart, place: Place) -> GraphTask:
     """Load the episodes of a part, whose data must be that of the suite."""
     episodes = load_episodes(part.dataset, part.split, place.files)
     check_goals(episodes, part.name)

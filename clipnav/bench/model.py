@@ -25,13 +25,13 @@ from clipnav.bench import graph
 from clipnav.bench.entrants import Entrant
 from clipnav.bench.graph import GraphTask
 from clipnav.bench.kinds import RunOptions, Walked
-from clipnav.bench.suites import Part, Place, Suite
+from clipnav.bench.suites import Place, Suite, SuitePart
 from clipnav.storage.errors import UserError
 
 _SEED = 0  # of the subset
 
 
-def load(part: Part, place: Place) -> GraphTask:
+def load(part: SuitePart, place: Place) -> GraphTask:
     """Load the episodes of a part: a subset that is balanced over buildings and lengths."""
     loaded = graph.load(part, place)
     return replace(loaded, episodes=balanced_subset(loaded.episodes, part.episodes, _SEED))

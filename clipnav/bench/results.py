@@ -15,9 +15,9 @@ import numpy as np
 from clipnav.bench.entrants import Entrant, entrant_of
 from clipnav.bench.kinds import KINDS, BenchPart, RunOptions
 from clipnav.bench.suites import (
-    Part,
     Place,
     Suite,
+    SuitePart,
     check_world_version,
     digest_of,
     suite_digest,
@@ -227,7 +227,7 @@ def check_walks(
 
 def _run_part(
     suite: Suite,
-    part: Part,
+    part: SuitePart,
     place: Place,
     seeds: Sequence[tuple[int, Entrant]],
     options: RunOptions,
@@ -368,7 +368,7 @@ def _origin_problem(result: Result, suite: Suite) -> str | None:
     return None
 
 
-def _part_problem(result: Result, suite: Suite, place: Place, part: Part) -> str | None:
+def _part_problem(result: Result, suite: Suite, place: Place, part: SuitePart) -> str | None:
     record = result.parts.get(part.name)
     if record is None:
         return f"has no results of {part.name}; run the whole suite"
@@ -399,7 +399,7 @@ def _part_problem(result: Result, suite: Suite, place: Place, part: Part) -> str
     return None
 
 
-def _seed_problem(part: Part, loaded: BenchPart, seed: SeedRecord) -> str | None:
+def _seed_problem(part: SuitePart, loaded: BenchPart, seed: SeedRecord) -> str | None:
     place = f"{part.name}, seed {seed.seed}"
     if len(seed.answers) != len(loaded.ids):
         return f"{place}: has {len(seed.answers)} walks for {len(loaded.ids)} episodes"

@@ -18,7 +18,7 @@ import msgspec
 
 from clipnav.bench.entrants import Entrant
 from clipnav.bench.results import Result, verify
-from clipnav.bench.suites import Part, Place, Suite, data_digest, digest_of
+from clipnav.bench.suites import Place, Suite, SuitePart, data_digest, digest_of
 from clipnav.envs.houses.building.house import GENERATOR_VERSION, HouseSpec
 from clipnav.envs.houses.building.sets import HouseSet
 from clipnav.envs.houses.instructions.annotation_files import (
@@ -61,7 +61,7 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     previous: str
 
 
-class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoundOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The end of a round.
 
     Attributes:
@@ -100,7 +100,7 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commitment: str
     date: str
     registered: tuple[Registration, ...] = ()
-    opened: Opening | None = None
+    opened: RoundOpening | None = None
 
     def head(self, entries: int | None = None) -> str:
         """Return the digest of the round with its first registrations, by default all of them."""
@@ -162,7 +162,7 @@ def open_round(folder: Path, secret: Path) -> Round:
         seed = secret.read_text("utf-8").strip()
         if _commitment(seed) != current.commitment:
             raise UserError(f"{secret}: is not the secret of {folder}, its hash is another one")
-        opening = Opening(seed, _now(), current.head(), {})
+        opening = RoundOpening(seed, _now(), current.head(), {})
         world = _build_world(folder, current, opening)
         opening = msgspec.structs.replace(opening, data_sha256=world)
         current = msgspec.structs.replace(current, opened=opening)
@@ -206,7 +206,7 @@ def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
             f"{folder / WORLD} to build them again"
         )
     parts = tuple(
-        Part(
+        SuitePart(
             name=f"{dataset}/{SPLIT}",
             kind="graph",
             dataset=dataset,
@@ -258,7 +258,7 @@ def verify_in_round(path: Path, folder: Path) -> Result:
     return result
 
 
-def house_set(current: Round, opening: Opening) -> HouseSet:
+def house_set(current: Round, opening: RoundOpening) -> HouseSet:
     """Return the houses of a round, which follow from its seed and its registrations."""
     specs = {}
     for number in range(current.houses):
@@ -278,7 +278,7 @@ def house_set(current: Round, opening: Opening) -> HouseSet:
     return HouseSet(current.name, MappingProxyType(specs), scans, paths, rxr_paths)
 
 
-def _build_world(folder: Path, current: Round, opening: Opening) -> dict[str, str]:
+def _build_world(folder: Path, current: Round, opening: RoundOpening) -> dict[str, str]:
     """Build the houses of a round below its folder, unless they are there; return the digests."""
     if current.world_version != GENERATOR_VERSION:
         raise UserError(

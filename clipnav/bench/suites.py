@@ -53,7 +53,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     run_info: tuple[str, ...] = ("scan",)
 
 
-class Part(
+class SuitePart(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
     """Part of a suite: one split of one dataset.
@@ -111,7 +111,7 @@ class Suite(
     title: str
     world: World
     world_version: int
-    parts: tuple[Part, ...]
+    parts: tuple[SuitePart, ...]
     seeds: tuple[int, ...] = (0,)
     cluster: Literal["building", "path"] = "building"
     rules: Rules = Rules()
@@ -122,7 +122,7 @@ class Suite(
         """NAME@VERSION."""
         return f"{self.name}@{self.version}"
 
-    def part(self, name: str) -> Part | None:
+    def part(self, name: str) -> SuitePart | None:
         """Return a part by its name."""
         return next((part for part in self.parts if part.name == name), None)
 
@@ -244,7 +244,7 @@ def data_digest(files: WorldFiles, dataset: str, split: str, scans: Iterable[str
     return digest.hexdigest()
 
 
-def check_data(part: Part, found: str) -> None:
+def check_data(part: SuitePart, found: str) -> None:
     """Refuse data that is not that of the suite."""
     if part.data_sha256 and part.data_sha256 != found:
         raise UserError(

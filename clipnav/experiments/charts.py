@@ -18,7 +18,7 @@ from pathlib import Path
 
 from clipnav.experiments.declarations import Column, Experiment
 from clipnav.experiments.pages import format_cell
-from clipnav.experiments.records import Cell, Record, read_record
+from clipnav.experiments.records import Cell, ExperimentRecord, read_record
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 
@@ -64,7 +64,7 @@ def write_charts(
     return changed
 
 
-def draw_chart(record: Record, experiment: Experiment) -> str:
+def draw_chart(record: ExperimentRecord, experiment: Experiment) -> str:
     """Return the chart of a record as the text of an SVG file."""
     chart, columns = experiment.chart, experiment.column_list()
     assert chart is not None
@@ -135,7 +135,7 @@ def _panel(cells: Sequence[Cell], column: Column, corner: tuple[float, float]) -
     return parts
 
 
-def _draw_curves(record: Record, experiment: Experiment) -> str:
+def _draw_curves(record: ExperimentRecord, experiment: Experiment) -> str:
     """Return the curves of a record as the text of an SVG file."""
     chart, names = experiment.chart, [column.name for column in experiment.column_list()]
     assert chart is not None

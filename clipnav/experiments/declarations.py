@@ -81,7 +81,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [Column(c) if isinstance(c, str) else c for c in self.columns]
 
 
-class Step(NamedTuple):
+class ExperimentStep(NamedTuple):
     """A command that an experiment declares, with its seed."""
 
     experiment: str
@@ -117,7 +117,7 @@ class Step(NamedTuple):
         own = any(output.startswith(f"{self.folder}/") for output in self.outputs)
         return self.words[0] == "python" or not own
 
-    def input_from(self, other: "Step") -> str | None:
+    def input_from(self, other: "ExperimentStep") -> str | None:
         """Return an output of another step that this one reads; None if it reads none.
 
         A word may contain several paths, such as a row of a comparison:
@@ -152,10 +152,10 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
     return experiments
 
 
-def steps_of(name: str, experiment: Experiment) -> list[Step]:
+def steps_of(name: str, experiment: Experiment) -> list[ExperimentStep]:
     """Return the steps of an experiment, in order; one with {seed} is repeated for each seed."""
     commands = [step.format(seed=seed) for step in experiment.steps for seed in experiment.seeds]
-    return [Step(name, command) for command in dict.fromkeys(commands)]
+    return [ExperimentStep(name, command) for command in dict.fromkeys(commands)]
 
 
 def required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
@@ -167,7 +167,9 @@ def required(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
     return list(dict.fromkeys([*others, name]))
 
 
-def steps_needed(names: Sequence[str], experiments: Mapping[str, Experiment]) -> list[Step]:
+def steps_needed(
+    names: Sequence[str], experiments: Mapping[str, Experiment]
+) -> list[ExperimentStep]:
     """Return the steps of experiments, each after those of the experiments from which it reads."""
     parts = dict.fromkeys(part for name in names for part in required(name, experiments))
     return [step for part in parts for step in steps_of(part, experiments[part])]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipnav.envs.metrics import SUMMARY_METRICS
 from clipnav.experiments.declarations import Column, Experiment, command_lines
-from clipnav.experiments.records import Cell, Record, read_record
+from clipnav.experiments.records import Cell, ExperimentRecord, read_record
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 
@@ -84,7 +84,7 @@ def render(
     return _BLOCK.sub(block, text)
 
 
-def provenance(record: Record) -> str:
+def provenance(record: ExperimentRecord) -> str:
     """Return commit, date, seeds and machine of a record."""
     seeds = ", ".join(map(str, record.seeds))
     formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
@@ -93,7 +93,7 @@ def provenance(record: Record) -> str:
     return ", ".join([f"commit {record.commit}", record.date, f"seed{plural} {seeds}", *where])
 
 
-def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
+def is_declared(record: ExperimentRecord, experiments: Mapping[str, Experiment]) -> bool:
     """Return whether a record has the commands, seeds and rows that the experiment declares.
 
     Which values a row refers to is not compared, because records do not contain it.
@@ -108,7 +108,7 @@ def is_declared(record: Record, experiments: Mapping[str, Experiment]) -> bool:
     return same_commands and same_rows and record.seeds == experiment.seeds
 
 
-def render_table(record: Record, experiment: Experiment) -> str:
+def render_table(record: ExperimentRecord, experiment: Experiment) -> str:
     """Return a record as a Markdown table, with left-aligned columns before the first number."""
     columns = experiment.column_list()
     if record.columns != tuple(column.name for column in columns):

@@ -24,7 +24,7 @@ Cell = str | int | float | tuple[float, ...] | None
 difference between two rows with the ends of its interval."""
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExperimentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rows of a table and their provenance.
 
     Attributes:
@@ -51,16 +51,16 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def read_record(folder: Path, name: str) -> Record | None:
+def read_record(folder: Path, name: str) -> ExperimentRecord | None:
     """Read the record of an experiment; None if there is none."""
     path = folder / f"{name}.json"
     if not path.is_file():
         return None
     hint = f"restore it with git checkout, or run clipnav reproduce {name}"
-    return read_json(path, hint, Record)
+    return read_json(path, hint, ExperimentRecord)
 
 
-def write_record(folder: Path, record: Record) -> Path:
+def write_record(folder: Path, record: ExperimentRecord) -> Path:
     """Write the record of an experiment, with one line per row; return its path."""
     document = msgspec.to_builtins(record)
     rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in document.pop("rows"))

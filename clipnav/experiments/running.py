@@ -19,8 +19,8 @@ from typing import NamedTuple
 import msgspec
 
 from clipnav.cli import main
-from clipnav.experiments.declarations import Experiment, Step, command_lines, steps_needed
-from clipnav.experiments.records import Machine, Record, commit, machine, read_rows
+from clipnav.experiments.declarations import Experiment, ExperimentStep, command_lines, steps_needed
+from clipnav.experiments.records import ExperimentRecord, Machine, commit, machine, read_rows
 from clipnav.storage import file_sha256, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
@@ -60,11 +60,11 @@ def read_states(folder: Path) -> dict[str, StepState]:
     return read_json(path, hint, dict[str, StepState])
 
 
-def _write_state(step: Step, state: StepState) -> None:
+def _write_state(step: ExperimentStep, state: StepState) -> None:
     """Store the state of a step, without those whose outputs it overwrites."""
     states = read_states(step.folder)
     for command in list(states):
-        if command != step.command and Step("", command).outputs & step.outputs:
+        if command != step.command and ExperimentStep("", command).outputs & step.outputs:
             del states[command]
     states[step.command] = state
     text = json.dumps(msgspec.to_builtins(states), indent=2) + "\n"
@@ -87,7 +87,7 @@ def run_experiments(
         folder.mkdir(parents=True, exist_ok=True)
     kept = ", ".join(map(str, folders))
     hint = f"Finished steps are kept in {kept}; run the same command again to resume"
-    ended: set[Step] = set()
+    ended: set[ExperimentStep] = set()
 
     def complete() -> Iterator[str]:
         for name in [name for name, own in left.items() if own <= ended]:
@@ -113,13 +113,13 @@ def run_experiments(
         yield from complete()
 
 
-def record_of(name: str, experiments: Mapping[str, Experiment]) -> Record:
+def record_of(name: str, experiments: Mapping[str, Experiment]) -> ExperimentRecord:
     """Return the record of an experiment whose steps have ended."""
     experiment = experiments[name]
     steps = steps_needed([name], experiments)
     states = [read_states(step.folder)[step.command] for step in steps]
     last = time.gmtime(max(state.ended for state in states))
-    return Record(
+    return ExperimentRecord(
         experiment=name,
         source="measured",
         commit=" and ".join(dict.fromkeys(c for state in states for c in state.commits)),
@@ -135,11 +135,11 @@ def record_of(name: str, experiments: Mapping[str, Experiment]) -> Record:
 class Job(NamedTuple):
     """A step to run, and its words or those that resume it."""
 
-    step: Step
+    step: ExperimentStep
     words: list[str]
 
 
-def _jobs(steps: Sequence[Step], ended: set[Step]) -> Iterator[Job | None]:
+def _jobs(steps: Sequence[ExperimentStep], ended: set[ExperimentStep]) -> Iterator[Job | None]:
     """Yield the steps that are not finished; None while all that are left wait for others."""
     left = dict(enumerate(steps))
     while left:
@@ -159,7 +159,7 @@ def _jobs(steps: Sequence[Step], ended: set[Step]) -> Iterator[Job | None]:
         yield Job(step, resumed(step))
 
 
-def _is_ready(steps: Sequence[Step], number: int, ended: set[Step]) -> bool:
+def _is_ready(steps: Sequence[ExperimentStep], number: int, ended: set[ExperimentStep]) -> bool:
     """Return whether the steps have ended that must end before another starts."""
     step = steps[number]
     return all(
@@ -169,7 +169,7 @@ def _is_ready(steps: Sequence[Step], number: int, ended: set[Step]) -> bool:
     )
 
 
-def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
+def is_finished(step: ExperimentStep, earlier: Sequence[ExperimentStep]) -> bool:
     """Return whether a step has ended, and neither outputs nor inputs have changed since."""
     state = read_states(step.folder).get(step.command)
     if state is None or not state.ended:
@@ -197,7 +197,7 @@ def is_finished(step: Step, earlier: Sequence[Step]) -> bool:
     return True
 
 
-def resumed(step: Step) -> list[str]:
+def resumed(step: ExperimentStep) -> list[str]:
     """Return the words of a step, or those that resume its training from a saved state."""
     run = step.run_folder
     if run is not None and Path(run, "trainer.pt").is_file():

@@ -17,8 +17,8 @@ from clipnav.encoders.pretraining.contrastive import (
     export_local_dir,
     scale_pooled_features,
 )
-from clipnav.encoders.pretraining.learner import PretrainingLearner, image_features
-from clipnav.encoders.pretraining.settings import PretrainConfig
+from clipnav.encoders.pretraining.learner import EncoderLearner, image_features
+from clipnav.encoders.pretraining.settings import PretrainEncoderConfig
 from clipnav.encoders.pretraining.supervised import (
     LabelNames,
     LabelScores,
@@ -66,7 +66,7 @@ _ORDER, _AUGMENTATION = 1, 2
 _SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
 
 
-def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
+def build_model(config: PretrainEncoderConfig) -> tuple[Any, Any, dict[str, Any]]:
     """Build a model with random weights."""
     from open_clip.model import CLIP, set_model_preprocess_cfg
     from open_clip.tokenizer import SimpleTokenizer
@@ -117,7 +117,7 @@ def _scale_to_unit(model: Any, sampler: ViewSampler) -> float:
     return factor
 
 
-def readme(config: PretrainConfig, iterations: int) -> str:
+def readme(config: PretrainEncoderConfig, iterations: int) -> str:
     """Return the README of a model whose text tower is not trained."""
     if config.objective == "random":
         return _README.format(training="not trained", objective="random", seed=config.seed)
@@ -176,7 +176,7 @@ class Classifier(NamedTuple):
         return label_scores(parts[0], parts[1], facts, self.names)
 
 
-def main(config: PretrainConfig) -> None:
+def main(config: PretrainEncoderConfig) -> None:
     """Run the command."""
     scans = _training_scans(config)
     run = run_folder(config)
@@ -192,7 +192,7 @@ def main(config: PretrainConfig) -> None:
         pretrain(config, run, scans)
 
 
-def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
+def pretrain(config: PretrainEncoderConfig, run: Path, scans: Sequence[str]) -> None:
     """Build and render the houses of `scans`, train, export and score."""
     from clipnav.envs.houses.house_set import build_missing
     from clipnav.envs.houses.rendering.training_panoramas import render_houses
@@ -213,7 +213,7 @@ def pretrain(config: PretrainConfig, run: Path, scans: Sequence[str]) -> None:
     print(f"Run: {run}")
 
 
-def _training_scans(config: PretrainConfig) -> Sequence[str]:
+def _training_scans(config: PretrainEncoderConfig) -> Sequence[str]:
     """Return the houses that are used, held-out ones included."""
     from clipnav.envs.houses.building.sets import HOUSE_SETS
 
@@ -233,7 +233,7 @@ def _training_scans(config: PretrainConfig) -> Sequence[str]:
 
 
 def train_and_export(
-    houses: Sequence[HousePictures], config: PretrainConfig, run: Path
+    houses: Sequence[HousePictures], config: PretrainEncoderConfig, run: Path
 ) -> tuple[Trainer | None, Classifier | None]:
     """Train on the views of some houses, and export the model."""
     set_up_torch("cpu", config.threads, "highest", config.seed)
@@ -271,21 +271,21 @@ def train_and_export(
     return trainer, classifier
 
 
-def train(config: PretrainConfig, objective: Any, batch: Callable[[int], Any]) -> Trainer:
+def train(config: PretrainEncoderConfig, objective: Any, batch: Callable[[int], Any]) -> Trainer:
     """Train an objective to the end.
 
     Args:
         config: Settings of the run.
-        objective: Objective as for `PretrainingLearner`.
+        objective: Objective as for `EncoderLearner`.
         batch: Function that returns the batch of an iteration.
     """
-    learner = PretrainingLearner(objective, batch, config.optimiser)
+    learner = EncoderLearner(objective, batch, config.optimiser)
     trainer = Trainer(config, learner, partial(iteration_seed, config.seed, Stream.ENCODER_NOISE))
     trainer.train()
     return trainer
 
 
-def training_views(houses: Sequence[HousePictures], config: PretrainConfig) -> ViewSampler:
+def training_views(houses: Sequence[HousePictures], config: PretrainEncoderConfig) -> ViewSampler:
     """Return the sampler of the views that every objective trains on."""
     views = SamplerConfig(views=config.batch_size)
     return ViewSampler(houses, config.image_size, config.seed, views)

@@ -26,7 +26,7 @@ class Objective(Network, Protocol):
         ...
 
 
-class PretrainingLearner:
+class EncoderLearner:
     """Learner of an objective; keeps the latest weights.
 
     An update uses no random numbers besides those of its batch.

@@ -41,7 +41,7 @@ def default_optimiser(iterations: int = _ITERATIONS) -> OptimiserConfig:
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
+class PretrainEncoderConfig:
     """Pre-train a CLIP on views of houses."""
 
     COMMAND: ClassVar[str] = "clipnav pretrain-house-clip"
@@ -190,7 +190,7 @@ class PretrainConfig:
         return self.export or run / self.run_name
 
 
-def _idle_settings(config: PretrainConfig) -> dict[str, str]:
+def _idle_settings(config: PretrainEncoderConfig) -> dict[str, str]:
     """Return the names of settings that other settings make ineffective, and why."""
     if config.objective == "random":
         names = ("iterations", "minutes", "save_every", *_LABEL_SETTINGS)
@@ -202,24 +202,29 @@ def _idle_settings(config: PretrainConfig) -> dict[str, str]:
     return idle
 
 
-def parse_pretraining(arguments: Sequence[str], description: str | None = None) -> PretrainConfig:
+def parse_pretraining(
+    arguments: Sequence[str], description: str | None = None
+) -> PretrainEncoderConfig:
     """Return the settings of a pre-training from its command line.
 
     --iterations determines the default of --optimiser.warmup. --config takes all defaults from a
     file, --resume from the run that it names.
     """
 
-    def defaults() -> PretrainConfig:
+    def defaults() -> PretrainEncoderConfig:
         iterations = early_values(arguments).get("iterations", "")
         if not iterations.isdecimal():
-            return PretrainConfig()
-        return PretrainConfig(optimiser=default_optimiser(int(iterations)))
+            return PretrainEncoderConfig()
+        return PretrainEncoderConfig(optimiser=default_optimiser(int(iterations)))
 
     resumed, may_change = early_values(arguments).get("resume"), _MAY_CHANGE
-    if resumed is not None and read_config(Path(resumed), PretrainConfig).labelled_fraction != 1:
+    if (
+        resumed is not None
+        and read_config(Path(resumed), PretrainEncoderConfig).labelled_fraction != 1
+    ):
         may_change -= {"iterations"}  # their number determines which views have labels
     return parse_run(
-        PretrainConfig,
+        PretrainEncoderConfig,
         arguments,
         description,
         defaults=defaults,

@@ -106,7 +106,7 @@ class HabitatFloor:
 
 
 class HabitatSimulator:
-    """Floors and pictures of 3D models; see `clipnav.envs.continuous.simulator.Simulator`.
+    """Floors and pictures of 3D models; see `ContinuousSimulator`.
 
     habitat-sim holds one scene at a time, so a batch of agents is drawn building after building.
 
@@ -142,7 +142,7 @@ class HabitatSimulator:
         tilts: np.ndarray,
         sensors: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Draw pictures of N cameras; see `clipnav.envs.continuous.simulator.Simulator.draw`."""
+        """Draw pictures of N cameras; see `ContinuousSimulator.draw`."""
         cameras = [self._cameras[sensor] for sensor in sensors]
         eyes = np.array(positions, float)
         eyes[:, 2] += self.settings.camera_height

@@ -49,7 +49,7 @@ class HouseSimulator:
         tilts: np.ndarray,
         sensors: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Draw the pictures of N cameras; see `clipnav.envs.continuous.simulator.Simulator.draw`.
+        """Draw the pictures of N cameras; see `ContinuousSimulator.draw`.
 
         The cameras of a house are traced in one call.
         """

@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from clipnav.envs.continuous.coordinates import heading_to_yaw, to_habitat
 from clipnav.envs.continuous.settings import PANORAMA_VIEWS, ContinuousSettings, Size
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.storage.errors import UserError
 
 Observation = dict[str, np.ndarray]
@@ -39,7 +39,7 @@ class Sensors:
     def __init__(
         self,
         settings: ContinuousSettings,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         num_agents: int,
         encoder: ImageEncoder | None = None,
     ) -> None:

@@ -63,7 +63,7 @@ class Floor(Protocol):
         ...
 
 
-class Simulator(Protocol):
+class ContinuousSimulator(Protocol):
     """Buildings with floors, and cameras in them.
 
     An environment checks a simulator with an attribute `settings`, see `check_simulator`.
@@ -95,7 +95,7 @@ class Simulator(Protocol):
         ...
 
 
-def check_simulator(simulator: Simulator, settings: ContinuousSettings) -> None:
+def check_simulator(simulator: ContinuousSimulator, settings: ContinuousSettings) -> None:
     """Check that a simulator has the body of an environment, and its cameras if it draws.
 
     A simulator uses only its own settings, so other ones of the environment would have no effect.
@@ -148,7 +148,12 @@ class SimulatorComparison:
 
 
 def compare_simulators(
-    scan: str, first: Simulator, second: Simulator, positions: np.ndarray, pairs: int, seed: int = 0
+    scan: str,
+    first: ContinuousSimulator,
+    second: ContinuousSimulator,
+    positions: np.ndarray,
+    pairs: int,
+    seed: int = 0,
 ) -> SimulatorComparison:
     """Compare two simulators with the same settings.
 
@@ -186,7 +191,12 @@ def compare_simulators(
 
 
 def _distance_errors(
-    scan: str, first: Simulator, second: Simulator, positions: np.ndarray, pairs: int, seed: int
+    scan: str,
+    first: ContinuousSimulator,
+    second: ContinuousSimulator,
+    positions: np.ndarray,
+    pairs: int,
+    seed: int,
 ) -> tuple[np.ndarray, int]:
     """Return relative differences (M,), and the number of pairs connected in one of both only."""
     rng = np.random.default_rng(seed)

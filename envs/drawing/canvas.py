@@ -21,7 +21,7 @@ _TWICE = 2
 
 
 @dataclass(frozen=True)
-class Style:
+class DrawingStyle:
     """Style of one agent's panels.
 
     Attributes:

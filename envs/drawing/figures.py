@@ -12,7 +12,7 @@ from clipnav.envs.drawing.canvas import (
     MUTED,
     WAY,
     Canvas,
-    Style,
+    DrawingStyle,
     mixed,
     text_width,
 )
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
     threshold: float = 0.0
 
 
-def write_figures(canvas: Canvas, figures: Sequence[tuple[str, str]], style: Style) -> float:
+def write_figures(canvas: Canvas, figures: Sequence[tuple[str, str]], style: DrawingStyle) -> float:
     """Write names and values in a row; return the pixel to the right of them."""
     unit, height = style.unit, canvas.size[1]
     x = 16 * unit
@@ -46,7 +46,7 @@ def write_figures(canvas: Canvas, figures: Sequence[tuple[str, str]], style: Sty
     return x
 
 
-def draw_curve(canvas: Canvas, left: float, curve: Curve, style: Style) -> None:
+def draw_curve(canvas: Canvas, left: float, curve: Curve, style: DrawingStyle) -> None:
     """Draw values over the steps from a pixel to the right edge; nothing if there is no room."""
     name, known, now, threshold = curve
     unit, (width, height) = style.unit, canvas.size

@@ -14,7 +14,7 @@ from clipnav.envs.drawing.canvas import (
     PAPER,
     WAY,
     Canvas,
-    Style,
+    DrawingStyle,
     text_width,
     truncate,
 )
@@ -26,7 +26,7 @@ from clipnav.storage.errors import pluralise
 WIDTH, HEIGHT = 1280, 720
 VIEW_SIZE = 852, 436  # width and height of the view
 STRIP_SIZE = 412, 103  # of the panorama strip
-STYLE = Style(1.0)
+STYLE = DrawingStyle(1.0)
 _GAP, _FIGURES = 8, 66
 _LOST = (176, 58, 16)
 

@@ -17,7 +17,7 @@ Name = Annotated[str, Meta(min_length=1)]
 Path = Annotated[tuple[Name, ...], Meta(min_length=1)]
 
 
-class Record(Protocol):
+class AnnotationRecord(Protocol):
     """Record of an annotation file of any dataset."""
 
     @property

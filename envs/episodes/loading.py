@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.episodes.annotations import Id, Name, Path, Record
+from clipnav.envs.episodes.annotations import AnnotationRecord, Id, Name, Path
 from clipnav.envs.episodes.episode import Episode, base_language, path_problems
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
@@ -27,7 +27,9 @@ def load_episodes(
             gigabytes of memory.
     """
     path = files.annotations(dataset, split)
-    records: Sequence[Record] = dataset_spec(dataset).part("read")(path, split, files, timed)
+    records: Sequence[AnnotationRecord] = dataset_spec(dataset).part("read")(
+        path, split, files, timed
+    )
     if not records:
         raise UserError(f"{path}: the file contains no episode; {files.hint}")
     problems = path_problems(
@@ -105,7 +107,7 @@ def vocabulary_dataset(dataset: str, files: WorldFiles) -> str:
     return source if source is not None and files.is_built_in else dataset
 
 
-def _add_episodes(record: Record, secret: bool, episodes: dict[str, Episode]) -> Episode:
+def _add_episodes(record: AnnotationRecord, secret: bool, episodes: dict[str, Episode]) -> Episode:
     """Add the episodes of a record, which have one goal, to those of the split; return the last."""
     episode = None
     for episode in record.episodes():

@@ -35,7 +35,7 @@ class Mat(np.ndarray):
     """
 
 
-class Camera:
+class SimulatorCamera:
     """Camera of one initialised simulator, with the image size at initialisation.
 
     Attributes:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from clipnav.envs.mattersim.engine import Engine, RandomEngine
-from clipnav.envs.mattersim.pictures import BlankCamera, Camera, Mat
+from clipnav.envs.mattersim.pictures import BlankCamera, Mat, SimulatorCamera
 from clipnav.envs.mattersim.settings import (
     SimulatorSettings,
     check_batch,
@@ -51,7 +51,7 @@ class SimState:
 
     def __init__(
         self,
-        camera: Camera | BlankCamera,
+        camera: SimulatorCamera | BlankCamera,
         pose: AgentPose = NOWHERE,
         step: int = 0,
         pictures: tuple[Mat, Mat] | None = None,
@@ -92,7 +92,7 @@ class Simulator:
     def __init__(self) -> None:
         self._settings = SimulatorSettings()
         self._engine: Engine | None = None
-        self._camera: Camera | None = None
+        self._camera: SimulatorCamera | None = None
         self._states: list[SimState] = []
         self._random = RandomEngine()
         self._began: float | None = None  # time of the first episode
@@ -168,7 +168,7 @@ class Simulator:
         settings = self._settings
         if self._engine is not None:
             return
-        camera = Camera(settings, Path(settings.dataset_path))
+        camera = SimulatorCamera(settings, Path(settings.dataset_path))
         if settings.preloading and settings.rendering:
             camera.open()
         self._camera, self._engine = camera, Engine(settings, self._scans_are_listed)

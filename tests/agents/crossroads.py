@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from clipnav.agents.envdrop.follower import Decision
+from clipnav.agents.envdrop.follower import FollowerDecision
 from clipnav.agents.layers.encoders import Context, State
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
@@ -73,4 +73,4 @@ class Chooser(torch.nn.Module):
         # The state counts the decisions of a path.
         words, views = torch.ones(len(nodes), 1), torch.ones(len(nodes), 36)
         state = state._replace(attended=state.attended + 1)
-        return Decision(scores, state, None, words, views)
+        return FollowerDecision(scores, state, None, words, views)

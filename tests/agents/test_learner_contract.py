@@ -13,7 +13,7 @@ import torch
 from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.clear.training import make_trainer as make_representation_trainer
 from clipnav.agents.continuous.training import continuous_trainer
-from clipnav.agents.duet.pretraining_learner import PretrainingLearner
+from clipnav.agents.duet.pretraining_learner import MapPretrainingLearner
 from clipnav.agents.duet.settings import MapPretrainConfig
 from clipnav.agents.envdrop.speaker_training import SpeakerLearner
 from clipnav.agents.experiments.runs import load_walkers
@@ -90,8 +90,8 @@ LEARNERS: dict[str, Any] = {
     "map_agent": agent_trainer,
     "represented_map_agent": agent_trainer,
     "grounding_map_agent": agent_trainer,
-    "map_pretraining": partial(make_agent_trainer, PretrainingLearner),
-    "grounding_pretraining": partial(make_agent_trainer, PretrainingLearner),
+    "map_pretraining": partial(make_agent_trainer, MapPretrainingLearner),
+    "grounding_pretraining": partial(make_agent_trainer, MapPretrainingLearner),
     "hamt": agent_trainer,
     "etpnav": agent_trainer,
     "continuous": continuous_trainer,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.commands.agents.compare_encoders import CompareArguments, contestants
+from clipnav.commands.agents.compare_encoders import CompareEncodersArguments, contestants
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.weights.weight_files import write_local_dir
 from clipnav.storage.features.opening import open_store
@@ -128,7 +128,7 @@ def test_features_of_efficientnet_are_extracted(run_command, skyboxes, tiny_worl
 
 
 def test_ablations_do_without_flags_that_have_no_effect_on_them():
-    arguments = CompareArguments(ablations=("no-vision", "empty-instructions"))
+    arguments = CompareEncodersArguments(ablations=("no-vision", "empty-instructions"))
     shared = ["--follower.feature-dropout", ".2", "--max-instruction-length", "40"]
     seen, blind, deaf = contestants(arguments, {"mine": Path("mine.safetensors")}, shared)
     features = ["--features", "mine.safetensors"]

@@ -127,13 +127,13 @@ def submission_packed(folder: Path) -> Sample:
 
 
 def _trace(packed: bool) -> bytes:
-    from clipnav.viewer.trace.format import Candidate, Step, Trace, trace_json
+    from clipnav.viewer.trace.format import Trace, TraceCandidate, TraceStep, trace_json
 
     far = {"NE": 3.5, "OSR": 0.0, "SR": 0.0}
-    around = tuple(Candidate(f"a{i}", 0.1 * i, 0.0, -0.4, 2.0, 0.25) for i in range(3))
+    around = tuple(TraceCandidate(f"a{i}", 0.1 * i, 0.0, -0.4, 2.0, 0.25) for i in range(3))
     steps = (
-        Step("a0", 0.0, 0.0, around, 2, 3.5, far, 0.25, 0.1, (0.5,) * 7, (0.1,) * 36),
-        Step("a1", 0.5, 0.0, around, 0, 0.0, {"NE": 0.0, "OSR": 1.0, "SR": 1.0}, 0.25),
+        TraceStep("a0", 0.0, 0.0, around, 2, 3.5, far, 0.25, 0.1, (0.5,) * 7, (0.1,) * 36),
+        TraceStep("a1", 0.5, 0.0, around, 0, 0.0, {"NE": 0.0, "OSR": 1.0, "SR": 1.0}, 0.25),
     )
     words = ("Walk ", "past ", "the ", "red ", "sofa.")
     trace = Trace(

@@ -123,11 +123,11 @@ def _run(folder: Path) -> Path:
     from clipnav.vl_tasks.clip_vil_p.building import make_network, save_description
     from clipnav.vl_tasks.clip_vil_p.data.answers import AnswerClasses
     from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
-    from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+    from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
     from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig
 
     torch.manual_seed(0)
-    config = PretrainConfig(
+    config = PretrainVlConfig(
         text=TextConfig(vocabulary_size=60, hidden_size=8, layers=1, heads=2, feed_forward_size=8),
         trunk=TrunkConfig(positions=2),
         image_size=(64, 64),

@@ -24,7 +24,7 @@ def published_parts(folder: Path) -> Sample:
 
 def selector_description(folder: Path) -> Sample:
     from clipnav.vl_tasks.reliability.folder import (
-        Description,
+        FolderDescription,
         RiskThreshold,
         read_description,
         write_description,
@@ -34,6 +34,8 @@ def selector_description(folder: Path) -> Sample:
     widths = {"image": 8, "scores": 5}
     write_description(
         folder,
-        Description("run", "0" * 64, "val", "q.json", "a.json", "V2", widths, None, thresholds),
+        FolderDescription(
+            "run", "0" * 64, "val", "q.json", "a.json", "V2", widths, None, thresholds
+        ),
     )
     return folder / "selector.json", lambda: read_description(folder)

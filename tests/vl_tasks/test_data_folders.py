@@ -1,7 +1,7 @@
 import pytest
 
 from clipnav.vl_tasks import data_folders, house_tasks
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.house_tasks import HouseTaskFiles
 from clipnav.vl_tasks.house_tasks.languages.lexicons import LANGUAGES
 from clipnav.vl_tasks.vqa.settings import VqaConfig
@@ -23,7 +23,7 @@ def test_errors_of_missing_splits_list_the_existing_files(tmp_path):
         (VqaConfig(), ()),
         (VqaConfig(languages=("fr",)), LANGUAGES),
         (VqaConfig(evaluation_languages=("en", "fr")), LANGUAGES),
-        (PretrainConfig(languages=("en", "hi")), LANGUAGES),
+        (PretrainVlConfig(languages=("en", "hi")), LANGUAGES),
     ],
 )
 def test_house_tasks_have_the_languages_of_training_and_evaluation(

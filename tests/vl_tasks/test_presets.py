@@ -15,7 +15,7 @@ import pytest
 from clipnav.training.optimisers import learning_rate
 from clipnav.training.settings import CONFIG, flattened, to_json
 from clipnav.vl_tasks.captioning.settings import CaptionConfig, caption_defaults
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig, pretraining_defaults
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig, pretraining_defaults
 from clipnav.vl_tasks.entailment.settings import EntailmentConfig, entailment_defaults
 from clipnav.vl_tasks.gqa.settings import GqaConfig, gqa_defaults
 from clipnav.vl_tasks.reliability.settings import Method, SelectorConfig, selector_defaults
@@ -28,7 +28,7 @@ TASKS: dict[str, tuple[Any, Any]] = {
     "snli-ve": (EntailmentConfig, entailment_defaults),
     "captions": (CaptionConfig, caption_defaults),
     "captions-scst": (CaptionConfig, caption_defaults),
-    "pretrain-vl": (PretrainConfig, pretraining_defaults),
+    "pretrain-vl": (PretrainVlConfig, pretraining_defaults),
 }
 
 

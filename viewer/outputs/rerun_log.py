@@ -11,7 +11,7 @@ from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import import_extra
 from clipnav.viewer.site.library import Library
-from clipnav.viewer.trace import Step, Trace
+from clipnav.viewer.trace import Trace, TraceStep
 
 _WAY, _WALKED, _EDGE = (0, 128, 94), (0, 114, 178), (181, 188, 199)
 
@@ -71,7 +71,7 @@ def _log_step(rerun: ModuleType, log, graph: NavGraph, trace: Trace, number: int
         )
 
 
-def _log_picture(rerun: ModuleType, log, scan: str, step: Step, pictures: Pictures) -> None:
+def _log_picture(rerun: ModuleType, log, scan: str, step: TraceStep, pictures: Pictures) -> None:
     try:
         data = pictures.jpeg(scan, step.viewpoint, WIDTHS[0])
     except NoPictureError:

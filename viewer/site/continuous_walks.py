@@ -12,7 +12,7 @@ from clipnav.envs.pictures.panorama_files import QUALITY, WIDTHS, Pictures
 from clipnav.storage.errors import UserError
 from clipnav.storage.pictures import encode_jpeg
 from clipnav.viewer.site.library import Entry
-from clipnav.viewer.trace import Step, Trace
+from clipnav.viewer.trace import Trace, TraceStep
 from clipnav.viewer.trace.continuous import ACTIONS, MOTIONS, ContinuousRecorder, after_action
 from clipnav.viewer.trace.format import Ending, Motion, position_of
 
@@ -85,13 +85,13 @@ class ContinuousDriver:
         """Return the walk of an episode before its first action."""
         return ContinuousManualWalk(self, entry.episode.instr_id, (), (), "under way")
 
-    def place(self, instr_id: str, motions: tuple[Motion, ...]) -> Step:
+    def place(self, instr_id: str, motions: tuple[Motion, ...]) -> TraceStep:
         """Return the step after some actions of an episode, without an action."""
         with self._lock:
             self._reach(instr_id, motions)
             return self._recorder.step(self._info, 0, None)
 
-    def act(self, instr_id: str, motions: tuple[Motion, ...], motion: Motion) -> Step:
+    def act(self, instr_id: str, motions: tuple[Motion, ...], motion: Motion) -> TraceStep:
         """Return the step at which an action is carried out after others."""
         with self._lock:
             self._reach(instr_id, motions)
@@ -100,7 +100,7 @@ class ContinuousDriver:
             self._current = instr_id, (*motions, motion)
             return after_action(step, self._info, 0)
 
-    def trace(self, instr_id: str, steps: Sequence[Step], ending: Ending) -> Trace:
+    def trace(self, instr_id: str, steps: Sequence[TraceStep], ending: Ending) -> Trace:
         """Return the trace of a walk."""
         return self._recorder.trace(instr_id, steps, ending)
 
@@ -128,7 +128,7 @@ class ContinuousManualWalk:
         driver: ContinuousDriver,
         instr_id: str,
         motions: tuple[Motion, ...],
-        steps: tuple[Step, ...],
+        steps: tuple[TraceStep, ...],
         ending: Ending,
     ) -> None:
         self._driver, self._instr_id = driver, instr_id

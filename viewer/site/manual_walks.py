@@ -102,7 +102,7 @@ class ManualWalk:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ManualProgress:
     """State of a walk.
 
     Attributes:
@@ -138,7 +138,7 @@ class ManualWalks:
 
     def start(
         self, key: str, agent: str | None = None, steps: int = 0, *, restart: bool = False
-    ) -> Progress:
+    ) -> ManualProgress:
         """Resume the unfinished walk of an episode, or start a new one."""
         entry = self._library.entry(key)
         followed = None if agent is None else self._library.trace(key, agent)
@@ -155,9 +155,9 @@ class ManualWalks:
                         _set_aside(unfinished)
                         self._save(entry, walk)
                 self._keep(key, walk)
-            return Progress(walk.trace)
+            return ManualProgress(walk.trace)
 
-    def act(self, key: str, action: int, step: int) -> Progress:
+    def act(self, key: str, action: int, step: int) -> ManualProgress:
         """Take a step of a walk, see `ManualWalk.after`.
 
         Args:
@@ -183,7 +183,7 @@ class ManualWalks:
                     walk = walk.after(action)
                     self._save(entry, walk)  # first, so that an unsaved step does not count
                     self._keep(key, walk)
-            return Progress(walk.trace, self._file(entry, ".json") if walk.over else None)
+            return ManualProgress(walk.trace, self._file(entry, ".json") if walk.over else None)
 
     def unfinished(self) -> set[str]:
         """Return the keys of the episodes whose walk can be resumed."""

@@ -15,7 +15,7 @@ from clipnav.envs.episodes import Episode
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from clipnav.storage.errors import UnknownNameError, UserError
 from clipnav.viewer.site.library import Library
-from clipnav.viewer.site.manual_walks import ManualWalks, Progress
+from clipnav.viewer.site.manual_walks import ManualProgress, ManualWalks
 from clipnav.viewer.trace import Trace
 from clipnav.viewer.trace.format import position_of
 
@@ -58,7 +58,7 @@ class RequestError(Exception):
         self.status = status
 
 
-class Routes:
+class SiteRoutes:
     """Table of routes; answers requests."""
 
     def __init__(
@@ -258,7 +258,7 @@ def _saving() -> Iterator[None]:
         raise RequestError(507, f"your walk cannot be saved: {error}") from error
 
 
-def _progress(progress: Progress) -> Answer:
+def _progress(progress: ManualProgress) -> Answer:
     file = None if progress.file is None else str(progress.file)
     return _json({"trace": progress.trace, "file": file})
 

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import parse_json
-from clipnav.viewer.site.routes import Answer, RequestError, Routes
+from clipnav.viewer.site.routes import Answer, RequestError, SiteRoutes
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes
@@ -39,9 +39,11 @@ class ViewerServer:
     complete requests are answered in threads.
     """
 
-    site: Routes
+    site: SiteRoutes
 
-    def __init__(self, site: Routes | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, site: SiteRoutes | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._socket = socket.create_server((host, port), family=family)
@@ -153,7 +155,7 @@ class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "clipnav"
 
-    def __init__(self, received: bytes, site: Routes, is_local: bool) -> None:
+    def __init__(self, received: bytes, site: SiteRoutes, is_local: bool) -> None:
         # Not that of the base class, which reads from a socket.
         self._site, self._is_local = site, is_local
         self.rfile, self.wfile = BytesIO(received), BytesIO()

@@ -1,12 +1,12 @@
 """Traces: what happened in an episode, step by step, one JSON file each."""
 
 from clipnav.viewer.trace.format import (
-    Candidate,
     KnownMap,
     KnownNode,
     Outcome,
-    Step,
     Trace,
+    TraceCandidate,
+    TraceStep,
     outcome,
     read_traces,
     trace_json,
@@ -21,12 +21,12 @@ from clipnav.viewer.trace.recording import (
 )
 
 __all__ = [
-    "Candidate",
     "KnownMap",
     "KnownNode",
     "Outcome",
-    "Step",
     "Trace",
+    "TraceCandidate",
+    "TraceStep",
     "agent_folder",
     "outcome",
     "read_traces",

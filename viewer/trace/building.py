@@ -19,12 +19,12 @@ from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.tokenizers import Tokenizer, WordTokenizer, split_words
 from clipnav.envs.worlds import World
 from clipnav.viewer.trace.format import (
-    Candidate,
     Ending,
     KnownMap,
     ModelDecision,
-    Step,
     Trace,
+    TraceCandidate,
+    TraceStep,
     VisibleObject,
 )
 
@@ -120,17 +120,17 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Decision:
+class TraceDecision:
     """One decision as it was made.
 
     Attributes:
         viewpoint: Viewpoint of the agent.
         heading: Heading of the agent in radians.
         elevation: Elevation of the agent in radians.
-        action: As in `Step`.
+        action: As in `TraceStep`.
         probabilities: (K,) of the actions, stop first; None if not known.
         value: Value of the critic.
-        word_attention: As in `Step`.
+        word_attention: As in `TraceStep`.
         view_attention: (36,).
         known_map: Map of the agent, if it builds one and has just chosen a node.
         model: Prompt and answers, if the agent asks a language model.
@@ -173,7 +173,7 @@ def build_trace(
     setting: Setting,
     episode: Episode,
     graph: NavGraph,
-    decisions: Sequence[Decision],
+    decisions: Sequence[TraceDecision],
     ending: Ending,
 ) -> Trace:
     """Build a trace: add geometry and metrics to the decisions of an agent."""
@@ -181,7 +181,7 @@ def build_trace(
     metrics = _metrics(graph, episode, walked)
     goals = episode.goal.viewpoints if episode.has_goal else ()
     steps = tuple(
-        Step(
+        TraceStep(
             viewpoint=decision.viewpoint,
             heading=round(decision.heading, 4),
             elevation=round(decision.elevation, 4),
@@ -204,7 +204,9 @@ def build_trace(
     return trace_of(setting, episode, steps, ending)
 
 
-def trace_of(setting: Setting, episode: Episode, steps: Sequence[Step], ending: Ending) -> Trace:
+def trace_of(
+    setting: Setting, episode: Episode, steps: Sequence[TraceStep], ending: Ending
+) -> Trace:
     """Return the trace of an episode, given its steps and how it ended."""
     target = episode.target
     return Trace(
@@ -228,7 +230,7 @@ def trace_of(setting: Setting, episode: Episode, steps: Sequence[Step], ending: 
     )
 
 
-def candidates(graph: NavGraph, viewpoint: str) -> tuple[Candidate, ...]:
+def candidates(graph: NavGraph, viewpoint: str) -> tuple[TraceCandidate, ...]:
     """Return the candidates of a viewpoint in the order of the actions, without probabilities."""
     return _all_candidates(graph)[graph.index(viewpoint)]
 
@@ -244,7 +246,7 @@ def _table(graph: NavGraph) -> CandidateTable:
 
 
 @lru_cache(maxsize=256)
-def _all_candidates(graph: NavGraph) -> list[tuple[Candidate, ...]]:
+def _all_candidates(graph: NavGraph) -> list[tuple[TraceCandidate, ...]]:
     table = _table(graph)
     found = []
     for node, targets in enumerate(table.targets):
@@ -254,7 +256,7 @@ def _all_candidates(graph: NavGraph) -> list[tuple[Candidate, ...]]:
         floors = np.arctan2(offsets[:, 2] - graph.heights[targets], across)
         found.append(
             tuple(
-                Candidate(
+                TraceCandidate(
                     viewpoint=graph.viewpoint_ids[target],
                     heading=round(float(table.headings[node, place]), 4),
                     elevation=round(float(table.elevations[node, place]), 4),
@@ -268,8 +270,8 @@ def _all_candidates(graph: NavGraph) -> list[tuple[Candidate, ...]]:
 
 
 def _with_chances(
-    places: tuple[Candidate, ...], probabilities: np.ndarray | None
-) -> tuple[Candidate, ...]:
+    places: tuple[TraceCandidate, ...], probabilities: np.ndarray | None
+) -> tuple[TraceCandidate, ...]:
     if probabilities is None:
         return places
     return tuple(

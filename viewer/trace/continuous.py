@@ -14,7 +14,7 @@ from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, 
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.viewer.trace.building import Setting, trace_of
-from clipnav.viewer.trace.format import Ending, Motion, Step, Trace, position_name
+from clipnav.viewer.trace.format import Ending, Motion, Trace, TraceStep, position_name
 
 MOTIONS: dict[int, Motion] = {
     STOP: "stop",
@@ -53,7 +53,7 @@ class ContinuousRecorder:
         observation, info, live = start_episodes(env, instr_ids)
         if walker is not None:
             walker.start(observation, info)
-        steps: list[list[Step]] = [[] for _ in instr_ids]
+        steps: list[list[TraceStep]] = [[] for _ in instr_ids]
         stopped = np.zeros(env.num_envs, bool)
         while live.size:
             if walker is None:
@@ -77,7 +77,7 @@ class ContinuousRecorder:
 
     def step(
         self, info: Mapping[str, Any], row: int, motion: Motion | None, cut_off: bool = False
-    ) -> Step:
+    ) -> TraceStep:
         """Return the step of an agent that is about to act.
 
         Its measures are those of the walk so far as if it stopped there.
@@ -86,7 +86,7 @@ class ContinuousRecorder:
         x, y, z = info["position"][row].tolist()
         distance = float(info["distance_to_goal"][row])
         record = env.record(row)
-        return Step(
+        return TraceStep(
             viewpoint=position_name((x, y, z + env.settings.camera_height)),
             heading=round(float(info["heading"][row]), 4),
             elevation=round(float(info["tilt"][row]), 4),
@@ -101,12 +101,12 @@ class ContinuousRecorder:
         measured = self.env.experts.measure(number, replace(walk, stopped=stopped))
         return _short(measured)
 
-    def trace(self, instr_id: str, steps: Sequence[Step], ending: Ending) -> Trace:
+    def trace(self, instr_id: str, steps: Sequence[TraceStep], ending: Ending) -> Trace:
         """Return the trace of a walk."""
         return trace_of(self.setting, self._episodes[instr_id], steps, ending)
 
 
-def after_action(step: Step, info: Mapping[str, Any], row: int) -> Step:
+def after_action(step: TraceStep, info: Mapping[str, Any], row: int) -> TraceStep:
     """Return a step with what its action led to."""
     changes: dict[str, Any] = {"collided": bool(info["collided"][row])}
     if step.motion == "stop" and "metrics" in info and info["_metrics"][row]:

@@ -100,7 +100,7 @@ class ModelDecision(msgspec.Struct, frozen=True):
     plan: str = ""
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class TraceCandidate(msgspec.Struct, frozen=True):
     """A candidate of a step.
 
     Attributes:
@@ -169,7 +169,7 @@ class VisibleObject(msgspec.Struct, frozen=True, omit_defaults=True):
     target: bool = False
 
 
-class Step(msgspec.Struct, frozen=True):
+class TraceStep(msgspec.Struct, frozen=True):
     """One decision.
 
     Attributes:
@@ -198,7 +198,7 @@ class Step(msgspec.Struct, frozen=True):
     viewpoint: str
     heading: float
     elevation: float
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TraceCandidate, ...]
     action: int | None = None
     distance_to_goal: float | None = None
     metrics: dict[str, float] = {}
@@ -253,7 +253,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     words: tuple[str, ...]
     unknown_words: tuple[int, ...] = ()
-    steps: tuple[Step, ...]
+    steps: tuple[TraceStep, ...]
     ending: Ending
     goal: Goal | None = None
 
@@ -367,7 +367,7 @@ def problems(trace: Trace) -> Iterator[str]:
     yield from _jumps(trace.steps)
 
 
-def _jumps(steps: Sequence[Step]) -> Iterator[str]:
+def _jumps(steps: Sequence[TraceStep]) -> Iterator[str]:
     """Yield a problem for each action that does not lead to the next step."""
     for number, (step, after) in enumerate(pairwise(steps)):
         if step.action == 0:
@@ -377,7 +377,7 @@ def _jumps(steps: Sequence[Step]) -> Iterator[str]:
                 yield f"field 'steps[{number}].action': it does not lead to the next step"
 
 
-def _step_problems(step: Step, words: int) -> Iterator[str]:
+def _step_problems(step: TraceStep, words: int) -> Iterator[str]:
     if step.viewpoint.startswith(_FREE) and position_of(step.viewpoint) is None:
         yield f"viewpoint': '{step.viewpoint}' is not the name of a position"
     if step.action is not None and not 0 <= step.action <= len(step.candidates):

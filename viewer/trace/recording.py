@@ -22,8 +22,8 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import NUM_HEADINGS, STEP
 from clipnav.storage.records import read_records
 from clipnav.viewer.trace.building import (
-    Decision,
     Setting,
+    TraceDecision,
     build_trace,
     candidate_views,
     candidates,
@@ -46,10 +46,10 @@ def trace_of_path(
     for here, there in pairwise(path):
         places = [candidate.viewpoint for candidate in candidates(graph, here)]
         action = 1 + places.index(there) if there in places else None
-        decisions.append(Decision(here, heading, elevation, action))
+        decisions.append(TraceDecision(here, heading, elevation, action))
         if action is not None:
             heading, elevation = arrival(graph, here, action)
-    decisions.append(Decision(path[-1], heading, elevation, 0 if stopped else None))
+    decisions.append(TraceDecision(path[-1], heading, elevation, 0 if stopped else None))
     return build_trace(setting, episode, graph, decisions, "stopped" if stopped else "under way")
 
 
@@ -177,7 +177,7 @@ def _record_batch(
 ) -> list[Trace]:
     observation, info, live = start_episodes(env, instr_ids)
     agent.begin(observation, info, live)
-    decisions: list[list[Decision]] = [[] for _ in instr_ids]
+    decisions: list[list[TraceDecision]] = [[] for _ in instr_ids]
     while live.size:
         actions = np.zeros(env.num_envs, int)
         actions[live] = agent.act(observation, info, live)
@@ -219,7 +219,7 @@ def _decision_of(
     row: int,
     action: int | None,
     details: Mapping[str, Any],
-) -> Decision:
+) -> TraceDecision:
     """Return the decision of one row of a batch.
 
     Args:
@@ -238,7 +238,7 @@ def _decision_of(
         node = env.nav_world.node(str(info["scan"][row]), str(info["viewpoint"][row]))
         objects = visible_objects(env.objects, node, pointed, int(info["target_object"][row]))
     possible = action is None or observation["action_mask"][row][action]
-    return Decision(
+    return TraceDecision(
         viewpoint=str(info["viewpoint"][row]),
         heading=float(observation["heading"][row, 0]),
         elevation=float(observation["elevation"][row, 0]),

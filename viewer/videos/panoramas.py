@@ -9,7 +9,7 @@ from PIL import Image
 from clipnav.envs.drawing.camera import Standpoint, bare_panorama
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
-from clipnav.viewer.videos.timeline import Walk, camera_position
+from clipnav.viewer.videos.timeline import VideoWalk, camera_position
 
 _CAMERA_HEIGHT = 1.25  # metres above the floor in continuous walks, as in R2R-CE
 _IN_MEMORY = 6  # panoramas of 25 MB
@@ -24,7 +24,7 @@ class Panoramas:
         """Whether pictures are missing, so that videos show a floor with grid lines instead."""
         self._read = lru_cache(_IN_MEMORY)(self._standpoint)
 
-    def at(self, walk: Walk, step: int) -> Standpoint:
+    def at(self, walk: VideoWalk, step: int) -> Standpoint:
         """Return the panorama of a step's viewpoint."""
         return self._read(walk.trace.steps[step].viewpoint)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from clipnav.envs.drawing.canvas import PAPER, Style
+from clipnav.envs.drawing.canvas import PAPER, DrawingStyle
 from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.pictures.panorama_files import Pictures
 from clipnav.storage import atomic_write
@@ -19,10 +19,17 @@ from clipnav.viewer.trace import Trace
 from clipnav.viewer.videos.layout import Box, Layout, arranged
 from clipnav.viewer.videos.panoramas import Panoramas
 from clipnav.viewer.videos.side_panels import AroundPanel, ChoicesPanel, FiguresPanel, MapPanel
-from clipnav.viewer.videos.timeline import Phase, VideoState, Walk, phases, times
+from clipnav.viewer.videos.timeline import Phase, VideoState, VideoWalk, phases, times
 from clipnav.viewer.videos.view_panel import ViewPanel
 from clipnav.viewer.videos.words_panel import ThoughtPanel, WordsPanel
-from clipnav.viewer.videos.writing import DEFAULT_SIZES, Animation, Gif, Mp4, Writer, check_kind
+from clipnav.viewer.videos.writing import (
+    DEFAULT_SIZES,
+    Animation,
+    Gif,
+    Mp4,
+    VideoWriter,
+    check_kind,
+)
 
 Draw = Callable[[Sequence[VideoState]], Image.Image]
 _RATE = 25  # frames per second of an mp4
@@ -36,11 +43,15 @@ class Frames:
     """Draws frames."""
 
     def __init__(
-        self, walks: Sequence[Walk], layout: Layout, panoramas: Panoramas, scene: dict[str, Any]
+        self,
+        walks: Sequence[VideoWalk],
+        layout: Layout,
+        panoramas: Panoramas,
+        scene: dict[str, Any],
     ) -> None:
         self._walks, self._layout = walks, layout
         self._panels: list[tuple[Box, Draw]] = []
-        styles = [Style(layout.unit, number) for number in range(len(walks))]
+        styles = [DrawingStyle(layout.unit, number) for number in range(len(walks))]
         across = 0.0
         for number, (walk, style) in enumerate(zip(walks, styles, strict=True)):
             boxes = layout.panels[number]
@@ -115,7 +126,7 @@ def write_video(
     kind = check_kind(path)
     layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))
     graph = library.graph(traces[0].scan)
-    walks = [Walk(trace, graph) for trace in traces]
+    walks = [VideoWalk(trace, graph) for trace in traces]
     building = scene(graph, library.files.world)
     frames = Frames(walks, layout, Panoramas(pictures, graph), building)
     parts = list(phases(walks))
@@ -128,7 +139,7 @@ def write_video(
         rate = min(max(_MOVING[kind] / max(moving, 1.0), _SLOWEST), _FASTEST)
     states = list(times(parts, rate))
     with atomic_write(path) as beside:
-        writer: Writer
+        writer: VideoWriter
         if kind == ".mp4":
             writer = Mp4(beside, layout.size, _RATE)
         elif kind == ".gif":

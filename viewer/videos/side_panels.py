@@ -15,18 +15,18 @@ from clipnav.envs.drawing.canvas import (
     MUTED,
     PAPER,
     Canvas,
+    DrawingStyle,
     Point,
-    Style,
     mixed,
 )
 from clipnav.envs.drawing.figures import Curve, draw_curve, write_figures
 from clipnav.envs.drawing.plan_map import MapContent, PlanMap
 from clipnav.envs.graphs.goal import radius_of
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
-from clipnav.viewer.trace import Step
+from clipnav.viewer.trace import TraceStep
 from clipnav.viewer.trace.format import Motion, position_of
 from clipnav.viewer.videos.panoramas import Panoramas
-from clipnav.viewer.videos.timeline import VideoState, Walk, strengths
+from clipnav.viewer.videos.timeline import VideoState, VideoWalk, strengths
 
 # Actions of continuous walks, in words.
 _MOTIONS: dict[Motion, str] = {
@@ -56,10 +56,10 @@ class MapPanel:
 
     def __init__(
         self,
-        walks: Sequence[Walk],
+        walks: Sequence[VideoWalk],
         scene: dict,
         size: tuple[int, int],
-        styles: Sequence[Style],
+        styles: Sequence[DrawingStyle],
     ) -> None:
         self._walks, self._styles = walks, styles
         walked = {name for walk in walks for name in walk.trace.walked}
@@ -104,7 +104,7 @@ class MapPanel:
     def _pixel(self, name: str) -> Point:
         return self._map.pixel(self._places[name])
 
-    def _place(self, walk: Walk, state: VideoState) -> tuple[Point, int]:
+    def _place(self, walk: VideoWalk, state: VideoState) -> tuple[Point, int]:
         """Return pixel and storey of an agent."""
         viewpoints = walk.trace.walked
         here = np.array(self._places[viewpoints[state.step]])
@@ -112,7 +112,9 @@ class MapPanel:
         storey = here[3] if state.progress < 0.5 else there[3]
         return self._map.pixel(here + state.progress * (there - here)), int(storey)
 
-    def _chances(self, canvas: Canvas, walk: Walk, state: VideoState, style: Style) -> None:
+    def _chances(
+        self, canvas: Canvas, walk: VideoWalk, state: VideoState, style: DrawingStyle
+    ) -> None:
         for candidate in walk.trace.steps[state.step].candidates:
             share = state.opacity * (candidate.probability or 0)
             if share > 0.02:
@@ -129,7 +131,12 @@ class AroundPanel:
     """
 
     def __init__(
-        self, walk: Walk, size: tuple[int, int], style: Style, panoramas: Panoramas, across: float
+        self,
+        walk: VideoWalk,
+        size: tuple[int, int],
+        style: DrawingStyle,
+        panoramas: Panoramas,
+        across: float,
     ) -> None:
         self._walk, self._size, self._style = walk, size, style
         self._panoramas, self._across = panoramas, across
@@ -188,7 +195,7 @@ class AroundPanel:
 class ChoicesPanel:
     """A bar for each action, with its direction and length."""
 
-    def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
+    def __init__(self, walk: VideoWalk, size: tuple[int, int], style: DrawingStyle) -> None:
         self._walk, self._size, self._style = walk, size, style
         self._top = 36 * style.unit
         room = size[1] - self._top - 6 * style.unit
@@ -219,7 +226,7 @@ class ChoicesPanel:
             canvas.text((48 * unit, y), text, 13 * unit, MUTED, "lm")
         return canvas.finished()
 
-    def _motions(self, canvas: Canvas, step: Step) -> None:
+    def _motions(self, canvas: Canvas, step: TraceStep) -> None:
         """Draw the actions of a continuous walk, the chosen one in the agent's colour."""
         unit, height = self._style.unit, min(self._row, 27 * self._style.unit)
         for row, (motion, words) in enumerate(listed_motions(step.motion).items()):
@@ -284,7 +291,7 @@ def listed_motions(taken: Motion | None) -> Mapping[Motion, str]:
 class FiguresPanel:
     """The figures of the step, and the distance to the goal over the steps."""
 
-    def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
+    def __init__(self, walk: VideoWalk, size: tuple[int, int], style: DrawingStyle) -> None:
         self._walk, self._size, self._style = walk, size, style
 
     def draw(self, state: VideoState) -> Image.Image:

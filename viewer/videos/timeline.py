@@ -73,7 +73,7 @@ class VideoState:
     card: float = 0.0
 
 
-class Walk:
+class VideoWalk:
     """Camera path of a trace.
 
     Args:
@@ -136,7 +136,7 @@ class Walk:
         return self._poses[min(step + 1, self.last)]
 
 
-def phases(walks: Sequence[Walk]) -> Iterator[Phase]:
+def phases(walks: Sequence[VideoWalk]) -> Iterator[Phase]:
     """Yield the parts of a video. If a step of one walk takes longer, the other walk waits."""
     longest = max(walk.last for walk in walks)
     for step in range(longest + 1):

@@ -13,14 +13,14 @@ from clipnav.envs.drawing.canvas import (
     INK,
     MUTED,
     Canvas,
-    Style,
+    DrawingStyle,
     text_width,
     truncate,
 )
 from clipnav.storage.errors import pluralise
-from clipnav.viewer.trace import Candidate, Outcome, Trace, outcome
+from clipnav.viewer.trace import Outcome, Trace, TraceCandidate, outcome
 from clipnav.viewer.videos.panoramas import Panoramas
-from clipnav.viewer.videos.timeline import VideoState, Walk, strengths
+from clipnav.viewer.videos.timeline import VideoState, VideoWalk, strengths
 
 COLOURS: dict[Outcome, tuple[int, int, int]] = {
     "success": (0, 128, 94),
@@ -40,7 +40,7 @@ _HALF = math.radians(15)  # half the width of one of the 36 views
 _NOTE = "No pictures of this world"
 
 
-def _draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
+def _draw_card(picture: Image.Image, walk: VideoWalk, style: DrawingStyle, shown: float) -> None:
     """Darken a picture (RGBA) and draw the card on it."""
     trace = walk.trace
     picture.alpha_composite(Image.new("RGBA", picture.size, (16, 21, 28, round(120 * shown))))
@@ -109,7 +109,7 @@ class ViewPanel:
     """Draws the view."""
 
     def __init__(
-        self, walk: Walk, size: tuple[int, int], style: Style, panoramas: Panoramas
+        self, walk: VideoWalk, size: tuple[int, int], style: DrawingStyle, panoramas: Panoramas
     ) -> None:
         self._walk, self._size, self._style, self._panoramas = walk, size, style, panoramas
         self.camera = Camera(*size, _ACROSS if size[0] > size[1] else math.radians(75))
@@ -204,7 +204,7 @@ class ViewPanel:
         self,
         canvas: Canvas,
         at: tuple[float, float],
-        candidate: Candidate,
+        candidate: TraceCandidate,
         chosen: bool,
         opacity: float,
     ) -> None:

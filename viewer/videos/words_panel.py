@@ -9,13 +9,19 @@ from clipnav.envs.drawing.canvas import (
     INK,
     MUTED,
     Canvas,
-    Style,
+    DrawingStyle,
     text_width,
     truncate,
 )
 from clipnav.envs.drawing.words import TextBox, drawable, path_progress, progress_shades, set_words
 from clipnav.viewer.trace.format import ModelDecision
-from clipnav.viewer.videos.timeline import VideoState, Walk, blended, camera_position, strengths
+from clipnav.viewer.videos.timeline import (
+    VideoState,
+    VideoWalk,
+    blended,
+    camera_position,
+    strengths,
+)
 
 _THOUGHT_SIZES = (22, 20, 18, 16, 14, 13)  # font sizes; the first at which all words fit
 _THOUGHT_SMALLEST = 11  # pixels
@@ -29,7 +35,7 @@ class WordsPanel:
     instruction scrolls with the shading.
     """
 
-    def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
+    def __init__(self, walk: VideoWalk, size: tuple[int, int], style: DrawingStyle) -> None:
         self._walk, self._size, self._style = walk, size, style
         unit = style.unit
         self._margin, self._top = 16 * unit, 38 * unit
@@ -113,7 +119,7 @@ class WordsPanel:
 class ThoughtPanel:
     """Draws the thought of the step's last answer; a thought that is too long is cut."""
 
-    def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
+    def __init__(self, walk: VideoWalk, size: tuple[int, int], style: DrawingStyle) -> None:
         self._size, self._style = size, style
         self._thoughts = [
             [drawable(word) for word in thought(step.model).split()] for step in walk.trace.steps

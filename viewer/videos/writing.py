@@ -23,7 +23,7 @@ _TRANSPARENT = 255  # palette index of unchanged pixels
 _MOVING_ERROR, _STILL_ERROR = 13, 7
 
 
-class Writer(Protocol):
+class VideoWriter(Protocol):
     """Writer of frames (H, W, 3) uint8."""
 
     def add(self, frame: np.ndarray) -> None:

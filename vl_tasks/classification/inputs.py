@@ -24,7 +24,7 @@ from clipnav.vl_tasks.text.vocabulary import Vocabulary
 Source = GridSource | RegionSource | BlindSource
 
 
-class Record(Protocol):
+class InputRecord(Protocol):
     """A text about an image."""
 
     @property
@@ -98,24 +98,24 @@ class FeatureInputs:
         if self.config.glove is not None:
             initialise_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
 
-    def encode(self, records: Sequence[Record]) -> Any:
+    def encode(self, records: Sequence[InputRecord]) -> Any:
         """Convert texts to token ids."""
         return Sentences([one.text for one in records], self.words, self.config.max_words)
 
     def batch(
-        self, records: Sequence[Record], encoded: Any, rows: np.ndarray
+        self, records: Sequence[InputRecord], encoded: Any, rows: np.ndarray
     ) -> tuple[Any, Tensor]:
         """Return grids and token ids (B, T) of the records `rows`, on the device."""
         device, whole = self.config.device, getattr(self.config, "faithful", False)
         grids = self.source.batch([records[row].image_id for row in rows])
         return grids.to(device), encoded.batch(rows, whole=whole).to(device)
 
-    def compute(self, records: Sequence[Record], encoded: Any, rows: np.ndarray) -> Tensor:
+    def compute(self, records: Sequence[InputRecord], encoded: Any, rows: np.ndarray) -> Tensor:
         """Compute the logits of the records `rows`; see `FeatureNetwork`."""
         return self.network(*self.batch(records, encoded, rows))
 
     def logits(
-        self, records: Sequence[Record], encoded: Any = None
+        self, records: Sequence[InputRecord], encoded: Any = None
     ) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all records."""
         self.network.eval()

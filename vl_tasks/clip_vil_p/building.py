@@ -31,7 +31,7 @@ from clipnav.vl_tasks.clip_vil_p.networks.network import (
 )
 from clipnav.vl_tasks.clip_vil_p.networks.stream import JointStream, SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.settings.networks import TextConfig
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _HINT = "train the run again"
 
 
 def make_network(
-    config: PretrainConfig, pieces: WordPieces, answers: int
+    config: PretrainVlConfig, pieces: WordPieces, answers: int
 ) -> tuple[PretrainingNetwork, dict[str, Any]]:
     """Build the network of a new run."""
     chosen = config.trunk
@@ -54,7 +54,7 @@ def make_network(
     return _assemble(config, visual, bert, answers), description
 
 
-def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
+def new_word_pieces(config: PretrainVlConfig, texts: Iterable[str]) -> WordPieces:
     """Load the word pieces of a BERT, or learn them from the training sentences."""
     if config.text.bert is not None:
         return WordPieces.of_bert(config.text.bert)
@@ -63,7 +63,7 @@ def new_word_pieces(config: PretrainConfig, texts: Iterable[str]) -> WordPieces:
 
 
 def standardise(
-    trunk: Trunk, stream: SingleStream, paths: Sequence[Path], config: PretrainConfig, device: str
+    trunk: Trunk, stream: SingleStream, paths: Sequence[Path], config: PretrainVlConfig, device: str
 ) -> None:
     """Fit the projection of grid features of a new network to images; see `VisualEmbedding`."""
     framing = config.framing
@@ -78,7 +78,7 @@ def standardise(
     stream.visual.standardise(torch.cat(cells).clone())
 
 
-def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces, AnswerClasses]:
+def load_run(run: Path) -> tuple[PretrainVlConfig, PretrainingNetwork, WordPieces, AnswerClasses]:
     """Load the network of a run of clipnav pretrain-vl with its weights.
 
     Returns:
@@ -88,7 +88,7 @@ def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces,
         FileNotFoundError: The folder is not a run, or a file is missing.
         UserError: A file is damaged, or of another version.
     """
-    config = read_config(run, PretrainConfig)
+    config = read_config(run, PretrainVlConfig)
     pieces = WordPieces.load(run)
     answers = AnswerClasses.of_run(run)
     network = build_network(config, run, len(answers))
@@ -96,7 +96,7 @@ def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces,
     return config, network.eval(), pieces, answers
 
 
-def build_network(config: PretrainConfig, run: Path, answers: int) -> PretrainingNetwork:
+def build_network(config: PretrainVlConfig, run: Path, answers: int) -> PretrainingNetwork:
     """Build the network of a run with random weights; see `load_run`."""
     description = read_json_object(run / TRUNK, _HINT)
     visual = build_image_tower(description, str(run / TRUNK))
@@ -126,7 +126,7 @@ def start_from(
         initialise_from_answers(network.answers, answers.answers, head, known.classes, str)
 
 
-def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
+def _assemble(config: PretrainVlConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
     joint = config.model == "multilingual"
     trunk = Trunk(visual, config.faithful, config.trunk.frozen_norms, tokens=joint)
     trunk.frozen = config.trunk.frozen
@@ -142,7 +142,7 @@ def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> P
     return PretrainingNetwork(trunk, stream, answers, config.cells)
 
 
-def _check_size(config: PretrainConfig, trunk: Trunk, positions: int) -> None:
+def _check_size(config: PretrainVlConfig, trunk: Trunk, positions: int) -> None:
     """Check that images of the given size have whole cells, with position embeddings."""
     short, long = config.image_size
     flag = f"--image-size {short} {long}"

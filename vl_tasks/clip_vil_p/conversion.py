@@ -22,7 +22,7 @@ from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from clipnav.vl_tasks.clip_vil_p.networks.stream import SingleStream
 from clipnav.vl_tasks.clip_vil_p.networks.trunk import Trunk
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig
 
 _RENAMED = (
@@ -148,7 +148,7 @@ def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> Bert
     )
 
 
-def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> PretrainConfig:
+def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> PretrainVlConfig:
     """Return the settings of the converted run; those of its training are the published ones."""
     text = TextConfig(
         vocabulary_size=sizes.vocab_size,
@@ -157,7 +157,7 @@ def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> 
         heads=sizes.num_attention_heads,
         feed_forward_size=sizes.intermediate_size,
     )
-    return PretrainConfig(
+    return PretrainVlConfig(
         preset="converted",
         text=text,
         trunk=TrunkConfig(encoder, positions=positions, standardise=False),

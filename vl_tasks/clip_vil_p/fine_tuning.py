@@ -40,7 +40,7 @@ from clipnav.vl_tasks.clip_vil_p.networks.network import (
     initialise_from_answers,
 )
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.settings.runs import FineTunableConfig
 
 _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-trained model
@@ -116,7 +116,7 @@ class SentenceBatches:
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
 
 
-def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -> None:
+def _check_model(config: FineTunableConfig, start: Path, base: PretrainVlConfig) -> None:
     """Check that a pre-trained network is that of --model."""
     if base.model != config.model:
         raise UserError(
@@ -155,7 +155,7 @@ class FineTuning:
         self._tower: dict[str, Any] | None = None
         if run is not None:
             base = run / _BASE
-            self._base = read_config(base, PretrainConfig)
+            self._base = read_config(base, PretrainVlConfig)
             self.pieces = WordPieces.load(base)
             pretrained = build_network(self._base, base, 0)
         elif config.start_from is None:

@@ -36,7 +36,7 @@ from clipnav.vl_tasks.clip_vil_p.data.pair_index import PairIndex
 from clipnav.vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from clipnav.vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from clipnav.vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.data_folders import data_folder, image_folder
 from clipnav.vl_tasks.settings.runs import HELD_OUT
 from clipnav.vl_tasks.subsets import evenly_spaced, held_out_names, is_held_out
@@ -86,7 +86,7 @@ class Splits:
             `evaluation_pairs` of each.
     """
 
-    def __init__(self, config: PretrainConfig) -> None:
+    def __init__(self, config: PretrainVlConfig) -> None:
         folder = data_folder(config)
         images, framing = image_folder(config, folder), config.framing
 
@@ -134,7 +134,7 @@ class PretrainingTask(Task):
 
     network: PretrainingNetwork
 
-    def __init__(self, config: PretrainConfig) -> None:
+    def __init__(self, config: PretrainVlConfig) -> None:
         set_matmul_precision(config.precision)
         self.config = config
         self.splits = Splits(config)

@@ -20,7 +20,7 @@ from clipnav.vl_tasks.specs import Flag, chosen_preset
 
 
 @dataclass(frozen=True)
-class PretrainConfig(RunConfig):
+class PretrainVlConfig(RunConfig):
     """Settings of a pre-training by masked words, matching and question answering."""
 
     COMMAND: ClassVar[str] = "clipnav pretrain-vl"
@@ -179,12 +179,12 @@ class PretrainConfig(RunConfig):
         return unused
 
 
-def pretraining_defaults(flag: Flag) -> PretrainConfig:
+def pretraining_defaults(flag: Flag) -> PretrainVlConfig:
     """Return the settings without flags: a preset, with --start-from the networks of that run."""
-    preset, start = chosen_preset(PretrainConfig, flag, "pretrain-vl"), flag("start-from")
+    preset, start = chosen_preset(PretrainVlConfig, flag, "pretrain-vl"), flag("start-from")
     if start is None:
         return preset
-    saved = read_config(Path(start), PretrainConfig)
+    saved = read_config(Path(start), PretrainVlConfig)
     return replace(
         preset,
         text=saved.text,

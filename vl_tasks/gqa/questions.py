@@ -27,7 +27,7 @@ class Types(msgspec.Struct, frozen=True, gc=False):
     detailed: str = ""
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class ProgramStep(msgspec.Struct, frozen=True, gc=False):
     """Step of a question's functional programme."""
 
     operation: str
@@ -48,7 +48,7 @@ class GqaQuestion(msgspec.Struct, frozen=True, gc=False):
     balanced: bool = msgspec.field(name="isBalanced")
     types: Types
     groups: Groups = Groups()
-    semantic: tuple[Step, ...] = ()
+    semantic: tuple[ProgramStep, ...] = ()
     entailed: tuple[str, ...] = ()
     imageId: str = ""
 

@@ -28,7 +28,7 @@ from clipnav.vl_tasks.house_tasks.files import (
     write_pairs,
 )
 from clipnav.vl_tasks.house_tasks.gqa_files import AnswerChoices, gqa_records, write_gqa
-from clipnav.vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.gqa_questions import QuestionScene, generate_gqa_questions
 from clipnav.vl_tasks.house_tasks.hypotheses import generate_hypotheses
 from clipnav.vl_tasks.house_tasks.images import HouseImage, ImagePlan, render_images
 from clipnav.vl_tasks.house_tasks.language_files import remove_other_languages, write_language
@@ -134,7 +134,7 @@ def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None
 def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     images = _render_all(files, config, workers)
     captions: dict[int, list[str]] = {}
-    scenes = {split: [Scene(image) for image in images[split]] for split in SPLITS}
+    scenes = {split: [QuestionScene(image) for image in images[split]] for split in SPLITS}
     choices = AnswerChoices(scene for split in SPLITS for scene in scenes[split])
     splits = {}
     known: dict[str, Answers] = {}  # answers of the training questions, by task
@@ -202,7 +202,7 @@ def _write_split(
 def _write_gqa_split(
     files: HouseTaskFiles,
     split: str,
-    scenes: list[Scene],
+    scenes: list[QuestionScene],
     choices: AnswerChoices,
     config: HouseTasksConfig,
     known: dict[str, Answers],

@@ -12,7 +12,7 @@ from clipnav.envs.houses.views.captions import pick, with_article
 from clipnav.storage.json_files import write_json
 from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.files import HouseTaskFiles
-from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Key, Scene
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, OPPOSITE, YES_NO, Key, QuestionScene
 from clipnav.vl_tasks.house_tasks.images import pick_synonym
 from clipnav.vl_tasks.house_tasks.questions import question_text
 
@@ -98,7 +98,7 @@ def _full_answer(question: Example) -> str:
     return _filled(_WITH_ANSWER[question.kind], question.subject, words)
 
 
-def program(question: Example, scene: Scene) -> list[dict[str, Any]]:
+def program(question: Example, scene: QuestionScene) -> list[dict[str, Any]]:
     """Return the functional programme of a question, in the form of GQA's field "semantic".
 
     The arguments contain the object ids of the things, "-" for absent things.
@@ -128,11 +128,11 @@ def program(question: Example, scene: Scene) -> list[dict[str, Any]]:
     ]
 
 
-def _select(scene: Scene, name: str) -> _Step:
+def _select(scene: QuestionScene, name: str) -> _Step:
     return "select", f"{name} ({_ids(scene, name)})", ()
 
 
-def _exists(scene: Scene, name: str, number: int) -> list[_Step]:
+def _exists(scene: QuestionScene, name: str, number: int) -> list[_Step]:
     return [_select(scene, name), ("exist", "?", (number,))]
 
 
@@ -144,7 +144,7 @@ def _last(
     return f"{operation} {attribute}", "|".join(values), dependencies
 
 
-def _relation(question: Example, scene: Scene) -> list[_Step]:
+def _relation(question: Example, scene: QuestionScene) -> list[_Step]:
     """Return the programme of a question about the sides of two things."""
     if question.kind == "query-object":
         side, reference = question.subject
@@ -159,7 +159,7 @@ def _relation(question: Example, scene: Scene) -> list[_Step]:
     return [_select(scene, reference), (operation, argument, (0,))]
 
 
-def _ids(scene: Scene, name: str) -> str:
+def _ids(scene: QuestionScene, name: str) -> str:
     """Return the objects of a name in the scene graph."""
     ids = [str(thing.object_id) for thing in scene.image.clear if thing.name == name]
     return ",".join(ids) or "-"
@@ -248,7 +248,7 @@ class AnswerChoices:
     or in that room.
     """
 
-    def __init__(self, scenes: Iterable[Scene]) -> None:
+    def __init__(self, scenes: Iterable[QuestionScene]) -> None:
         self._colours: dict[str, set[str]] = defaultdict(set)  # by thing
         self._rooms: dict[str, set[str]] = defaultdict(set)  # by largest thing, "" if none
         self._companions: dict[str, set[str]] = defaultdict(set)  # by thing
@@ -263,7 +263,7 @@ class AnswerChoices:
         self._all_rooms = sorted(set().union(*self._rooms.values()))
         self._all_colours = sorted(set().union(*self._colours.values()))
 
-    def of(self, question: Example, scene: Scene) -> dict[str, list[str]]:
+    def of(self, question: Example, scene: QuestionScene) -> dict[str, list[str]]:
         """Return the record of a question in the form of GQA's choices file."""
         kind, subject = question.kind, question.subject
         possible: Iterable[str]
@@ -281,7 +281,7 @@ class AnswerChoices:
         return {"valid": valid, "plausible": [answer for answer in valid if answer in possible]}
 
 
-def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
+def scene_graph(scene: QuestionScene, size: int) -> dict[str, Any]:
     """Return the scene graph of an image, in the form of GQA's file of scene graphs.
 
     Args:
@@ -309,12 +309,12 @@ def scene_graph(scene: Scene, size: int) -> dict[str, Any]:
     return {**graph, "location": scene.image.room} if scene.image.room else graph
 
 
-def _largest(scene: Scene) -> str:
+def _largest(scene: QuestionScene) -> str:
     return next((thing.name for thing in scene.image.clear), "")
 
 
 def gqa_records(
-    scenes: Sequence[Scene],
+    scenes: Sequence[QuestionScene],
     balanced: Sequence[Example],
     choices: AnswerChoices,
     rng: np.random.Generator,
@@ -349,7 +349,7 @@ def write_gqa(
     files: HouseTaskFiles,
     split: str,
     records: tuple[Records, Records],
-    scenes: Sequence[Scene],
+    scenes: Sequence[QuestionScene],
     size: int,
 ) -> None:
     """Write the GQA files of a split.
@@ -366,7 +366,9 @@ def write_gqa(
     write_json(files.scene_graphs(split), graphs)
 
 
-def _record(question: Example, scene: Scene, ids: dict[Key, str], text: str) -> dict[str, Any]:
+def _record(
+    question: Example, scene: QuestionScene, ids: dict[Key, str], text: str
+) -> dict[str, Any]:
     """Return the record of a question, without "isBalanced"."""
     kind = KINDS[question.kind]
     own = ids[question.kind, question.subject]

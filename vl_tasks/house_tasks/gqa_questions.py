@@ -65,7 +65,7 @@ KINDS = {
 }
 
 
-class Scene:
+class QuestionScene:
     """Answers to all questions about an image."""
 
     def __init__(self, image: HouseImage) -> None:
@@ -119,7 +119,7 @@ class Scene:
 
 
 def generate_gqa_questions(
-    scenes: Sequence[Scene],
+    scenes: Sequence[QuestionScene],
     count: int,
     rng: np.random.Generator,
     known_answers: Answers | None = None,
@@ -141,7 +141,7 @@ def generate_gqa_questions(
 class _Known:
     """Colours of each thing, rooms, and names that occur in some image of the split."""
 
-    def __init__(self, scenes: Iterable[Scene]) -> None:
+    def __init__(self, scenes: Iterable[QuestionScene]) -> None:
         colours: dict[str, set[str]] = {}
         rooms, names = set(), set()
         for scene in scenes:
@@ -162,19 +162,19 @@ def _equal(first: str | None, second: str | None) -> str | None:
     return YES_NO[0] if first == second else YES_NO[1]
 
 
-def _is_room(scene: Scene, room: str) -> str | None:
+def _is_room(scene: QuestionScene, room: str) -> str | None:
     actual = scene.image.room
     if actual == room:
         return "yes"
     return None if not actual or room in scene.image.rooms else "no"
 
 
-def _chosen_room(scene: Scene, *rooms: str) -> str | None:
+def _chosen_room(scene: QuestionScene, *rooms: str) -> str | None:
     answers = [_is_room(scene, room) for room in rooms]
     return scene.image.room if sorted(map(str, answers)) == ["no", "yes"] else None
 
 
-def _combined(scene: Scene, names: Iterable[str], decisive: str, other: str) -> str | None:
+def _combined(scene: QuestionScene, names: Iterable[str], decisive: str, other: str) -> str | None:
     answers = [scene.exists(name) for name in names]
     if decisive in answers:
         return decisive
@@ -183,7 +183,7 @@ def _combined(scene: Scene, names: Iterable[str], decisive: str, other: str) -> 
 
 # Functions that answer the questions that `image_facts` does not contain.
 _ANSWERS: dict[str, Callable[..., str | None]] = {
-    "query-object": Scene.beside,
+    "query-object": QuestionScene.beside,
     "same-colour": lambda scene, *names: _equal(*map(scene.colour, names)),
     "choose-room": _chosen_room,
     "verify-room": _is_room,
@@ -191,15 +191,17 @@ _ANSWERS: dict[str, Callable[..., str | None]] = {
         actual if (actual := scene.colour(name)) in colours else None
     ),
     "verify-colour": lambda scene, name, colour: _equal(scene.colour(name), colour),
-    "choose-side": Scene.side,
+    "choose-side": QuestionScene.side,
     "verify-side": lambda scene, name, side, other: _equal(scene.side(name, other), side),
     "both": lambda scene, *names: _combined(scene, names, "no", "yes"),
     "either": lambda scene, *names: _combined(scene, names, "yes", "no"),
-    "existence": Scene.exists,
+    "existence": QuestionScene.exists,
 }
 
 
-def _drawn_pairs(scene: Scene, known: _Known, rng: np.random.Generator) -> Iterator[Subject]:
+def _drawn_pairs(
+    scene: QuestionScene, known: _Known, rng: np.random.Generator
+) -> Iterator[Subject]:
     """Yield random pairs of visible things, of visible and other things, and of other things."""
     others = rng.permutation(known.names)[: 2 * _PAIRS].tolist()
     visible = rng.permutation(scene.clear).tolist() if scene.clear else []
@@ -213,7 +215,7 @@ def _drawn_pairs(scene: Scene, known: _Known, rng: np.random.Generator) -> Itera
         yield from dict.fromkeys(pairs[:_PAIRS])
 
 
-Subjects = Callable[[Scene, _Known, np.random.Generator], Iterable[Subject]]
+Subjects = Callable[[QuestionScene, _Known, np.random.Generator], Iterable[Subject]]
 # Functions that yield the subjects of the candidates about an image.
 _SUBJECTS: dict[str, Subjects] = {
     **{

@@ -19,7 +19,7 @@ from clipnav.vl_tasks.networks.attention import (
 from clipnav.vl_tasks.settings.networks import McanConfig
 
 
-class Words(nn.Module):
+class WordEncoder(nn.Module):
     """Words in their context: embedding and a unidirectional LSTM."""
 
     def __init__(self, vocabulary: int, embedding: int, hidden: int) -> None:
@@ -91,7 +91,7 @@ class QuestionReader(nn.Module):
         self, vocabulary: int, embedding: int, config: McanConfig, unbiased: bool = False
     ) -> None:
         super().__init__()
-        self.words = Words(vocabulary, embedding, config.hidden_size)
+        self.words = WordEncoder(vocabulary, embedding, config.hidden_size)
         self.layers = nn.ModuleList(SelfAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from clipnav.vl_tasks.grids.grids import Grids
 from clipnav.vl_tasks.networks.attention import JointVectors, masked_softmax
-from clipnav.vl_tasks.networks.mcan import Words
+from clipnav.vl_tasks.networks.mcan import WordEncoder
 from clipnav.vl_tasks.settings.networks import PythiaConfig
 
 _GLIMPSES = 2
@@ -47,7 +47,7 @@ class Pythia(nn.Module):
         self.faithful = faithful
         question = _GLIMPSES * config.hidden_size
         product = config.product_size
-        self.words = Words(vocabulary, embedding, config.hidden_size)
+        self.words = WordEncoder(vocabulary, embedding, config.hidden_size)
         self.glimpses = nn.Sequential(
             nn.Linear(config.hidden_size, config.attention_size),
             nn.ReLU(),

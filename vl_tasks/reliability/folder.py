@@ -42,7 +42,7 @@ class RiskThreshold(msgspec.Struct, frozen=True):
     coverage: float
 
 
-class Description(msgspec.Struct, frozen=True):
+class FolderDescription(msgspec.Struct, frozen=True):
     """What an estimator was made for.
 
     Attributes:
@@ -86,7 +86,7 @@ class OpenedSelector:
 
     folder: Path
     config: SelectorConfig
-    description: Description
+    description: FolderDescription
     estimator: Estimator | None
     run: Path
     vqa: VqaConfig
@@ -102,13 +102,13 @@ def predictions_path(folder: Path, part: str) -> Path:
     return folder / f"predictions_{part}.json"
 
 
-def write_description(folder: Path, description: Description) -> None:
+def write_description(folder: Path, description: FolderDescription) -> None:
     """Write the description of an estimator."""
     document: Any = msgspec.to_builtins(description)
     write_text(folder / DESCRIPTION, json.dumps(document, indent=1) + "\n")
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path) -> FolderDescription:
     """Read the description of an estimator."""
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -116,7 +116,7 @@ def read_description(folder: Path) -> Description:
             f"{path}: no such file; train a selector with clipnav train-selector, or name another "
             "folder"
         )
-    return read_json(path, _HINT, Description)
+    return read_json(path, _HINT, FolderDescription)
 
 
 def open_selector(folder: Path, run: Path | None = None, device: str = "cpu") -> OpenedSelector:

@@ -28,7 +28,7 @@ from clipnav.vl_tasks.data_folders import data_folder
 from clipnav.vl_tasks.house_tasks.languages.lexicons import ENGLISH
 from clipnav.vl_tasks.reliability.folder import (
     PARTS_FILE,
-    Description,
+    FolderDescription,
     RiskThreshold,
     predictions_path,
     write_description,
@@ -64,7 +64,7 @@ _METRIC = "selective accuracy"
 _VAL = "val"
 
 
-class Part(NamedTuple):
+class DataPart(NamedTuple):
     """A part of the divided split.
 
     Attributes:
@@ -95,7 +95,7 @@ class SelectionTask:
     vqa: VqaConfig
     split: QuestionSplit
     division: Mapping[str, Sequence[int]]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, DataPart]
     outputs: Outputs
     answers: AnswerVocabulary
     digest: str
@@ -154,7 +154,7 @@ def _open_task(config: SelectorConfig) -> SelectionTask:
     divided = questions_of_parts(split.questions, division, str(path or split.questions_file))
     number = {one.question_id: row for row, one in enumerate(split.questions)}
     parts = {
-        name: Part(np.array([number[one.question_id] for one in rows]), rows)
+        name: DataPart(np.array([number[one.question_id] for one in rows]), rows)
         for name, rows in divided.items()
     }
     images = input_files(vqa, split.questions)
@@ -271,7 +271,7 @@ def _finish(task: SelectionTask, estimator: Estimator | None, run: Path) -> dict
         )
     config, split = task.config, task.split
     assert config.run is not None  # _open_task
-    description = Description(
+    description = FolderDescription(
         run=str(config.run.resolve()),
         model=task.digest,
         split=_split_name(config, task.vqa),

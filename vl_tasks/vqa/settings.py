@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from clipnav.training.settings import check_numbers
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig, check_image_size
 from clipnav.vl_tasks.settings.runs import QuestionConfig, check_codes
 from clipnav.vl_tasks.specs import Flag, chosen_preset
@@ -91,10 +91,10 @@ class VqaConfig(QuestionConfig):
         """Languages that the data must have."""
         return tuple(dict.fromkeys(self.languages + self.asked_languages))
 
-    def new_base(self) -> PretrainConfig:
+    def new_base(self) -> PretrainVlConfig:
         """Return the settings of a new multilingual network, in the form of a pre-training."""
         chosen = self.multilingual
-        return PretrainConfig(
+        return PretrainVlConfig(
             preset=self.preset,
             data=self.data,
             model="multilingual",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import RecordedStep, RecordedWalk
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
@@ -185,7 +185,7 @@ class Run(NamedTuple):
     length: int
 
 
-def runs(steps: Iterable[Step], longest: int = LONGEST_RUN) -> list[Run]:
+def runs(steps: Iterable[RecordedStep], longest: int = LONGEST_RUN) -> list[Run]:
     """Divide a walk into runs of equal labels of at most `longest` steps.
 
     A run ends where a policy takes another action than its label.

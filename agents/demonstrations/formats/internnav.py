@@ -150,7 +150,7 @@ def _picture(root: Path, kind: str, suffix: str, number: int, frame: int) -> Pat
 
 
 @dataclass(frozen=True)
-class Episode:
+class InternNavEpisode:
     """An episode of a building with the columns of one camera.
 
     Attributes:
@@ -173,7 +173,7 @@ class Episode:
         return _picture(self.root, kind, suffix, self.number, frame)
 
 
-def read_episodes(folder: Path, cameras: GoalCameras) -> Iterator[Episode]:
+def read_episodes(folder: Path, cameras: GoalCameras) -> Iterator[InternNavEpisode]:
     """Yield the episodes of a data set, such as traj_data/r2r, in the order of its buildings.
 
     Raises:
@@ -192,7 +192,7 @@ def read_episodes(folder: Path, cameras: GoalCameras) -> Iterator[Episode]:
             yield _read_episode(root, record, cameras.suffix(cameras.down))
 
 
-def _read_episode(root: Path, record: dict[str, Any], suffix: str) -> Episode:
+def _read_episode(root: Path, record: dict[str, Any], suffix: str) -> InternNavEpisode:
     number, path = record["episode_index"], _table(root, record["episode_index"])
     pa = import_extra("pyarrow", EXTRA, _PURPOSE)
     parquet = import_extra("pyarrow.parquet", EXTRA, _PURPOSE)
@@ -209,7 +209,7 @@ def _read_episode(root: Path, record: dict[str, Any], suffix: str) -> Episode:
         raise UserError(f"{path}: {len(actions)} rows instead of {record['length']}; {HINT}")
     texts = tuple(record["tasks"][0].split(_SEPARATOR))
     taken = np.array([*actions[1:], STOP])
-    return Episode(root, number, texts, taken, np.array(poses), goals, np.array(ahead))
+    return InternNavEpisode(root, number, texts, taken, np.array(poses), goals, np.array(ahead))
 
 
 class Sampling(NamedTuple):
@@ -244,7 +244,7 @@ class Sample(NamedTuple):
     times: int = 1
 
 
-def samples(episode: Episode, sampling: Sampling) -> list[Sample]:
+def samples(episode: InternNavEpisode, sampling: Sampling) -> list[Sample]:
     """Return the samples of an episode, by instruction, kind and frame.
 
     Episodes of fewer than 4 actions have none. Frames whose goal is reached in fewer than 3 frames,
@@ -283,7 +283,7 @@ def _history(start: int, sampling: Sampling) -> tuple[int, ...]:
     return tuple(np.unique(frames).tolist())
 
 
-def trajectory_frames(sample: Sample, episode: Episode) -> list[int]:
+def trajectory_frames(sample: Sample, episode: InternNavEpisode) -> list[int]:
     """Return the frames from which System 1 has to reach the goal of a sample."""
     count = int(episode.ahead[sample.start])
     step = 2 if (count + 1) // 2 <= _MOST_TRAJECTORIES else -(-count // _MOST_TRAJECTORIES)
@@ -362,7 +362,7 @@ def check(folder: Path, manifest: dict[str, Any]) -> str:
 
 
 def _check_goal(
-    episode: Episode, frame: int, camera: GoalCamera, pose: np.ndarray, depth: np.ndarray
+    episode: InternNavEpisode, frame: int, camera: GoalCamera, pose: np.ndarray, depth: np.ndarray
 ) -> None:
     """Check that the pixel of a goal shows the position that is reached."""
     place = f"{_table(episode.root, episode.number)}: row {frame}"

@@ -16,7 +16,7 @@ from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import NetworkWalker
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Source, Step
+from clipnav.agents.demonstrations.recording.records import RecordedStep, RecordedWalk, Source
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig, horizontal_fov
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.experts import ExpertWalks
@@ -39,7 +39,7 @@ _CAMERAS = 32  # pictures that are drawn in one call
 _TURNS = {"streamvln": 15.0, "navila": 15.0, "uni-navid": 30.0, "internnav": 15.0}
 MILLIMETRES = 1000  # of a metre
 # Builds a step before its action: (row, feet, heading, label, taken, source) -> Step.
-MakeStep = Callable[[int, np.ndarray, float, int, int, Source], Step]
+MakeStep = Callable[[int, np.ndarray, float, int, int, Source], RecordedStep]
 
 
 def continuous_settings(config: DemonstrationConfig) -> ContinuousSettings:
@@ -94,7 +94,11 @@ class ContinuousWalkMaker:
         self._draw(below, cameras.down, folder, with_depth=True)
 
     def _draw(
-        self, poses: dict[str, tuple[str, Step]], pitch: int, folder: Path, with_depth: bool = False
+        self,
+        poses: dict[str, tuple[str, RecordedStep]],
+        pitch: int,
+        folder: Path,
+        with_depth: bool = False,
     ) -> None:
         """Write pictures by name, `pitch` degrees below the horizon, unless they exist."""
         missing = [name for name in poses if not (folder / name).is_file()]
@@ -125,7 +129,7 @@ class ContinuousWalkMaker:
             split, HouseSimulator(settings), len(episodes), settings, AutoresetMode.DISABLED
         )
 
-        def make_step(row: int, *values: Any) -> Step:
+        def make_step(row: int, *values: Any) -> RecordedStep:
             return self._step(episodes[row].scan, *values)
 
         walked = continuous_policy_walks(
@@ -138,13 +142,13 @@ class ContinuousWalkMaker:
 
     def _expert_walks(
         self, episodes: list[ContinuousEpisode]
-    ) -> list[tuple[tuple[Step, ...], bool]]:
+    ) -> list[tuple[tuple[RecordedStep, ...], bool]]:
         """Return the steps of the expert's walks, and whether they reach the goal."""
         split = replace(self._split, episodes=episodes)
         walks = ContinuousWalks(split, self._simulator, len(episodes), self._settings)
         experts = ExpertWalks(split, self._simulator, self._settings)
         walks.start(np.arange(len(episodes)), np.arange(len(episodes)))
-        recorded: list[list[Step]] = [[] for _ in episodes]
+        recorded: list[list[RecordedStep]] = [[] for _ in episodes]
         while not (walks.terminated | walks.truncated).all():
             live = np.flatnonzero(~(walks.terminated | walks.truncated)).tolist()
             actions = experts.actions(walks.episodes, walks.traces())
@@ -161,12 +165,12 @@ class ContinuousWalkMaker:
 
     def _step(
         self, scan: str, feet: np.ndarray, heading: float, label: int, taken: int, source: Source
-    ) -> Step:
+    ) -> RecordedStep:
         """Return the step of an agent before it acts."""
         x, y, z = feet.tolist()
         pose = np.array([x, y, z, heading]).tobytes()
         name = hashlib.blake2b(pose, digest_size=12).hexdigest()
-        return Step(
+        return RecordedStep(
             position=(x, y, z + self._settings.camera_height),
             heading=heading,
             label=label,
@@ -222,7 +226,7 @@ def continuous_policy_walks(
     make_step: MakeStep,
     teacher_probability: float = 0.0,
     seed: int = 0,
-) -> tuple[list[tuple[Step, ...]], list[bool]]:
+) -> tuple[list[tuple[RecordedStep, ...]], list[bool]]:
     """Walk all episodes of an environment at once; the expert labels each step.
 
     Where the policy stops although the expert does not, the expert takes over.
@@ -233,12 +237,12 @@ def continuous_policy_walks(
     stream = Stream.CONTINUOUS_TEACHER_STEPS
     draws = [stream.rng(seed, zlib.crc32(name.encode())).random for name in ids]
     led = np.zeros(len(ids), bool)
-    recorded: list[list[Step]] = [[] for _ in ids]
+    recorded: list[list[RecordedStep]] = [[] for _ in ids]
     while live.size:
         labels = env.teacher_actions()
         chosen = walker.act(observation, info, live)
         actions = np.full(len(ids), STOP)
-        here: list[tuple[int, Step]] = []
+        here: list[tuple[int, RecordedStep]] = []
         for row in live.tolist():
             label, action = int(labels[row]), int(chosen[row])
             led[row] |= action == STOP != label

@@ -15,9 +15,9 @@ from clipnav.agents.demonstrations.recording.records import RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import CONVERSATIONS, DemonstrationConfig
 from clipnav.agents.language_models.prompts.messages import Prompt
 from clipnav.agents.language_models.prompts.observations import (
-    Candidate,
     KnownPlaces,
     Observation,
+    ObservedCandidate,
     PastDecision,
     make_options,
     one_line,
@@ -61,7 +61,7 @@ def labelled_decisions(
     history: list[PastDecision] = []
     for number, step in enumerate(walk.steps):
         candidates = [
-            Candidate(action, each.viewpoint, each.heading, each.distance, each.rise)
+            ObservedCandidate(action, each.viewpoint, each.heading, each.distance, each.rise)
             for action, each in enumerate(step.candidates, start=1)
         ]
         places.arrive(walk.scan, step.viewpoint, candidates)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Source = Literal["teacher", "policy"]
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False):
+class RecordedCandidate(msgspec.Struct, frozen=True, gc=False):
     """A neighbour of a viewpoint.
 
     Attributes:
@@ -32,7 +32,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     rise: float
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class RecordedStep(msgspec.Struct, frozen=True, gc=False):
     """A position, what the agent sees there and what it does.
 
     Attributes:
@@ -54,7 +54,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     source: Source
     picture: str = ""
     viewpoint: str = ""
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[RecordedCandidate, ...] = ()
     collided: bool = False
 
     @property
@@ -76,12 +76,12 @@ class RecordedWalk(msgspec.Struct, frozen=True, gc=False):
     scan: str
     language: str
     instruction: str
-    steps: tuple[Step, ...]
+    steps: tuple[RecordedStep, ...]
     success: bool
 
     @classmethod
     def of(
-        cls, episode: "Episode | ContinuousEpisode", steps: Sequence[Step], success: bool
+        cls, episode: "Episode | ContinuousEpisode", steps: Sequence[RecordedStep], success: bool
     ) -> "RecordedWalk":
         """Return the walk of an episode; the other arguments are attributes."""
         return cls(

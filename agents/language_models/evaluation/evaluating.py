@@ -20,23 +20,23 @@ from clipnav.agents.language_models.evaluation.reporting import (
     write_submission,
 )
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, price
+from clipnav.agents.language_models.models.replies import ModelQuestion, ReplyCache, Spending, price
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Prompt, prompt_text
 from clipnav.agents.language_models.prompts.pictures import (
     Draw,
-    Pictures,
+    PromptPictures,
     drawing,
     view_descriptions,
 )
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
 from clipnav.agents.language_models.strategies import Describe, make_strategy
 from clipnav.agents.language_models.walks.asking import AskingWalk, Strategy, WalkSettings
-from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.walks.continuous import ContinuousVlmWalkMaker
 from clipnav.agents.language_models.walks.running import (
     AnyWalk,
     Finished,
-    WalkMaker,
+    VlmWalkMaker,
     walk_concurrently,
     walk_in_batches,
 )
@@ -70,7 +70,7 @@ _PROMPTS = "prompts.jsonl"
 
 
 @dataclass(frozen=True)
-class Experiment:
+class VlmExperiment:
     """An evaluation with its data.
 
     Attributes:
@@ -79,8 +79,8 @@ class Experiment:
 
     config: EvaluateVlmConfig
     split: LoadedSplit
-    maker: WalkMaker | ContinuousWalkMaker
-    pictures: Pictures
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker
+    pictures: PromptPictures
     output: Path
     runs: Mapping[str, ComparedRun] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ def prepare(
     strategy: Strategy | None = None,
     draw: Draw | None = None,
     describe: Describe | None = None,
-) -> Experiment:
+) -> VlmExperiment:
     """Load the split, draw the subset and build the parts of prompts.
 
     Args:
@@ -140,21 +140,21 @@ def prepare(
         config.answers,
         config.follower,
     )
-    maker: WalkMaker | ContinuousWalkMaker
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker
     if config.environment == "continuous":
         maker = continuous_maker(config, split, subset, settings, strategy)
-        pictures = Pictures()
+        pictures = PromptPictures()
     else:
         strategy = strategy or make_strategy(config.prompt, describe or view_descriptions(config))
         limit = config.max_episode_steps
-        maker = WalkMaker(replace(split, episodes=subset), strategy, settings, limit)
-        pictures = Pictures(draw or drawing(config))
+        maker = VlmWalkMaker(replace(split, episodes=subset), strategy, settings, limit)
+        pictures = PromptPictures(draw or drawing(config))
     output = config.output or Path("runs") / config.run_name
-    return Experiment(config, split, maker, pictures, output, runs)
+    return VlmExperiment(config, split, maker, pictures, output, runs)
 
 
 def run_experiment(
-    experiment: Experiment, on_end: Callable[[Finished], object] = lambda finished: None
+    experiment: VlmExperiment, on_end: Callable[[Finished], object] = lambda finished: None
 ) -> int:
     """Walk, score, print and write everything.
 
@@ -202,7 +202,7 @@ def run_experiment(
     return 1 if finished.stopped or len(answered.walks) < len(finished.walks) else 0
 
 
-def _walk(experiment: Experiment, spending: Spending) -> Finished:
+def _walk(experiment: VlmExperiment, spending: Spending) -> Finished:
     config, maker = experiment.config, experiment.maker
     log = experiment.output / _RUNNING
     log.unlink(missing_ok=True)
@@ -410,7 +410,7 @@ def _round_robin(queues: list[list[T]]) -> list[T]:
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
 
-def write_prompts(experiment: Experiment) -> Path:
+def write_prompts(experiment: VlmExperiment) -> Path:
     """Write the prompts that the teacher's paths lead to, and print an estimate.
 
     A model that takes wrong turns, or may not stop at the goal yet, needs more requests.
@@ -445,7 +445,7 @@ def _count_pictures(prompt: Prompt) -> int:
     return sum(not isinstance(part, str) for message in prompt for part in message.parts)
 
 
-def _questions(experiment: Experiment, instr_id: str) -> list[Question]:
+def _questions(experiment: VlmExperiment, instr_id: str) -> list[ModelQuestion]:
     walk = experiment.maker.start(instr_id)
     questions = []
     while walk.question is not None:

@@ -24,8 +24,8 @@ from clipnav.agents.language_models.walks.asking import (
     Trajectory,
     WalkSettings,
 )
-from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
-from clipnav.agents.language_models.walks.running import Finished, WalkMaker
+from clipnav.agents.language_models.walks.continuous import ContinuousVlmWalkMaker, ContinuousWalk
+from clipnav.agents.language_models.walks.running import Finished, VlmWalkMaker
 from clipnav.agents.settings import AgentConfig, read_agent_config
 from clipnav.agents.settings.evaluation import BASELINES
 from clipnav.envs.continuous.episodes import (
@@ -62,7 +62,7 @@ ComparedRun = tuple[Path, AgentConfig]  # folder and settings
 
 def report(
     config: EvaluateVlmConfig,
-    maker: WalkMaker | ContinuousWalkMaker,
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker,
     runs: Mapping[str, ComparedRun],
     finished: Finished,
     spending: Spending,
@@ -133,13 +133,13 @@ def write_submission(config: EvaluateVlmConfig, split: LoadedSplit, finished: Fi
 
 def _scores(
     config: EvaluateVlmConfig,
-    maker: WalkMaker | ContinuousWalkMaker,
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker,
     runs: Mapping[str, ComparedRun],
     finished: Finished,
     scored: Sequence[Any],
 ) -> dict[str, AgentScores]:
     """Return the scores of the model, of trained agents and of baselines."""
-    if isinstance(maker, ContinuousWalkMaker):
+    if isinstance(maker, ContinuousVlmWalkMaker):
         evaluations = _continuous_evaluations(maker, config, finished, scored)
         return score_agents(evaluations, scored, CONTINUOUS_METRICS)
     split = replace(maker.split, episodes=scored)
@@ -333,7 +333,7 @@ def continuous_maker(
     subset: Sequence[Episode],
     settings: WalkSettings,
     strategy: Strategy | None,
-) -> ContinuousWalkMaker:
+) -> ContinuousVlmWalkMaker:
     """Return the maker of walks in continuous space."""
     if not is_built_in(config.world):
         raise UserError(
@@ -350,7 +350,7 @@ def continuous_maker(
     if config.max_episode_steps is not None:
         changes["max_episode_steps"] = config.max_episode_steps
     task = task_settings(dataset, shuffle=False, **changes)
-    return ContinuousWalkMaker(
+    return ContinuousVlmWalkMaker(
         split_of_episodes(dataset, [e for e in episodes if e.instr_id in chosen], split.tokenizer),
         strategy or steps_prompt,
         settings,
@@ -360,7 +360,10 @@ def continuous_maker(
 
 
 def _continuous_evaluations(
-    maker: ContinuousWalkMaker, config: EvaluateVlmConfig, finished: Finished, scored: Sequence[Any]
+    maker: ContinuousVlmWalkMaker,
+    config: EvaluateVlmConfig,
+    finished: Finished,
+    scored: Sequence[Any],
 ) -> dict[str, EpisodeScores]:
     """Return the measures of the model, of VLN-CE's two baselines and of the expert."""
     walks = _walks(finished)

@@ -4,9 +4,9 @@ import hashlib
 import json
 from typing import Any
 
-from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.models.replies import ModelQuestion
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import AnswerFormat, SamplingConfig
 
 FORMATS: tuple[AnswerFormat, ...] = ("schema", "object", "text")
@@ -19,7 +19,7 @@ class BodyMaker:
     def __init__(
         self,
         model: str,
-        pictures: Pictures,
+        pictures: PromptPictures,
         sampling: SamplingConfig,
         token_field: str = "max_tokens",
         detail: str | None = None,
@@ -28,7 +28,7 @@ class BodyMaker:
         self._pictures, self._sampling = pictures, sampling
         self._token_field, self._detail = token_field, detail
 
-    def make(self, question: Question, answer_format: AnswerFormat = "text") -> Body:
+    def make(self, question: ModelQuestion, answer_format: AnswerFormat = "text") -> Body:
         """Return the body of a question."""
         body: Body = {
             "model": self.model,
@@ -62,7 +62,7 @@ class BodyMaker:
         return {"role": message.role, "content": content}
 
 
-def with_format(body: Body, answer_format: AnswerFormat, question: Question) -> Body:
+def with_format(body: Body, answer_format: AnswerFormat, question: ModelQuestion) -> Body:
     """Return a body with a constraint on the answer.
 
     In strict schemas OpenAI requires all properties, and no others. A body with "auto" is never

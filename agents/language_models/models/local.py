@@ -15,14 +15,14 @@ from PIL import Image
 from clipnav.agents.language_models.models.bodies import BodyMaker, request_key
 from clipnav.agents.language_models.models.replies import (
     BudgetReached,
-    Question,
+    ModelQuestion,
     Reply,
     ReplyCache,
     Spending,
     Usage,
 )
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import AnswerFormat, SamplingConfig
 from clipnav.storage.chat_templates import ChatTemplate
 from clipnav.storage.errors import UserError
@@ -129,7 +129,7 @@ class LocalModel:
     def __init__(
         self,
         loaded: LoadedModel,
-        pictures: Pictures,
+        pictures: PromptPictures,
         sampling: SamplingConfig,
         cache: ReplyCache,
         spending: Spending,
@@ -143,9 +143,9 @@ class LocalModel:
         self._address = loaded.identity
         text = loaded.model.config.get_text_config()
         self._context: float = getattr(text, "max_position_embeddings", math.inf)
-        self._vocabulary = Vocabulary(loaded.tokenizer, text.vocab_size, loaded.ends[0])
+        self._vocabulary = TokenVocabulary(loaded.tokenizer, text.vocab_size, loaded.ends[0])
 
-    def replies(self, questions: Sequence[Question]) -> list[Reply]:
+    def replies(self, questions: Sequence[ModelQuestion]) -> list[Reply]:
         """Answer questions, in their order; see `BatchModel`.
 
         If the budget allows a part of them, these are answered and cached before the error, so that
@@ -164,7 +164,7 @@ class LocalModel:
         return [reply for reply in replies if reply is not None]
 
     def _answer(
-        self, questions: Sequence[Question]
+        self, questions: Sequence[ModelQuestion]
     ) -> tuple[dict[int, Reply], BudgetReached | None]:
         """Return replies by row, and the limit of the budget that left the other rows out."""
         inputs = self.inputs(questions)
@@ -192,7 +192,7 @@ class LocalModel:
                 return number, limit
         return count, None
 
-    def _generate(self, inputs: Any, questions: Sequence[Question]) -> list[Reply]:
+    def _generate(self, inputs: Any, questions: Sequence[ModelQuestion]) -> list[Reply]:
         started = time.monotonic()
         most = self._sampling.max_answer_tokens
         settings: dict[str, Any] = {"max_new_tokens": most, "eos_token_id": self.loaded.ends}
@@ -211,7 +211,7 @@ class LocalModel:
             self._spending.add(reply.usage)
         return replies
 
-    def inputs(self, questions: Sequence[Question]) -> Any:
+    def inputs(self, questions: Sequence[ModelQuestion]) -> Any:
         """Return the padded input of the model for a batch of questions."""
         padding: dict[str, Any] = {"padding": True}
         if self.loaded.reads_pictures:
@@ -259,7 +259,7 @@ class LocalModel:
         return {"role": message.role, "content": content}
 
 
-class Vocabulary:
+class TokenVocabulary:
     """Tokens of a tokenizer, by what they may do within a string of JSON."""
 
     def __init__(self, tokenizer: Any, size: int, end: int) -> None:
@@ -310,7 +310,7 @@ class AnswerConstraint:
     """Logits processor of `generate`, for one batch without beams."""
 
     def __init__(
-        self, vocabulary: Vocabulary, labels: Sequence[Sequence[str]], most_tokens: int
+        self, vocabulary: TokenVocabulary, labels: Sequence[Sequence[str]], most_tokens: int
     ) -> None:
         self._writers = [_write(vocabulary, row, most_tokens) for row in labels]
         self._has_begun = False
@@ -329,7 +329,7 @@ class AnswerConstraint:
         return scores.masked_fill(forbidden.to(scores.device), -torch.inf)
 
 
-def _write(vocabulary: Vocabulary, labels: Sequence[str], most_tokens: int) -> Writer:
+def _write(vocabulary: TokenVocabulary, labels: Sequence[str], most_tokens: int) -> Writer:
     """Yield what is allowed as the next token of an answer; the chosen token is sent."""
     encode, quote = vocabulary.encode, vocabulary.quote
     choices = [[*encode(label), *vocabulary.end] for label in labels]
@@ -353,7 +353,7 @@ def _force(tokens: Sequence[int]) -> Writer:
 
 
 def _write_string(
-    vocabulary: Vocabulary, most: int
+    vocabulary: TokenVocabulary, most: int
 ) -> Generator[Allowed, int | None, tuple[int, int]]:
     """Yield what is allowed within a string."""
     for used in range(most):

@@ -53,7 +53,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelQuestion:
     """A prompt, and the labels among which the answer chooses.
 
     Attributes:
@@ -84,7 +84,7 @@ class BudgetReached(StopRun):
 class Model(Protocol):
     """Model that answers questions."""
 
-    def reply(self, question: Question) -> Reply:
+    def reply(self, question: ModelQuestion) -> Reply:
         """Answer a question."""
         ...
 
@@ -96,7 +96,7 @@ class Model(Protocol):
 class BatchModel(Protocol):
     """Model that answers several questions at once."""
 
-    def replies(self, questions: Sequence[Question]) -> list[Reply]:
+    def replies(self, questions: Sequence[ModelQuestion]) -> list[Reply]:
         """Answer questions, in their order."""
         ...
 

@@ -23,7 +23,7 @@ from clipnav.agents.language_models.models.bodies import (
     with_format,
 )
 from clipnav.agents.language_models.models.replies import (
-    Question,
+    ModelQuestion,
     Reply,
     ReplyCache,
     RequestFailed,
@@ -38,7 +38,7 @@ from clipnav.agents.language_models.models.transport import (
     Transport,
     read_response,
 )
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import AnswerFormat, ServerConfig
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage.errors import UserError, truncate
@@ -107,7 +107,7 @@ class ServerModel:
         self._refusal = ""
         self._stopped = Event()
 
-    def reply(self, question: Question) -> Reply:
+    def reply(self, question: ModelQuestion) -> Reply:
         """Answer a question; see `Model`."""
         chosen = self._settings.answer_format
         formats: tuple[AnswerFormat, ...] = ("auto", "schema") if chosen == "auto" else (chosen,)
@@ -125,7 +125,7 @@ class ServerModel:
         self._stopped.set()
         self._transport.close()
 
-    def _ask(self, question: Question, body: Body) -> tuple[Reply, AnswerFormat]:
+    def _ask(self, question: ModelQuestion, body: Body) -> tuple[Reply, AnswerFormat]:
         """Return the reply to a question, and the answer format that the server accepted."""
         self._probe_once(question)
         started = time.monotonic()
@@ -145,7 +145,7 @@ class ServerModel:
         )
         return reply, tally.answer_format
 
-    def _complete(self, body: Body, question: Question, tally: _Tally) -> Reply:
+    def _complete(self, body: Body, question: ModelQuestion, tally: _Tally) -> Reply:
         """Return the reply to a body, in the first answer format that the server accepts."""
         while True:
             result = self._attempts(body, tally)
@@ -221,7 +221,7 @@ class ServerModel:
         """Return a text of the server without the API key."""
         return text.replace(self._key, "***") if self._key else text
 
-    def _probe_once(self, question: Question) -> None:
+    def _probe_once(self, question: ModelQuestion) -> None:
         with self._probing:
             if self._probed:
                 return
@@ -234,7 +234,7 @@ class ServerModel:
                 raise
             self._probed = True
 
-    def _probe(self, question: Question) -> None:
+    def _probe(self, question: ModelQuestion) -> None:
         shows = any(not isinstance(part, str) for m in question.prompt for part in m.parts)
         listed = self._transport.get("models", _PROBE_SECONDS)
         probe(self._url, self._bodies.model, listed, self._safe)
@@ -304,4 +304,4 @@ def _picture_body(model: str, token_field: str) -> dict[str, Any]:
 @lru_cache(1)
 def _grey() -> str:
     picture = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
-    return Pictures(lambda view: picture).data_uri(ViewPose("", "", 0.0))
+    return PromptPictures(lambda view: picture).data_uri(ViewPose("", "", 0.0))

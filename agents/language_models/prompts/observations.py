@@ -153,7 +153,7 @@ def one_line(text: str) -> str:
 
 
 def make_options(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ObservedCandidate],
     places: KnownPlaces,
     here: ViewPose,
     can_stop: bool,
@@ -183,7 +183,9 @@ def make_options(
     )
 
 
-def describe(candidate: Candidate, heading: float, visited: bool, settings: PromptConfig) -> str:
+def describe(
+    candidate: ObservedCandidate, heading: float, visited: bool, settings: PromptConfig
+) -> str:
     """Return direction, distance, storey and visits of a candidate in words."""
     parts = [
         direction_words(_relative_angle(candidate.heading, heading), settings.direction_words),
@@ -233,7 +235,7 @@ def views_around(here: ViewPose, count: int, style: str) -> tuple[tuple[str, Vie
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ObservedCandidate:
     """Neighbour of the current viewpoint, with its exact direction.
 
     Attributes:
@@ -249,7 +251,7 @@ class Candidate:
     rise: float
 
 
-def candidates_of(world: NavWorld, node: int) -> list[Candidate]:
+def candidates_of(world: NavWorld, node: int) -> list[ObservedCandidate]:
     """Return the candidates of a node in the environment's order."""
     graph = world.graphs[world.scan_names[node]]
     here = graph.positions[world.locals[node]]
@@ -258,7 +260,7 @@ def candidates_of(world: NavWorld, node: int) -> list[Candidate]:
         target = world.targets[node, action]
         offset = graph.positions[world.locals[target]] - here
         candidates.append(
-            Candidate(
+            ObservedCandidate(
                 action=int(action),
                 viewpoint=str(world.viewpoint_ids[target]),
                 heading=float(np.arctan2(offset[0], offset[1])),
@@ -284,7 +286,7 @@ class KnownPlaces:
         self.views: dict[int, ViewPose] = {}
         self._numbers: dict[str, int] = {}
 
-    def arrive(self, scan: str, viewpoint: str, candidates: Sequence[Candidate]) -> None:
+    def arrive(self, scan: str, viewpoint: str, candidates: Sequence[ObservedCandidate]) -> None:
         """Record the arrival at a viewpoint: first it gets a number, then its candidates do."""
         here = self._number(viewpoint)
         self.trajectory.append(here)

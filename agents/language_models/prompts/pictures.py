@@ -35,7 +35,7 @@ class Photo:
     jpeg: bytes
 
 
-class Pictures:
+class PromptPictures:
     """Pictures of prompts as JPEG files; those of a world are drawn and kept in memory.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clipnav.agents.language_models.models.replies import Question, Reply
+from clipnav.agents.language_models.models.replies import ModelQuestion, Reply
 from clipnav.agents.language_models.prompts.messages import Message, Prompt
 from clipnav.agents.language_models.prompts.observations import (
     KnownPlaces,
@@ -65,7 +65,7 @@ class Exchange:
         answer: The parsed reply; None if the prompt was too long.
     """
 
-    question: Question
+    question: ModelQuestion
     reply: Reply
     answer: ParsedAnswer | None
 
@@ -103,7 +103,7 @@ class AskingWalk(ABC):
         self.ending: Ending = ""
         self.error = ""
         self.decisions: list[DecisionRecord] = []
-        self.question: Question | None = None
+        self.question: ModelQuestion | None = None
         self._points: PointForm | None = None  # form of answers in space
         self._exchanges: list[Exchange] = []
 
@@ -218,9 +218,9 @@ class AskingWalk(ABC):
         )
         self._exchanges = []
 
-    def _make_question(self, observation: Any) -> Question:
+    def _make_question(self, observation: Any) -> ModelQuestion:
         labels = tuple(option.label for option in observation.options)
-        return Question(self._strategy(observation), labels, self._points)
+        return ModelQuestion(self._strategy(observation), labels, self._points)
 
     def _shorten(self, reply: Reply) -> None:
         """Ask without the pictures of earlier places; fail if that has been tried."""
@@ -314,11 +314,11 @@ class EpisodeWalk(AskingWalk):
         self._candidates = candidates_of(world, node)
         self._places.arrive(self.episode.scan, self.pose[0], self._candidates)
 
-    def _make_question(self, observation: Any) -> Question:
+    def _make_question(self, observation: Any) -> ModelQuestion:
         if not self.asks_object:
             return super()._make_question(observation)
         labels = tuple(option.label for option in observation.options)
-        return Question(object_prompt(observation), labels)
+        return ModelQuestion(object_prompt(observation), labels)
 
     def _observe(self) -> Observation | ObjectObservation:
         settings = self._settings.prompt

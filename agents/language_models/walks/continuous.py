@@ -31,7 +31,7 @@ from clipnav.envs.continuous.goal_labels import (
     waypoint_positions,
 )
 from clipnav.envs.continuous.settings import FORWARD, LEFT, RIGHT, STOP, ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.envs.graphs import wrap_angle
 from clipnav.storage.pictures import encode_jpeg
 
@@ -279,14 +279,14 @@ class ContinuousWalk(AskingWalk):
 
 
 @dataclass
-class ContinuousWalkMaker:
+class ContinuousVlmWalkMaker:
     """Starts walks in continuous space, each in an environment of its own, which is used again."""
 
     split: ContinuousSplit
     strategy: Strategy
     settings: WalkSettings
     task: ContinuousSettings
-    simulator: Simulator
+    simulator: ContinuousSimulator
     _lock: Lock = field(default_factory=Lock)
     _free: list[ContinuousVectorEnv] = field(default_factory=list)
 

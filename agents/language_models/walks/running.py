@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from clipnav.agents.language_models.models.replies import BatchModel, Model, RequestFailed, StopRun
 from clipnav.agents.language_models.walks.asking import EpisodeWalk, Strategy, WalkSettings
-from clipnav.agents.language_models.walks.continuous import ContinuousWalk, ContinuousWalkMaker
+from clipnav.agents.language_models.walks.continuous import ContinuousVlmWalkMaker, ContinuousWalk
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -21,7 +21,7 @@ MOST_FAILURES = 10  # in a row, after which a server is not asked again
 
 
 @dataclass
-class WalkMaker:
+class VlmWalkMaker:
     """Starts walks, each in an environment of its own; environments are used again.
 
     Attributes:
@@ -68,7 +68,7 @@ class Finished:
 
 
 def walk_concurrently(
-    maker: WalkMaker | ContinuousWalkMaker, model: Model, concurrency: int, on_walk: OnWalk
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker, model: Model, concurrency: int, on_walk: OnWalk
 ) -> Finished:
     """Walk all episodes of a split, with a thread for each of `concurrency` episodes.
 
@@ -140,7 +140,7 @@ def _as_they_end(
 
 
 def walk_in_batches(
-    maker: WalkMaker | ContinuousWalkMaker,
+    maker: VlmWalkMaker | ContinuousVlmWalkMaker,
     model: BatchModel,
     batch_size: int,
     on_walk: OnWalk,

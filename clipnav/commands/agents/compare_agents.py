@@ -33,7 +33,7 @@ from clipnav.storage.errors import UserError
 
 
 @dataclass(frozen=True)
-class CompareArguments(AgentComparisonArguments):
+class CompareAgentsArguments(AgentComparisonArguments):
     """Rows of the comparison and folder of the results."""
 
     rows: tuple[str, ...] = ("imitation=", "reinforcement=--reinforcement.weight 1")
@@ -47,7 +47,7 @@ class CompareArguments(AgentComparisonArguments):
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line; train and compare the rows."""
     own, training = split_command_line(arguments)
-    config = parse(CompareArguments, __name__, __doc__, own)
+    config = parse(CompareAgentsArguments, __name__, __doc__, own)
     from clipnav.training.comparisons import ComparisonRow
 
     common = [*config.choice, *training]

@@ -45,7 +45,7 @@ Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
 
 
 @dataclass(frozen=True)
-class CompareArguments(AgentComparisonArguments):
+class CompareEncodersArguments(AgentComparisonArguments):
     """Compare followers that are trained on the features of different encoders."""
 
     encoders: tuple[str, ...] = ("house_clip",)
@@ -85,7 +85,7 @@ class CompareArguments(AgentComparisonArguments):
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
     own, training = split_command_line(arguments, _OWN_FLAGS)
-    config = parse(CompareArguments, __name__, __doc__, own)
+    config = parse(CompareEncodersArguments, __name__, __doc__, own)
     data = [] if config.data_dir is None else ["--data-dir", str(config.data_dir)]
     common = ["--world", config.world, *data, *config.choice, *training]
     check_training(config, common)
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
     run_comparison(config, config.folder, rows, common)
 
 
-def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
+def check_training(arguments: CompareEncodersArguments, common: Sequence[str]) -> None:
     """Check the arguments of the trainings and the splits before features are computed."""
     from clipnav.agents.experiments.comparison import check_episodes
 
@@ -101,7 +101,7 @@ def check_training(arguments: CompareArguments, common: Sequence[str]) -> None:
 
 
 def contestants(
-    arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
+    arguments: CompareEncodersArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
     from clipnav.agents.experiments.comparison import ABLATIONS
@@ -114,7 +114,7 @@ def contestants(
     return effective_rows(rows, common, parse_agent)
 
 
-def make_stores(arguments: CompareArguments) -> dict[str, Path]:
+def make_stores(arguments: CompareEncodersArguments) -> dict[str, Path]:
     """Write missing feature stores, loading views once for each input size."""
     from clipnav.encoders.extraction.arguments import ExtractArguments
     from clipnav.encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from clipnav.agents.language_models.evaluation.evaluating import Experiment
+from clipnav.agents.language_models.evaluation.evaluating import VlmExperiment
 from clipnav.agents.language_models.evaluation.reporting import graph_walks
 from clipnav.agents.language_models.prompts.pictures import QUALITY, Draw, Photo, world_drawing
 from clipnav.agents.language_models.settings import EvaluateVlmConfig
@@ -19,7 +19,7 @@ from clipnav.envs.navigation.vector_env import split_objects
 from clipnav.envs.pictures.view_pictures import ViewPose
 from clipnav.storage import atomic_write
 from clipnav.storage.pictures import encode_jpeg
-from clipnav.viewer.trace.building import Decision, Setting, build_trace, visible_objects
+from clipnav.viewer.trace.building import Setting, TraceDecision, build_trace, visible_objects
 from clipnav.viewer.trace.format import (
     TRACES,
     Ending,
@@ -64,7 +64,7 @@ def view_captions(config: EvaluateVlmConfig) -> ViewCaptions | None:
     return ViewCaptions(captioner.captions, world_drawing(config))
 
 
-def write_traces(experiment: Experiment, finished: Finished) -> Path:
+def write_traces(experiment: VlmExperiment, finished: Finished) -> Path:
     """Write the traces of the walks that did not fail into the folder of the results.
 
     A trace cannot say that a walk failed: figures and the viewer would count it as a lost one.
@@ -87,8 +87,8 @@ def write_traces(experiment: Experiment, finished: Finished) -> Path:
 
 
 def _with_objects(
-    decision: Decision, walk: EpisodeWalk, world: NavWorld, objects: WorldObjects
-) -> Decision:
+    decision: TraceDecision, walk: EpisodeWalk, world: NavWorld, objects: WorldObjects
+) -> TraceDecision:
     """Return a decision with the visible objects, and the one that the agent points out."""
     node, viewpoint = world.node(walk.episode.scan, decision.viewpoint), decision.viewpoint
     target, pointed = -1, -1
@@ -99,7 +99,7 @@ def _with_objects(
     return replace(decision, objects=visible_objects(objects, node, pointed, target))
 
 
-def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
+def decisions(walk: EpisodeWalk) -> Iterator[TraceDecision]:
     """Yield the decisions of a walk, and the place where it was cut off.
 
     Where the agent has stopped and is asked for an object, the step of the answer is the stop.
@@ -113,10 +113,10 @@ def decisions(walk: EpisodeWalk) -> Iterator[Decision]:
         if walk.asks_object and number >= len(records) - 2:
             action = None if number < len(records) - 1 else 0
         viewpoint, heading, elevation = record.pose
-        yield Decision(viewpoint, heading, elevation, action, model=_model_decision(record))
+        yield TraceDecision(viewpoint, heading, elevation, action, model=_model_decision(record))
     if walk.ending != "stopped":
         model = None if last is None else _model_decision(last)
-        yield Decision(*walk.pose, None, model=model)
+        yield TraceDecision(*walk.pose, None, model=model)
 
 
 def _model_decision(record: DecisionRecord) -> ModelDecision:

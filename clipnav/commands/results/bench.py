@@ -276,10 +276,10 @@ def open_round(arguments: OpenArguments) -> None:
 def board(arguments: BoardArguments) -> int:
     """Write the board; return 1 if results were left out."""
     from clipnav.bench.board import write_board
-    from clipnav.bench.suites import Part
+    from clipnav.bench.suites import SuitePart
     from clipnav.commands.viewer.visualise import main as visualise
 
-    def export(walks: Path, part: Part, item: str, page: Path) -> None:
+    def export(walks: Path, part: SuitePart, item: str, page: Path) -> None:
         flags = ["--dataset", part.dataset, "--split", part.split, "--episode", item]
         visualise([str(walks), *flags, "--export", str(page)])
 

@@ -41,7 +41,7 @@ _OWN_FLAGS: dict[str, str] = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class CompareArguments(ComparisonArguments):
+class CompareVqaEncodersArguments(ComparisonArguments):
     """Compare VQA models that are trained on the features of different encoders."""
 
     encoders: tuple[str, ...] = ("house_clip",)
@@ -67,7 +67,7 @@ class CompareArguments(ComparisonArguments):
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
     own, training = split_command_line(arguments, _OWN_FLAGS)
-    config = parse(CompareArguments, __name__, __doc__, own)
+    config = parse(CompareVqaEncodersArguments, __name__, __doc__, own)
     from clipnav.vl_tasks.vqa.comparison import vqa_splits
 
     config = replace(config, splits=config.splits or vqa_splits(training))
@@ -80,7 +80,9 @@ def main(arguments: Sequence[str]) -> None:
     write_report(make_report(scores, METRICS, CLUSTER), config.output)
 
 
-def contestants(arguments: CompareArguments, common: Sequence[str]) -> "list[ComparisonRow]":
+def contestants(
+    arguments: CompareVqaEncodersArguments, common: Sequence[str]
+) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations."""
     from clipnav.vl_tasks.grids.encoders import check_encoder
     from clipnav.vl_tasks.specs import parse_task

@@ -183,7 +183,7 @@ def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
     from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError
     from clipnav.viewer.site.manual_walks import ManualWalks
-    from clipnav.viewer.site.routes import Routes
+    from clipnav.viewer.site.routes import SiteRoutes
     from clipnav.viewer.site.server import ViewerServer
 
     # Walking takes minutes, so a port in use is reported first.
@@ -191,7 +191,7 @@ def serve(config: VisualiseConfig) -> None:
         content = load_content(config)
         library, pictures = content.library, content.pictures
         manual_walks = ManualWalks(library, config.traces, content.new_continuous)
-        server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
+        server.site = SiteRoutes(library, pictures, manual_walks, content.follow, content.follower)
         count = pluralise(len(library.rows()), "episode")
         print(f"{count}: {server.url} (press Ctrl-C to stop)", flush=True)
         first = library.entry(library.rows()[0]["key"]).episode

@@ -10,12 +10,12 @@ from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.experts import Teacher, reference_walks
 from clipnav.envs.continuous.measures import Walk, measure_walk
 from clipnav.envs.continuous.settings import ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.storage.errors import UserError
 
 # Positions of the expert's walks by movement, building, heading and reference path.
 _Positions = dict[tuple[object, ...], np.ndarray]
-_SHARED: "WeakKeyDictionary[Simulator, _Positions]" = WeakKeyDictionary()
+_SHARED: "WeakKeyDictionary[ContinuousSimulator, _Positions]" = WeakKeyDictionary()
 
 
 class ExpertWalks:
@@ -29,7 +29,7 @@ class ExpertWalks:
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         settings: ContinuousSettings,
     ) -> None:
         self._split, self._simulator, self._settings = split, simulator, settings

@@ -18,7 +18,7 @@ from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_sp
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.sensors import ImageEncoder
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.envs.datasets import with_dataset_of_id
 from clipnav.envs.worlds import World, is_built_in
 from clipnav.storage.errors import UserError
@@ -35,7 +35,7 @@ def open_simulator(
     scan_dir: str | Path | None = None,
     habitat_python: str | Path | None = None,
     gpu_device_id: int | None = None,
-) -> Simulator:
+) -> ContinuousSimulator:
     """Return the simulator of an environment."""
     check_choice("backend", backend, Backend)
     given = {
@@ -72,7 +72,7 @@ _OF_BACKEND = tuple(inspect.signature(open_simulator).parameters)[2:]  # without
 
 def make_continuous_env(
     encoder: ImageEncoder | None = None,
-    simulator: Simulator | None = None,
+    simulator: ContinuousSimulator | None = None,
     own_dataset: str | None = None,
     **arguments: Any,
 ) -> ContinuousEnv:
@@ -103,7 +103,7 @@ def make_continuous_vector_env(
     num_envs: int = 1,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     encoder: ImageEncoder | None = None,
-    simulator: Simulator | None = None,
+    simulator: ContinuousSimulator | None = None,
     own_dataset: str | None = None,
     **arguments: Any,
 ) -> ContinuousVectorEnv:
@@ -118,8 +118,8 @@ make_continuous_env.metadata = ContinuousEnv.metadata  # type: ignore[attr-defin
 
 
 def _load(
-    env: str, simulator: Simulator | None, arguments: dict[str, Any]
-) -> tuple[ContinuousSplit, Simulator, ContinuousSettings]:
+    env: str, simulator: ContinuousSimulator | None, arguments: dict[str, Any]
+) -> tuple[ContinuousSplit, ContinuousSimulator, ContinuousSettings]:
     """Sort arguments into those of settings, simulator and split; open or load these."""
     check_argument_names(env, arguments, (*_OF_SPLIT, *_OF_SETTINGS, *_OF_BACKEND))
     own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}

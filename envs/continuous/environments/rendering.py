@@ -13,7 +13,7 @@ from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.walks import ContinuousWalks
 from clipnav.envs.continuous.episodes import ContinuousEpisode
 from clipnav.envs.continuous.settings import ACTION_NAMES, ContinuousSettings
-from clipnav.envs.continuous.simulator import Floor, Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator, Floor
 from clipnav.envs.drawing.canvas import AGENTS, CARD, DARK, INK, MUTED, PAPER, Canvas, text_width
 from clipnav.envs.drawing.frame import VIEW_SIZE, EpisodeFrame, map_size
 from clipnav.envs.drawing.plan_map import MapContent, PlanMap
@@ -32,7 +32,7 @@ _SPACE, _CAPTION, _TEXT_HEIGHT, _PICTURE = 12, 36, 128, 320  # pixels
 
 
 def draw_frames(
-    simulator: Simulator,
+    simulator: ContinuousSimulator,
     episodes: Sequence[ContinuousEpisode],
     traces: Sequence[PoseTrace],
     walks: ContinuousWalks,
@@ -133,7 +133,7 @@ def _depth_scale(width: int, farthest: float, letters: float = 12) -> Image.Imag
 
 
 def _picture_pair(
-    simulator: Simulator,
+    simulator: ContinuousSimulator,
     scans: Sequence[str],
     poses: tuple[np.ndarray, np.ndarray, np.ndarray],
     size: tuple[int, ContinuousSettings],

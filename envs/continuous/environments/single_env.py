@@ -11,7 +11,7 @@ from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.sensors import ImageEncoder
 from clipnav.envs.continuous.settings import RENDER_MODES, ContinuousSettings
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 
 
 class ContinuousEnv(SingleAgentEnv):
@@ -63,7 +63,7 @@ class ContinuousEnv(SingleAgentEnv):
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         settings: ContinuousSettings | None = None,
         encoder: ImageEncoder | None = None,
     ) -> None:

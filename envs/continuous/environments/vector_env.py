@@ -17,7 +17,7 @@ from clipnav.envs.continuous.episodes import ContinuousEpisode, ContinuousSplit
 from clipnav.envs.continuous.measures import Walk
 from clipnav.envs.continuous.sensors import ImageEncoder, Observation, Sensors
 from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSettings, task_settings
-from clipnav.envs.continuous.simulator import Simulator, check_simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator, check_simulator
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.metrics.path_scores import next_dtw_rows
 from clipnav.envs.navigation.settings import distance_rewards, ndtw_rewards
@@ -189,7 +189,7 @@ class ContinuousVectorEnv(BatchEnv):
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         num_envs: int = 1,
         settings: ContinuousSettings | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,

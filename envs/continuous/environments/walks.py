@@ -17,7 +17,7 @@ from clipnav.envs.continuous.settings import (
     STOP,
     ContinuousSettings,
 )
-from clipnav.envs.continuous.simulator import Simulator
+from clipnav.envs.continuous.simulator import ContinuousSimulator
 from clipnav.storage.errors import UserError
 
 # Metres by which an agent must move before its distance is computed again, as in VLN-CE.
@@ -56,7 +56,7 @@ class ContinuousWalks:
     def __init__(
         self,
         split: ContinuousSplit,
-        simulator: Simulator,
+        simulator: ContinuousSimulator,
         num_agents: int,
         settings: ContinuousSettings,
     ) -> None:

@@ -31,7 +31,7 @@ _HINT = (
 )
 
 
-class Instruction(msgspec.Struct, frozen=True):
+class VlnceInstruction(msgspec.Struct, frozen=True):
     """Instruction of an episode; RxR-CE adds all fields after the tokens."""
 
     instruction_text: str
@@ -43,7 +43,7 @@ class Instruction(msgspec.Struct, frozen=True):
     timed_instruction: tuple[TimedWord, ...] | None = None
 
 
-class Goal(msgspec.Struct, frozen=True):
+class VlnceGoal(msgspec.Struct, frozen=True):
     """Goal of an episode."""
 
     position: Vector
@@ -58,13 +58,13 @@ class EpisodeRecord(msgspec.Struct, frozen=True):
     scene_id: str
     start_position: Vector
     start_rotation: Quaternion
-    instruction: Instruction
+    instruction: VlnceInstruction
     info: dict[str, Any] | None = None
-    goals: list[Goal] | None = None
+    goals: list[VlnceGoal] | None = None
     reference_path: list[Vector] | None = None
 
 
-class Vocabulary(msgspec.Struct, frozen=True):
+class VlnceVocabulary(msgspec.Struct, frozen=True):
     """Vocabulary of R2R-CE; its other fields follow from the list of words."""
 
     word_list: tuple[str, ...]
@@ -74,10 +74,10 @@ class EpisodeFile(msgspec.Struct, frozen=True):
     """Episode file; RxR-CE has no vocabulary."""
 
     episodes: list[EpisodeRecord]
-    instruction_vocab: Vocabulary | None = None
+    instruction_vocab: VlnceVocabulary | None = None
 
 
-class GroundTruth(msgspec.Struct, frozen=True):
+class VlnceGroundTruth(msgspec.Struct, frozen=True):
     """Walk of the expert: the start and the position after each step forward."""
 
     locations: list[Vector]
@@ -161,7 +161,7 @@ def read_vlnce_episodes(path: str | Path, form: ContinuousForm = "r2r-ce") -> Vl
 
 def read_ground_truth(path: str | Path) -> dict[str, ExpertRecord]:
     """Read a ground truth file, `<split>_gt.json.gz`; return the walks by `episode_id`."""
-    records = read_document(Path(path), dict[str, GroundTruth], _HINT)
+    records = read_document(Path(path), dict[str, VlnceGroundTruth], _HINT)
     walks = {}
     for episode_id, record in records.items():
         if not record.locations:

@@ -112,22 +112,22 @@ def _pieces(mask: np.ndarray) -> np.ndarray:
     return labels
 
 
-class Pose(NamedTuple):
+class ItemPose(NamedTuple):
     """Position and angle of an item on the floor."""
 
     x: float
     y: float
     angle: float
 
-    def front(self, distance: float, turn: float = 0.0) -> "Pose":
+    def front(self, distance: float, turn: float = 0.0) -> "ItemPose":
         """Return the pose `distance` metres in front of this one, rotated by `turn` radians."""
         x, y = self.x + distance * sin(self.angle), self.y - distance * cos(self.angle)
-        return Pose(x, y, self.angle + turn)
+        return ItemPose(x, y, self.angle + turn)
 
-    def aside(self, distance: float, turn: float = 0.0) -> "Pose":
+    def aside(self, distance: float, turn: float = 0.0) -> "ItemPose":
         """Return the pose `distance` metres along the local +x, rotated by `turn` radians."""
         x, y = self.x + distance * cos(self.angle), self.y + distance * sin(self.angle)
-        return Pose(x, y, self.angle + turn)
+        return ItemPose(x, y, self.angle + turn)
 
 
 class Box(NamedTuple):
@@ -155,14 +155,14 @@ class Box(NamedTuple):
         return low and self.x1 <= other.x1 + e and self.y1 <= other.y1 + e
 
 
-def footprint(size: tuple[float, float, float], pose: Pose) -> Box:
+def footprint(size: tuple[float, float, float], pose: ItemPose) -> Box:
     """Return the box that an item of this size covers when it stands at a pose."""
     c, s = abs(cos(pose.angle)), abs(sin(pose.angle))
     half_x, half_y = (size[0] * c + size[1] * s) / 2, (size[0] * s + size[1] * c) / 2
     return Box(pose.x - half_x, pose.y - half_y, pose.x + half_x, pose.y + half_y)
 
 
-def front_box(size: tuple[float, float, float], pose: Pose, depth: float) -> Box:
+def front_box(size: tuple[float, float, float], pose: ItemPose, depth: float) -> Box:
     """Return the strip of this depth in front of an item, which its users need."""
     return footprint((size[0], depth, 0.0), pose.front((size[1] + depth) / 2))
 
@@ -200,11 +200,11 @@ class RoomSpace:
             return "south" if opening.position == self.room.y0 else "north"
         return "west" if opening.position == self.room.x0 else "east"
 
-    def side_behind(self, pose: Pose) -> str:
+    def side_behind(self, pose: ItemPose) -> str:
         """Name of the wall at an item's back."""
         return min(SIDES, key=lambda s: abs((_SIDE_ANGLES[s] - pose.angle + pi) % (2 * pi) - pi))
 
-    def along(self, side: str, pose: Pose) -> float:
+    def along(self, side: str, pose: ItemPose) -> float:
         """Return the coordinate of a pose along a wall."""
         return pose.x if side in ("north", "south") else pose.y
 
@@ -213,22 +213,24 @@ class RoomSpace:
         inner = self.inner
         return (inner.x0, inner.x1) if side in ("north", "south") else (inner.y0, inner.y1)
 
-    def in_row(self, count: int) -> list[Pose]:
+    def in_row(self, count: int) -> list[ItemPose]:
         """Return evenly spaced poses along the longer middle line of the room."""
         inner = self.inner
         width, depth = inner.x1 - inner.x0, inner.y1 - inner.y0
         shares = [(k + 0.5) / count for k in range(count)]
         if width >= depth:
-            return [Pose(inner.x0 + s * width, inner.y0 + 0.5 * depth, 0.0) for s in shares]
-        return [Pose(inner.x0 + 0.5 * width, inner.y0 + s * depth, pi / 2) for s in shares]
+            return [ItemPose(inner.x0 + s * width, inner.y0 + 0.5 * depth, 0.0) for s in shares]
+        return [ItemPose(inner.x0 + 0.5 * width, inner.y0 + s * depth, pi / 2) for s in shares]
 
-    def wall_pose(self, side: str, along: float, distance: float) -> Pose:
+    def wall_pose(self, side: str, along: float, distance: float) -> ItemPose:
         """Return the pose with its back to a wall, `distance` metres from the wall's face."""
         inner, angle = self.inner, _SIDE_ANGLES[side]
         if side in ("north", "south"):
             y = inner.y1 - distance if side == "north" else inner.y0 + distance
-            return Pose(along, y, angle)
-        return Pose(inner.x1 - distance if side == "east" else inner.x0 + distance, along, angle)
+            return ItemPose(along, y, angle)
+        return ItemPose(
+            inner.x1 - distance if side == "east" else inner.x0 + distance, along, angle
+        )
 
     def wall_strip(self, side: str, start: float, end: float, depth: float) -> Box:
         """Return the box of this depth along a piece of wall."""
@@ -289,20 +291,20 @@ class RoomSpace:
         size: tuple[float, float, float],
         front_depth: float,
         where: str = "any",
-    ) -> list[Pose]:
+    ) -> list[ItemPose]:
         """Return free poses with the back to a wall: both ends and the middle of each free stretch.
 
         Args:
             front_depth: Free space in front of it in metres.
         """
-        poses: list[Pose] = []
+        poses: list[ItemPose] = []
         for side in SIDES:
             low, high = self.span(side)
             margin = size[0] / 2 + _GAP
             if high - low < 2 * margin:
                 continue
             count = max(2, round((high - low - 2 * margin) / _CANDIDATE_STEP) + 1)
-            stretch: list[Pose] = []
+            stretch: list[ItemPose] = []
             for along in [*np.linspace(low + margin, high - margin, count), None]:
                 if along is not None:
                     pose = self.wall_pose(side, float(along), size[1] / 2 + WALL_GAP)
@@ -326,7 +328,7 @@ class RoomSpace:
             self.access.append(front)
 
 
-def _ends_and_middle(stretch: list[Pose], where: str) -> list[Pose]:
+def _ends_and_middle(stretch: list[ItemPose], where: str) -> list[ItemPose]:
     if not stretch:
         return []
     ends, middle = [stretch[0], stretch[-1]], stretch[len(stretch) // 2]

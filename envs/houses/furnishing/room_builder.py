@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.houses.furnishing.placement import Box, Pose, RoomSpace, footprint, front_box
+from clipnav.envs.houses.furnishing.placement import Box, ItemPose, RoomSpace, footprint, front_box
 from clipnav.envs.houses.furniture import Item, make_item
 from clipnav.envs.houses.materials.style import Style
 from clipnav.envs.houses.plan.floor_plan import FloorPlan
@@ -71,7 +71,7 @@ class PlacedObject:
     @property
     def footprint(self) -> Box:
         """Box (x0, y0, x1, y1) that the item covers on the floor plan."""
-        return footprint(self.item.size, Pose(self.position[0], self.position[1], self.angle))
+        return footprint(self.item.size, ItemPose(self.position[0], self.position[1], self.angle))
 
 
 @dataclass
@@ -178,7 +178,7 @@ class RoomBuilder:
                 self.state.stock.setdefault(key, []).append(item)
         self._drawn.clear()
 
-    def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
+    def put(self, item: Item, pose: ItemPose, z: float = 0.0, blocks: bool = True) -> ItemPose:
         """Place an item without checking whether it fits; `z` is its height above the floor."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         if blocks:
@@ -189,7 +189,7 @@ class RoomBuilder:
         self.objects.append(placed)
         return pose
 
-    def allows(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
+    def allows(self, item: Item, pose: ItemPose, tucked: bool = False) -> bool:
         """Return whether a pose is free for an item and the floor stays walkable with it."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         front = front_box(item.size, pose, depth) if depth else None
@@ -202,7 +202,7 @@ class RoomBuilder:
         values = list(values)
         return [values[i] for i in self.rng.permutation(len(values))]
 
-    def poses(self, item: Item, where: str = "any") -> list[Pose]:
+    def poses(self, item: Item, where: str = "any") -> list[ItemPose]:
         """Return free poses of an item against the walls in random order."""
         front = FRONT_SPACE.get(item.category, 0.0)
         return self.shuffled(self.space.wall_poses(item.size, front, where))
@@ -212,7 +212,7 @@ class RoomBuilder:
         item: Item,
         where: str = "any",
         near: tuple[float, float] | None = None,
-    ) -> Pose | None:
+    ) -> ItemPose | None:
         """Place an item with its back to a wall, if possible close to a point `near`."""
         poses = self.poses(item, where)
         if near is not None:
@@ -222,7 +222,7 @@ class RoomBuilder:
                 return self.put(item, pose)
         return None
 
-    def require(self, category: str, where: str = "any", **options: Any) -> Pose | None:
+    def require(self, category: str, where: str = "any", **options: Any) -> ItemPose | None:
         """Place an item of a category at a wall; try several items, because sizes differ."""
         for _ in range(_SIZE_DRAWS):
             pose = self.against_wall(self.draw(category, **options), where)
@@ -231,14 +231,14 @@ class RoomBuilder:
         self.missing.append(category)
         return None
 
-    def try_put(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
+    def try_put(self, item: Item, pose: ItemPose, tucked: bool = False) -> bool:
         """Place an item at a pose if it is allowed there; return whether it is."""
         if not self.allows(item, pose, tucked):
             return False
         self.put(item, pose)
         return True
 
-    def lay_rug(self, pose: Pose, **options: Any) -> bool:
+    def lay_rug(self, pose: ItemPose, **options: Any) -> bool:
         """Lay a rug if it overlaps no wall and no other rug; return whether it does not."""
         rug = self.draw("rug", **options)
         box = footprint(rug.size, pose)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clipnav.envs.houses.furnishing.placement import SIDES, WALL_GAP, Pose, footprint, front_box
+from clipnav.envs.houses.furnishing.placement import SIDES, WALL_GAP, ItemPose, footprint, front_box
 from clipnav.envs.houses.furnishing.room_builder import FRONT_SPACE, RoomBuilder
 from clipnav.envs.houses.furniture import Item
 
@@ -193,7 +193,7 @@ def _furnish_living_room(room: RoomBuilder) -> None:
             room.against_wall(chair, where="corner")
 
 
-def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | None:
+def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[ItemPose, ItemPose] | None:
     """Return poses of a sofa and a television that face each other, the television at a wall."""
     for tv_pose in room.poses(tv):
         box = footprint(tv.size, tv_pose)
@@ -232,7 +232,7 @@ def _furnish_dining_room(room: RoomBuilder) -> None:
     for dx, dy in [(0.0, 0.0), *room.rng.uniform(-0.2, 0.2, (16, 2))]:
         for turn in turns:
             x = (inner.x0 + inner.x1) / 2 + float(dx) * length
-            pose = Pose(x, (inner.y0 + inner.y1) / 2 + float(dy) * breadth, turn)
+            pose = ItemPose(x, (inner.y0 + inner.y1) / 2 + float(dy) * breadth, turn)
             seats = _free_seats(room, table, chair, pose)
             if len(seats) >= _FEWEST_SEATS:
                 room.lay_rug(pose, width=table.size[0] + 1.2, depth=table.size[1] + 1.2)
@@ -243,7 +243,7 @@ def _furnish_dining_room(room: RoomBuilder) -> None:
     room.missing += ["dining table", "chair"]
 
 
-def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: Pose) -> list[Pose]:
+def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: ItemPose) -> list[ItemPose]:
     """Return free chair poses around a table; none if the table does not fit at the pose."""
     box = footprint(table.size, pose)
     if not room.space.fits(box, table.size[2], gap=0.4):
@@ -258,8 +258,8 @@ def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: Pose) -> list
 
 
 def _seats(
-    table: Pose, size: tuple[float, float, float], chair: tuple[float, float, float]
-) -> list[Pose]:
+    table: ItemPose, size: tuple[float, float, float], chair: tuple[float, float, float]
+) -> list[ItemPose]:
     """Return poses of chairs around a table, facing it and slightly tucked under it."""
     tuck = 0.12
     across, along = size[1] / 2 + chair[1] / 2 - tuck, size[0] / 2 + chair[1] / 2 - tuck
@@ -299,7 +299,7 @@ def _furnish_bedroom(room: RoomBuilder) -> None:
     offset = bed.size[0] / 2 + 0.06 + stand.size[0] / 2
     back = (bed.size[1] - stand.size[1]) / 2
 
-    def stands(pose: Pose) -> list[Pose]:
+    def stands(pose: ItemPose) -> list[ItemPose]:
         sides = (pose.front(-back).aside(s * offset) for s in (1, -1))
         return [s for s in sides if room.space.fits(footprint(stand.size, s), stand.size[2])]
 
@@ -326,7 +326,7 @@ def _furnish_kids_bedroom(room: RoomBuilder) -> None:
     room.require("toy chest")
     _desk_with_chair(room, "chair")
     inner = room.space.inner
-    middle = Pose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0)
+    middle = ItemPose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0)
     room.lay_rug(middle)
 
 
@@ -357,7 +357,7 @@ def _furnish_library(room: RoomBuilder) -> None:
     for _ in range(3):
         room.against_wall(room.draw("bookshelf"))
     inner = room.space.inner
-    room.lay_rug(Pose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0))
+    room.lay_rug(ItemPose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0))
 
 
 def _furnish_laundry_room(room: RoomBuilder) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from clipnav.envs.houses.furnishing.placement import (
     BARE_WINDOWS,
     SIDES,
-    Pose,
+    ItemPose,
     RoomSpace,
     footprint,
     front_box,
@@ -219,7 +219,7 @@ def _decorate_walls(room: RoomBuilder) -> None:
     count = int(room.rng.integers((most + 1) // 2, most + 1))
     for placed in list(room.objects):
         if count and placed.item.category in _BELOW_PICTURES:
-            pose = Pose(placed.position[0], placed.position[1], placed.angle)
+            pose = ItemPose(placed.position[0], placed.position[1], placed.angle)
             side = room.space.side_behind(pose)
             z = max(PICTURE_HEIGHT, placed.item.size[2] + 0.55)
             picture = room.draw("picture")
@@ -317,7 +317,7 @@ def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list
     return doors
 
 
-def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> Pose:
+def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> ItemPose:
     """Return the pose of a leaf on its hinge, `opened` radians from closed, in the swing room."""
     room = plan.rooms[opening.swing_room]
     low = room.y0 if opening.axis == "x" else room.x0
@@ -336,7 +336,7 @@ def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> 
         step = np.array([reach_across, reach_along])
         hinge = np.array([across, along])
     x, y = hinge + step
-    return Pose(float(x), float(y), float(np.arctan2(step[1], step[0])))
+    return ItemPose(float(x), float(y), float(np.arctan2(step[1], step[0])))
 
 
 def _furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
@@ -344,7 +344,7 @@ def _furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
     space = room.space
     if space.room.storey == 0:
         return []
-    lamp = Pose(*space.room.centre, space.in_row(1)[0].angle)
+    lamp = ItemPose(*space.room.centre, space.in_row(1)[0].angle)
     room.put(room.draw("ceiling light"), lamp, WALL_HEIGHT, blocks=False)
     # Halfway between the floors, half a metre above eye height on the landing.
     height = PICTURE_HEIGHT - STOREY_HEIGHT / 2 + 0.5
@@ -445,7 +445,7 @@ def _on_floor(
     room, space = plan.rooms[room_index], RoomSpace(plan, room_index)
     for thing in placed:
         if thing.room == room_index and thing.blocks_floor:
-            pose = Pose(*thing.position[:2], thing.angle)
+            pose = ItemPose(*thing.position[:2], thing.angle)
             depth = FRONT_SPACE.get(thing.item.category, 0.0)
             front = front_box(thing.item.size, pose, depth) if depth else None
             space.occupy(thing.footprint, thing.item.size[2], front)

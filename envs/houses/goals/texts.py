@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clipnav.envs.houses.goals.descriptions import Description
-from clipnav.envs.houses.instructions.writing import Style, TextWriter
+from clipnav.envs.houses.instructions.writing import TextStyle, TextWriter
 from clipnav.envs.houses.language.acts import Mention
 from clipnav.envs.houses.language.annotators import Annotator, annotators_of
 from clipnav.envs.houses.language.grammars.languages import language_of
@@ -25,7 +25,7 @@ _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{([A-Z])(?:\.(\w+))?\}")
 _SOON_PARTS = ("object", "attribute", "relation", "region", "neighbor")
 # Answers lead along at most five edges.
-ANSWER = Style(True, (3, 50), (0, 1), 8, 0.0, 0.0)
+ANSWER = TextStyle(True, (3, 50), (0, 1), 8, 0.0, 0.0)
 
 
 class GoalWriter:

@@ -126,7 +126,7 @@ def _misspelt(language: Language, phrase: str, writer: Writer) -> str:
 
 
 @dataclass(frozen=True)
-class Style:
+class TextStyle:
     """Kind of instructions.
 
     Attributes:
@@ -146,8 +146,8 @@ class Style:
     omissions: float
 
 
-SHORT = Style(True, (10, 60), (0, 2), 24, 0.45, 0.05)
-LONG = Style(False, (60, 110), (2, 6), 12, 0.96, 0.0)
+SHORT = TextStyle(True, (10, 60), (0, 2), 24, 0.45, 0.05)
+LONG = TextStyle(False, (60, 110), (2, 6), 12, 0.96, 0.0)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,12 @@ class TextWriter:
         return self.write(tag, annotator, path, heading, LONG)
 
     def write(
-        self, tag: str, annotator: Annotator, path: tuple[int, ...], heading: float, style: Style
+        self,
+        tag: str,
+        annotator: Annotator,
+        path: tuple[int, ...],
+        heading: float,
+        style: TextStyle,
     ) -> WrittenText | None:
         """Write a text of one annotator; None if every attempt fails.
 
@@ -236,7 +241,7 @@ class TextWriter:
         return bool(self._routes.lengths[end, path[-1]] <= SUCCESS_THRESHOLD)
 
     def _draft(
-        self, language: Language, plan: Plan, writer: Writer, style: Style
+        self, language: Language, plan: Plan, writer: Writer, style: TextStyle
     ) -> tuple[Sequence[PlannedAct], Instruction] | None:
         """Return the acts and the text of a plan, or None if it cannot have the right length."""
         rng, (fewest, most) = self.rng, style.words
@@ -255,7 +260,7 @@ class TextWriter:
         return None
 
     def _reaches(
-        self, acts: Sequence[Act], path: tuple[int, ...], heading: float, style: Style
+        self, acts: Sequence[Act], path: tuple[int, ...], heading: float, style: TextStyle
     ) -> bool:
         """Return whether a text leads to the goal: a long one in all its interpretations."""
         followed = follow(self.sight, acts, path[0], heading)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from clipnav.agents.duet.learner import MapLearner
-from clipnav.agents.duet.pretraining_learner import PretrainingLearner, pretrain
+from clipnav.agents.duet.pretraining_learner import MapPretrainingLearner, pretrain
 from clipnav.agents.duet.settings import MapPretrainConfig, MapTrainConfig, MapTransformerConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
@@ -82,7 +82,7 @@ def test_only_tuned_representations_have_gradients(config, clear):
 
 def test_pretraining_starts_a_map_agent(shared, config, tmp_path):
     settings = MapPretrainConfig(**shared, output=tmp_path / "pretrained")
-    learner = PretrainingLearner(settings)
+    learner = MapPretrainingLearner(settings)
     frozen = learner.model.text.frozen
     stored = dict(frozen._places)
     learner.network.train()

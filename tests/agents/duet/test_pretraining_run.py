@@ -9,7 +9,7 @@ from clipnav.agents.duet.learner import PathBatch
 from clipnav.agents.duet.pretraining_learner import (
     NOT_MASKED,
     GeneratedPaths,
-    PretrainingLearner,
+    MapPretrainingLearner,
     SplitPaths,
     mask_id,
     mask_words,
@@ -56,7 +56,7 @@ def few(pretrain_config):
 
 def trainer_of(config):
     prepare(config)
-    return make_agent_trainer(PretrainingLearner, config)[0]
+    return make_agent_trainer(MapPretrainingLearner, config)[0]
 
 
 def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(
@@ -78,7 +78,7 @@ def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(
 
 def test_each_iteration_has_one_task(few):
     prepare(few)
-    learner = PretrainingLearner(dataclasses.replace(few, masked_words=1.0))
+    learner = MapPretrainingLearner(dataclasses.replace(few, masked_words=1.0))
     tasks = [learner.backward(iteration).keys() - {"loss"} for iteration in range(12)]
     words, actions = {"masked_words", "correct_words"}, {"actions", "agreement"}
     assert words in tasks
@@ -103,7 +103,7 @@ def test_masked_views_are_predicted_from_class_scores(few, tmp_path, monkeypatch
 def test_a_speaker_describes_sampled_paths_once(few, speaker_run):
     config = dataclasses.replace(few, speaker=speaker_run, paths=20, batch_size=4)
     prepare(config)
-    learner = PretrainingLearner(config)
+    learner = MapPretrainingLearner(config)
     source = GeneratedPaths(config, learner.env)
     first, other, again = (source.batch(iteration) for iteration in (0, 1, 0))
     assert first.tokens.shape == (4, config.max_instruction_length)
@@ -122,7 +122,7 @@ def test_empty_instructions_are_their_first_and_last_token(few, speaker_run, abl
         few, speaker=speaker_run, paths=20, instruction_ablation=ablation, masked_words=0.0
     )
     prepare(config)
-    learner = PretrainingLearner(config)
+    learner = MapPretrainingLearner(config)
     ends = learner.env.tokenizer.encode("", 2)
     for source in (SplitPaths, GeneratedPaths):
         tokens = source(config, learner.env).batch(0).tokens
@@ -135,7 +135,7 @@ def test_a_speaker_excludes_shuffled_instructions(few, speaker_run):
     config = dataclasses.replace(few, speaker=speaker_run, instruction_ablation="shuffled")
     prepare(config)
     with pytest.raises(ValueError, match="--instruction-ablation shuffled and --speaker exclude"):
-        PretrainingLearner(config)
+        MapPretrainingLearner(config)
 
 
 def test_masks_replace_a_share_of_the_words():

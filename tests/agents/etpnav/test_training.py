@@ -17,7 +17,7 @@ from clipnav.agents.continuous.walking import walk_all
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs
 from clipnav.agents.duet.settings import MapTransformerConfig
 from clipnav.agents.etpnav import panoramas
-from clipnav.agents.etpnav.agent import Pose, walk_along, walk_ends, walk_to
+from clipnav.agents.etpnav.agent import AgentPose, walk_along, walk_ends, walk_to
 from clipnav.agents.etpnav.conversion import convert_map_agent, start_from
 from clipnav.agents.etpnav.learner import EtpNavLearner, scheduled
 from clipnav.agents.etpnav.network import EtpNavNetwork
@@ -55,7 +55,7 @@ def perform(walk, pose, settings, floor):
                 )
                 position, collided = moved[0], bool(hit[0])
             actions.append(action)
-            poses.append(Pose(position, heading + turn, collided))
+            poses.append(AgentPose(position, heading + turn, collided))
             action = walk.send(poses[-1])
     except StopIteration:
         return actions, poses
@@ -78,14 +78,14 @@ def box(*size):
     ],
 )
 def test_an_agent_turns_and_steps_straight_to_a_place(place, turns, steps):
-    pose = Pose(np.array([5.0, 5.0, 0.0]), 0.0, False)
+    pose = AgentPose(np.array([5.0, 5.0, 0.0]), 0.0, False)
     walk = walk_to(pose, np.array(place), R2R_CE, None)
     actions, _ = perform(walk, pose, R2R_CE, box(10.0, 10.0))
     assert actions == [*turns, *[FORWARD] * steps]
 
 
 def test_without_a_try_out_the_agent_steps_on_against_the_wall():
-    pose = Pose(np.array([5.0, 8.0, 0.0]), 0.0, False)
+    pose = AgentPose(np.array([5.0, 8.0, 0.0]), 0.0, False)
     walk = walk_along(pose, [np.array([5.0, 11.0, 0.0])], RXR_CE, None)
     actions, poses = perform(walk, pose, RXR_CE, box(10.0, 9.0))
     assert actions == [FORWARD] * 12
@@ -97,7 +97,7 @@ def test_without_a_try_out_the_agent_steps_on_against_the_wall():
 def test_an_agent_that_no_step_moves_tries_six_directions(settings, number, sign):
     # The six directions of ETPNav, in degrees from the first one.
     expected = [90, 60, 30, -30, -60, -90]
-    pose = Pose(np.array([1.0, 1.0, 0.0]), 0.0, False)
+    pose = AgentPose(np.array([1.0, 1.0, 0.0]), 0.0, False)
     walk = walk_to(pose, np.array([1.0, 3.0, 0.0]), settings, sides(number))
     tried, heading = [], 0.0
     try:
@@ -106,7 +106,7 @@ def test_an_agent_that_no_step_moves_tries_six_directions(settings, number, sign
             heading += settings.turn_angle * ((action == RIGHT) - (action == LEFT))
             if action == FORWARD:
                 tried.append(sign * heading)
-            action = walk.send(Pose(pose.position, np.radians(heading), action == FORWARD))
+            action = walk.send(AgentPose(pose.position, np.radians(heading), action == FORWARD))
     except StopIteration:
         pass
     assert tried == [0, *expected]
@@ -116,7 +116,7 @@ def test_an_agent_passes_an_obstacle_and_takes_the_remaining_steps():
     # A pillar, 0.4 m wide, in the way to the north; the agent turns to the east.
     boxes = [(0.0, 0.0, 10.0, 5.0), (0.0, 5.0, 4.9, 5.4), (5.1, 5.0, 10.0, 5.4), (0, 5.4, 10, 9)]
     floor = ContinuousFloor.of_boxes(boxes)
-    pose = Pose(np.array([4.95, 4.6, 0.0]), 0.0, False)
+    pose = AgentPose(np.array([4.95, 4.6, 0.0]), 0.0, False)
     walk = walk_to(pose, np.array([4.95, 6.6, 0.0]), RXR_CE, sides(0.0))
     actions, poses = perform(walk, pose, RXR_CE, floor)
     first = next(k for k, pose in enumerate(poses) if pose.collided)

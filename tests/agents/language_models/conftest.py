@@ -6,10 +6,10 @@ import pytest
 
 from clipnav.agents.language_models.evaluation.evaluating import prepare, run_experiment
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending
+from clipnav.agents.language_models.models.replies import ModelQuestion, ReplyCache, Spending
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
@@ -19,7 +19,7 @@ from clipnav.agents.language_models.settings import (
 )
 from clipnav.agents.language_models.strategies import steps_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.walks.continuous import ContinuousVlmWalkMaker
 from clipnav.envs.continuous.episodes import split_of_episodes
 from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.episodes.splits import load_split
@@ -49,7 +49,7 @@ def make_maker():
         tokenizer = WordTokenizer.build([e.instruction for e in episodes], min_count=1)
         split = split_of_episodes("r2r", episodes, tokenizer, 12)
         settings = WalkSettings(prompt or PromptConfig())
-        return ContinuousWalkMaker(split, steps_prompt, settings, task, BoxSimulator(task))
+        return ContinuousVlmWalkMaker(split, steps_prompt, settings, task, BoxSimulator(task))
 
     return make
 
@@ -108,7 +108,7 @@ def ask(serve, tmp_path, monkeypatch):
             seen["server"], seen["spending"] = server, spending
             model = ServerModel(
                 server.url,
-                BodyMaker("oracle", Pictures(draw_colour), SamplingConfig()),
+                BodyMaker("oracle", PromptPictures(draw_colour), SamplingConfig()),
                 ReplyCache(tmp_path / "cache"),
                 spending,
                 ServerConfig(**{"request_timeout": 2.0, "max_retries": 2, **settings}),
@@ -116,7 +116,7 @@ def ask(serve, tmp_path, monkeypatch):
             try:
                 for number in range(times):
                     prompt = (*question.prompt, Message("user", (str(number),)))
-                    reply = model.reply(Question(prompt, question.labels))
+                    reply = model.reply(ModelQuestion(prompt, question.labels))
             finally:
                 model.close()
         return reply

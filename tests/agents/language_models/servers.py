@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from clipnav.agents.language_models.models.replies import Question
+from clipnav.agents.language_models.models.replies import ModelQuestion
 from clipnav.agents.language_models.prompts.messages import Message
 from clipnav.envs.graphs.candidates import candidate_table, start_views
 from clipnav.envs.pictures.view_pictures import ViewPose
@@ -53,7 +53,7 @@ def error(status, message="no", headers=None, **fields):
     return Sent(status, headers or {}, {"error": {"message": message, **fields}})
 
 
-QUESTION = Question((Message("user", ("Where to? Answer in JSON.",)),), ("A", "B"))
+QUESTION = ModelQuestion((Message("user", ("Where to? Answer in JSON.",)),), ("A", "B"))
 ANSWER = '{"action": "B"}'
 GOOD = Sent(body=completion(ANSWER))
 UNFINISHED = error(

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipnav.agents.language_models.evaluation.evaluating import Experiment, prepare, run_experiment
+from clipnav.agents.language_models.evaluation.evaluating import (
+    VlmExperiment,
+    prepare,
+    run_experiment,
+)
 from clipnav.agents.language_models.models.replies import Reply
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.prompts.steps import make_motions, step_options
 from clipnav.agents.language_models.settings import EvaluateVlmConfig, PromptConfig
 from clipnav.envs.continuous.settings import RXR_CE, task_settings
@@ -28,7 +32,7 @@ def experiment_of(maker, server, folder, houses, **settings):
         cache=folder / "cache",
         **{"model": "oracle", **settings},
     )
-    return Experiment(config, houses, maker, Pictures(), config.output)
+    return VlmExperiment(config, houses, maker, PromptPictures(), config.output)
 
 
 def answer(label):

@@ -13,7 +13,7 @@ from clipnav.agents.language_models.settings import (
 )
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.running import VlmWalkMaker
 from tests.agents.language_models.servers import draw_colour
 
 CHANGES = {
@@ -58,7 +58,7 @@ def without_effect(prompt, prompts):
 def test_idle_settings_leave_the_prompts_on_a_graph_as_they_are(houses, prompt):
     def prompts(changed):
         strategy = make_strategy(changed, describe=str)
-        return prompts_of(WalkMaker(houses, strategy, WalkSettings(changed)), moves=3)
+        return prompts_of(VlmWalkMaker(houses, strategy, WalkSettings(changed)), moves=3)
 
     assert without_effect(prompt, prompts) == prompt.idle("graph").keys() & CHANGES
 

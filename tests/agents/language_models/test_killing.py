@@ -12,11 +12,16 @@ import threading
 import pytest
 
 from clipnav.agents.language_models.models.bodies import BodyMaker
-from clipnav.agents.language_models.models.replies import Question, ReplyCache, Spending, StopRun
+from clipnav.agents.language_models.models.replies import (
+    ModelQuestion,
+    ReplyCache,
+    Spending,
+    StopRun,
+)
 from clipnav.agents.language_models.models.server import ServerModel
 from clipnav.agents.language_models.models.transport import Transport
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import BudgetConfig, SamplingConfig, ServerConfig
 from tests.agents.language_models.servers import Oracle, Sent
 from tests.conftest import ROOT
@@ -113,7 +118,7 @@ def ask_from_threads(listener, folder):
     """Ask four questions at a time; return the model, the threads and the list of their errors."""
     model = ServerModel(
         f"http://127.0.0.1:{listener.getsockname()[1]}/v1",
-        BodyMaker("oracle", Pictures(), SamplingConfig()),
+        BodyMaker("oracle", PromptPictures(), SamplingConfig()),
         ReplyCache(folder),
         Spending(BudgetConfig()),
         ServerConfig(),
@@ -122,7 +127,7 @@ def ask_from_threads(listener, folder):
 
     def ask(number):
         try:
-            model.reply(Question((Message("user", (f"Question {number}",)),), ("A",)))
+            model.reply(ModelQuestion((Message("user", (f"Question {number}",)),), ("A",)))
         except StopRun as error:
             errors.append(error)
 

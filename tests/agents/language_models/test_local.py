@@ -13,17 +13,17 @@ from clipnav.agents.language_models.evaluation.evaluating import prepare, run_ex
 from clipnav.agents.language_models.models.local import (
     AnswerConstraint,
     LocalModel,
-    Vocabulary,
+    TokenVocabulary,
     load_model,
 )
 from clipnav.agents.language_models.models.replies import (
     BudgetReached,
-    Question,
+    ModelQuestion,
     ReplyCache,
     Spending,
 )
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
@@ -59,7 +59,7 @@ def llama(tmp_path):
 def local_model(folder, cache, sampling=SHORT, answer_format="text", budget=None):
     return LocalModel(
         load_model(str(folder), "cpu"),
-        Pictures(draw_colour),
+        PromptPictures(draw_colour),
         sampling,
         ReplyCache(cache),
         Spending(budget or BudgetConfig()),
@@ -91,7 +91,7 @@ def load_for_training(folder):
 def question(*viewpoints, words="", labels=("A", "B")):
     parts = [part for v in viewpoints for part in (f"Place {v}:", ViewPose("s", v, 0.0))]
     system = Message("system", ("You steer a robot.",))
-    return Question((system, Message("user", (words, *parts, "Which?"))), labels)
+    return ModelQuestion((system, Message("user", (words, *parts, "Which?"))), labels)
 
 
 def test_a_batch_gives_the_answers_of_single_questions(model, asked, folder, tmp_path):
@@ -152,7 +152,7 @@ def test_a_constrained_answer_without_room_is_cut_off(llama, tmp_path):
 def test_a_token_may_close_a_string_and_begin_the_next_part():
     words = tokenizer()
     words.add_tokens(['",', '", "', '","', '."', 'a"b', "a\\b"])
-    vocabulary = Vocabulary(words, len(words), words.eos_token_id)
+    vocabulary = TokenVocabulary(words, len(words), words.eos_token_id)
     closing = {words.decode([token]): begun for token, begun in vocabulary.closing.items()}
     assert closing == {'"': 0, '",': 1, '", "': 3, '."': 0}
     written = {words.decode([token]) for token in vocabulary.written.tolist()}

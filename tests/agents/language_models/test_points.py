@@ -13,14 +13,14 @@ from PIL import Image
 
 from clipnav.agents.language_models.evaluation.evaluating import balanced_subset, prepare
 from clipnav.agents.language_models.models.bodies import with_format
-from clipnav.agents.language_models.models.replies import Question, Reply
+from clipnav.agents.language_models.models.replies import ModelQuestion, Reply
 from clipnav.agents.language_models.prompts.observations import Option
 from clipnav.agents.language_models.prompts.parsing import parse_answer
 from clipnav.agents.language_models.prompts.points import PointForm
 from clipnav.agents.language_models.settings import EvaluateVlmConfig, PromptConfig, ServerConfig
 from clipnav.agents.language_models.strategies import steps_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.continuous import ContinuousWalkMaker
+from clipnav.agents.language_models.walks.continuous import ContinuousVlmWalkMaker
 from clipnav.agents.language_models.walks.running import Finished
 from clipnav.commands.agents.vlm_walks import write_traces
 from clipnav.envs.continuous.episodes import split_of_episodes
@@ -194,7 +194,7 @@ def test_malformed_points_are_invalid_answers(form, value, problem):
 
 
 def test_schemas_allow_points_and_labels():
-    question = Question((), ("A", "B"), PIXEL)
+    question = ModelQuestion((), ("A", "B"), PIXEL)
     schema = with_format({}, "schema", question)["response_format"]["json_schema"]["schema"]
     labels, points = schema["properties"]["action"]["anyOf"]
     assert labels["enum"] == ["A", "B"]
@@ -228,7 +228,7 @@ def make_point_maker():
         tokenizer = WordTokenizer.build([e.instruction for e in episodes], min_count=1)
         split = split_of_episodes("r2r", episodes, tokenizer, 12)
         walks = WalkSettings(PromptConfig(), answers=answers, follower=follower, **settings)
-        return ContinuousWalkMaker(split, steps_prompt, walks, task, FloorSimulator(task))
+        return ContinuousVlmWalkMaker(split, steps_prompt, walks, task, FloorSimulator(task))
 
     return make
 

@@ -11,8 +11,8 @@ import pytest
 from clipnav.agents.language_models.evaluation.evaluating import balanced_subset, subset_digest
 from clipnav.agents.language_models.prompts import pictures
 from clipnav.agents.language_models.prompts.observations import (
-    Candidate,
     KnownPlaces,
+    ObservedCandidate,
     direction_words,
     make_options,
     one_line,
@@ -22,7 +22,7 @@ from clipnav.agents.language_models.prompts.pictures import HouseDescriptions
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import mapgpt_prompt, plain_prompt
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.running import VlmWalkMaker
 from clipnav.envs.episodes import base_language
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.houses.meshes.scene import ObjectInfo
@@ -30,7 +30,7 @@ from clipnav.envs.pictures.view_pictures import ViewPose
 
 
 def candidate(viewpoint, degrees=0.0, rise=0.0, action=1):
-    return Candidate(action, viewpoint, math.radians(degrees), 2.04, rise)
+    return ObservedCandidate(action, viewpoint, math.radians(degrees), 2.04, rise)
 
 
 class TestPlaces:
@@ -112,7 +112,7 @@ class TestWords:
 
 
 def observation(houses, settings, moves=0):
-    maker = WalkMaker(houses, plain_prompt, WalkSettings(settings))
+    maker = VlmWalkMaker(houses, plain_prompt, WalkSettings(settings))
     walk = maker.start(houses.episodes[0].instr_id)
     for _ in range(moves):
         walk.take(walk.teacher_action())

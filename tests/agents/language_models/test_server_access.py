@@ -8,14 +8,14 @@ import pytest
 
 from clipnav.agents.language_models.models.bodies import BodyMaker
 from clipnav.agents.language_models.models.replies import (
-    Question,
+    ModelQuestion,
     ReplyCache,
     ServerRefusal,
     Spending,
 )
 from clipnav.agents.language_models.models.server import ServerModel, read_api_key
 from clipnav.agents.language_models.prompts.messages import Message
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import (
     BudgetConfig,
     EvaluateVlmConfig,
@@ -40,7 +40,7 @@ class TestProbe:
     def test_an_unreachable_server_is_named(self, tmp_path):
         model = ServerModel(
             "http://127.0.0.1:9/v1",
-            BodyMaker("oracle", Pictures(), SamplingConfig()),
+            BodyMaker("oracle", PromptPictures(), SamplingConfig()),
             ReplyCache(tmp_path),
             Spending(BudgetConfig()),
             ServerConfig(),
@@ -70,7 +70,7 @@ class TestProbe:
         monkeypatch.setattr(
             "tests.agents.language_models.servers.Server.respond", lambda self, body: refusal
         )
-        question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
+        question = ModelQuestion((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
         with pytest.raises(ServerRefusal, match=r"refuses a small test picture.*--pictures none"):
             ask(GOOD, question=question)
 
@@ -81,13 +81,13 @@ class TestProbe:
             return UNFINISHED if "Which colour" in json.dumps(body) else respond(self, body)
 
         monkeypatch.setattr(Server, "respond", answer)
-        question = Question((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
+        question = ModelQuestion((Message("user", ("Look:", ViewPose("s", "v", 0.0))),), ("A",))
         assert ask(GOOD, question=question).text == ANSWER
 
 
 @pytest.mark.parametrize("host", ["local\nhost", "local\x1bhost", "\u2603.net", "xn--", "a\ud800"])
 def test_an_address_that_the_client_cannot_read_is_named(host, tmp_path):
-    bodies = BodyMaker("oracle", Pictures(), SamplingConfig())
+    bodies = BodyMaker("oracle", PromptPictures(), SamplingConfig())
     spending, settings = Spending(BudgetConfig()), ServerConfig()
     with pytest.raises(UserError, match=r"--url http://.*/v1: not an address \(") as caught:
         ServerModel(f"http://{host}/v1", bodies, ReplyCache(tmp_path), spending, settings)

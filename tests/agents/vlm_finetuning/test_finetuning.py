@@ -12,11 +12,11 @@ import torch
 from clipnav.agents.language_models.models.local import LocalModel, load_model
 from clipnav.agents.language_models.models.replies import ReplyCache, Spending
 from clipnav.agents.language_models.prompts.parsing import parse_answer
-from clipnav.agents.language_models.prompts.pictures import Pictures
+from clipnav.agents.language_models.prompts.pictures import PromptPictures
 from clipnav.agents.language_models.settings import BudgetConfig, SamplingConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.running import VlmWalkMaker
 from clipnav.agents.vlm_finetuning.learner import (
     finetune_vlm,
     model_inputs,
@@ -51,7 +51,7 @@ def config_of(finetuning):
 def local_model(folder, world, cache):
     files = load_split("r2r", "train", "matterport", world, features="none").files
     views = shared_pictures(files, size=32)
-    pictures = Pictures(lambda pose: views.rgb([pose])[0])
+    pictures = PromptPictures(lambda pose: views.rgb([pose])[0])
     loaded, spending = load_model(str(folder), "cpu"), Spending(BudgetConfig())
     return LocalModel(loaded, pictures, SamplingConfig(), ReplyCache(cache), spending)
 
@@ -59,7 +59,7 @@ def local_model(folder, world, cache):
 def questions(world, instr_id):
     """Return the questions of an evaluation along the teacher's walk, with its actions."""
     split = load_split("r2r", "train", "matterport", world, features="none")
-    walk = WalkMaker(split, make_strategy(PROMPT), WalkSettings(prompt=PROMPT)).start(instr_id)
+    walk = VlmWalkMaker(split, make_strategy(PROMPT), WalkSettings(prompt=PROMPT)).start(instr_id)
     found = []
     while walk.question is not None:
         action = walk.teacher_action()

@@ -20,7 +20,7 @@ from clipnav.commands.tasks import compare_vqa_encoders
 from clipnav.experiments.declarations import (
     OUTPUTS,
     Experiment,
-    Step,
+    ExperimentStep,
     read_experiments,
     required,
     steps_needed,
@@ -82,7 +82,7 @@ def test_experiments_run_after_those_from_which_they_read():
 def test_steps_wait_for_those_whose_output_they_read():
     folder = "runs/results/experiment"
     steps = [
-        Step("experiment", command.replace("folder", folder))
+        ExperimentStep("experiment", command.replace("folder", folder))
         for command in (
             "clipnav build-houses",
             "clipnav train-agent --output folder/run-0",

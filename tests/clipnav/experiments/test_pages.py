@@ -13,7 +13,7 @@ from clipnav.experiments.declarations import (
     read_experiments,
 )
 from clipnav.experiments.pages import format_cell, pages_of, render, render_table
-from clipnav.experiments.records import Record, read_record, write_record
+from clipnav.experiments.records import ExperimentRecord, read_record, write_record
 from clipnav.storage.errors import UserError
 from tests.conftest import ROOT
 
@@ -26,7 +26,7 @@ OLD = Experiment(
     rows=(("a",),),
     budget="1 hour",
 )
-RECORD = Record(
+RECORD = ExperimentRecord(
     experiment="old",
     source="copied",
     commit="1234567",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from open_clip.model import CLIP, set_model_preprocess_cfg
 
-from clipnav.encoders.pretraining.learner import PretrainingLearner
-from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.encoders.pretraining.learner import EncoderLearner
+from clipnav.encoders.pretraining.settings import PretrainEncoderConfig, default_optimiser
 from clipnav.training.trainer import Trainer
 
 
@@ -26,8 +26,8 @@ def train(tmp_path):
 
     def train_objective(objective, batch) -> list[float]:
         optimiser = replace(default_optimiser(60), learning_rate=2e-3)
-        config = PretrainConfig(iterations=60, optimiser=optimiser, output=tmp_path)
-        learner = PretrainingLearner(objective, batch, optimiser)
+        config = PretrainEncoderConfig(iterations=60, optimiser=optimiser, output=tmp_path)
+        learner = EncoderLearner(objective, batch, optimiser)
         trainer = Trainer(config, learner, lambda iteration: iteration)
         return [trainer.step()["loss"] for _ in range(60)]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from clipnav.encoders.pretraining.settings import PretrainConfig, parse_pretraining
+from clipnav.encoders.pretraining.settings import PretrainEncoderConfig, parse_pretraining
 from clipnav.training.settings import CONFIG, to_json
 
 
@@ -9,13 +9,13 @@ def run(tmp_path):
     """Folder of a run that has saved a state."""
     run = tmp_path / "run"
     run.mkdir()
-    (run / CONFIG).write_text(to_json(PretrainConfig(set="mini", seed=3, output=run)))
+    (run / CONFIG).write_text(to_json(PretrainEncoderConfig(set="mini", seed=3, output=run)))
     (run / "trainer.pt").touch()
     return run
 
 
 def test_the_default_warmup_is_a_twentieth_of_the_iterations():
-    assert parse_pretraining([]) == PretrainConfig()
+    assert parse_pretraining([]) == PretrainEncoderConfig()
     assert parse_pretraining([]).optimiser.warmup == 500
     assert parse_pretraining(["--iterations", "40"]).optimiser.warmup == 2
     flags = ["--iterations", "40", "--optimiser.warmup", "7"]

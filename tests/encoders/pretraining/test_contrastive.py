@@ -15,8 +15,8 @@ from clipnav.encoders.pretraining.contrastive import (
     multi_positive_loss,
     scale_pooled_features,
 )
-from clipnav.encoders.pretraining.learner import PretrainingLearner
-from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.encoders.pretraining.learner import EncoderLearner
+from clipnav.encoders.pretraining.settings import PretrainEncoderConfig, default_optimiser
 from clipnav.encoders.weights.loading import load_model
 from clipnav.training.trainer import Trainer
 
@@ -87,11 +87,11 @@ def pretraining(
     model, tokenizer, _ = load_model(str(model_dir), None)
     objective = Contrastive(model, tokenizer, half)
     optimiser = replace(default_optimiser(iterations), learning_rate=2e-3)
-    config = PretrainConfig(
+    config = PretrainEncoderConfig(
         iterations=iterations, save_every=2, optimiser=optimiser, output=run, resume=resume
     )
     batches = colour_batches(iterations)
-    learner = PretrainingLearner(objective, batches.__getitem__, optimiser)
+    learner = EncoderLearner(objective, batches.__getitem__, optimiser)
     return Trainer(config, learner, lambda iteration: iteration), objective
 
 

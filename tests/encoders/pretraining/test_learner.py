@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from clipnav.encoders.pretraining.contrastive import Contrastive
-from clipnav.encoders.pretraining.learner import PretrainingLearner, weight_groups
-from clipnav.encoders.pretraining.settings import PretrainConfig, default_optimiser
+from clipnav.encoders.pretraining.learner import EncoderLearner, weight_groups
+from clipnav.encoders.pretraining.settings import PretrainEncoderConfig, default_optimiser
 from clipnav.training.trainer import Trainer
 
 
@@ -35,10 +35,10 @@ def batch(index: int) -> torch.Tensor:
 
 def make_trainer(run: Path, objective: Line, resume: Path | None = None, batch=batch) -> Trainer:
     optimiser = replace(default_optimiser(), warmup=2)
-    config = PretrainConfig(
+    config = PretrainEncoderConfig(
         iterations=12, save_every=4, optimiser=optimiser, output=run, resume=resume
     )
-    learner = PretrainingLearner(objective, batch, optimiser)
+    learner = EncoderLearner(objective, batch, optimiser)
     return Trainer(config, learner, lambda iteration: iteration)
 
 

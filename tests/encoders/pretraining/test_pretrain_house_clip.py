@@ -12,7 +12,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.pretraining import command
 from clipnav.encoders.pretraining.command import CONTEXT_LENGTH
 from clipnav.encoders.pretraining.settings import (
-    PretrainConfig,
+    PretrainEncoderConfig,
     default_optimiser,
     parse_pretraining,
 )
@@ -45,7 +45,7 @@ def rendered(monkeypatch, house: HousePictures):
 
 def test_the_command_trains_exports_and_scores(rendered, tmp_path: Path):
     run, clip = tmp_path / "run", tmp_path / "clip"
-    config = PretrainConfig(
+    config = PretrainEncoderConfig(
         set="mini",
         output=run,
         export=clip,
@@ -74,7 +74,9 @@ def test_the_command_trains_exports_and_scores(rendered, tmp_path: Path):
 def test_resuming_a_finished_run_exports_the_same_model(rendered, tmp_path: Path):
     sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
     run, other = tmp_path / "run", tmp_path / "other"
-    config = PretrainConfig(set="mini", output=run, iterations=1, houses=2, held_out=1, **sizes)
+    config = PretrainEncoderConfig(
+        set="mini", output=run, iterations=1, houses=2, held_out=1, **sizes
+    )
     command.main(config)
     command.main(parse_pretraining(["--resume", str(run), "--export", str(other)]))
     first = load_file(run / "house_clip_mini" / "open_clip_model.safetensors")
@@ -85,10 +87,10 @@ def test_resuming_a_finished_run_exports_the_same_model(rendered, tmp_path: Path
 
 def test_training_goes_on_from_a_model_for_smaller_images(house: HousePictures, tmp_path: Path):
     sizes = {"batch_size": 8, "embed_dim": 32, "visual_width": 8, "iterations": 1}
-    small = PretrainConfig(image_size=32, output=tmp_path, **sizes)
+    small = PretrainEncoderConfig(image_size=32, output=tmp_path, **sizes)
     command.train_and_export([house], small, tmp_path)
     first = load_file(tmp_path / "house_clip" / "open_clip_model.safetensors")
-    large = PretrainConfig(image_size=96, initial=tmp_path / "house_clip", **sizes)
+    large = PretrainEncoderConfig(image_size=96, initial=tmp_path / "house_clip", **sizes)
     model, _, _ = command.build_model(large)
     changed = {name for name, weight in model.state_dict().items() if not weight.equal(first[name])}
     assert changed == {"visual.attnpool.positional_embedding"}
@@ -98,7 +100,7 @@ def test_training_goes_on_from_a_model_for_smaller_images(house: HousePictures, 
     before = first["visual.attnpool.positional_embedding"]
     assert np.allclose(positions[1:].detach(), before[1:].expand(9, -1), atol=1e-6)
     with pytest.raises(UserError, match="mismatches in all"):
-        command.build_model(PretrainConfig(initial=tmp_path / "house_clip"))
+        command.build_model(PretrainEncoderConfig(initial=tmp_path / "house_clip"))
 
 
 def test_a_run_that_stopped_while_rendering_can_be_resumed(tmp_path: Path, monkeypatch):
@@ -108,7 +110,7 @@ def test_a_run_that_stopped_while_rendering_can_be_resumed(tmp_path: Path, monke
     monkeypatch.setattr(training_panoramas, "render_houses", stop)
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        command.main(PretrainConfig(set="mini", seed=5, output=run))
+        command.main(PretrainEncoderConfig(set="mini", seed=5, output=run))
     config = parse_pretraining(["--resume", str(run)])
     assert (config.seed, config.output, config.resume) == (5, run, None)
 
@@ -118,7 +120,7 @@ def test_towers_without_captions_are_exported_with_unit_features(
     house: HousePictures, tmp_path: Path, objective: str
 ):
     sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
-    config = PretrainConfig(objective=objective, output=tmp_path, iterations=2, **sizes)
+    config = PretrainEncoderConfig(objective=objective, output=tmp_path, iterations=2, **sizes)
     _, classifier = command.train_and_export([house], config, tmp_path)
     model_dir = tmp_path / f"house_{objective}"
     assert "TEXT TOWER IS UNTRAINED" in (model_dir / "README.md").read_text()
@@ -142,7 +144,7 @@ def test_a_tower_of_few_views_with_one_label_each_is_exported_and_scored(rendere
     run = tmp_path / "run"
     sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
     labels = {"objective": "supervised", "labels": "largest", "labelled_fraction": 0.25}
-    config = PretrainConfig(
+    config = PretrainEncoderConfig(
         set="mini", output=run, iterations=4, houses=2, held_out=1, **labels, **sizes
     )
     command.main(config)
@@ -170,12 +172,14 @@ def test_holding_out_all_houses_is_refused(monkeypatch, tmp_path, houses, held_o
     for module, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("must not be called"))
     with pytest.raises(ValueError, match=f"--held-out {held_out} of "):
-        command.main(PretrainConfig(houses=houses, held_out=held_out, output=tmp_path / "run"))
+        command.main(
+            PretrainEncoderConfig(houses=houses, held_out=held_out, output=tmp_path / "run")
+        )
     assert not (tmp_path / "run").exists()
 
 
 def test_more_houses_than_the_set_has_are_refused(tmp_path):
-    config = PretrainConfig(set="mini", houses=33, output=tmp_path / "run")
+    config = PretrainEncoderConfig(set="mini", houses=33, output=tmp_path / "run")
     with pytest.raises(ValueError, match="--houses 33: the set mini has only 26 houses"):
         command.main(config)
     assert not (tmp_path / "run").exists()

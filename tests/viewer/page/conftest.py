@@ -10,7 +10,7 @@ from clipnav.envs.worlds import world_files
 from clipnav.viewer.site.export import export_page
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import Routes
+from clipnav.viewer.site.routes import SiteRoutes
 from clipnav.viewer.site.server import ViewerServer
 from clipnav.viewer.trace import record
 from tests.chromium import await_frame
@@ -22,7 +22,7 @@ WINDOW = {"width": 1120, "height": 630}  # small, since no GPU draws it
 def served(library, pictures, folder, follow=None, new_continuous=None):
     """The address of a server for a library; walks are saved in a folder."""
     walks = ManualWalks(library, folder, new_continuous)
-    site = Routes(library, pictures, walks, follow, "teacher" if follow else "")
+    site = SiteRoutes(library, pictures, walks, follow, "teacher" if follow else "")
     with ViewerServer(site) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -12,7 +12,7 @@ from clipnav.envs.worlds import world_files
 from clipnav.viewer.site import server as server_module
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import Answer, Routes
+from clipnav.viewer.site.routes import Answer, SiteRoutes
 from clipnav.viewer.site.server import ViewerServer
 
 REQUEST = b"GET /static/elements.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -21,7 +21,7 @@ REQUEST = b"GET /static/elements.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.fixture
 def site(tiny_world, tmp_path):
     library = Library(world_files("matterport", tiny_world), "r2r")
-    return Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
+    return SiteRoutes(library, NoPictures("none"), ManualWalks(library, tmp_path))
 
 
 @pytest.fixture

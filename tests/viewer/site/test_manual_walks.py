@@ -9,7 +9,7 @@ import pytest
 from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.site.library import episode_of
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import RequestError, Routes
+from clipnav.viewer.site.routes import RequestError, SiteRoutes
 from clipnav.viewer.trace import read_traces, trace_of_path
 from clipnav.viewer.trace.building import Setting
 
@@ -30,7 +30,7 @@ def names(folder):
 
 
 def test_a_person_walks_and_the_walk_is_saved_when_they_stop(library, traces, tmp_path, folder):
-    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
+    site = SiteRoutes(library, NoPictures("none"), ManualWalks(library, tmp_path))
 
     def order(path, **body):
         return json.loads(site.post(path, {"episode": KEY, **body}).body)
@@ -86,7 +86,7 @@ def test_the_second_half_of_a_double_click_changes_nothing(library, tmp_path):
 
 def test_a_step_that_cannot_be_saved_has_not_happened(library, tmp_path):
     manual_walks = ManualWalks(library, tmp_path)
-    site = Routes(library, NoPictures("none"), manual_walks)
+    site = SiteRoutes(library, NoPictures("none"), manual_walks)
     manual_walks.start(KEY)
     (tmp_path / "you").write_text("a file where the folder should be")
     with pytest.raises(RequestError, match="your walk cannot be saved") as refused:
@@ -117,7 +117,7 @@ def test_a_saved_walk_of_another_graph_is_named(library, tmp_path, folder):
     manual_walks.act(KEY, 1, 0)
     path = folder / "100_0.walking"
     path.write_bytes(path.read_bytes().replace(b'"instr_id":"100_0"', b'"instr_id":"100_1"'))
-    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
+    site = SiteRoutes(library, NoPictures("none"), ManualWalks(library, tmp_path))
     with pytest.raises(RequestError, match=r"100_0\.walking: this walk is of another episode"):
         site.post("/api/walk", {"episode": KEY})
 
@@ -166,7 +166,7 @@ def test_nobody_takes_over_after_a_step_without_an_edge(library, tmp_path, folde
     library.add(
         [trace_of_path(Setting("jumper", "matterport", "r2r", "train"), episode, graph, path)]
     )
-    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
+    site = SiteRoutes(library, NoPictures("none"), ManualWalks(library, tmp_path))
     site.post("/api/walk", {"episode": KEY, "agent": "jumper", "steps": 1})
     reason = "to step 2: its step 2 is reached from step 1 without an edge; take over before it"
     with pytest.raises(RequestError, match=f"your walk cannot follow 'jumper' {reason}"):

@@ -14,7 +14,7 @@ from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UnknownNameError
 from clipnav.viewer.site.library import Library
 from clipnav.viewer.site.manual_walks import ManualWalks
-from clipnav.viewer.site.routes import STATIC, RequestError, Routes
+from clipnav.viewer.site.routes import STATIC, RequestError, SiteRoutes
 from clipnav.viewer.site.server import ViewerServer
 from clipnav.viewer.trace import KnownMap, KnownNode
 
@@ -23,7 +23,7 @@ KEY = "train/100_0"
 
 @pytest.fixture
 def site(library, pictures, tmp_path):
-    return Routes(library, pictures, ManualWalks(library, tmp_path / "traces"))
+    return SiteRoutes(library, pictures, ManualWalks(library, tmp_path / "traces"))
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_own_instructions_are_followed(library, tmp_path, traces):
         return traces[0]
 
     pictures = NoPictures("none")
-    site = Routes(library, pictures, ManualWalks(library, tmp_path), follow, "follower")
+    site = SiteRoutes(library, pictures, ManualWalks(library, tmp_path), follow, "follower")
     order = {"episode": KEY, "instruction": " सोफ़े के पास रुकें। "}
     site.post("/api/follow", {**order, "viewpoint": "a4", "heading": 1.5})
     assert (asked[0].path, asked[0].heading, asked[0].language) == (("a4",), 1.5, "hi")
@@ -259,7 +259,9 @@ def test_instructions_in_buildings_that_the_agent_does_not_know_are_refused(libr
     def follow(episode):
         raise UnknownNameError(f"scan {episode.scan!r} is not loaded")
 
-    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower")
+    site = SiteRoutes(
+        library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower"
+    )
     with pytest.raises(RequestError, match="is not loaded: the agent knows the buildings of its"):
         site.post("/api/follow", {"episode": KEY, "instruction": "Go."})
 

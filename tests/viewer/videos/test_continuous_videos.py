@@ -8,7 +8,7 @@ from clipnav.viewer.site.continuous_walks import FreePictures
 from clipnav.viewer.trace.format import position_of
 from clipnav.viewer.videos import VideoSettings, write_video
 from clipnav.viewer.videos.side_panels import listed_motions
-from clipnav.viewer.videos.timeline import Walk, phases
+from clipnav.viewer.videos.timeline import VideoWalk, phases
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def library(continuous_library):
 
 
 def test_the_camera_follows_positions_and_headings(library, expert_trace):
-    walk = Walk(expert_trace, library.graph(expert_trace.scan))
+    walk = VideoWalk(expert_trace, library.graph(expert_trace.scan))
     expected = [position_of(step.viewpoint) for step in expert_trace.steps]
     np.testing.assert_allclose(walk.positions, expected)
     parts = list(phases([walk]))

@@ -2,11 +2,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, WAY, Style
+from clipnav.envs.drawing.canvas import AGENTS, ATTENTION, WAY, DrawingStyle
 from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.videos.layout import arranged
 from clipnav.viewer.videos.side_panels import ChoicesPanel, FiguresPanel
-from clipnav.viewer.videos.timeline import Phase, Walk
+from clipnav.viewer.videos.timeline import Phase, VideoWalk
 from clipnav.viewer.videos.view_panel import COLOURS
 from clipnav.viewer.videos.words_panel import WordsPanel
 
@@ -56,8 +56,8 @@ def test_a_long_name_leaves_room_for_the_step(frames_of, traces):
 
 def test_words_are_highlighted_as_the_agent_attends_to_them(library, traces):
     trace = traces[0]
-    walk = Walk(trace, library.graph(trace.scan))
-    panel = WordsPanel(walk, (850, 220), Style(1.0))
+    walk = VideoWalk(trace, library.graph(trace.scan))
+    panel = WordsPanel(walk, (850, 220), DrawingStyle(1.0))
     for step in range(len(trace.steps)):
         state = walk.state(*looked(step))
         picture = np.asarray(panel.draw(state))
@@ -84,8 +84,8 @@ def test_long_instructions_roll_with_the_attention(library, traces):
     trace = msgspec.structs.replace(
         traces[0], words=words, instruction="".join(words), steps=tuple(steps)
     )
-    walk = Walk(trace, library.graph(trace.scan))
-    panel = WordsPanel(walk, (850, 220), Style(1.0))
+    walk = VideoWalk(trace, library.graph(trace.scan))
+    panel = WordsPanel(walk, (850, 220), DrawingStyle(1.0))
     amber = [close_to(np.asarray(panel.draw(walk.state(*looked(s)))), ATTENTION, 40) for s in
              range(len(steps))]  # fmt: skip
     assert min(amber) > 1000
@@ -119,16 +119,16 @@ def test_the_map_shows_way_and_walk_of_each_agent(frames_of, traces):
 
 
 def test_choices_have_bars_as_long_as_their_probabilities(library, traces):
-    walk = Walk(traces[0], library.graph(traces[0].scan))
-    panel = ChoicesPanel(walk, (420, 230), Style(1.0))
+    walk = VideoWalk(traces[0], library.graph(traces[0].scan))
+    panel = ChoicesPanel(walk, (420, 230), DrawingStyle(1.0))
     picture = np.asarray(panel.draw(walk.state(*looked(0))))
     rows = (picture == AGENTS[0]).all(-1)[:, 108:].sum(1)
     assert rows.max() == pytest.approx(0.9 * (420 - 108 - 66), abs=4)
 
 
 def test_the_least_likely_choices_share_a_row(library, traces):
-    walk = Walk(traces[0], library.graph(traces[0].scan))
-    panel = ChoicesPanel(walk, (420, 36 + 27 * 4 + 8), Style(1.0))
+    walk = VideoWalk(traces[0], library.graph(traces[0].scan))
+    panel = ChoicesPanel(walk, (420, 36 + 27 * 4 + 8), DrawingStyle(1.0))
     chances: list[float | None] = [0.1, 0.05, 0.5, 0.02, 0.3, 0.03]
     assert panel.shown(chances, 5) == ([2, 4, 5], [0, 1, 3])
     assert panel.shown(chances[:4], 0) == ([0, 1, 2, 3], [])
@@ -136,8 +136,8 @@ def test_the_least_likely_choices_share_a_row(library, traces):
 
 def test_figures_follow_the_walk(library, traces):
     trace = traces[0]
-    walk = Walk(trace, library.graph(trace.scan))
-    panel = FiguresPanel(walk, (850, 66), Style(1.0))
+    walk = VideoWalk(trace, library.graph(trace.scan))
+    panel = FiguresPanel(walk, (850, 66), DrawingStyle(1.0))
     start = dict(panel.figures(walk.state(*looked(0))))
     assert start["to the goal"] == f"{trace.steps[0].distance_to_goal:.1f} m"
     assert start["walked"] == "0.0 m"

@@ -7,7 +7,7 @@ from clipnav.envs.drawing.canvas import AGENTS
 from clipnav.envs.pictures.panorama_files import NoPictures
 from clipnav.viewer.videos import VideoSettings, write_video
 from clipnav.viewer.videos.layout import arranged
-from clipnav.viewer.videos.timeline import Walk, phases
+from clipnav.viewer.videos.timeline import VideoWalk, phases
 from clipnav.viewer.videos.view_panel import COLOURS
 
 SMALL = VideoSettings((480, 360))
@@ -24,7 +24,7 @@ def video(library, pictures, tmp_path):
 
 
 def seconds(trace, library):
-    return sum(part.seconds for part in phases([Walk(trace, library.graph(trace.scan))]))
+    return sum(part.seconds for part in phases([VideoWalk(trace, library.graph(trace.scan))]))
 
 
 def gif_frames(path):

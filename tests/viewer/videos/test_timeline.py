@@ -3,13 +3,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from clipnav.viewer.videos.timeline import Walk, phases, times
+from clipnav.viewer.videos.timeline import VideoWalk, phases, times
 
 
 @pytest.fixture
 def walk(library, traces):
     trace = max(traces[:14], key=lambda one: len(one.steps))
-    return Walk(trace, library.graph(trace.scan))
+    return VideoWalk(trace, library.graph(trace.scan))
 
 
 def test_every_step_is_looked_at_and_walked_and_the_end_is_told(walk):
@@ -45,7 +45,7 @@ def test_the_camera_looks_where_the_agent_goes(walk):
 def test_who_has_ended_waits_for_the_other(library, traces):
     short = min(traces[:14], key=lambda one: len(one.steps))
     long = next(t for t in traces[14:] if t.scan == short.scan and len(t.steps) > len(short.steps))
-    walks = [Walk(trace, library.graph(short.scan)) for trace in (short, long)]
+    walks = [VideoWalk(trace, library.graph(short.scan)) for trace in (short, long)]
     parts = list(phases(walks))
     late = next(part for part in parts if part.kind == "look" and part.step == walks[1].last)
     first, second = (walk.state(late, 0.9) for walk in walks)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from clipnav.training.optimiser_settings import OptimiserConfig
-from clipnav.vl_tasks.clip_vil_p.settings import PretrainConfig
+from clipnav.vl_tasks.clip_vil_p.settings import PretrainVlConfig
 from clipnav.vl_tasks.settings.networks import TextConfig, TrunkConfig, TrunkOptimiserConfig
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
@@ -68,13 +68,13 @@ def lxmert_record(name, colour, shape):
 
 
 @pytest.fixture
-def tiny(pair_folder, tmp_path) -> PretrainConfig:
+def tiny(pair_folder, tmp_path) -> PretrainVlConfig:
     """Settings of a pre-training that takes seconds."""
     return tiny_config(pair_folder, tmp_path / "run")
 
 
-def tiny_config(folder: Path, output: Path) -> PretrainConfig:
-    return PretrainConfig(
+def tiny_config(folder: Path, output: Path) -> PretrainVlConfig:
+    return PretrainVlConfig(
         data=str(folder),
         text=TextConfig(
             vocabulary_size=120, hidden_size=32, layers=1, heads=2, feed_forward_size=48

@@ -1,12 +1,12 @@
 import pytest
 
 from clipnav.vl_tasks.house_tasks.gqa_files import AnswerChoices, scene_graph
-from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
+from clipnav.vl_tasks.house_tasks.gqa_questions import QuestionScene
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 
 
 def _scene(number, room, *things):
-    return Scene(HouseImage(number, f"{number}.jpg", "", things, room, frozenset({room})))
+    return QuestionScene(HouseImage(number, f"{number}.jpg", "", things, room, frozenset({room})))
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from clipnav.vl_tasks.house_tasks.gqa_files import entailed_keys, equivalent_keys
-from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, QuestionScene, generate_gqa_questions
 
 
 @pytest.fixture(scope="module")
 def scenes(images):
-    return {image.image_id: Scene(image) for image in images}
+    return {image.image_id: QuestionScene(image) for image in images}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,6 @@ def test_equivalent_questions_have_equal_answers_and_entail_each_other(scenes, q
     ],
 )
 def test_entailment_by_hand(images, kind, subject, answer, keys):
-    question = Scene(images[0]).question("existence", ("no such thing",))
+    question = QuestionScene(images[0]).question("existence", ("no such thing",))
     changed = type(question)(kind, tuple(subject.split()), answer, question.image)
     assert [" ".join((one, *parts)) for one, parts in entailed_keys(changed)] == keys

@@ -3,13 +3,13 @@ import pytest
 
 from clipnav.vl_tasks.house_tasks.balance import Example
 from clipnav.vl_tasks.house_tasks.gqa_files import gqa_text, program
-from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, Scene, generate_gqa_questions
+from clipnav.vl_tasks.house_tasks.gqa_questions import KINDS, QuestionScene, generate_gqa_questions
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing
 
 
 @pytest.fixture(scope="module")
 def scenes(images):
-    return [Scene(image) for image in images]
+    return [QuestionScene(image) for image in images]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def scene():
         Thing("sofa", "red", 0.3, -0.5, 2.0, 12),
         Thing("lamp", "red", 0.1, 0.5, 3.5, 7),
     )
-    return Scene(HouseImage(1, "a.jpg", "", things, "office", frozenset({"office", "gym"})))
+    return QuestionScene(HouseImage(1, "a.jpg", "", things, "office", frozenset({"office", "gym"})))
 
 
 @pytest.mark.parametrize(

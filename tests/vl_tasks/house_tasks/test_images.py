@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.meshes.scene import ObjectInfo
-from clipnav.vl_tasks.house_tasks.gqa_questions import Scene
+from clipnav.vl_tasks.house_tasks.gqa_questions import QuestionScene
 from clipnav.vl_tasks.house_tasks.hypotheses import is_neutral
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, visible_things
 from clipnav.vl_tasks.house_tasks.questions import COUNTED, count_questions, existence_questions
@@ -68,6 +68,6 @@ def test_a_name_can_mean_things_of_narrower_names():
     )
     questions = list(existence_questions(chair, [plain], np.random.default_rng(0)))
     assert [(one.subject, one.answer) for one in questions] == [(("armchair",), "yes")]
-    assert Scene(chair).exists("chair") is None
-    assert Scene(plain).exists("armchair") == "no"
+    assert QuestionScene(chair).exists("chair") is None
+    assert QuestionScene(plain).exists("armchair") == "no"
     assert not is_neutral(chair, "colour", "chair", "red")

@@ -12,7 +12,7 @@ from clipnav.vl_tasks.data.questions import Question
 from clipnav.vl_tasks.reliability.outputs import Outputs
 from clipnav.vl_tasks.reliability.parts import QuestionSplit, divide_images
 from clipnav.vl_tasks.reliability.settings import SelectorSizes, selector_defaults
-from clipnav.vl_tasks.reliability.training import Part, SelectionTask
+from clipnav.vl_tasks.reliability.training import DataPart, SelectionTask
 from clipnav.vl_tasks.vqa.settings import VqaConfig
 
 SIZES = SelectorSizes(image=8, question=8, fused=8, scores=8, hidden=(16, 16), dropout=0.0)
@@ -46,7 +46,9 @@ def misleading_task(tmp_path):
         division = divide_images(questions)
         image_of = np.array([one.image_id for one in questions])
         parts = {
-            name: Part(rows := np.flatnonzero(np.isin(image_of, ids)), [questions[r] for r in rows])
+            name: DataPart(
+                rows := np.flatnonzero(np.isin(image_of, ids)), [questions[r] for r in rows]
+            )
             for name, ids in division.items()
         }
         settings = {"run": tmp_path / "vqa", "output": tmp_path / "run", **SMALL, **changes}

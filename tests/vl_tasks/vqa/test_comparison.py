@@ -150,10 +150,10 @@ def test_flags_that_the_comparison_sets_are_refused(run_command, flags):
 
 
 def test_rows_without_grids_do_without_their_flags(regions):
-    from clipnav.commands.tasks.compare_vqa_encoders import CompareArguments, contestants
+    from clipnav.commands.tasks.compare_vqa_encoders import CompareVqaEncodersArguments, contestants
 
     encoders = "house_clip", f"mine={regions}"
-    arguments = CompareArguments(encoders=encoders, ablations=("no-vision",))
+    arguments = CompareVqaEncodersArguments(encoders=encoders, ablations=("no-vision",))
     flags = ["--grids.precision", "fp32", "--no-standardise", "--grids.no-keep", "--images=photos"]
     flags += ["--mcan.no-positions"]
     seen, mine, blind = contestants(arguments, [*flags, "--iterations", "4"])
@@ -161,7 +161,7 @@ def test_rows_without_grids_do_without_their_flags(regions):
     kept = ("--mcan.no-positions", "--iterations", "4")
     assert mine.arguments == ("--no-standardise", *kept, "--regions", str(regions))
     assert blind.arguments == (*kept, "--no-vision")
-    only = CompareArguments(encoders=encoders[1:], ablations=("no-vision",))
+    only = CompareVqaEncodersArguments(encoders=encoders[1:], ablations=("no-vision",))
     with pytest.raises(UserError, match=r"--grids\.precision fp32 has no effect with --regions"):
         contestants(only, ["--grids.precision", "fp32"])
     with pytest.raises(UserError, match=r"--regions .* has no effect with --no-vision"):

@@ -15,7 +15,7 @@ from clipnav.agents.demonstrations.formats import lerobot
 from clipnav.agents.demonstrations.formats.lerobot import ACTION, STATE, LeRobotReader
 from clipnav.agents.demonstrations.manifest import count_walks
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import RecordedStep, RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.settings import FORWARD, STOP
@@ -66,7 +66,9 @@ def test_an_export_is_read_back(exported, pictured_world, media):
 
 def walk_of(actions):
     """Return a continuous walk whose policy takes some actions; all have the same picture."""
-    steps = [Step((0.0, 0.0, 0.0), 0.0, FORWARD, taken, "policy", "one.jpg") for taken in actions]
+    steps = [
+        RecordedStep((0.0, 0.0, 0.0), 0.0, FORWARD, taken, "policy", "one.jpg") for taken in actions
+    ]
     return RecordedWalk("1_0", 1, "house", "en", "Walk on.", tuple(steps), actions[-1] == STOP)
 
 

@@ -16,7 +16,7 @@ from clipnav.agents.demonstrations.recording.continuous_walks import (
     continuous_settings,
 )
 from clipnav.agents.demonstrations.recording.decisions import write_jpeg
-from clipnav.agents.demonstrations.recording.records import RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import RecordedStep, RecordedWalk
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.envs.continuous.environments.making import make_continuous_vector_env
@@ -170,7 +170,7 @@ def test_lerobot_has_the_same_walks(export_of, walks_of):
 
 
 def step_of(label, taken=None):
-    return Step((0.0, 0.0, 0.0), 0.0, label, label if taken is None else taken, "teacher")
+    return RecordedStep((0.0, 0.0, 0.0), 0.0, label, label if taken is None else taken, "teacher")
 
 
 def test_runs_end_where_a_policy_deviates():

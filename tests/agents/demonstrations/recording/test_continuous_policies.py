@@ -14,7 +14,7 @@ from clipnav.agents.demonstrations.recording.continuous_walks import (
     check_continuous_policy,
     continuous_policy_walks,
 )
-from clipnav.agents.demonstrations.recording.records import Step
+from clipnav.agents.demonstrations.recording.records import RecordedStep
 from clipnav.agents.demonstrations.recording.settings import DemonstrationConfig
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.encoders.clip import ClipEncoder
@@ -40,7 +40,7 @@ class Turner:
 
 
 def make_step(row, feet, heading, label, taken, source):
-    return Step(tuple(feet.tolist()), heading, label, taken, source)
+    return RecordedStep(tuple(feet.tolist()), heading, label, taken, source)
 
 
 @pytest.fixture(scope="module")

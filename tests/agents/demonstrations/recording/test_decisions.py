@@ -7,11 +7,15 @@ import pytest
 from clipnav.agents.demonstrations.export import GraphSteps, teacher_walks
 from clipnav.agents.demonstrations.formats.conversations import read
 from clipnav.agents.demonstrations.recording.decisions import labelled_decisions
-from clipnav.agents.demonstrations.recording.records import Candidate, RecordedWalk, Step
+from clipnav.agents.demonstrations.recording.records import (
+    RecordedCandidate,
+    RecordedStep,
+    RecordedWalk,
+)
 from clipnav.agents.language_models.settings import PromptConfig
 from clipnav.agents.language_models.strategies import make_strategy
 from clipnav.agents.language_models.walks.asking import WalkSettings
-from clipnav.agents.language_models.walks.running import WalkMaker
+from clipnav.agents.language_models.walks.running import VlmWalkMaker
 from clipnav.envs.episodes.splits import load_split
 from clipnav.envs.graphs.nav_world import NavWorld
 
@@ -24,7 +28,7 @@ def attic(tiny_world):
 
 def questions_along_the_teacher(split, instr_id, config):
     """Return the questions of an evaluation whose model answers as the teacher."""
-    maker = WalkMaker(split, make_strategy(config), WalkSettings(prompt=config))
+    maker = VlmWalkMaker(split, make_strategy(config), WalkSettings(prompt=config))
     walk = maker.start(instr_id)
     questions = []
     while walk.question is not None:
@@ -73,8 +77,8 @@ def test_the_parts_of_a_record_equal_those_of_an_evaluation(attic, exported):
 
 
 def recorded(instruction="Go.", label=1, viewpoint="0123456789abcdef" * 2):
-    candidate = Candidate(viewpoint[::-1], 0.0, 0.0, 2.0, 0.0)
-    step = Step(
+    candidate = RecordedCandidate(viewpoint[::-1], 0.0, 0.0, 2.0, 0.0)
+    step = RecordedStep(
         (0.0, 0.0, 0.0), 0.0, label, 0, "teacher", viewpoint=viewpoint, candidates=(candidate,)
     )
     return RecordedWalk("1_0", 1, "attic", "en", instruction, (step,), True)
