@@ -1,14 +1,15 @@
-"""Speed of training and evaluating map agents, compared with a step-by-step baseline.
+"""Speed of training and evaluating DUET and HAMT, compared with step-by-step baselines.
 
-The baseline has the same weights and scores, and computes as the released code of DUET does: it
-walks known paths step by step, computes the keys and values of the text at every step, and the last
-local layer for all views. The losses of both are compared before timing.
+The baselines have the same weights and scores, and compute as the released codes do: they walk
+known paths step by step; DUET's computes the keys and values of the text at every step, and the
+last local layer for all views. The losses of both are compared before timing.
 """
 
 import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +17,21 @@ import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import UniformStream
+from clipnav.agents.acting.decisions import ActionSource, UniformStream
+from clipnav.agents.acting.rollout import walk
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.learner import MapLearner, decision_loss
 from clipnav.agents.duet.model import EncodedText, MapTransformer, NodeInputs, Scores, ViewInputs
 from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.duet.states import MapState
+from clipnav.agents.envdrop.follower_agent import rollout
+from clipnav.agents.hamt.agent import HistoryAgent
+from clipnav.agents.hamt.learner import HistoryLearner
+from clipnav.agents.hamt.settings import history_preset
+from clipnav.agents.learning.objectives import imitation_loss
 from clipnav.agents.maps.experts import path_targets
 from clipnav.agents.maps.topological_maps import TopologicalMaps
-from clipnav.agents.transformer.il_rl import Minibatches
+from clipnav.agents.transformer.il_rl import Minibatches, MinibatchesLearner
 
 UNIT = "decisions per CPU second"
 _CLIP = 5.0
@@ -32,7 +39,7 @@ _CLIP = 5.0
 
 @dataclass(frozen=True)
 class MapAgentConfig(BenchmarkConfig):
-    """Measure the speed of training and evaluating map agents in the built-in houses."""
+    """Measure the speed of training and evaluating DUET and HAMT in the built-in houses."""
 
     batch_size: int = 12
     """Number of episodes in a batch."""
@@ -53,21 +60,24 @@ class PlainTransformer(MapTransformer):
         return self.fuse(coarse, fine[:, :first], nodes, views)
 
 
-def make_learner(config: MapAgentConfig, whole: bool) -> MapLearner:
-    """Build a learner in the built-in houses."""
-    settings = map_preset("r2r", "houses")
-    changes = {"dropout": 0.0, "feature_dropout": 0.0, "local_candidates_only": not whole}
-    return MapLearner(
-        dataclasses.replace(
-            settings,
-            batch_size=config.batch_size,
-            evaluation_batch_size=config.batch_size,
-            cloning_iterations=0,
-            evaluation_splits=("val_seen",),
-            seed=config.seed,
-            network=dataclasses.replace(settings.network, **changes),
-        )
+def _settings(config: MapAgentConfig, settings: Any, **network: Any) -> Any:
+    """Return settings of an agent without dropout, with the batches of this benchmark."""
+    changes = {"dropout": 0.0, "feature_dropout": 0.0} | network
+    return dataclasses.replace(
+        settings,
+        batch_size=config.batch_size,
+        evaluation_batch_size=config.batch_size,
+        cloning_iterations=0,
+        evaluation_splits=("val_seen",),
+        seed=config.seed,
+        network=dataclasses.replace(settings.network, **changes),
     )
+
+
+def make_learner(config: MapAgentConfig, whole: bool) -> MapLearner:
+    """Build a learner of DUET in the built-in houses."""
+    settings = map_preset("r2r", "houses")
+    return MapLearner(_settings(config, settings, local_candidates_only=not whole))
 
 
 def _stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
@@ -94,7 +104,7 @@ def _stepwise_loss(learner: MapLearner, episodes: np.ndarray) -> Tensor:
     return torch.stack(losses).sum() / len(episodes)
 
 
-def update(learner: MapLearner, loss: Tensor) -> None:
+def update(learner: MinibatchesLearner, loss: Tensor) -> None:
     """Update the weights by a loss."""
     loss.backward()
     torch.nn.utils.clip_grad_norm_(learner.model.parameters(), _CLIP)
@@ -102,25 +112,61 @@ def update(learner: MapLearner, loss: Tensor) -> None:
     learner.optimiser.zero_grad(set_to_none=True)
 
 
-def _cloning_rates(config: MapAgentConfig, seconds: float) -> tuple[float, float, float]:
-    """Return the decisions per CPU second of cloning: baseline, all views, candidates only."""
-    learner = make_learner(config, whole=True)
+def _cloning_rate(learner: MinibatchesLearner, seconds: float) -> float:
+    """Return the decisions per CPU second of updates by whole paths."""
     episodes = learner.batch(0).cloned
     decisions = int(learner.references.sizes[episodes].sum())
-    fast = learner.env, learner.features, learner.references, episodes
+    batch = learner.env, learner.features, learner.references, episodes
+    return rate(lambda: update(learner, learner.network.clone(*batch)[0]), decisions, seconds)
 
-    def whole_paths(chosen: MapLearner) -> Callable[[], None]:
-        return lambda: update(chosen, chosen.network.clone(*fast)[0])
 
-    expected = learner.network.clone(*fast)[0].item()
+def _stepwise_rate(
+    learner: Any, loss: Callable[[Any, np.ndarray], Tensor], seconds: float
+) -> float:
+    """Return the decisions per CPU second of updates by a loss that walks along the paths."""
+    episodes = learner.batch(0).cloned
+    decisions = int(learner.references.sizes[episodes].sum())
+    whole = learner.network.clone(learner.env, learner.features, learner.references, episodes)
+    expected = whole[0].item()
+    assert abs(loss(learner, episodes).item() - expected) < 1e-3 * expected
+    return rate(lambda: update(learner, loss(learner, episodes)), decisions, seconds)
+
+
+def _plain_rate(learner: MapLearner, seconds: float) -> float:
+    """Return the decisions per CPU second of DUET's baseline."""
     kind = type(learner.model)
     learner.model.__class__ = PlainTransformer
-    assert abs(_stepwise_loss(learner, episodes).item() - expected) < 1e-3 * expected
-    plain = rate(lambda: update(learner, _stepwise_loss(learner, episodes)), decisions, seconds)
+    plain = _stepwise_rate(learner, _stepwise_loss, seconds)
     learner.model.__class__ = kind
-    all_views = rate(whole_paths(learner), decisions, seconds)
-    small = make_learner(config, whole=False)
-    return plain, all_views, rate(whole_paths(small), decisions, seconds)
+    return plain
+
+
+def _history_loss(learner: HistoryLearner, episodes: np.ndarray) -> Tensor:
+    """Return HAMT's loss of cloning, computed by walking along the paths."""
+    source = ActionSource(np.ones(len(episodes), bool))
+    agent = HistoryAgent(learner.model, learner.features, True, source)
+    names = [learner.env.episodes[episode].instr_id for episode in episodes]
+    decisions = rollout(learner.env, agent, names)
+    return imitation_loss(decisions.scores, decisions.teacher, len(episodes))
+
+
+def _history_figures(config: MapAgentConfig, seconds: float) -> list[Figure]:
+    """Return the figures of HAMT."""
+    learner = HistoryLearner(_settings(config, history_preset("r2r", "houses")))
+    figures = [
+        Figure("HAMT, cloning, baseline", _stepwise_rate(learner, _history_loss, seconds), UNIT),
+        Figure("HAMT, cloning", _cloning_rate(learner, seconds), UNIT),
+        Figure("HAMT, DAgger", _dagger_rate(learner, seconds), UNIT),
+    ]
+    learner.network.eval()
+    env, agent = learner.evaluation_envs["val_seen"], learner.agent("val_seen")
+    ids = [episode.instr_id for episode in env.episodes[: env.num_envs]]
+
+    def work() -> float:
+        walk(env, agent, ids)
+        return sum(len(poses) for poses in env.trajectories())  # a decision at each viewpoint
+
+    return [*figures, Figure("HAMT, evaluation", _counted_rate(work, seconds), UNIT)]
 
 
 def _counted_rate(work: Callable[[], float], seconds: float) -> float:
@@ -132,7 +178,7 @@ def _counted_rate(work: Callable[[], float], seconds: float) -> float:
     return total / spent
 
 
-def _dagger_rate(learner: MapLearner, seconds: float) -> float:
+def _dagger_rate(learner: MinibatchesLearner, seconds: float) -> float:
     """Return the decisions per CPU second of updates by sampled walks."""
     episodes = learner.batch(0).sampled
     fast = learner.env, learner.features, learner.references
@@ -165,14 +211,14 @@ def main() -> None:
     config = tyro.cli(MapAgentConfig, description=MapAgentConfig.__doc__)
     torch.set_num_threads(1)
     seconds = 0.05 if config.quick else config.seconds
-    plain, all_views, candidates = _cloning_rates(config, seconds)
-    learner = make_learner(config, whole=False)
+    whole, learner = make_learner(config, whole=True), make_learner(config, whole=False)
     figures = [
-        Figure("cloning, baseline", plain, UNIT),
-        Figure("cloning, all views", all_views, UNIT),
-        Figure("cloning, candidates only", candidates, UNIT),
+        Figure("cloning, baseline", _plain_rate(whole, seconds), UNIT),
+        Figure("cloning, all views", _cloning_rate(whole, seconds), UNIT),
+        Figure("cloning, candidates only", _cloning_rate(learner, seconds), UNIT),
         Figure("DAgger, candidates only", _dagger_rate(learner, seconds), UNIT),
         Figure("evaluation, candidates only", _evaluation_rate(learner, seconds), UNIT),
+        *_history_figures(config, seconds),
     ]
     report("map_agent", figures, config.json)
 

@@ -38,7 +38,7 @@ CASES = {
         "", ("baseline", "TopologicalMaps / baseline", "TopologicalMaps with the spl expert")
     ),
     "language_models": Case("", ("decision, words only",)),
-    "map_agent": Case("--batch-size 6", ()),
+    "map_agent": Case("--batch-size 6", ("cloning, all views", "HAMT, cloning")),
     "page_server": Case("", ("request relative to echo", "5 simultaneous connections")),
     "panoramas": Case("", ("1024 x 512", "peak memory")),
     "pictures": Case(
