@@ -43,7 +43,7 @@ def refuse(path: Path, *_, **__) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail", "name", "remedy"),
+    ("fail", "name", "hint"),
     [
         (
             lambda folder: (folder / "gone").read_text(),

@@ -176,7 +176,7 @@ def test_a_pickled_batch_continues_equally(made):
 
 @pytest.mark.parametrize("made", ["r2r", "r2r-ce"], indirect=True)
 @pytest.mark.parametrize(
-    ("name", "remedy"),
+    ("name", "hint"),
     [
         ("langage", "did you mean 'language'"),
         ("num_envs", r"gymnasium\.make_vec"),

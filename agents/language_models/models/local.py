@@ -99,7 +99,7 @@ def load_model(name: str, device: str) -> LoadedModel:
         for package in ("gguf", "accelerate"):
             check_extra(package, "gguf", f"--local-model {name}")
         source: dict[str, Any] = {"gguf_file": Path(name).name}
-        hint = {"remedy": _GGUF_HINT}
+        hint = {"hint": _GGUF_HINT}
         folder = str(Path(name).parent)
     else:
         source, hint, folder = {}, {}, name

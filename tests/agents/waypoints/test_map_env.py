@@ -268,7 +268,7 @@ def test_a_frontier_agent_walks_back_to_a_place_that_it_has_seen(make_map_env, m
     env, ways = make_map_env(1), []
 
     def policy(rows, options):
-        ways.append(agent._way(0, agent._maps.current[0]))
+        ways.append(agent._path(0, agent._maps.current[0]))
         return np.array([START + 1, START + 2, START])[len(ways) - 1 :][:1]
 
     agent = make_frontier_agent(env, policy)
@@ -293,7 +293,7 @@ def test_a_frontier_agent_that_an_obstacle_stops_came_by_the_same_way(
 
     def policy(rows, options):
         here = int(agent._maps.current[0])
-        ways.append(agent._way(0, here))
+        ways.append(agent._path(0, here))
         if len(ways) == 3:
             return np.array([here])
         unseen = ~options.visited & torch.isfinite(options.scores).numpy()

@@ -296,10 +296,10 @@ def test_an_output_that_something_else_has_made_is_refused(reproduce, checkout, 
 def test_trainings_are_resumed_from_their_saved_state(tmp_path):
     for name in ("train-agent", "pretrain-vl", "finetune-vqa"):
         words = ["clipnav", name, "--threads", "1", "--output", str(tmp_path / name)]
-        step = running.Step("experiment", " ".join(words))
+        step = running.ExperimentStep("experiment", " ".join(words))
         assert running.resumed(step) == words
         (tmp_path / name).mkdir()
         (tmp_path / name / "trainer.pt").touch()
         assert running.resumed(step) == ["clipnav", name, "--resume", str(tmp_path / name)]
-        other = running.Step("experiment", step.command.replace(f" {name} ", " demo "))
+        other = running.ExperimentStep("experiment", step.command.replace(f" {name} ", " demo "))
         assert running.resumed(other) == other.words

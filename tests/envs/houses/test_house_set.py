@@ -152,7 +152,7 @@ def test_a_set_without_episodes_has_no_data_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rebuild", "remedy"),
+    ("rebuild", "hint"),
     [
         ("nothing", "run the same command again to"),
         ("houses", "the same command without --rebuild"),

@@ -7,7 +7,7 @@ import pytest
 from clipnav.envs.continuous.coordinates import PoseTrace, to_habitat
 from clipnav.envs.continuous.episodes import load_continuous_split
 from clipnav.envs.continuous.experts import expert_walks, path_key
-from clipnav.envs.continuous.files import submissions
+from clipnav.envs.continuous.files import scores
 from clipnav.envs.continuous.files.scores import (
     load_continuous_ground_truth,
     score_continuous_submission,
@@ -42,8 +42,8 @@ def expert(episodes):
 @pytest.fixture
 def few(monkeypatch):
     """Rules of R2R-CE; the split consists of its first episodes."""
-    whole = submissions.load_episodes
-    monkeypatch.setattr(submissions, "load_episodes", lambda *arguments: whole(*arguments)[:FEW])
+    whole = scores.load_episodes
+    monkeypatch.setattr(scores, "load_episodes", lambda *arguments: whole(*arguments)[:FEW])
     return ScoringRules("r2r-ce", resamples=200)
 
 
@@ -149,8 +149,8 @@ def test_both_definitions_and_both_treatments_of_missing_walks(few, episodes, ex
 
 
 def test_walks_of_rxr_ce_are_scored_without_the_number_of_actions(monkeypatch, tmp_path):
-    whole = submissions.load_episodes
-    monkeypatch.setattr(submissions, "load_episodes", lambda *arguments: whole(*arguments)[:2])
+    whole = scores.load_episodes
+    monkeypatch.setattr(scores, "load_episodes", lambda *arguments: whole(*arguments)[:2])
     rules = ScoringRules("rxr-ce", resamples=50)
     truth = load_continuous_ground_truth(rules)
     traces = {}
@@ -243,7 +243,7 @@ def test_several_splits_and_worlds_without_floors_are_refused(tiny_world):
 def test_scores_of_unreachable_goals_are_left_out_of_the_interval_of_ne(episodes):
     columns = {"NE": np.array([1.0, np.inf, 2.0]), "SR": np.array([1.0, 0.0, 1.0])}
     rules = ScoringRules("r2r-ce", resamples=50)
-    intervals = submissions.scene_intervals(columns, episodes[:3], rules)
+    intervals = scores.scene_intervals(columns, episodes[:3], rules)
     assert intervals["NE"].mean == 1.5
     assert intervals["SR"].mean == pytest.approx(2 / 3)
     assert list(intervals) == ["NE", "SR"]
