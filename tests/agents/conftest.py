@@ -160,7 +160,7 @@ def vases(doors):
     folder = doors / "reverie"
     folder.mkdir()
     of_doors = {}  # colours of the vases of each scan and door
-    for scan in {scan for scans in SCANS.values() for scan in scans}:
+    for scan in dict.fromkeys(scan for scans in SCANS.values() for scan in scans):
         of_doors[scan] = {door: rng.permutation(4)[:VASES] for door in range(4)}
     boxes, objects = {}, []
     for key in keys:
