@@ -1,6 +1,6 @@
 """Whether a world ranks systems as published scores do."""
 
-from collections import defaultdict
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from clipnav.envs.metrics import seed_interval
 from clipnav.envs.submissions.ground_truth import ScoringRules
 from clipnav.envs.submissions.scores import score_submission
-from clipnav.envs.worlds import World
+from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
 from clipnav.training.comparisons import SCORES, Scores
@@ -150,38 +150,59 @@ def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(first, second, out=np.full_like(first, np.nan), where=second > 0)
 
 
-def path_scores(
-    template: str, seeds: int, split: str, rules: ScoringRules
-) -> tuple[list[str], np.ndarray]:
-    """Read the success rates of the runs of a system: the ids of the P paths, and (S, P) rates.
+class Successes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which instructions of a split the runs of systems completed.
 
-    Args:
-        template: Folder of a run of clipnav compare-agents, or a submission file (.json), with
-            {seed} for the seed.
+    Attributes:
+        instructions: Ids of the I instructions in order.
+        systems: For each run of each system, I digits: 1 for success, 0 for failure.
     """
-    runs = []
-    for seed in range(seeds):
-        path = Path(template.replace("{seed}", str(seed)))
-        if path.suffix == ".json":
-            scored = score_submission(path, rules)
-            if scored.checked.faulty:
-                raise UserError(f"{path}: incomplete; clipnav evaluate-submission names its faults")
-            rates = scored.metrics["SR"].tolist()
-            successes = dict(zip(scored.instructions, rates, strict=True))
-        else:
-            path = path / SCORES
-            scores = read_json(path, "finish the comparison first", Scores, allow_nan=True)
-            if split not in scores:
-                raise UserError(f"{path}: has no scores of {split}; add it to --splits")
-            successes = {instr_id: metrics["SR"] for instr_id, metrics in scores[split].items()}
-        by_path: dict[str, list[float]] = defaultdict(list)
-        for instr_id, success in successes.items():
-            by_path[instr_id.rpartition("_")[0]].append(success)
-        runs.append({number: float(np.mean(rates)) for number, rates in by_path.items()})
-    paths = sorted(runs[0])
-    if any(sorted(run) != paths for run in runs):
-        raise UserError(f"{template}: its runs were scored on different paths of {split}")
-    return paths, np.array([[run[number] for number in paths] for run in runs])
+
+    split: str
+    world: str
+    instructions: tuple[str, ...]
+    systems: dict[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for name, runs in self.systems.items():
+            if not runs or any(
+                len(run) != len(self.instructions) or set(run) - {"0", "1"} for run in runs
+            ):
+                raise ValueError(
+                    f"{name}: needs one digit 0 or 1 for each of {len(self.instructions)} instructions"
+                )
+
+    def by_path(self, name: str) -> np.ndarray:
+        """Return the success rates (S, P) of the S runs of a system on the P paths."""
+        digits = np.array([[int(digit) for digit in run] for run in self.systems[name]])
+        paths = [instr_id.rpartition("_")[0] for instr_id in self.instructions]
+        _, index = np.unique(paths, return_inverse=True)
+        return np.array([np.bincount(index, run) for run in digits]) / np.bincount(index)
+
+
+def read_successes(path: Path, split: str, world: str) -> Successes:
+    """Read successes that `rank_files` stored, those of the same split and world."""
+    stored = read_json(path, "remove it to write it anew", Successes)
+    if (stored.split, stored.world) != (split, world):
+        raise UserError(
+            f"{path}: has successes in {stored.world}, {stored.split}; choose another file for "
+            f"those in {world}, {split}"
+        )
+    return stored
+
+
+def _run_successes(path: Path, split: str, rules: ScoringRules) -> dict[str, float]:
+    """Return the success of each instruction of a folder of compare-agents, or a submission."""
+    if path.suffix == ".json":
+        scored = score_submission(path, rules)
+        if scored.checked.faulty:
+            raise UserError(f"{path}: incomplete; clipnav evaluate-submission names its faults")
+        return dict(zip(scored.instructions, scored.metrics["SR"].tolist(), strict=True))
+    path = path / SCORES
+    scores = read_json(path, "finish the comparison first", Scores, allow_nan=True)
+    if split not in scores:
+        raise UserError(f"{path}: has no scores of {split}; add it to --splits")
+    return {instr_id: metrics["SR"] for instr_id, metrics in scores[split].items()}
 
 
 def rank_files(
@@ -189,24 +210,47 @@ def rank_files(
     published: Path,
     pairs: Sequence[tuple[str, str]],
     seeds: int,
-    split: str,
-    world: World,
-    data_dir: Path | None,
+    rules: ScoringRules,
+    stored: Path | None = None,
 ) -> dict[str, Any]:
-    """Read the scores of systems and compare them with published ones; see `rank_systems`."""
+    """Read the successes of systems and compare them with published rates; see `rank_systems`.
+
+    Args:
+        systems: For each system, the folder of a run of clipnav compare-agents or a submission
+            file (.json), with {seed} for the seed.
+        rules: Its only split is that of the scores.
+        stored: File of successes. The systems in it are compared, too, and the given ones are
+            added to it.
+    """
     known = read_published(published)
-    missing = [name for name in systems if name not in known]
+    (split,) = rules.splits
+    earlier = read_successes(stored, split, rules.world) if stored and stored.is_file() else None
+    instructions = earlier.instructions if earlier else ()
+    digits = dict(earlier.systems) if earlier else {}
+    missing = [name for name in [*digits, *systems] if name not in known]
     if missing:
         raise UserError(f"{published}: has no published score of {missing[0]!r}; add it")
-    rules = ScoringRules(splits=(split,), world=world, data_dir=data_dir)
-    scores: dict[str, np.ndarray] = {}
-    first: list[str] = []
     for name, template in systems.items():
-        paths, scores[name] = path_scores(template, seeds, split, rules)
-        first = first or paths
-        if paths != first:
-            raise UserError(f"{name}: was scored on other paths of {split} than the first system")
-    return rank_systems(scores, known, pairs)
+        runs = []
+        for seed in range(seeds):
+            path = Path(template.replace("{seed}", str(seed)))
+            successes = _run_successes(path, split, rules)
+            instructions = instructions or tuple(sorted(successes))
+            if sorted(successes) != list(instructions):
+                raise UserError(
+                    f"{path}: was scored on other instructions of {split} than the rest"
+                )
+            runs.append("".join(str(int(successes[instr_id])) for instr_id in instructions))
+        digits[name] = tuple(runs)
+    merged = Successes(split, rules.world, instructions, digits)
+    names = [name for name in known if name in digits]  # an order that no argument changes
+    unknown = [name for pair in pairs for name in pair if name not in names]
+    if unknown:
+        raise UserError(f"--pairs: {unknown[0]} is not among the systems")
+    figures = rank_systems({name: merged.by_path(name) for name in names}, known, pairs)
+    if stored:
+        write_text(stored, json.dumps(msgspec.to_builtins(merged), indent=0) + "\n")
+    return figures
 
 
 def ranking_table(figures: Mapping[str, Any]) -> str:

@@ -2,11 +2,13 @@ r"""Compare the order of systems in a world with the order of their published sc
 
 $ clipnav rank-systems --world houses --systems "imitation=runs/imitation/runs/imitation-{seed}" \
     "search=runs/search-{seed}.json" --pairs search/imitation
+$ clipnav rank-systems --world houses-standard --successes docs/results/standard_successes.json
 
 A system is a name of the file --published, and the folder of its runs in the output of clipnav
 compare-agents or its submission files, with {seed} for the seed. The command prints Kendall's tau
 between the success rates and the published ones, and differences and ratios of pairs of systems,
-each with its 95 % interval: resamples of runs and paths.
+each with its 95 % interval: resamples of runs and paths. The file --successes keeps which
+instructions the runs completed, so that systems can be added without training the others again.
 """
 
 import json
@@ -26,7 +28,7 @@ from clipnav.training.settings import check_counts
 class RankingArguments:
     """Systems, their published scores, and what to compare."""
 
-    systems: tuple[str, ...]
+    systems: tuple[str, ...] = ()
     """Systems: a name, "=" and the folder of a run of clipnav compare-agents or a submission file
     (.json). {seed} is replaced by the seed."""
     published: Path = Path("docs/results/published_r2r.toml")
@@ -41,32 +43,34 @@ class RankingArguments:
     """World of the submission files."""
     data_dir: Path | None = None
     """Data folder of the world matterport."""
+    successes: Path | None = None
+    """File with the successes of systems (.json), which are compared, too; it is created or
+    extended with those of --systems."""
     json: Path | None = None
     """File for all figures."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds",))
-        check_outputs(self, {"json": (".json",)})
+        check_outputs(self, {"json": (".json",), "successes": (".json",)})
+        if not self.systems and (self.successes is None or not self.successes.is_file()):
+            raise UserError("--systems: name a system, or a file of others with --successes")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and run the command."""
     config = parse(RankingArguments, __name__, __doc__, arguments)
     from clipnav.agents.experiments.ranking import rank_files, ranking_table
+    from clipnav.envs.submissions.ground_truth import ScoringRules
 
     systems = dict(_halves(text, "=", "--systems", "NAME=PATH") for text in config.systems)
     pairs = [_halves(text, "/", "--pairs", "NAME/NAME") for text in config.pairs]
-    unknown = [name for pair in pairs for name in pair if name not in systems]
-    if unknown:
-        raise UserError(f"--pairs: {unknown[0]} is not among --systems")
     figures = rank_files(
         systems,
         config.published,
         pairs,
         config.seeds,
-        config.split,
-        config.world,
-        config.data_dir,
+        ScoringRules(splits=(config.split,), world=config.world, data_dir=config.data_dir),
+        config.successes,
     )
     print(ranking_table(figures))
     if config.json is not None:
