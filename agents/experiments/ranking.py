@@ -164,13 +164,10 @@ class Successes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     systems: dict[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
+        count = len(self.instructions)
         for name, runs in self.systems.items():
-            if not runs or any(
-                len(run) != len(self.instructions) or set(run) - {"0", "1"} for run in runs
-            ):
-                raise ValueError(
-                    f"{name}: needs one digit 0 or 1 for each of {len(self.instructions)} instructions"
-                )
+            if not runs or any(len(run) != count or set(run) - {"0", "1"} for run in runs):
+                raise ValueError(f"{name}: needs one digit 0 or 1 for each of {count} instructions")
 
     def by_path(self, name: str) -> np.ndarray:
         """Return the success rates (S, P) of the S runs of a system on the P paths."""

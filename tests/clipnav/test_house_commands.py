@@ -35,7 +35,7 @@ def test_an_incomplete_set_is_named(run_command, monkeypatch, tmp_path):
     monkeypatch.setattr(house_set, "build_set", build)
     monkeypatch.setattr(goal_files, "build_goals", lambda *arguments: None)
     part = ("build-houses", "--set", "standard", "--scans", "standard_00-standard_03")
-    incomplete = "136 of 140 houses of standard are missing, so that its splits are incomplete"
+    incomplete = "76 of 80 houses of standard are missing, so that its splits are incomplete"
     assert incomplete in run_command(*part)
     assert "missing" not in run_command("build-houses", "--set", "standard")
     assert "missing" not in run_command(*part, "--connectivity-dir", tmp_path / "graphs")
@@ -56,11 +56,11 @@ def test_a_sheet_that_is_too_high_for_jpeg_is_reported_before_houses_are_built(
 ):
     shown = []
     monkeypatch.setattr(contact_sheet, "set_sheet", lambda scans, *_: shown.extend(scans))
-    monkeypatch.setattr(contact_sheet, "_LONGEST_JPEG", 96 * contact_sheet.TILE[0])
+    monkeypatch.setattr(contact_sheet, "_LONGEST_JPEG", 60 * contact_sheet.TILE[0])
     folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
-    sheet = ("--set", "standard", "--sheet-houses", 140, *folders, "--contact-sheet")
-    with pytest.raises(UserError, match=r"of 140 houses is too high .* shows 96 at most"):
+    sheet = ("--set", "standard", "--sheet-houses", 80, *folders, "--contact-sheet")
+    with pytest.raises(UserError, match=r"of 80 houses is too high .* shows 60 at most"):
         run_command("build-houses", *sheet, tmp_path / "houses.jpg")
     assert built == []
     run_command("build-houses", *sheet, tmp_path / "houses.png")
-    assert len(shown) == 140
+    assert len(shown) == 80

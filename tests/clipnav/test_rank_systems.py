@@ -63,7 +63,7 @@ def test_the_declared_tables_read_the_figures(nine_systems, tmp_path, monkeypatc
             cells.append([format_cell(*pair) for pair in zip(row, columns, strict=True)])
     assert cells[0][1] == "16.3"
     assert cells[0][2].startswith(f"{100 * nine_systems['random'].mean():.1f} ± ")
-    assert cells[9][2] == figures["tau"]["text"]
+    assert cells[8][2] == figures["tau"]["text"]
 
 
 def test_trained_systems_and_submissions_are_ranked(run_command, tiny_world, tmp_path):
@@ -103,16 +103,34 @@ def test_trained_systems_and_submissions_are_ranked(run_command, tiny_world, tmp
     with pytest.raises(UserError, match="has no published score of 'guess'"):
         run_command(*given, f"guess={runs}/imitation-{{seed}}")
 
+    # Systems whose successes are stored need no runs, and other systems can be added.
+    stored = tmp_path / "successes.json"
+    run_command(*given, "--successes", stored)
+    world = ("--world", "matterport", "--data-dir", tiny_world, "--seeds", "2")
+    added = ("--published", PUBLISHED, "--pairs", "imitation/random", "--json", ranking)
+    search = ("--systems", f"search={tmp_path}/search-{{seed}}.json")
+    run_command("rank-systems", *world, *added, *search, "--successes", stored)
+    assert json.loads(ranking.read_text()) == figures
+    ranking.unlink()
+    run_command("rank-systems", *world, *added, "--successes", stored)
+    assert json.loads(ranking.read_text()) == figures
+    with pytest.raises(UserError, match="has successes in matterport, val_unseen; choose another"):
+        run_command("rank-systems", *added, *search, "--successes", stored)
+    stored.write_text(stored.read_text().replace('"0', '"2', 1))
+    with pytest.raises(UserError, match="one digit 0 or 1 for each of"):
+        run_command("rank-systems", *world, *added, "--successes", stored)
 
-def test_incomplete_runs_and_other_names_are_refused(run_command, tmp_path):
+
+def test_incomplete_runs_and_other_names_are_refused(run_command, tmp_path, capsys):
     (tmp_path / "published.toml").write_text('[a]\nSR = 1.0\nsource = "x"')
     given = ["rank-systems", "--published", tmp_path / "published.toml", "--systems"]
     with pytest.raises(FileNotFoundError, match=r"scores\.json"):
         run_command(*given, f"a={tmp_path}")
     with pytest.raises(UserError, match="--systems 'a': write NAME=PATH"):
         run_command(*given, "a")
-    with pytest.raises(UserError, match="--pairs: b is not among --systems"):
-        run_command(*given, "a=x", "--pairs", "a/b")
+    with pytest.raises(SystemExit):
+        run_command(*given[:-1])
+    assert "--systems: name a system" in capsys.readouterr().err
     (tmp_path / "published.toml").write_text("[a]\nSR = 1.0")
     with pytest.raises(UserError, match=r"published\.toml: .*source"):
         run_command(*given, f"a={tmp_path}")

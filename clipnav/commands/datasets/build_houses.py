@@ -1,7 +1,7 @@
 """Build a set of houses: GLB files in the cache, navigation graphs and episodes in two folders.
 
 $ clipnav build-houses                                  # the 32 shipped houses
-$ clipnav build-houses --set standard --workers 8       # 140 houses
+$ clipnav build-houses --set standard --workers 8       # 80 houses
 $ clipnav build-houses --set standard --contact-sheet houses.jpg
 $ clipnav build-houses --scans house_00-house_03 --rebuild houses
 $ clipnav build-houses --episodes goals                 # REVERIE, SOON, CVDN and object goals alone
@@ -27,7 +27,7 @@ class BuildArguments:
     """Houses to build and folders to write to."""
 
     set: Literal["mini", "standard", "gallery", "annex"] = "mini"
-    """House set: the 32 shipped houses (mini), 140 houses in the cache (standard), 96 houses
+    """House set: the 32 shipped houses (mini), 80 houses in the cache (standard), 96 houses
     without episodes whose pictures train encoders (gallery), or 60 houses without episodes about
     whose pictures questions are asked (annex)."""
     scans: tuple[str, ...] = ()

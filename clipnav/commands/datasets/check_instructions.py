@@ -23,7 +23,7 @@ class CheckConfig:
     """Check the instructions of the built-in episodes with symbolic followers."""
 
     set: Literal["mini", "standard"] = "mini"
-    """House set: the 32 houses in the repository, or 140 houses in the cache."""
+    """House set: the 32 houses in the repository, or 80 houses in the cache."""
     scans: tuple[str, ...] = ()
     """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
     data_dir: Path | None = None
