@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 # Python puts the folder of a command first in its path. Here training.py would shadow the package
 # of that name, so the root of the project goes first, and this folder last.
 _FOLDER = Path(__file__).resolve().parent
@@ -65,22 +67,36 @@ def rate(work: Callable[[], object], units: float, seconds: float = 2.0) -> floa
     return units * calls / spent
 
 
-def in_turns(works: Sequence[Callable[[], object]], seconds: float) -> list[float]:
-    """Measure CPU seconds per call of functions that take turns, so that load affects all alike.
+def in_turns(works: Sequence[Callable[[], object]], seconds: float, runs: int = 5) -> np.ndarray:
+    """Measure CPU seconds (runs, works) per call of functions that take turns.
+
+    Load affects all alike, so that the ratios of a row are meaningful where the times are not.
 
     Args:
         seconds: Minimum CPU seconds to spend on all together.
     """
     for work in works:
         work()
-    calls, spent = 0, [0.0] * len(works)
-    while sum(spent) < seconds or calls == 0:
-        for number, work in enumerate(works):
-            start = time.process_time()
-            work()
-            spent[number] += time.process_time() - start
-        calls += 1
-    return [total / calls for total in spent]
+    measured = []
+    for _ in range(runs):
+        calls, spent = 0, [0.0] * len(works)
+        while sum(spent) < seconds / runs or calls == 0:
+            for number, work in enumerate(works):
+                start = time.process_time()
+                work()
+                spent[number] += time.process_time() - start
+            calls += 1
+        measured.append([total / calls for total in spent])
+    return np.array(measured)
+
+
+def multiple_figures(
+    name: str, baseline: np.ndarray, ours: np.ndarray, bar: float | None = None
+) -> list[Figure]:
+    """Return by how much the times (runs,) of a baseline exceed ours: median and smallest."""
+    multiples = baseline / ours
+    median = Figure(f"{name}: multiple of the baseline", float(np.median(multiples)), "", bar)
+    return [median, Figure(f"{name}: smallest multiple", float(multiples.min()), "")]
 
 
 def peak_memory() -> float:

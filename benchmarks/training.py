@@ -14,9 +14,9 @@ untrained follower rarely stops; an evaluation has the same scripted walks of a 
 batches of the same size. CPU seconds of one thread.
 """
 
-import dataclasses
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,15 @@ import numpy as np
 import torch
 import tyro
 from arithmetic import floating_point_operations, product_rate
-from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
+from measuring import (
+    BenchmarkConfig,
+    Figure,
+    in_turns,
+    multiple_figures,
+    peak_memory,
+    rate,
+    report,
+)
 from plain_envdrop import PlainAgent
 from training_runs import (
     DEFAULT,
@@ -47,6 +55,7 @@ from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training.allocation import keep_freed_memory
 
 _WALKS = "instructions evaluated"
+_ITERATION_MULTIPLE, _EVALUATION_MULTIPLE = 3.2, 3  # targets
 SETTINGS = {"published": (PUBLISHED,), "default": (DEFAULT,), "both": (PUBLISHED, DEFAULT)}
 
 
@@ -75,7 +84,7 @@ def main() -> None:
     keep_freed_memory()
     sizes = (64, 8)
     if config.quick:
-        config, sizes = dataclasses.replace(config, seconds=0.01, trained=1), (4, 2)
+        config, sizes = replace(config, seconds=0.01, trained=1), (4, 2)
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         run = random_run(
@@ -84,62 +93,84 @@ def main() -> None:
         products = product_rate(config.seconds)
         figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
         settings = SETTINGS[config.setting]
-        cases = [(size, setting) for size in sizes for setting in settings]
-        for size, setting in cases:
-            figures += _iteration(run, setting, size, config, products)
-            if len(figures) == 4:
-                memory, name = peak_memory(), f"peak memory of training, {setting.name}"
-                figures.append(Figure(name, memory, "MiB", 1000, at_most=True))
-        figures += _iteration(run, settings[-1], sizes[0], config, products, "bf16")[:1]
-        figures.append(_evaluation(run, sizes[0], config))
-        for size, setting in cases:
-            figures.append(_plain_iteration(run, setting, size, config))
-        figures.append(_plain_evaluation(run, sizes[0], config))
+        memory = None
+        for size in sizes:
+            for setting in settings:
+                torch.manual_seed(config.seed)
+                learner = FollowerLearner(with_setting(replace(run, batch_size=size), setting))
+                iterate = weight_updates(learner, config.trained)
+                memory = memory or peak_memory()  # before a baseline needs any
+                plain = _plain_updates(run, setting, size, config)
+                name = _iteration_name(size, setting)
+                figures += _iterations(name, learner, iterate, plain, products, config)
+        figures.append(Figure("peak memory of training", memory, "MiB", 1100, at_most=True))
+        figures.append(_reduced_precision(run, settings[-1], sizes[0], config))
+        figures += _evaluations(run, sizes[0], config)
     report("training", figures, config.json)
 
 
-def _iteration(
-    run: TrainConfig,
-    setting: Setting,
-    size: int,
-    config: TrainingConfig,
+def _iterations(
+    name: str,
+    learner: FollowerLearner,
+    iterate: Callable[[], None],
+    plain: Callable[[], None],
     products: float,
-    precision: str = "fp32",
+    config: TrainingConfig,
 ) -> list[Figure]:
-    """Measure one weight update by imitation and reinforcement, its bound and their ratio."""
-    torch.manual_seed(config.seed)
-    settings = dataclasses.replace(run, batch_size=size, precision=precision)
-    learner = FollowerLearner(with_setting(settings, setting))
-    iterate = weight_updates(learner, config.trained)
-    name = _iteration_name(size, setting) + ("" if precision == "fp32" else f", {precision}")
-    seconds = 1 / rate(iterate, 1, config.seconds)
+    """Measure weight updates by imitation and reinforcement, their bound and the baseline's."""
+    spent, baseline = in_turns([iterate, plain], 2 * config.seconds).T
     iterate = weight_updates(learner)
     counted = range(1 if config.quick else 4)  # batches differ
     operations = [floating_point_operations(learner.network, iterate) for _ in counted]
     bound = float(np.mean(operations)) / products
+    seconds = float(np.median(spent))
     return [
         Figure(name, seconds, "CPU s"),
+        Figure(f"{name}, baseline", float(np.median(baseline)), "CPU s"),
+        *multiple_figures(name, baseline, spent, _ITERATION_MULTIPLE),
         Figure(f"{name}: bound", bound, "CPU s"),
         Figure(f"{name}: multiple of the bound", seconds / bound, ""),
     ]
 
 
-def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> Figure:
-    """Measure scripted walks of a whole split."""
-    learner = FollowerLearner(dataclasses.replace(settings, evaluation_batch_size=size))
+def _reduced_precision(
+    run: TrainConfig, setting: Setting, size: int, config: TrainingConfig
+) -> Figure:
+    """Measure the same update with products in bfloat16."""
+    torch.manual_seed(config.seed)
+    settings = replace(run, batch_size=size, precision="bf16")
+    iterate = weight_updates(FollowerLearner(with_setting(settings, setting)), config.trained)
+    return Figure(
+        f"{_iteration_name(size, setting)}, bf16", 1 / rate(iterate, 1, config.seconds), "CPU s"
+    )
+
+
+def _evaluations(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
+    """Measure the same scripted walks of a whole split by both implementations."""
+    learner = FollowerLearner(replace(settings, evaluation_batch_size=size))
     learner.network.eval()
     env = learner.evaluation_envs["val_unseen"]
-    agent = learner.agent("val_unseen")
     batches = _batches(env, size)
-    walker = ScriptedAgent(agent, config.seed)
+    walker = ScriptedAgent(learner.agent("val_unseen"), config.seed)
+    plain_agent = PlainAgent(baseline_env(settings, size, "val_unseen"))
 
     def evaluate() -> None:
         for ids in batches:
             walk(env, walker, ids)
 
+    def plain() -> None:
+        for ids in batches:
+            rng = np.random.default_rng(config.seed)
+            plain_agent.evaluate(ids, lambda seen, *_, rng=rng: scripted(rng, seen))
+
     with torch.inference_mode():
-        walks = rate(evaluate, sum(map(len, batches)), config.seconds)
-    return Figure(_WALKS, walks, "/CPU s")
+        spent, baseline = in_turns([evaluate, plain], 2 * config.seconds).T
+    walks = sum(map(len, batches))
+    return [
+        Figure(_WALKS, walks / float(np.median(spent)), "/CPU s"),
+        Figure(f"{_WALKS}, baseline", walks / float(np.median(baseline)), "/CPU s"),
+        *multiple_figures(_WALKS, baseline, spent, _EVALUATION_MULTIPLE),
+    ]
 
 
 def _batches(env: VlnVectorEnv, size: int) -> list[list[str]]:
@@ -179,9 +210,10 @@ def _iteration_name(size: int, setting: Setting) -> str:
     return f"iteration, batch {size}, {setting.name}"
 
 
-def _plain_iteration(
+def _plain_updates(
     run: TrainConfig, setting: Setting, size: int, config: TrainingConfig
-) -> Figure:
+) -> Callable[[], None]:
+    """Train the baseline for some iterations; return a function that runs further ones."""
     torch.manual_seed(config.seed)
     env = baseline_env(run, size, "train")
     agent = PlainAgent(env, episode_masks=setting.dropout == "episode")
@@ -195,22 +227,7 @@ def _plain_iteration(
     for _ in range(config.trained):
         iterate()
     keep_weights(agent.optimisers)
-    seconds = 1 / rate(iterate, 1, config.seconds)
-    return Figure(f"{_iteration_name(size, setting)}, baseline", seconds, "CPU s")
-
-
-def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> Figure:
-    env = baseline_env(settings, size, "val_unseen")
-    agent = PlainAgent(env)
-    batches = _batches(env, size)
-
-    def evaluate() -> None:
-        for ids in batches:
-            rng = np.random.default_rng(config.seed)
-            agent.evaluate(ids, lambda seen, *_, rng=rng: scripted(rng, seen))
-
-    walks = rate(evaluate, sum(map(len, batches)), config.seconds)
-    return Figure(f"{_WALKS}, baseline", walks, "/CPU s")
+    return iterate
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ CASES = {
     "speaking": Case(
         SMALL_WORLD,
         (
-            "speaker step, batch 4: share of the baseline",
+            "speaker step, batch 4: multiple of the baseline",
             "iteration with back-translation, batch 4, baseline",
         ),
     ),
