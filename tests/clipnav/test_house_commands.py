@@ -2,7 +2,8 @@
 
 import pytest
 
-from clipnav.envs.houses import house_set
+from clipnav.envs.houses import house_set, statistics
+from clipnav.envs.houses.building.sets import MINI
 from clipnav.envs.houses.goals import files as goal_files
 from clipnav.envs.houses.rendering import contact_sheet
 from clipnav.storage.errors import UserError
@@ -64,3 +65,14 @@ def test_a_sheet_that_is_too_high_for_jpeg_is_reported_before_houses_are_built(
     assert built == []
     run_command("build-houses", *sheet, tmp_path / "houses.png")
     assert len(shown) == 80
+
+
+def test_statistics_build_nothing_and_need_no_other_folder(
+    run_command, built, monkeypatch, tmp_path
+):
+    shown = []
+    monkeypatch.setattr(statistics, "statistics_table", lambda found: shown.append([*found]) or "")
+    run_command("build-houses", "--statistics")
+    run_command("build-houses", "--statistics", tmp_path)
+    assert shown == [[MINI.connectivity_dir], [MINI.connectivity_dir, tmp_path]]
+    assert built == []

@@ -47,13 +47,13 @@ class BuildArguments:
     """Output picture (.png or .jpg) of the houses' plans, graphs and rooms."""
     sheet_houses: int = 20
     """Maximum number of houses on the contact sheet, spread evenly over the set."""
-    statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
-    """Folders of other navigation graphs. Build nothing; print statistics of the graphs, paths and
-    texts of the set and of these, whose R2R files lie in the parent folder or in ../../r2r."""
+    statistics: Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[DIR ...]")] = None
+    """Build nothing; print statistics of the graphs, paths and texts of the set, and of folders of
+    other navigation graphs, whose R2R files lie in the parent folder or in ../../r2r."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers", "sheet_houses"))
-        if self.statistics:
+        if self.statistics is not None:
             names = ("scans", "workers", "rebuild", "episodes", "contact_sheet", "sheet_houses")
             check_unused_options(
                 self, dict.fromkeys(names, "with --statistics, which builds nothing")
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
 
     house_set = HOUSE_SETS[config.set]
     graphs = config.connectivity_dir or house_set.connectivity_dir
-    if config.statistics:
+    if config.statistics is not None:
         from clipnav.envs.houses.statistics import annotations_beside, statistics_table
 
         own = {graphs: config.data_dir or house_set.data_dir} if house_set.splits else {}
