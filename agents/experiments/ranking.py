@@ -105,7 +105,7 @@ def rank_systems(
     """Compare the success rates of systems with their published order.
 
     Args:
-        systems: Success rate (S, P) of each run on each path.
+        systems: Success rate (S, P) of each run on each path. Tau is that of the published ones.
         pairs: Pairs of systems whose difference and ratio are computed.
 
     Returns:
@@ -119,29 +119,31 @@ def rank_systems(
         low, high = np.quantile(statistic(resamples), (LOWEST, HIGHEST))
         return Estimate(float(statistic(means)), float(low), float(high))
 
-    order = np.array([published[name].SR for name in names])
-    figures: dict[str, Any] = {
-        "systems": {
-            name: {
-                "published": published[name].SR,
-                "source": published[name].source,
-                "SR": {"over_seeds": seed_interval(systems[name].mean(axis=1)).to_json()},
-            }
-            for name in names
-        },
-        "tau": estimate(lambda scores: kendall_tau(order, scores)).to_json("{:.2f}"),
-        "pairs": {},
-    }
+    ranked = [k for k, name in enumerate(names) if name in published]
+    order = np.array([published[names[k]].SR for k in ranked])
+    tau = estimate(lambda scores: kendall_tau(order, scores[..., ranked]))
+    figures: dict[str, Any] = {"systems": {}, "tau": tau.to_json("{:.2f}"), "pairs": {}}
+    for name in names:
+        source = msgspec.to_builtins(published[name]) if name in published else {}
+        figures["systems"][name] = {
+            "published": source.get("SR"),
+            "source": source.get("source"),
+            "SR": {"over_seeds": seed_interval(systems[name].mean(axis=1)).to_json()},
+        }
     for one, other in pairs:
         i, j = names.index(one), names.index(other)
         difference = estimate(lambda scores, i=i, j=j: scores[..., i] - scores[..., j])
         ratio = estimate(lambda scores, i=i, j=j: _ratio(scores[..., i], scores[..., j]))
         figures["pairs"][f"{one}/{other}"] = {
             "difference": difference.to_json("{:+.1f}", 100),
-            "published difference": f"{order[i] - order[j]:+.1f}",
             "ratio": ratio.to_json("{:.2f}"),
-            "published ratio": f"{order[i] / order[j]:.2f}",
         }
+        if one in published and other in published:
+            rates = published[one].SR, published[other].SR
+            figures["pairs"][f"{one}/{other}"] |= {
+                "published difference": f"{rates[0] - rates[1]:+.1f}",
+                "published ratio": f"{rates[0] / rates[1]:.2f}",
+            }
     return figures
 
 
@@ -224,9 +226,6 @@ def rank_files(
     earlier = read_successes(stored, split, rules.world) if stored and stored.is_file() else None
     instructions = earlier.instructions if earlier else ()
     digits = dict(earlier.systems) if earlier else {}
-    missing = [name for name in [*digits, *systems] if name not in known]
-    if missing:
-        raise UserError(f"{published}: has no published score of {missing[0]!r}; add it")
     for name, template in systems.items():
         runs = []
         for seed in range(seeds):
@@ -240,7 +239,8 @@ def rank_files(
             runs.append("".join(str(int(successes[instr_id])) for instr_id in instructions))
         digits[name] = tuple(runs)
     merged = Successes(split, rules.world, instructions, digits)
-    names = [name for name in known if name in digits]  # an order that no argument changes
+    # In an order that does not depend on that of the arguments.
+    names = sorted(digits, key=lambda name: (known[name].SR if name in known else 100, name))
     unknown = [name for pair in pairs for name in pair if name not in names]
     if unknown:
         raise UserError(f"--pairs: {unknown[0]} is not among the systems")
@@ -254,13 +254,14 @@ def ranking_table(figures: Mapping[str, Any]) -> str:
     """Return the figures as text."""
     lines = [f"{'':24}{'published':>10}{'measured':>10}"]
     for name, row in figures["systems"].items():
+        rate = "-" if row["published"] is None else f"{row['published']:.1f}"
         mean = 100 * row["SR"]["over_seeds"]["mean"]
-        lines.append(f"{name:24}{row['published']:10.1f}{mean:10.1f}")
-    lines.append(f"Kendall's tau: {figures['tau']['text']}")
+        lines.append(f"{name:24}{rate:>10}{mean:10.1f}")
+    lines.append(f"Kendall's tau of the published ones: {figures['tau']['text']}")
     for name, pair in figures["pairs"].items():
-        difference, ratio = pair["difference"]["text"], pair["ratio"]["text"]
         lines.append(
-            f"{name}: difference {difference} (published {pair['published difference']}), "
-            f"ratio {ratio} ({pair['published ratio']})"
+            f"{name}: difference {pair['difference']['text']}, ratio {pair['ratio']['text']}"
         )
+        if "published ratio" in pair:
+            lines[-1] += f" (published {pair['published difference']}, {pair['published ratio']})"
     return "\n".join(lines)

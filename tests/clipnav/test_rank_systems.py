@@ -100,8 +100,14 @@ def test_trained_systems_and_submissions_are_ranked(run_command, tiny_world, tmp
         mean = figures["systems"][name]["SR"]["over_seeds"]["mean"]
         assert mean == pytest.approx(comparison[row]["SR"]["over_seeds"]["mean"])
     assert figures["tau"]["text"] in printed
-    with pytest.raises(UserError, match="has no published score of 'guess'"):
-        run_command(*given, f"guess={runs}/imitation-{{seed}}")
+    # A system without a published rate is compared, but not part of tau.
+    run_command(*given)
+    tau = json.loads(ranking.read_text())["tau"]
+    mine = (f"mine={runs}/imitation-{{seed}}", "--pairs", "mine/random")
+    assert f"{'mine':24}{'-':>10}" in run_command(*given, *mine)
+    compared_too = json.loads(ranking.read_text())
+    assert compared_too["tau"] == tau
+    assert compared_too["pairs"]["mine/random"].keys() == {"difference", "ratio"}
 
     # Systems whose successes are stored need no runs, and other systems can be added.
     stored = tmp_path / "successes.json"

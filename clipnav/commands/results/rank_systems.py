@@ -4,11 +4,12 @@ $ clipnav rank-systems --world houses --systems "imitation=runs/imitation/runs/i
     "search=runs/search-{seed}.json" --pairs search/imitation
 $ clipnav rank-systems --world houses-standard --successes docs/results/standard_successes.json
 
-A system is a name of the file --published, and the folder of its runs in the output of clipnav
-compare-agents or its submission files, with {seed} for the seed. The command prints Kendall's tau
-between the success rates and the published ones, and differences and ratios of pairs of systems,
-each with its 95 % interval: resamples of runs and paths. The file --successes keeps which
-instructions the runs completed, so that systems can be added without training the others again.
+A system is a name, and the folder of its runs in the output of clipnav compare-agents or its
+submission files, with {seed} for the seed. A name of the file --published has its published rate;
+others are compared, but not part of tau. The command prints Kendall's tau between the success
+rates and the published ones, and differences and ratios of pairs of systems, each with its 95 %
+interval: resamples of runs and paths. The file --successes keeps which instructions the runs
+completed, so that systems can be added without training the others again.
 """
 
 import json
