@@ -78,6 +78,7 @@ def run_jobs(
     workers: int,
     task: str,
     waiting: Callable[[], None] | None = None,
+    depend: bool = False,
 ) -> Iterator[tuple[Job, Result]]:
     """Run jobs in worker processes; yield each job and its result, in order of completion.
 
@@ -89,6 +90,8 @@ def run_jobs(
         jobs: Arguments of the function. It is read while jobs run; None means that none can start
             before another has been yielded.
         waiting: Called every few seconds while jobs run, to show their progress.
+        depend: Whether the order of the jobs depends on those that have been yielded. Otherwise the
+            next one starts while the caller is busy with the result of another.
     """
     pool = WorkerPool(workers)
     running = _RunningJobs(pool, function, jobs, workers)
@@ -98,7 +101,8 @@ def run_jobs(
             ended = running.wait(None if waiting is None else _SECONDS)
             if waiting is not None:
                 waiting()
-            running.fill()
+            if not depend:
+                running.fill()
             yield from ended
             running.fill()
         if running.failure is not None:

@@ -101,7 +101,8 @@ def run_experiments(
                     f"{step.run_folder}: was not trained by {step.command}, which the experiment "
                     f"declares; remove {step.run_folder} to run it"
                 )
-        for job, _ in run_jobs(_run_job, _jobs(steps, ended), workers, "runs a step"):
+        jobs = _jobs(steps, ended)
+        for job, _ in run_jobs(_run_job, jobs, workers, "runs a step", depend=True):
             state = read_states(job.step.folder)[job.step.command]
             state.ended, state.machine = time.time(), machine()
             outputs = sorted(job.step.outputs)

@@ -99,6 +99,22 @@ def test_jobs_that_are_not_ready_start_after_another_has_been_yielded(tmp_path):
     assert yielded == ["good.0", "good.1"]
 
 
+@pytest.mark.parametrize(("depend", "known"), [(True, [0, 1, 2]), (False, [0, 0, 1])])
+def test_jobs_that_depend_on_others_are_chosen_once_those_have_been_yielded(
+    depend, known, tmp_path
+):
+    yielded, found = [], []
+
+    def jobs():
+        for number in range(3):
+            found.append(len(yielded))
+            yield tmp_path / f"good.{number}"
+
+    for job, _ in run_jobs(do, jobs(), 1, "does jobs", depend=depend):
+        yielded.append(job)
+    assert found == known
+
+
 def test_an_error_of_the_iterable_lets_running_jobs_end(tmp_path):
     def jobs():
         yield tmp_path / "good.0"
