@@ -2,7 +2,7 @@ r"""Compare the order of systems in a world with the order of their published sc
 
 $ clipnav rank-systems --world houses --systems "imitation=runs/imitation/runs/imitation-{seed}" \
     "search=runs/search-{seed}.json" --pairs search/imitation
-$ clipnav rank-systems --world houses-standard --successes docs/results/standard_successes.json
+$ clipnav rank-systems --world houses-standard --successes docs/results/successes/standard.json
 
 A system is a name, and the folder of its runs in the output of clipnav compare-agents or its
 submission files, with {seed} for the seed. A name of the file --published has its published rate;

@@ -232,7 +232,7 @@ def ran(checkout, monkeypatch) -> list[str]:
 
     monkeypatch.setattr(running, "_run_job", step)
     monkeypatch.setattr(
-        running, "run_jobs", lambda function, jobs, *_: ((j, function(j)) for j in jobs)
+        running, "run_jobs", lambda function, jobs, *_, **__: ((j, function(j)) for j in jobs)
     )
     (checkout / "docs/page.md").write_text("# Page\n")
     return ran

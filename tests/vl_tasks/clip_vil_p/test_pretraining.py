@@ -159,8 +159,8 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
     config = dataclasses.replace(
         tiny,
         data=str(data),
-        iterations=80,
-        evaluate_every=80,
+        iterations=120,
+        evaluate_every=120,
         accumulate=1,
         batch_size=32,
         pairs_per_image=4,

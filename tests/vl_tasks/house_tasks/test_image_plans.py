@@ -27,5 +27,5 @@ def test_another_house_set_shares_no_house():
     }
     assert scans["val_unseen"] == ["standard_60", "standard_61", "standard_62"]
     assert len(scans["train"]) == 12
-    with pytest.raises(ValueError, match="--houses 131: must be from 2 to 130"):
-        plan_images("train", HouseTasksConfig(set="standard", houses=131))
+    with pytest.raises(ValueError, match="--houses 71: must be from 2 to 70"):
+        plan_images("train", HouseTasksConfig(set="standard", houses=71))
