@@ -93,7 +93,7 @@ def main() -> None:
         products = product_rate(config.seconds)
         figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
         settings = SETTINGS[config.setting]
-        memory = None
+        memory = 0.0
         for size in sizes:
             for setting in settings:
                 torch.manual_seed(config.seed)

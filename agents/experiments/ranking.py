@@ -12,6 +12,7 @@ import numpy as np
 from clipnav.envs.metrics import seed_interval
 from clipnav.envs.submissions.ground_truth import ScoringRules
 from clipnav.envs.submissions.scores import score_submission
+from clipnav.envs.worlds import named_world
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import read_json
@@ -222,8 +223,8 @@ def rank_files(
             added to it.
     """
     known = read_published(published)
-    (split,) = rules.splits
-    earlier = read_successes(stored, split, rules.world) if stored and stored.is_file() else None
+    (split,), world = rules.splits, named_world(rules.world, rules.data_dir)
+    earlier = read_successes(stored, split, world) if stored and stored.is_file() else None
     instructions = earlier.instructions if earlier else ()
     digits = dict(earlier.systems) if earlier else {}
     for name, template in systems.items():
@@ -238,7 +239,7 @@ def rank_files(
                 )
             runs.append("".join(str(int(successes[instr_id])) for instr_id in instructions))
         digits[name] = tuple(runs)
-    merged = Successes(split, rules.world, instructions, digits)
+    merged = Successes(split, world, instructions, digits)
     # In an order that does not depend on that of the arguments.
     names = sorted(digits, key=lambda name: (known[name].SR if name in known else 100, name))
     unknown = [name for pair in pairs for name in pair if name not in names]
