@@ -227,6 +227,9 @@ def rank_files(
     earlier = read_successes(stored, split, world) if stored and stored.is_file() else None
     instructions = earlier.instructions if earlier else ()
     digits = dict(earlier.systems) if earlier else {}
+    unknown = [name for pair in pairs for name in pair if name not in {**digits, **systems}]
+    if unknown:
+        raise UserError(f"--pairs: {unknown[0]} is not among --systems or in --successes")
     for name, template in systems.items():
         runs = []
         for seed in range(seeds):
@@ -242,9 +245,6 @@ def rank_files(
     merged = Successes(split, world, instructions, digits)
     # In an order that does not depend on that of the arguments.
     names = sorted(digits, key=lambda name: (known[name].SR if name in known else 100, name))
-    unknown = [name for pair in pairs for name in pair if name not in names]
-    if unknown:
-        raise UserError(f"--pairs: {unknown[0]} is not among the systems")
     figures = rank_systems({name: merged.by_path(name) for name in names}, known, pairs)
     if stored:
         write_text(stored, json.dumps(msgspec.to_builtins(merged), indent=0) + "\n")

@@ -134,6 +134,8 @@ def test_incomplete_runs_and_other_names_are_refused(run_command, tmp_path, caps
         run_command(*given, f"a={tmp_path}")
     with pytest.raises(UserError, match="--systems 'a': write NAME=PATH"):
         run_command(*given, "a")
+    with pytest.raises(UserError, match="--pairs: b is not among --systems"):
+        run_command(*given, "a=x", "--pairs", "a/b")
     with pytest.raises(SystemExit):
         run_command(*given[:-1])
     assert "--systems: name a system" in capsys.readouterr().err
