@@ -103,7 +103,7 @@ def main() -> None:
                 plain = _plain_updates(run, setting, size, config)
                 name = _iteration_name(size, setting)
                 figures += _iterations(name, learner, iterate, plain, products, config)
-        figures.append(Figure("peak memory of training", memory, "MiB", 1100, at_most=True))
+        figures.append(Figure("peak memory of training", memory, "MiB", 1000, at_most=True))
         figures.append(_reduced_precision(run, settings[-1], sizes[0], config))
         figures += _evaluations(run, sizes[0], config)
     report("training", figures, config.json)

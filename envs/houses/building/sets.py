@@ -102,7 +102,7 @@ MINI = _house_set(
     paths={"train": 45, "val_seen": 8, "val_unseen": 40},
     rxr_paths={"train": 20, "val_seen": 2, "val_unseen": 12},
 )
-# As many houses as R2R has: 61, 11 and 18.
+# About as many houses as R2R has: 61, 11 and 18.
 STANDARD = _house_set(
     "standard",
     (_spec("standard", n, 30_000, 5_000) for n in range(80)),
