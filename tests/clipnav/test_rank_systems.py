@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -58,9 +59,11 @@ def test_the_declared_tables_read_the_figures(nine_systems, tmp_path, monkeypatc
     (folder / "ranking.json").write_text(json.dumps(figures))
     cells = []
     for name in ("world-validity", "world-validity-ranking"):
-        columns = experiments[name].column_list()
-        for row in read_rows(name, experiments[name]):
-            cells.append([format_cell(*pair) for pair in zip(row, columns, strict=True)])
+        columns = experiments[name].columns[:3]  # the fourth is read from the runs
+        rows = tuple(row[:3] for row in experiments[name].rows)
+        table = msgspec.structs.replace(experiments[name], columns=columns, rows=rows)
+        for row in read_rows(name, table):
+            cells.append([format_cell(*pair) for pair in zip(row, table.column_list(), strict=True)])
     assert cells[0][1] == "16.3"
     assert cells[0][2].startswith(f"{100 * nine_systems['random'].mean():.1f} ± ")
     assert cells[8][2] == figures["tau"]["text"]
