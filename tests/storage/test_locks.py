@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -128,9 +129,12 @@ def test_a_lock_is_released_where_open_files_cannot_be_deleted(tmp_path, monkeyp
         pass
 
 
-def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, capsys):
+def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, monkeypatch):
     """This holds for processes and threads; each finds the entry that an earlier one made."""
     entry = tmp_path / "entry"
+    # capsys would lose what the threads write while it reads.
+    messages = SimpleQueue()
+    monkeypatch.setattr("clipnav.storage.locks.tqdm.write", lambda text, _: messages.put(text))
     made = []
 
     def make():
@@ -143,9 +147,7 @@ def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, cap
         threads = [threading.Thread(target=make) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while "waiting" not in (printed := capsys.readouterr().err):
-            pass
-        assert f"{entry}: waiting for process {other.pid} (on" in printed
+        assert f"{entry}: waiting for process {other.pid} (on" in messages.get(timeout=60)
         assert not made
         assert other.stdin is not None
         other.stdin.close()
