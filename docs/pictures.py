@@ -5,9 +5,9 @@ $ python docs/pictures.py --run runs/demo     # with the walks of a trained agen
 $ python docs/pictures.py --names walk viewer_phone
 
 Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_video the
-model of docs/language_models.md in data/smollm2, and risk_coverage the outputs of `clipnav
-reproduce reliable-vqa`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
-architecture.svg are written by hand.
+model of docs/language_models.md in data/smollm2, risk_coverage and bench_board the outputs of
+`clipnav reproduce reliable-vqa bench-smoke`. `clipnav reproduce --render` draws the charts of the
+tables; logo.svg and architecture.svg are written by hand.
 """
 
 import argparse
@@ -337,15 +337,11 @@ def continuous_episode(walks: Walks) -> None:
 
 @picture
 def bench_board(walks: Walks) -> None:
-    """The board of the bench with the two agents that learn nothing."""
+    """The board of the bench with the agents of docs/bench.md."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    results, site = WORK / "bench", WORK / "board"
-    for name in ("random", "forward"):
-        agent = f"clipnav.bench.baselines:{name}"
-        output = results / f"{name}.json"
-        command("bench", "run", "--suite", "smoke@1", "--agent", agent, "--output", output)
+    results, site = DOCS.parent / "runs/results/bench-smoke/results", WORK / "board"
     command("bench", "board", results, "--output", site)
     shot = WORK / "board.png"
     with sync_playwright() as driver:

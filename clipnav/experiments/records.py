@@ -77,7 +77,8 @@ def read_rows(name: str, experiment: Experiment) -> tuple[tuple[Cell, ...], ...]
     path of keys in a JSON file of the experiment's folder; without FILE, it is the path of a figure
     in figures.json, the output of a benchmark. If the row is shorter than the table, its last
     string refers to a group of values, in which the remaining columns look up their keys.
-    An interval of a comparison becomes a mean with half its width, or a difference with its ends.
+    An interval of a comparison becomes a mean with half its width, or a difference with its ends;
+    a list of two numbers becomes text, "26.0 to 37.1".
 
     In the log of a run, FILE/metrics.jsonl, the keys are kind, iteration and figure.
 
@@ -150,6 +151,8 @@ def _scaled(value: Any, factor: float, key: str, source: str, hint: str) -> Cell
             return factor * mean, factor * low, factor * high
         case {"mean": mean, "high": high}:
             return factor * mean, factor * (high - mean)
+        case [int() | float() as low, int() | float() as high]:
+            return f"{factor * low:.1f} to {factor * high:.1f}"
     raise UserError(f"{source} is neither a number nor an interval; {hint}")
 
 

@@ -75,6 +75,14 @@ def test_intervals_of_comparisons(tmp_path, rows_of):
     assert second == ("other", 25.0, (-25.0, -50.0, 12.5))
 
 
+def test_intervals_of_the_bench_become_text(tmp_path, rows_of):
+    figure = {"mean": 0.5, "paths": [0.4, 0.612], "seeds": None}
+    (tmp_path / "result.json").write_text(json.dumps({"SPL": figure}))
+    columns = ("row", *(Column(key, key=f"SPL#{key}") for key in figure))
+    ((_, mean, paths, seeds),) = rows_of(columns, (("a", "result.json"),))
+    assert (mean, paths, seeds) == (50.0, "40.0 to 61.2", None)
+
+
 def test_a_missing_value_is_named(tmp_path, rows_of):
     (tmp_path / "a.json").write_text('{"x": {"y": 1}}')
     with pytest.raises(ValueError, match=r"a\.json: there is no 'x / z'; correct the declaration"):
