@@ -153,6 +153,8 @@ def _scaled(value: Any, factor: float, key: str, source: str, hint: str) -> Cell
             return factor * mean, factor * (high - mean)
         case [int() | float() as low, int() | float() as high]:
             return f"{factor * low:.1f} to {factor * high:.1f}"
+        case [None, None]:
+            return None
     raise UserError(f"{source} is neither a number nor an interval; {hint}")
 
 

@@ -76,7 +76,7 @@ def test_intervals_of_comparisons(tmp_path, rows_of):
 
 
 def test_intervals_of_the_bench_become_text(tmp_path, rows_of):
-    figure = {"mean": 0.5, "paths": [0.4, 0.612], "seeds": None}
+    figure = {"mean": 0.5, "paths": [0.4, 0.612], "seeds": [None, None]}
     (tmp_path / "result.json").write_text(json.dumps({"SPL": figure}))
     columns = ("row", *(Column(key, key=f"SPL#{key}") for key in figure))
     ((_, mean, paths, seeds),) = rows_of(columns, (("a", "result.json"),))
