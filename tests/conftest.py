@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -122,6 +123,14 @@ with {hold}(Path(sys.argv[1])):
             other.stdin.close()
 
     return locked
+
+
+@pytest.fixture
+def waiting_messages(monkeypatch) -> SimpleQueue:
+    """Messages of waiting locks, of which capsys loses those that are written while it reads."""
+    messages: SimpleQueue = SimpleQueue()
+    monkeypatch.setattr("clipnav.storage.locks.tqdm.write", lambda text, _: messages.put(text))
+    return messages
 
 
 @pytest.fixture(scope="session")

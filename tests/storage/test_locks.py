@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
@@ -129,12 +128,9 @@ def test_a_lock_is_released_where_open_files_cannot_be_deleted(tmp_path, monkeyp
         pass
 
 
-def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, monkeypatch):
+def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, waiting_messages):
     """This holds for processes and threads; each finds the entry that an earlier one made."""
     entry = tmp_path / "entry"
-    # capsys would lose what the threads write while it reads.
-    messages = SimpleQueue()
-    monkeypatch.setattr("clipnav.storage.locks.tqdm.write", lambda text, _: messages.put(text))
     made = []
 
     def make():
@@ -147,7 +143,7 @@ def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, mon
         threads = [threading.Thread(target=make) for _ in range(3)]
         for thread in threads:
             thread.start()
-        assert f"{entry}: waiting for process {other.pid} (on" in messages.get(timeout=60)
+        assert f"{entry}: waiting for process {other.pid} (on" in waiting_messages.get(timeout=60)
         assert not made
         assert other.stdin is not None
         other.stdin.close()

@@ -2,7 +2,6 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 
 import msgspec
 import pytest
@@ -223,16 +222,14 @@ def test_a_walk_that_another_server_finished_is_over(library, tmp_path, folder):
 
 
 def test_a_step_waits_for_the_lock_of_the_file(
-    library, tmp_path, folder, locked_elsewhere, monkeypatch
+    library, tmp_path, folder, locked_elsewhere, waiting_messages
 ):
     walks, path = ManualWalks(library, tmp_path), folder / "100_0.walking"
     walks.start(KEY)
-    # capsys would lose what the thread writes while it reads.
-    messages = SimpleQueue()
-    monkeypatch.setattr("clipnav.storage.locks.tqdm.write", lambda text, _: messages.put(text))
     with ThreadPoolExecutor(1) as pool, locked_elsewhere(path, "waiting_lock") as other:
         step = pool.submit(walks.act, KEY, 1, 0)
-        assert "waiting" in messages.get(timeout=60)
+        assert "waiting" in waiting_messages.get(timeout=60)
+        assert not step.done()
         assert not path.exists()
         other.stdin.close()
         assert len(walked(step.result())) == 2
