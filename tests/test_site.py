@@ -102,6 +102,8 @@ def test_lists_are_lists(site):
     for page in site.rglob("*.html"):
         text = re.sub(r"<(pre|script|style)\b.*?</\1>", "", page.read_text("utf-8"), flags=re.S)
         assert re.findall(r"\n(?:[*-]|\d+\.) .*", text) == [], page
+    for page in (ROOT / "docs").rglob("*.md"):  # a number at the start of a line of an item
+        assert re.findall(r"\n +\d+\. .*", page.read_text("utf-8")) == [], page
 
 
 def test_names_with_dashes_are_marked_in_text_and_not_in_blocks(site):
