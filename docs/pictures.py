@@ -5,9 +5,9 @@ $ python docs/pictures.py --run runs/demo     # with the walks of a trained agen
 $ python docs/pictures.py --names walk viewer_phone
 
 Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_video the
-model of docs/language_models.md in data/smollm2, risk_coverage and bench_board the outputs of
-`clipnav reproduce reliable-vqa bench-smoke`. `clipnav reproduce --render` draws the charts of the
-tables; logo.svg and architecture.svg are written by hand.
+model of docs/language_models.md in data/smollm2, bench_board the outputs of `clipnav reproduce
+bench-smoke`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
+architecture.svg are written by hand.
 """
 
 import argparse
@@ -451,15 +451,6 @@ def language_model_video(walks: Walks) -> None:
     ]
     _, step, trace = max(decisions, key=lambda decision: decision[0])
     video_frame([trace], step, "turn", DOCS / "language_model_video.webp")
-
-
-@picture
-def risk_coverage(walks: Walks) -> None:
-    """The risk-coverage curves of the experiment reliable-vqa."""
-    curves = DOCS.parent / "runs/results/reliable-vqa/curves-0.png"
-    if not curves.is_file():
-        raise Missing("run clipnav reproduce reliable-vqa")
-    shutil.copyfile(curves, DOCS / "risk_coverage.png")
 
 
 def main() -> None:
