@@ -65,6 +65,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rows: Rows of the table, as `clipnav.experiments.records.read_rows` reads them.
         budget: Time and hardware that the steps need, without those of other experiments.
         seeds: Random seeds.
+        houses: Whether the figures depend on the built-in houses.
         chart: Chart below the table, docs/results/EXPERIMENT.svg.
     """
 
@@ -74,6 +75,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[tuple[str, ...], ...]
     budget: str
     seeds: tuple[int, ...] = (0,)
+    houses: bool = True
     chart: Chart | None = None
 
     def column_list(self) -> list[Column]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
+from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.envs.metrics import SUMMARY_METRICS
 from clipnav.experiments.declarations import Column, Experiment, command_lines
 from clipnav.experiments.records import Cell, ExperimentRecord, read_record
@@ -85,10 +86,12 @@ def render(
 
 
 def provenance(record: ExperimentRecord) -> str:
-    """Return commit, date, seeds and machine of a record."""
+    """Return commit, date, seeds, machine and, if there is a newer one, world of a record."""
     seeds = ", ".join(map(str, record.seeds))
     formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
     where = [f.format(record.machine[key]) for key, f in formats.items() if key in record.machine]
+    if record.houses not in (None, GENERATOR_VERSION):
+        where.append(f"houses of version {record.houses}")
     plural = "s" if len(record.seeds) > 1 else ""
     return ", ".join([f"commit {record.commit}", record.date, f"seed{plural} {seeds}", *where])
 

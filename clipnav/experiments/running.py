@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from clipnav.cli import main
+from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.experiments.declarations import Experiment, ExperimentStep, command_lines, steps_needed
 from clipnav.experiments.records import ExperimentRecord, Machine, commit, machine, read_rows
 from clipnav.storage import file_sha256, write_text
@@ -127,6 +128,7 @@ def record_of(name: str, experiments: Mapping[str, Experiment]) -> ExperimentRec
         date=time.strftime("%Y-%m-%d", last),
         machine=states[-1].machine,
         seeds=experiment.seeds,
+        houses=GENERATOR_VERSION if experiment.houses else None,
         commands=tuple(command_lines(name, experiments)),
         columns=tuple(column.name for column in experiment.column_list()),
         rows=read_rows(name, experiment),

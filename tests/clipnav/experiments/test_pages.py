@@ -33,6 +33,7 @@ RECORD = ExperimentRecord(
     date="2026-01-02",
     machine={"processor": "A processor", "cores": 2, "load": 1.5, "python": "3.11.7"},
     seeds=(0, 1),
+    houses=1,
     commands=("clipnav demo",),
     columns=("agent", "note", "SR", "x"),
     rows=(("a", None, (50.04, 1.26), 1234.5), ("b", "text", 7, None)),
@@ -200,8 +201,8 @@ def test_a_table_with_its_provenance(tmp_path):
         "| a | | 50.0 ± 1.3 | 1,234 |\n"
         "| b | text | 7.0 | |\n"
         "\n"
-        "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5. Copied "
-        "from an earlier version of this page; `clipnav reproduce old` (1 hour) has not rerun it "
+        "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5, "
+        "houses of version 1. Copied from an earlier version of this page; `clipnav reproduce old` (1 hour) has not rerun it "
         "with the current code.*\n"
         "<!-- end -->\n\nB\n"
     )
