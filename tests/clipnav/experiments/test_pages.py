@@ -202,8 +202,8 @@ def test_a_table_with_its_provenance(tmp_path):
         "| b | text | 7.0 | |\n"
         "\n"
         "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5, "
-        "houses of version 1. Copied from an earlier version of this page; `clipnav reproduce old` (1 hour) has not rerun it "
-        "with the current code.*\n"
+        "houses of version 1. Copied from an earlier version of this page; `clipnav reproduce "
+        "old` (1 hour) has not rerun it with the current code.*\n"
         "<!-- end -->\n\nB\n"
     )
     assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
