@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from clipnav.agents.acting.environments import feature_store
 from clipnav.agents.acting.tokenizers import shared_words
 from clipnav.agents.duet.conversion import SHARED_PARTS
 from clipnav.agents.etpnav.network import DIRECTION_SIZE, EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
 from clipnav.agents.etpnav.task import EtpNavTask
-from clipnav.agents.settings import read_agent_config
 from clipnav.agents.settings.reading import agent_of
 from clipnav.agents.transformer.released import (
     Checkpoint,
@@ -90,12 +88,10 @@ def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
             f"--start-from {run}: its agent is {agent}; choose a run of --agent etpnav, of a map "
             "agent or of its pre-training"
         )
-    wanted = task.metadata.get("encoder_weights")
-    if agent == "map":
-        settings = read_agent_config(run)
-        found = feature_store(settings).metadata.get("weights_sha256") if settings.vision else None
-    else:
-        found = model_metadata(run).get("encoder_weights")
+    metadata = model_metadata(run)
+    found, wanted = metadata.get("encoder_weights"), task.metadata.get("encoder_weights")
+    if agent == "map":  # "NAME DIGEST", or a name alone
+        found = metadata.get("encoder", "").partition(" ")[2] or None
     if found != wanted:
         raise UserError(
             f"--start-from {run}: has features of another encoder; name that one with --encoder"

@@ -15,7 +15,7 @@ from clipnav.agents.continuous.settings import EvaluateContinuousConfig
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.continuous.walking import walk_all
 from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs
-from clipnav.agents.duet.settings import MapTransformerConfig
+from clipnav.agents.duet.settings import MapPretrainConfig, MapTransformerConfig
 from clipnav.agents.etpnav import panoramas
 from clipnav.agents.etpnav.agent import AgentPose, walk_along, walk_ends, walk_to
 from clipnav.agents.etpnav.conversion import convert_map_agent, start_from
@@ -30,7 +30,9 @@ from clipnav.agents.waypoints.predictor_training import train_predictor
 from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
-from clipnav.training.checkpoints import MODEL
+from clipnav.training.checkpoints import MODEL, VOCABULARY, save_model
+from clipnav.training.settings import to_json
+from tests.agents.etpnav.conftest import PixelEncoder
 from tests.agents.original_names import ETPNAV, original_name
 from tests.agents.waypoints.conftest import predictor_config, waypoint_world
 
@@ -272,6 +274,29 @@ def test_walks_do_not_depend_on_the_batch_and_a_run_starts_from_another(ghost_co
     learner.task.metadata["encoder_weights"] = "1" * 64
     with pytest.raises(ValueError, match="features of another encoder"):
         start_from(ghost_config.output, learner.task, learner.saved)
+
+
+def test_a_run_starts_from_the_pretraining_of_a_map_agent(ghost_config, tmp_path):
+    run, sizes = tmp_path / "pretrained", {n: getattr(ghost_config.network, n) for n in SIZES}
+    network = MapTransformerConfig(**sizes, cross_layers=1, max_text_length=16, max_steps=10)
+    tokenizer = EtpNavLearner(ghost_config).task.tokenizer
+    torch.manual_seed(3)
+    graph = MapTransformer(network, len(tokenizer), PixelEncoder.embed_dim)
+    run.mkdir()
+    config = MapPretrainConfig(
+        network=network, max_instruction_length=12, max_decisions=6, output=run
+    )
+    (run / "config.json").write_text(to_json(config))
+    tokenizer.save(run / VOCABULARY)
+    encoder = f"{PixelEncoder.name} {PixelEncoder.weights_sha256}"
+    save_model(run, graph, {"encoder": encoder})
+    learner = EtpNavLearner(replace(ghost_config, start_from=run))
+    expected = convert_map_agent(graph.state_dict())
+    for name, weight in learner.saved.state_dict().items():
+        assert torch.equal(weight, expected[name]), name
+    save_model(run, graph, {"encoder": f"other {'1' * 64}"})
+    with pytest.raises(ValueError, match="features of another encoder"):
+        EtpNavLearner(replace(ghost_config, start_from=run))
 
 
 def test_a_published_checkpoint_becomes_a_run(ghost_config, run_command, tiny_bert, tmp_path):
