@@ -6,7 +6,7 @@ $ python docs/pictures.py --names walk viewer_phone
 
 Without --run, the expert walks. Screenshots need Chromium and playwright, language_model_video the
 model of docs/language_models.md in data/smollm2, bench_board the outputs of `clipnav reproduce
-bench-smoke`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
+bench-graph`. `clipnav reproduce --render` draws the charts of the tables; logo.svg and
 architecture.svg are written by hand.
 """
 
@@ -341,7 +341,7 @@ def bench_board(walks: Walks) -> None:
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    results, site = DOCS.parent / "runs/results/bench-smoke/results", WORK / "board"
+    results, site = DOCS.parent / "runs/results/bench-graph/results", WORK / "board"
     command("bench", "board", results, "--output", site)
     shot = WORK / "board.png"
     with sync_playwright() as driver:
