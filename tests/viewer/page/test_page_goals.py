@@ -72,11 +72,14 @@ def test_objects_are_outlined_where_they_are(
         assert page.locator(".object").count() == 3
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.wait_for_function(  # the outlines follow the size in the next frame
-            """[...document.querySelectorAll(".object text")]
-            .map((text) => text.getBoundingClientRect())
-            .every((box) => box.left >= 0 && box.right <= 390)"""
+        # The outlines follow the size of the window in one of the next frames.
+        page.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
+        for text in page.locator(".object text").all():
+            inside = text.bounding_box()
+            assert inside["x"] >= 0
+            assert inside["x"] + inside["width"] <= 390
         opened(page, url, episode=episode)
         page.wait_for_selector("#overlay-objects", state="hidden")
 
