@@ -90,8 +90,8 @@ def provenance(record: ExperimentRecord) -> str:
     seeds = ", ".join(map(str, record.seeds))
     formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
     where = [f.format(record.machine[key]) for key, f in formats.items() if key in record.machine]
-    if record.houses not in (None, GENERATOR_VERSION):
-        where.append(f"houses of version {record.houses}")
+    if record.world_version not in (None, GENERATOR_VERSION):
+        where.append(f"houses of version {record.world_version}")
     plural = "s" if len(record.seeds) > 1 else ""
     return ", ".join([f"commit {record.commit}", record.date, f"seed{plural} {seeds}", *where])
 

@@ -35,7 +35,7 @@ class ExperimentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         date: Date of the last command, or of the commit if copied: YYYY-MM-DD.
         machine: Processor, cores, load and versions.
         seeds: Random seeds.
-        houses: Version of the built-in houses; None if the figures do not depend on them.
+        world_version: Version of the built-in houses; None if the figures do not depend on them.
         commands: Commands that made the figures, with {seed} for the seed.
         columns: Headers of the table.
         rows: Cells in the units of the table.
@@ -47,7 +47,7 @@ class ExperimentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: str
     machine: Machine
     seeds: tuple[int, ...]
-    houses: int | None
+    world_version: int | None
     commands: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]

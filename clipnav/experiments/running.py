@@ -128,7 +128,7 @@ def record_of(name: str, experiments: Mapping[str, Experiment]) -> ExperimentRec
         date=time.strftime("%Y-%m-%d", last),
         machine=states[-1].machine,
         seeds=experiment.seeds,
-        houses=GENERATOR_VERSION if experiment.houses else None,
+        world_version=GENERATOR_VERSION if experiment.houses else None,
         commands=tuple(command_lines(name, experiments)),
         columns=tuple(column.name for column in experiment.column_list()),
         rows=read_rows(name, experiment),
