@@ -63,12 +63,7 @@ def render(
             body = f"*{name}: not measured yet; {command} measures it.*"
         else:
             facts = f"{name}: {provenance(record)}"
-            if record.source == "copied":
-                origin = (
-                    f"Copied from an earlier version of this page; {command} has not rerun it with "
-                    "the current code"
-                )
-            elif is_declared(record, experiments):
+            if is_declared(record, experiments):
                 origin = f"Measured by {command}"
             else:
                 origin = (

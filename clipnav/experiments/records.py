@@ -6,7 +6,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -29,10 +29,8 @@ class ExperimentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         experiment: Name of the experiment.
-        source: "measured": written by `clipnav reproduce`. "copied": copied from an earlier
-            version of the page, without the files that the commands wrote.
         commit: Commit of the code; several if the experiment was resumed at another commit.
-        date: Date of the last command, or of the commit if copied: YYYY-MM-DD.
+        date: Date of the last command: YYYY-MM-DD.
         machine: Processor, cores, load and versions.
         seeds: Random seeds.
         world_version: Version of the built-in houses; None if the figures do not depend on them.
@@ -42,7 +40,6 @@ class ExperimentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     experiment: str
-    source: Literal["measured", "copied"]
     commit: str
     date: str
     machine: Machine

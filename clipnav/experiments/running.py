@@ -123,7 +123,6 @@ def record_of(name: str, experiments: Mapping[str, Experiment]) -> ExperimentRec
     last = time.gmtime(max(state.ended for state in states))
     return ExperimentRecord(
         experiment=name,
-        source="measured",
         commit=" and ".join(dict.fromkeys(c for state in states for c in state.commits)),
         date=time.strftime("%Y-%m-%d", last),
         machine=states[-1].machine,

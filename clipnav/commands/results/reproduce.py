@@ -106,7 +106,7 @@ def _listing(experiments: "Mapping[str, Experiment]") -> str:
         record = read_record(DOCS / "results", name)
         state = "no record"
         if record is not None:
-            state = f"{record.source} at {record.commit}, {record.date}"
+            state = f"measured at {record.commit}, {record.date}"
         steps = steps_of(name, experiment)
         folder = OUTPUTS / name
         if folder.is_dir():

@@ -28,7 +28,6 @@ OLD = Experiment(
 )
 RECORD = ExperimentRecord(
     experiment="old",
-    source="copied",
     commit="1234567",
     date="2026-01-02",
     machine={"processor": "A processor", "cores": 2, "load": 1.5, "python": "3.11.7"},
@@ -202,8 +201,8 @@ def test_a_table_with_its_provenance(tmp_path):
         "| b | text | 7.0 | |\n"
         "\n"
         "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5, "
-        "houses of version 1. Copied from an earlier version of this page; `clipnav reproduce "
-        "old` (1 hour) has not rerun it with the current code.*\n"
+        "houses of version 1. Measured before the commands, seeds or rows of this table were "
+        "changed; `clipnav reproduce old` (1 hour) has not rerun it.*\n"
         "<!-- end -->\n\nB\n"
     )
     assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
@@ -236,7 +235,6 @@ def test_a_table_of_an_earlier_declaration_is_marked(tmp_path, changes, is_decla
     record = msgspec.structs.replace(
         RECORD,
         experiment="now",
-        source="measured",
         commands=tuple(command_lines("now", experiments)),
         columns=("agent", "SR"),
         rows=(("a", 50.0), ("b", 60.0)),
@@ -254,8 +252,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     path = write_record(tmp_path, RECORD)
     assert read_record(tmp_path, "old") == RECORD
     assert read_record(tmp_path, "other") is None
-    path.write_text(path.read_text().replace('"source": "copied"', '"source": "guessed"'))
-    with pytest.raises(ValueError, match=r"old\.json: .*source.*; restore it"):
+    path.write_text(path.read_text().replace('"date": "2026-01-02"', '"date": 2026'))
+    with pytest.raises(ValueError, match=r"old\.json: .*date.*; restore it"):
         read_record(tmp_path, "old")
 
 
