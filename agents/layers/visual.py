@@ -35,12 +35,19 @@ class PanoramaView(NamedTuple):
     visits: Tensor | None = None
 
 
+_WIDTH = 128  # of house_clip, with which the learning rates of the houses were chosen
+
+
 class FeatureScale(nn.Module):
     """Standardisation of features to mean 0 and standard deviation 1; angles are unchanged.
 
     The mean of CLIP features is larger than their variation, and their scale differs between
     models. Dot-product attention learns several times faster on standardised features. So it is
     with the hidden states of transformers.
+
+    Features wider than house_clip's have a smaller standard deviation, so that vectors are as long
+    as its: with 1,280 values of deviation 1, gradients were tens of times as large, and followers
+    did not learn at the learning rates of the houses.
     """
 
     def __init__(self, visual: int, angle: int) -> None:
@@ -53,7 +60,7 @@ class FeatureScale(nn.Module):
 
     def fit(self, mean: Tensor, spread: Tensor) -> None:
         """Set the mean (D,) and standard deviation (D,) of the features in training."""
-        spread = spread.clamp_min(1e-6)
+        spread = spread.clamp_min(1e-6) * max(1.0, self._visual / _WIDTH) ** 0.5
         self.scale[: self._visual] = 1 / spread
         self.shift[: self._visual] = -mean / spread
 

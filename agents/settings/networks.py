@@ -76,8 +76,8 @@ class FollowerConfig:
     dropout: float = 0.5
     """Dropout rate of embeddings, encoded words and decoder states."""
     standardise: bool = True
-    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
-    (EnvDrop: no)."""
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans, or
+    less if they are wider than house_clip's, so that vectors are as long (EnvDrop: no)."""
     feature_dropout: float = 0.3
     """Dropout rate of visual features; angle features are never dropped."""
     feature_dropout_kind: FeatureDropout = "episode"
@@ -117,8 +117,8 @@ class SpeakerConfig:
     dropout: float = 0.6
     """Dropout rate of embeddings, encoded steps and decoder states."""
     standardise: bool = True
-    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
-    (EnvDrop: no)."""
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans, or
+    less if they are wider than house_clip's, so that vectors are as long (EnvDrop: no)."""
     feature_dropout: float = 0.3
     """Dropout rate of visual features; angle features are never dropped."""
     feature_dropout_kind: FeatureDropout = "episode"

@@ -177,6 +177,15 @@ def test_rows_of_state_and_context(follower):
     assert all(map(torch.equal, again, state))
 
 
+def test_vectors_wider_than_those_of_house_clip_are_as_long():
+    generator = torch.Generator().manual_seed(0)
+    for width, length in ((64, 64.0), (128, 128.0), (1280, 128.0)):
+        views = 5.0 + 3.0 * torch.randn(2000, width, generator=generator)
+        scale = FeatureScale(width, 0)
+        scale.fit(views.mean(0), views.std(0))
+        assert scale.features(views).square().sum(1).mean() == pytest.approx(length, rel=1e-3)
+
+
 def test_scale_standardises_and_leaves_stop_and_angles():
     torch.manual_seed(0)
     views = torch.cat([3.0 + 2.0 * torch.randn(400, 36, 12), torch.ones(400, 36, 8)], 2)
