@@ -184,8 +184,8 @@ class VisualConfig(RepresentationTrainConfig):
     """Compare only views whose counterpart in the paired panorama shows an object of the same
     class."""
     standardise: bool = True
-    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
-    (CLEAR: no)."""
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans, or
+    less if they are wider than house_clip's, so that vectors are as long (CLEAR: no)."""
     input_dropout: float = 0.3
     """Dropout rate of the features."""
     hidden_dropout: float = 0.5

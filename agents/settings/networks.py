@@ -91,8 +91,8 @@ class FollowerConfig:
     attention, Chorowski et al. 2015; EnvDrop: no)."""
     read_states: bool = False
     """Read the hidden states of a transformer (--text.model, --language-representation) by an LSTM,
-    standardised to mean 0 and standard deviation 1 over the training instructions; otherwise the
-    decoder attends to them directly (CLEAR)."""
+    standardised over the training instructions as visual features are; otherwise the decoder
+    attends to them directly (CLEAR)."""
     distance_feature: bool = False
     """Add the distance of each candidate, the simulator's `rel_distance`, to its features (EnvDrop:
     no). Two candidates in the same direction share a view."""
