@@ -68,8 +68,8 @@ class HouseTasksConfig:
     houses: int = 92
     """Number of houses; one fifth of them, but not more than the set has, are for val_unseen."""
     set: Literal["mini", "standard"] = "mini"
-    """House set: mini, with further training houses from annex, or standard, whose houses are
-    larger and have other plans and styles. Missing houses are built in the cache."""
+    """House set: mini, with further training houses from annex, or standard, which has other houses
+    of the same kind. Missing houses are built in the cache."""
     languages: tuple[str, ...] = (ENGLISH,)
     """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
     the other ones are questions with the same ids, and captions."""
