@@ -126,20 +126,23 @@ def german(noun: Entry, colour: Any, form: str) -> str:
         words = [_INDEFINITE[case][gender]]
         if colour is not None:
             words.append(colour + _ENDINGS[case][gender])
-        return " ".join([*words, singular if case == "nominative" else _oblique(noun)])
+        return " ".join([*words, _german_noun(noun, case)])
     if form == "definite":
         return f"{_DEFINITE[gender]} {singular}"
     if form == "definite_genitive":
-        return f"der {singular}" if gender == "f" else f"des {noun['genitive']}"
+        return f"{'der' if gender == 'f' else 'des'} {noun.get('genitive', singular)}"
     if form == "to_definite":
-        return f"{'zur' if gender == 'f' else 'zum'} {_oblique(noun)}"
+        return f"{'zur' if gender == 'f' else 'zum'} {_german_noun(noun, 'dative')}"
     if form == "plural":
         return noun["plural"]
     raise ValueError(f"no form {form!r} of German nouns")
 
 
-def _oblique(noun: Entry) -> str:
-    return noun.get("oblique", noun["singular"])
+def _german_noun(noun: Entry, case: str) -> str:
+    """Return the singular; weak nouns have an "oblique" one, those with an adjective a "dative"."""
+    if case == "nominative":
+        return noun["singular"]
+    return noun.get(case, noun.get("oblique", noun["singular"]))
 
 
 _FORMS: dict[str, Callable[[Entry, Any, str], str]] = {

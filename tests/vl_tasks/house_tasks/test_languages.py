@@ -9,8 +9,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from clipnav.envs.houses.furnishing.room_sets import FURNISHERS
+from clipnav.envs.houses.furniture import CATEGORIES
 from clipnav.envs.houses.materials.colours import COLOUR_NAMES
-from clipnav.envs.houses.survey.landmarks import NOUNS
+from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.views.captions import SYNONYMS
 from clipnav.vl_tasks.data.questions import read_questions
 from clipnav.vl_tasks.house_tasks.balance import Example
@@ -33,11 +35,9 @@ from clipnav.vl_tasks.house_tasks.questions import generate_questions
 
 OTHERS = LANGUAGES[1:]
 IMAGE = HouseImage(1, "", "", (), "", frozenset())
-FURTHER = ("ceiling light", "curtain", "door", "kitchen cabinet", "range hood", "towel rail",
-           "window")  # fmt: skip
-THINGS = sorted({thing_name(category) for category in NOUNS} | set(FURTHER))
-ROOMS = ("bathroom", "bedroom", "closet", "dining room", "gym", "hallway", "kid's bedroom",
-         "kitchen", "laundry room", "library", "living room", "music room", "office")  # fmt: skip
+STRUCTURE = ("window", "entrance door", "closed door", "stairs", "railing")
+THINGS = sorted({thing_name(category) for category in (*CATEGORIES, *STRUCTURE)})
+ROOMS = (*FURNISHERS, STAIRWELL)
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -78,6 +78,8 @@ def test_no_word_names_two_things(language):
         ("de", "teddy bear", "red", "indefinite_accusative", "einen roten Teddybären"),
         ("de", "floor lamp", "", "to_definite", "zur Stehlampe"),
         ("de", "sofa", "", "definite_genitive", "des Sofas"),
+        ("de", "closed door", "white", "indefinite_dative", "einer weißen geschlossenen Tür"),
+        ("de", "closed door", "", "definite_genitive", "der geschlossenen Tür"),
         ("de", "chair", "", "plural", "Stühle"),
         ("es", "sofa", "", "of_definite", "del sofá"),
         ("es", "armchair", "", "plural", "sillones"),
