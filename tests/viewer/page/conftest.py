@@ -166,7 +166,7 @@ def serve_traces(make_library, tmp_path):
 
 def _opened(page, url, episode="train/100_0", **places):
     fields = {"episode": episode, "a": "teacher", **places}
-    # Of two addresses that differ behind the # alone, the second would show the first's walks for a while.
+    # Otherwise an address with another fragment shows the former walks for a moment.
     page.goto("about:blank")
     page.goto(url + "#" + "&".join(f"{name}={value}" for name, value in fields.items()))
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
