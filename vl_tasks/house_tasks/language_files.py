@@ -130,7 +130,7 @@ def german(noun: Entry, colour: Any, form: str) -> str:
     if form == "definite":
         return f"{_DEFINITE[gender]} {singular}"
     if form == "definite_genitive":
-        return f"{'der' if gender == 'f' else 'des'} {noun.get('genitive', singular)}"
+        return f"der {_german_noun(noun, 'dative')}" if gender == "f" else f"des {noun['genitive']}"
     if form == "to_definite":
         return f"{'zur' if gender == 'f' else 'zum'} {_german_noun(noun, 'dative')}"
     if form == "plural":
