@@ -24,17 +24,16 @@ names:
 	@mkdir -p .names/clipnav
 	@ln -sfn $(addprefix ../../,$(wildcard clipnav/*) $(FOLDERS)) .names/clipnav/
 
-# setuptools warns of every editable installation whose folders lie elsewhere.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "clipnav needs Python >= 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(DEVELOPED): $(INSTALLED)
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
 demo: $(INSTALLED)
@@ -106,4 +105,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build site *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build site .pytest_cache .ruff_cache

@@ -5,7 +5,13 @@ Importing this package registers `R2R-CLIP-v0`, `RxR-CLIP-v0`, `R4R-CLIP-v0`, `R
 first access. Everything else in the packages of clipnav may change between versions.
 """
 
+from pathlib import Path
+
 import lazy_loader
+
+# In a checkout, agents, envs and the other packages lie beside this folder instead of in it.
+if not (_folder := Path(__file__).parent).joinpath("envs").is_dir():
+    __path__.append(str(_folder.parent))
 
 from clipnav import envs  # registers the ids  # noqa: F401
 from clipnav.errors import end_commands_on_signals

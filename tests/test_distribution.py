@@ -32,9 +32,7 @@ def distributions(tmp_path_factory) -> dict[str, Path]:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     words = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
-    # With this variable, setuptools warns that it does not compile.
-    environment = {**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed
     assert not re.search("warning|deprecat", printed, re.IGNORECASE), printed
@@ -186,6 +184,35 @@ def test_uvx_runs_the_command_from_an_index_without_an_installation(index, tmp_p
     )
     assert done.returncode == 0, done.stderr
     assert "graph@2" in done.stdout
+
+
+def locations(script: Path, environment: dict[str, str]) -> set[Path]:
+    """Checkouts from which a script imports a module of `clipnav` and one of the folders beside."""
+    script.write_text(
+        "import clipnav.cli, clipnav.storage.errors as errors\n"
+        "print(clipnav.cli.__file__, errors.__file__, clipnav.make.__module__, sep='\\n')"
+    )
+    words = [sys.executable, str(script)]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    command, errors, _ = done.stdout.splitlines()
+    return {Path(command).resolve().parents[1], Path(errors).resolve().parents[1]}
+
+
+def test_a_script_beside_a_checkout_finds_the_installed_package(tmp_path):
+    """The folder of the script contains the checkout, which is no package, under the same name."""
+    (tmp_path / "clipnav").symlink_to(ROOT, target_is_directory=True)
+    assert len(locations(tmp_path / "script.py", ENVIRONMENT)) == 1
+
+
+def test_two_checkouts_do_not_mix(tmp_path):
+    other = tmp_path / "other"
+    for name in tracked():
+        if name.endswith((".py", ".pyi")) and not name.startswith(UNPACKAGED):
+            (other / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, other / name)
+    assert locations(tmp_path / "script.py", {**ENVIRONMENT, "PYTHONPATH": str(other)}) == {other}
+    assert locations(other / "script.py", ENVIRONMENT) == {other}
 
 
 def test_a_checkout_has_the_same_line_ends_on_every_system():
