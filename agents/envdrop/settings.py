@@ -20,6 +20,7 @@ from clipnav.agents.settings.networks import (
 )
 from clipnav.agents.settings.runs import AgentConfig, RunConfig
 from clipnav.envs.datasets import dataset_spec
+from clipnav.envs.navigation.rewards import Reward
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.run_settings import read_presets
@@ -44,7 +45,7 @@ class RecurrentAgentConfig(AgentConfig):
     object_weight: float = 1.0
     """Weight of the loss of the chosen objects at the viewpoints of a goal, for datasets with
     objects."""
-    reward: Literal["distance", "ndtw"] = "distance"
+    reward: Reward = "distance"
     """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
     the reference path."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from clipnav.agents.settings.networks import ReinforcementConfig
 from clipnav.agents.settings.runs import AgentConfig
+from clipnav.envs.navigation.rewards import Reward
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_dropout, check_numbers
 
@@ -142,7 +143,7 @@ class MinibatchesConfig(TransformerAgentConfig):
     expert or teacher (DUET: 1)."""
     cloning_iterations: int = 0
     """Number of iterations at the start that only clone, with both minibatches."""
-    reward: Literal["distance", "ndtw"] = "distance"
+    reward: Reward = "distance"
     """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
     the reference path."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)

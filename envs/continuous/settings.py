@@ -80,7 +80,7 @@ class ContinuousSettings:
         reward: "progress": metres by which the distance to the goal decreases, plus `slack_reward`
             at each action and `success_reward` at a successful stop (VLN-CE's WaypointReward).
             "distance" and "ndtw": as in the environments on graphs, see
-            `clipnav.envs.navigation.settings`.
+            `clipnav.envs.navigation.rewards`.
         success_reward: Reward of a successful stop with reward="progress".
         slack_reward: Reward of each action with reward="progress".
         definition: Definition of the measures, see `clipnav.envs.continuous.measures`.

@@ -1,10 +1,8 @@
-"""EnvSettings, how an environment behaves, whatever split it plays; and its rewards."""
+"""EnvSettings, how an environment behaves, whatever split it plays."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from clipnav.envs.arguments import (
     check_choice,
@@ -13,15 +11,11 @@ from clipnav.envs.arguments import (
     picture_size,
     whole_number,
 )
-from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.navigation.observations import Observe
 from clipnav.envs.navigation.references import Teacher
+from clipnav.envs.navigation.rewards import Reward
 from clipnav.storage.errors import UserError
 
-Reward = Literal["distance", "ndtw"]
-
-STOP_REWARD = 2.0
-_MISS_RADIUS = 1.0  # metres
 RENDER_MODES = ("rgb_array",)
 PICTURES = ("rgb", "rgbd", "candidate_rgb", "panorama_rgb")  # values of `observe`
 Geometry = Literal["exact", "matterport"]
@@ -32,63 +26,6 @@ _OF_OBSERVATIONS = {
     "max_depth": ("rgbd",),
     "geometry": ("candidate_rgb",),
 }
-
-
-def distance_rewards(
-    before: np.ndarray,
-    after: np.ndarray,
-    stop: np.ndarray,
-    threshold: float | np.ndarray = SUCCESS_THRESHOLD,
-) -> np.ndarray:
-    """Return EnvDrop's rewards (`r2r_src/agent.py: rollout`).
-
-    A move gives +1 if it shortens the distance to the goal, -1 if it lengthens it, and 0 if it does
-    neither, where EnvDrop raises an error. Stopping gives +2 nearer to the goal than the threshold,
-    otherwise -2.
-
-    Args:
-        before: (B,) distance to the goal before the step in metres.
-        after: (B,) distance to the goal after the step in metres.
-        stop: (B,) bool, agents that stop.
-        threshold: Success radius in metres, of all agents or (B,) of each.
-
-    Returns:
-        (B,) rewards, NaN where the distances are NaN.
-    """
-    stopped = np.where(after < threshold, STOP_REWARD, -STOP_REWARD)
-    return np.where(stop, stopped, np.sign(before - after))
-
-
-def ndtw_rewards(
-    before: np.ndarray,
-    after: np.ndarray,
-    stop: np.ndarray,
-    ndtw_before: np.ndarray,
-    ndtw_after: np.ndarray,
-    threshold: float | np.ndarray = SUCCESS_THRESHOLD,
-) -> np.ndarray:
-    """Return the rewards of CLEAR and HAMT.
-
-    Sources: `r2r_src/agent.py` and `finetune_src/r2r/agent_cmt.py: rollout`. A move adds its gain
-    in nDTW to EnvDrop's reward; a stop nearer to the goal than the threshold adds twice the nDTW of
-    the whole path. A move away from the goal that starts d <= 1 m from it costs 2 * (1 - d) more.
-
-    Args:
-        before: (B,) distance to the goal before the step in metres.
-        after: (B,) distance to the goal after the step in metres.
-        stop: (B,) bool, agents that stop.
-        ndtw_before: (B,) nDTW of the path before the step.
-        ndtw_after: (B,) nDTW of the path after the step.
-        threshold: Success radius in metres, of all agents or (B,) of each.
-
-    Returns:
-        (B,) rewards, NaN where the distances are NaN.
-    """
-    success = stop & (after < threshold)
-    fidelity = np.where(success, 2 * ndtw_after, np.where(stop, 0.0, ndtw_after - ndtw_before))
-    missed = ~stop & (before <= _MISS_RADIUS) & (after > before)
-    penalty = np.where(missed, 2 * (_MISS_RADIUS - before), 0.0)
-    return distance_rewards(before, after, stop, threshold) + fidelity - penalty
 
 
 @dataclass(frozen=True)
@@ -105,7 +42,7 @@ class EnvSettings:
             path, "reference" along the annotated path and back to it after a deviation, see
             `clipnav.envs.navigation.references`.
         reward: "distance" as in EnvDrop, or "ndtw" as in CLEAR, see
-            `clipnav.envs.navigation.settings`.
+            `clipnav.envs.navigation.rewards`.
         observe: "features"; "indices" for networks that gather features on their own device with
             `clipnav.envs.navigation.device_features`; or pictures: "rgb", "rgbd", "candidate_rgb"
             or "panorama_rgb".

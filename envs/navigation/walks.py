@@ -20,7 +20,12 @@ from clipnav.envs.navigation.references import (
     shared_starts,
     state_block,
 )
-from clipnav.envs.navigation.settings import STOP_REWARD, Reward, distance_rewards, ndtw_rewards
+from clipnav.envs.navigation.rewards import (
+    Reward,
+    distance_reward,
+    distance_rewards,
+    ndtw_rewards,
+)
 from clipnav.storage.features.view_grid import NUM_VIEWS, view_direction
 
 
@@ -167,9 +172,7 @@ class Walks:
         stop = action == 0
         self.ended_now[0] = ended = stop or steps >= max_steps
         self.terminated[0], self.truncated[0] = stop, ended and not stop
-        if stop:
-            return STOP_REWARD if after < SUCCESS_THRESHOLD else -STOP_REWARD
-        return float(np.sign(before - after))
+        return distance_reward(before, after, stop)
 
     def follow(self, moves: np.ndarray, stop: np.ndarray, max_steps: int) -> np.ndarray:
         """Take several actions of each agent, then stop some of them.

@@ -20,7 +20,7 @@ from clipnav.envs.continuous.settings import RENDER_MODES, STOP, ContinuousSetti
 from clipnav.envs.continuous.simulator import ContinuousSimulator, check_simulator
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.metrics.path_scores import next_dtw_rows
-from clipnav.envs.navigation.settings import distance_rewards, ndtw_rewards
+from clipnav.envs.navigation.rewards import distance_rewards, ndtw_rewards
 
 
 def progress_rewards(

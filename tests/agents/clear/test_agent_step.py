@@ -20,7 +20,7 @@ from clipnav.agents.layers.visual import PanoramaView
 from clipnav.agents.settings import FollowerConfig
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import score_path
-from clipnav.envs.navigation.settings import ndtw_rewards
+from clipnav.envs.navigation.rewards import ndtw_rewards
 from tests.conftest import connectivity_records
 
 IMITATION_WEIGHT, CONTRASTIVE_WEIGHT, TEMPERATURE = 0.4, 0.2, 0.5

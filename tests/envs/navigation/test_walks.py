@@ -14,7 +14,7 @@ from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.metrics import score_path
 from clipnav.envs.navigation.references import ReferencePaths, ReferenceTeacher
-from clipnav.envs.navigation.settings import ndtw_rewards
+from clipnav.envs.navigation.rewards import distance_reward, distance_rewards, ndtw_rewards
 from clipnav.envs.navigation.walks import Walks
 
 
@@ -167,6 +167,13 @@ def test_routes_require_an_environment_without_autoreset(make_env):
 BEFORE = np.array([5.0, 5.0, 5.0, 0.4, 2.9, 3.0, np.nan])
 AFTER = np.array([4.0, 6.0, 5.0, 2.0, 2.9, 3.0, np.nan])
 STOP = np.array([False, False, False, False, True, True, False])
+
+
+def test_the_reward_of_one_agent_is_that_of_a_batch():
+    known = ~np.isnan(BEFORE)
+    columns = [column[known].tolist() for column in (BEFORE, AFTER, STOP)]
+    assert distance_rewards(*map(np.array, columns)).tolist() == [1, -1, 0, -1, 2, -2]
+    assert [distance_reward(*row) for row in zip(*columns, strict=True)] == [1, -1, 0, -1, 2, -2]
 
 
 def test_ndtw_rewards_in_closed_form():
