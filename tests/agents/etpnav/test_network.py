@@ -139,6 +139,7 @@ def test_a_rollout_equals_the_original(golden, tensors, model):
     loss, decisions = torch.zeros(()), 0
     for number, step in enumerate(golden["steps"]):
         encoded, inputs, tokens = rollout.visit(number)
+        assert torch.equal(inputs.mask, rollout.get(number, "panorama.out.pano_masks").bool())
         for name, found in (("loc_fts", inputs.directions), ("nav_types", inputs.types)):
             assert_near(found, rollout.get(number, f"panorama.{name}"), inputs.mask)
         assert_near(encoded, rollout.get(number, "panorama.out.pano_embeds"), inputs.mask)

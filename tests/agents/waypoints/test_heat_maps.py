@@ -43,6 +43,9 @@ def test_peaks_are_the_recorded_ones(golden_systems):
             recorded = case[name]["picks"]
             inside = [tuple(pick) for pick in recorded if pick and 0 <= pick[0] < ANGLES]
             assert find_peaks(logits, name) == inside
+            angles, distances = candidates(logits, name)
+            cells = np.rint([np.degrees(angles) / 3, 4 * distances - 1]).T
+            assert cells.tolist() == case[name]["candidates"]
         angles, distances = candidates(logits, "published")
         expected = np.array(case["published"]["angles_ccw"])
         np.testing.assert_allclose((-angles - expected + 1e-5) % (2 * np.pi), 1e-5, atol=1e-5)

@@ -1,6 +1,7 @@
 """Texts of dialogs, and their ends in the tokens."""
 
 import json
+import re
 
 import msgspec
 import numpy as np
@@ -51,6 +52,40 @@ def test_texts_and_their_last_tokens_equal_the_published(golden, bert):
             else:
                 # HAMT drops [CLS], whose place its model reads; it stays here.
                 assert ours == whole[:1] + [number + 1 for number in last[1:]]
+
+
+def words(sentence):
+    """Return the words that NDH's tokenizer makes of a sentence; it reads them backwards."""
+    return re.findall(r"\w+|\.+|[^\w\s]", sentence.lower())[::-1]
+
+
+def test_texts_contain_what_the_baseline_of_ndh_reads(golden):
+    known = {word: number for number, word in enumerate(golden["ndh_vocab"])}
+    for case in golden["cases"]:
+        target = case["item"]["target"]
+        turns = msgspec.convert(case["item"]["dialog_history"], tuple[Turn, ...])
+        if "error" in case["same"]:  # a blank message
+            continue
+        text = dialog_text(target, turns)
+        assert len(text.split()) == case["same"]["words"]
+        _, *parts = re.split(r"\n(Question|Answer): ", text)
+        said = []
+        for turn, speaker, message in zip(turns, parts[::2], parts[1::2], strict=True):
+            assert message.startswith(turn.message)
+            said.append(({"Question": "<NAV>", "Answer": "<ORA>"}[speaker], turn.message))
+        tags = ("<NAV>", "<ORA>")[2 - len(turns[-2:]) :]
+        last = [(tag, turn.message) for tag, turn in zip(tags, turns[-2:], strict=True)]
+        heard = {"oracle_ans": last[-1:], "nav_q_oracle_ans": last, "all": said}
+        for kind, length in golden["ndh_length"].items():
+            recorded = case["ndh"][kind]
+            if "error" in recorded:
+                assert (kind, len(turns)) == ("nav_q_oracle_ans", 1)
+                continue
+            sentences = heard.get(kind, []) + [("<TAR>", target)] * (kind != "none")
+            assert recorded["instructions"] == " ".join(map(" ".join, sentences))
+            read = [word for tag, sentence in sentences for word in (tag, *words(sentence))]
+            ids = [known.get(word, known["<UNK>"]) for word in [*read, "<EOS>"]][-length:]
+            assert recorded["ids"] == ids + [known["<PAD>"]] * (length - len(ids))
 
 
 @pytest.mark.parametrize("kind", ["words", "subwords"])

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+from collections import defaultdict
 from itertools import chain
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from clipnav.envs.episodes import Episode
@@ -33,12 +35,23 @@ def check(scores, published, names):
         assert scores[ours] == pytest.approx(float(published[theirs]), abs=1e-9), ours
 
 
+def check_means(rows, published, names, factor=1.0):
+    """Check the means over all cases, some of them in per cent."""
+    means = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
+    for ours, theirs in names.items():
+        scale = 1.0 if ours in METRES else factor
+        assert scale * means[ours] == pytest.approx(published[theirs], abs=1e-8), ours
+
+
+METRES = ("nav_error", "oracle_error", "goal_progress")
+RATES = {"success": "sr", "oracle_success": "oracle_sr", "spl": "spl"}
 PATHS = {"success": "success", "oracle_success": "oracle_success", "spl": "spl"}
 
 
 def test_reverie_scores_equal_the_official_and_those_of_duet_and_scalevln(golden):
     objects = {"rgs": "rgs", "rgspl": "rgspl"}
     official = {"success": "success_rate", "oracle_success": "oracle success_rate", "spl": "spl"}
+    rows = defaultdict(list)
     for case in golden.reverie["cases"]:
         scan, number = case["scan"], str(case["objId"])
         path = golden.names(scan, case["path"])
@@ -49,15 +62,22 @@ def test_reverie_scores_equal_the_official_and_those_of_duet_and_scalevln(golden
         walked = Walked(golden.graphs[scan], hops)
         answer = reverie._answer({"predObjId": case["pred_objid"]})
         scores = {d: reverie._score(walked, episode, answer, d) for d in reverie.SCORES.definitions}
+        for definition in ("duet", "with_success"):
+            rows[definition].append(scores[definition])
         assert walked.length == pytest.approx(case["duet"]["trajectory_lengths"], abs=1e-9)
         check(scores["duet"], case["duet"], PATHS | objects)
         check(scores["with_success"], case["duet"] | case["with_success"], PATHS | objects)
         if isinstance(case["official"], dict):
             check(scores["official"], case["official"], official | objects)
+            rows["official"].append(scores["official"])
         else:
             # The official evaluator divides by zero and scores no file with this answer.
             assert walked.length == 0
             assert scores["official"]["spl"] == scores["official"]["success"]
+    for definition in ("duet", "with_success"):
+        check_means(rows[definition], golden.reverie["mean"][definition], RATES | objects, 100)
+    published = golden.reverie["mean"]["official_without_errors"]
+    check_means(rows["official"], published, official | objects)
 
 
 def soon_case(golden, case):
@@ -87,6 +107,7 @@ def soon_case(golden, case):
 def test_soon_scores_equal_those_of_duet(golden):
     same = ("nav_error", "success", "goal_progress", "spl")
     oracle, pointed = ("oracle_error", "oracle_success"), ("det_success", "det_spl")
+    rows = []
     for case in golden.soon["cases"]:
         walked, episode, answer = soon_case(golden, case)
         published = soon._score(walked, episode, answer, "soon")
@@ -98,6 +119,11 @@ def test_soon_scores_equal_those_of_duet(golden):
         if not case.get("on_border"):
             check(published, case["soon"], dict(zip(pointed, pointed, strict=True)))
             check(unwrapped, case["unwrapped"], dict(zip(pointed, pointed, strict=True)))
+        # Where rounding decides whether a point is in its box, the mean takes what was recorded.
+        rows.append(published | {name: float(case["soon"][name]) for name in pointed})
+    names = {name: name for name in METRES} | RATES
+    names |= {"det_success": "det_sr", "det_spl": "det_spl"}
+    check_means(rows, golden.soon["mean"], names, 100)
 
 
 def test_cvdn_scores_equal_the_official_and_those_of_hamt_and_same(golden):
@@ -109,6 +135,9 @@ def test_cvdn_scores_equal_the_official_and_those_of_hamt_and_same(golden):
         "path_success": "oracle path_success_rate",
         "goal_progress": "dist_to_end_reduction",
     }
+    names = {"nav_error": "nav_errors", "oracle_error": "oracle_errors"}
+    names |= {"success": "success", "spl": "spl"}
+    rows = defaultdict(list)
     for case in golden.cvdn["cases"]:
         scan = case["scan"]
         paths = {n: golden.names(scan, case[f"{n}_path"]) for n in ("planner", "player", "trusted")}
@@ -119,11 +148,16 @@ def test_cvdn_scores_equal_the_official_and_those_of_hamt_and_same(golden):
         walked = Walked(golden.graphs[scan], golden.names(scan, case["trajectory"]))
         for name, published in case["official"].items():
             definition = name.removesuffix("_path")
-            check(cvdn._score(walked, episode, None, definition), published, official)
-        scores = cvdn._score(walked, episode, None, "hamt")
-        check(scores, case["hamt"], PATHS | {"goal_progress": "gp"})
+            rows[name].append(cvdn._score(walked, episode, None, definition))
+            check(rows[name][-1], published, official)
+        rows["hamt"].append(cvdn._score(walked, episode, None, "hamt"))
+        check(rows["hamt"][-1], case["hamt"], PATHS | {"goal_progress": "gp"})
         same = golden.names(scan, case["same_path"])
         episode = Episode("1", 1, scan, same, 0.0, "Find it.", "en", target=Goal(same[-1:]))
-        scores = objectnav._score(walked, episode, None, "same")
-        names = {"nav_error": "nav_errors", "oracle_error": "oracle_errors"}
-        check(scores, case["same"], names | {"success": "success", "spl": "spl"})
+        rows["same"].append(objectnav._score(walked, episode, None, "same"))
+        check(rows["same"][-1], case["same"], names)
+    mean = golden.cvdn["mean"]
+    for name, published in mean["official"].items():
+        check_means(rows[name], published, official)
+    check_means(rows["hamt"], mean["hamt"], RATES | {"goal_progress": "gp"}, 100)
+    check_means(rows["same"], mean["same"], names)
