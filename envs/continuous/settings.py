@@ -75,8 +75,9 @@ class ContinuousSettings:
             path in order, as VLN-CE's gt files do, "goal" takes the shortest walk to the goal, as
             VLN-CE's DAgger does; "none" omits the entry.
         follower: How the teacher walks: "greedy", as habitat-sim's follower, or "compat", as that
-            of habitat-lab 0.1.4 (VLN-CE's USE_ORIGINAL_FOLLOWER), which may get stuck in corners.
-            The reference walks of nDTW are always greedy.
+            of habitat-lab 0.1.4 (VLN-CE's USE_ORIGINAL_FOLLOWER), which may get stuck in corners;
+            its walks differ from the original's by up to five actions. The reference walks of nDTW
+            are always greedy.
         reward: "progress": metres by which the distance to the goal decreases, plus `slack_reward`
             at each action and `success_reward` at a successful stop (VLN-CE's WaypointReward).
             "distance" and "ndtw": as in the environments on graphs, see

@@ -46,6 +46,8 @@ def golden_walk(case, floor, follower):
 @pytest.mark.parametrize("follower", ["greedy", "compat"])
 def test_golden_walks(continuous_golden, golden_floors, follower):
     # The tolerances of a grid floor in the README beside the cases; null is a walk that got stuck.
+    # "compat" turns where a corner lies, so that centimetres of the grid cost it more actions.
+    fewer, more = {"greedy": (2, 4), "compat": (5, 5)}[follower]
     cases = [c for c in continuous_golden["expert"] if c[f"{follower}_actions"] is not None]
     assert cases
     for case in cases:
@@ -53,7 +55,7 @@ def test_golden_walks(continuous_golden, golden_floors, follower):
         walk = golden_walk(case, floor, follower)
         goal = from_habitat(case["goal"])
         assert floor.distances(walk.positions[-1:], goal)[0] < case["goal_radius"]
-        assert -2 <= len(walk.actions) - len(case[f"{follower}_actions"]) <= 4
+        assert -fewer <= len(walk.actions) - len(case[f"{follower}_actions"]) <= more
         expected = walk_length(case[f"{follower}_locations"])
         assert walk_length(walk.positions) == pytest.approx(expected, abs=0.35)
         assert walk.is_complete
