@@ -201,18 +201,15 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
 
 
 def _answer(record: Mapping[str, Any]) -> Point | None:
-    """Return the point of a record, whose trajectory is {"path", "obj_heading", ...} in a list."""
-    trajectory = record.get("trajectory")
-    first = trajectory[0] if isinstance(trajectory, list) and trajectory else record
-    source = first if isinstance(first, dict) else record
-    angles = [source.get(name) for name in ("obj_heading", "obj_elevation")]
+    """Return the point of a record, whose angles are numbers or the first of a list."""
+    angles = [record.get(name) for name in ("obj_heading", "obj_elevation")]
     angles = [angle[0] if isinstance(angle, list) and angle else angle for angle in angles]
     if None in angles:
         return None
     try:
         return msgspec.convert(angles, Point)
     except msgspec.ValidationError as error:
-        raise UserError(f"obj_heading and obj_elevation are {angles}: {error}") from error
+        raise UserError(f"obj_heading and obj_elevation are no numbers: {error}") from error
 
 
 def _aliases(episodes: Sequence[Episode]) -> dict[str, str]:

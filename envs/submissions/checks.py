@@ -3,14 +3,14 @@
 A file is one JSON array, or JSON Lines, of records with an id (`instr_id`, `instruction_id` or
 `inst_idx`) and a path (`trajectory` or `path`). Supported formats of a path are poses
 `[viewpoint, heading, elevation]` (Matterport3DSimulator, EnvDrop, CLIP-ViL, HAMT), viewpoints (the
-RxR server), lists of viewpoints per decision (DUET and its successors), and walks of objects with a
-field `path` (SOON).
+RxR server), lists of viewpoints per decision (DUET and its successors), and for SOON an object with
+a field `path` (DUET) or a list of such objects (SAME).
 """
 
+import itertools
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
 
 _MAX_NESTING = 3  # DUET: trajectory, decision, pose
-_NAMED = 5  # number of cases that a finding lists
+_NAMED = 5  # number of cases that a finding lists, fewer if they are long
+_LINE, _EXCERPT = 400, 80  # characters of these cases together, and of a quoted part of a record
 
 _quoting = reprlib.Repr()
 _quoting.maxstring = 64  # a viewpoint id of Matterport3D has 32 characters
-_short = _quoting.repr
 # Paths of 50 poses for all instructions of RxR take 0.4 GB; parsed JSON takes ten times as much.
 _MOST_BYTES = 1 << 30
 HINT = "write the file again in one of the formats of docs/metrics.md"
@@ -47,8 +47,9 @@ class Finding:
     cases: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        named = "; ".join(self.cases[:_NAMED])
-        more = len(self.cases) - _NAMED
+        ends = itertools.accumulate(map(len, self.cases[:_NAMED]))
+        count = max(1, sum(end <= _LINE for end in ends))
+        named, more = "; ".join(self.cases[:count]), len(self.cases) - count
         rest = f"; and {more} more" if more > 0 else ""
         return f"{self.kind}: {len(self.cases)} ({named}{rest})"
 
@@ -192,8 +193,9 @@ def _walked_paths(
     answers: dict[str, Any] = {}
     for number, record in enumerate(records):
         try:
-            written_id, viewpoints = _read_record(record)
-            answer = None if read_answer is None else read_answer(record)
+            fields = _fields(record)
+            written_id, viewpoints = _read_record(fields)
+            answer = None if read_answer is None else read_answer(fields)
         except ValueError as error:
             findings.unreadable.cases.append(f"record {number}: {error}")
             continue
@@ -208,17 +210,24 @@ def _walked_paths(
     return walked, answers
 
 
-def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:
-    """Return the id as written and the viewpoints of a record."""
+def _fields(record: Any) -> Mapping[str, Any]:
+    """Return the fields of a record and of its walk, whose `path` becomes the `trajectory`."""
     if not isinstance(record, dict):
         raise UserError(f"expected an object but found {_short(record)}")
+    walk = record.get("trajectory")
+    if isinstance(walk, list) and walk:
+        walk = walk[0]  # a walk for each beam, the best one first
+    if not isinstance(walk, dict):
+        return record
+    return {**walk, **record, "trajectory": _field(walk, "path")}
+
+
+def _read_record(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the id as written and the viewpoints of a record."""
     instr_id = _field(record, "instr_id", "instruction_id", "inst_idx")
     if not isinstance(instr_id, str | int) or isinstance(instr_id, bool):
         raise UserError(f"the id is {_short(instr_id)}, which is neither a string nor an integer")
     trajectory = _field(record, "trajectory", "path")
-    if isinstance(trajectory, list) and trajectory and isinstance(trajectory[0], dict):
-        # SOON: a walk for each beam, the best one first.
-        trajectory = _field(trajectory[0], "path")
     try:
         if not isinstance(trajectory, list):
             raise UserError(f"the path is {_short(trajectory)}, which is not a list")
@@ -227,7 +236,12 @@ def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:
         raise UserError(f"{_short(instr_id)}: {error}") from None
 
 
-def _field(record: dict[str, Any], *names: str) -> Any:
+def _short(value: Any) -> str:
+    text = _quoting.repr(value)
+    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 3]}..."
+
+
+def _field(record: Mapping[str, Any], *names: str) -> Any:
     for name in names:
         if name in record:
             return record[name]
@@ -277,7 +291,7 @@ def _check_path(
     adjacent = graph.adjacency[nodes[:-1], nodes[1:]].tolist()
     jumps = [
         step
-        for step, (start, end) in enumerate(pairwise(nodes))
+        for step, (start, end) in enumerate(itertools.pairwise(nodes))
         if start != end and not adjacent[step]
     ]
     apart = [step for step in jumps if np.isinf(graph.distances[nodes[step], nodes[step + 1]])]
@@ -285,6 +299,6 @@ def _check_path(
     cases += [f"{name}: step {k + 1}, {path[k]} to {path[k + 1]}" for k in apart or jumps]
     if apart:
         return False
-    if any(start == end for start, end in pairwise(nodes)):
+    if any(start == end for start, end in itertools.pairwise(nodes)):
         findings.turns.cases.append(name)
     return True

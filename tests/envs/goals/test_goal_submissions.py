@@ -76,6 +76,22 @@ def test_shortest_paths_with_right_answers_have_full_scores(dataset, tiny_world,
     assert scored.version == ("v1" if dataset == "reverie" else "")
 
 
+def duets_record(episode, path):
+    decisions = [path[:1], *([viewpoint] for viewpoint in path[1:])]
+    walk = {"path": decisions, "obj_heading": CENTRE[:1], "obj_elevation": CENTRE[1:]}
+    return {"instr_id": episode.instr_id, "trajectory": walk}
+
+
+def test_duets_form_of_soon_has_the_scores_of_sames(tiny_world, tmp_path):
+    rules = ScoringRules(dataset="soon", data_dir=tiny_world, resamples=50)
+    truth = load_ground_truth(rules)
+    scored = score_submission(submit(tmp_path, "soon", truth, duets_record), rules, truth)
+    assert scored.checked.findings == []
+    expected = score_submission(submit(tmp_path, "soon", truth), rules, truth)
+    assert scored.summary == expected.summary
+    assert scored.summary["det_SR"] == 1
+
+
 def test_reports_name_version_and_definition(tiny_world, tmp_path, run_command):
     rules = ScoringRules(dataset="reverie", data_dir=tiny_world)
     path = submit(tmp_path, "reverie", load_ground_truth(rules), reverie_record)
@@ -113,6 +129,7 @@ def test_definitions_of_other_datasets_are_refused(given, message):
             "soon",
             {"trajectory": [{"path": [["b0", 0, 0]], "obj_heading": 0, "obj_elevation": "x"}]},
         ),
+        ("soon", {"trajectory": {"path": [["b0"]], "obj_heading": [{}], "obj_elevation": [0]}}),
     ],
 )
 def test_an_answer_of_the_wrong_type_is_an_unreadable_record(dataset, change, tiny_world, tmp_path):

@@ -117,6 +117,17 @@ def test_findings_name_records_that_cannot_be_read(check, whole, record, message
     assert re.search(message, cases[0])
 
 
+@pytest.mark.parametrize(
+    "trajectory",
+    [{"path": "a" * 9999}, {"steps" * 99: 1}, [{"path": [{"x": ["y" * 60] * 9}] * 9}], "z" * 9999],
+)
+def test_a_finding_quotes_a_part_of_a_record(check, trajectory):
+    (finding,) = check([{"instr_id": "100_0" * 99, "trajectory": trajectory}] * 9, ()).findings
+    assert all(len(case) < 300 for case in finding.cases)
+    assert len(str(finding)) < 600
+    assert "more)" in str(finding)
+
+
 def test_missing_repeated_and_foreign_instructions_are_faults(check, whole):
     records = list(whole)
     gone = records.pop(5)
