@@ -3,6 +3,10 @@
 import json
 import math
 
+import numpy as np
+
+from clipnav.storage.features.objects import Objects, write_objects
+
 
 def write_goal_annotations(data_dir):
     """Write a training split and one for validation of each dataset into the tiny world."""
@@ -124,3 +128,11 @@ def object_items(scan, paths):
         for n, path in enumerate(paths)
     ]
     return [objects, *episodes]
+
+
+def write_targets(path, scans):
+    """Write the objects 7 to 9 at each viewpoint of the tiny world."""
+    keys = [f"{scan}_{scan[0]}{number}" for scan in scans for number in range(9)]
+    boxes = np.full((3, 2), 0.1)
+    part = Objects(["7", "8", "9"], [""] * 3, np.ones((3, 4)), boxes, boxes)
+    write_objects(path, keys, [part] * len(keys), {})

@@ -83,7 +83,8 @@ def pointing(
     """
     if "object_ids" not in info:
         return actions
-    first = observation["action_mask"].shape[1]  # action that points out object 0
+    num_objects = info["object_ids"].shape[1]
+    first = observation["action_mask"].shape[1] - num_objects  # action that points out object 0
     actions = actions.copy()
     for number in np.flatnonzero(actions == STOP).tolist():
         row = int(live[number])
@@ -125,7 +126,7 @@ class ForwardAgent:
         headings, elevations = candidate_directions(
             self._world, observation, live
         )  # (N, K) radians
-        possible = observation["action_mask"][live].astype(bool)
+        possible = observation["action_mask"][live, : headings.shape[1]].astype(bool)
         possible[:, STOP] = False
         while True:
             side = wrap_angle(headings - self._heading[live, None])

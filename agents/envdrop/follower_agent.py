@@ -121,7 +121,7 @@ class FollowerAgent:
     def decide(self, observation: Observation, live: np.ndarray) -> FollowerDecision:
         """Score the candidates of the live rows; the agent keeps its present state."""
         self._keep_rows(live)
-        possible = observation["action_mask"][live]
+        possible = observation["action_mask"][live, : self._first_object(observation)]
         # Cut columns that are impossible for all rows, because few viewpoints have many neighbours.
         width = int(np.flatnonzero(possible.any(0))[-1]) + 1
         nodes, views = observation["viewpoint"][live], observation["view"][live]
@@ -145,9 +145,13 @@ class FollowerAgent:
         attended = decision.state.attended[self._tensor(stops)]
         nodes, views = (observation[name][live[stops]] for name in ("viewpoint", "view"))
         chosen = head.best(attended, objects, nodes, views)
-        first = observation["action_mask"].shape[1]  # action that points out object 0
-        actions[stops] = np.where(chosen < 0, STOP, first + chosen)
+        actions[stops] = np.where(chosen < 0, STOP, self._first_object(observation) + chosen)
         return actions
+
+    @staticmethod
+    def _first_object(observation: Observation) -> int:
+        """Return K, the action that points out object 0."""
+        return observation["candidate_view"].shape[1]
 
     def _keep_rows(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):

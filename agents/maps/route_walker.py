@@ -107,7 +107,7 @@ class RouteWalker(ABC):
             moves = route_moves(self._world, observation["viewpoint"][rows], routes)
             stops = np.full(len(rows), STOP)
             if self._choice.objects is not None:
-                first = observation["action_mask"].shape[1]  # action that points out object 0
+                first = self._world.num_actions  # action that points out object 0
                 stops = np.where(self._choice.objects < 0, STOP, first + self._choice.objects)
             stops = np.where(self._choice.ends, stops, -1)
             for row, *actions in zip(rows, *moves.T.tolist(), stops.tolist(), strict=True):

@@ -31,7 +31,7 @@ class StraightAgent:
         features = observation["candidates"][live, :, -self._angles :]  # (N, K, A)
         heading = np.arctan2(features[..., 0], features[..., 1]) - self._turn[live, None]
         side = np.mod(heading + np.pi, 2 * np.pi) - np.pi
-        possible = observation["action_mask"][live].astype(bool)
+        possible = observation["action_mask"][live, : features.shape[1]].astype(bool)
         possible[:, STOP] = False
         ahead = possible & (np.abs(side) < _SIGHT)
         # Behind everything ahead come the others, clockwise.

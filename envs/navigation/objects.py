@@ -31,6 +31,7 @@ class WorldObjects:
         store: File of the objects.
         rows: (V, O) int64 row of each object in the store; 0 for padding.
         mask: (V, O) bool, False for padding.
+        valid: (V, K + O) int8, 1 where an action of `VlnVectorEnv` is valid.
         directions: (V, O, 2) float32 heading and elevation of the boxes in radians, absolute.
         sizes: (V, O, 3) float32 width, height and their product, as fractions of a view.
         ids: (V, O) object array of ids, "" for padding.
@@ -47,6 +48,7 @@ class WorldObjects:
         for node, rows in enumerate(of_nodes):
             self.rows[node, : len(rows)] = rows
             self.mask[node, : len(rows)] = True
+        self.valid = np.hstack([world.mask, self.mask.view(np.int8)])
         sizes = np.column_stack([store.sizes, store.sizes.prod(1)])
         self.directions, self.sizes = (
             np.zeros((*shape, values.shape[1]), np.float32) for values in (store.directions, sizes)
@@ -55,7 +57,7 @@ class WorldObjects:
         self.sizes[self.mask] = sizes[self.rows[self.mask]]
         self.ids = np.full(shape, "", dtype=object)
         self.ids[self.mask] = store.ids[self.rows[self.mask]]
-        for table in (self.rows, self.mask, self.directions, self.sizes, self.ids):
+        for table in (self.rows, self.mask, self.valid, self.directions, self.sizes, self.ids):
             table.flags.writeable = False
 
     @property

@@ -125,6 +125,13 @@ class Observer(Protocol):
         ...
 
 
+# What all kinds of observation have.
+POSE_SPACE: dict[str, spaces.Space[Any]] = {
+    "heading": spaces.Box(0.0, 2 * np.pi, (1,), np.float32),
+    "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (1,), np.float32),
+}
+
+
 class IndexObserver:
     """Observes viewpoints and views as indices, without features.
 
@@ -142,7 +149,7 @@ class IndexObserver:
             "viewpoint": spaces.Discrete(len(self._world)),
             "view": spaces.Discrete(NUM_VIEWS),
             "candidate_view": spaces.Box(0, NUM_VIEWS - 1, (actions,), np.int32),
-            **pose_space(actions),
+            **POSE_SPACE,
         }
 
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
@@ -152,12 +159,12 @@ class IndexObserver:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
             out: Arrays of the shapes of `space`, overwritten: viewpoint (B,), view (B,),
-                candidate_view (B, K), action_mask (B, K), heading (B, 1) and elevation (B, 1).
+                candidate_view (B, K), heading (B, 1) and elevation (B, 1).
         """
         out["viewpoint"][:] = nodes
         out["view"][:] = views
         self._world.views.take(nodes, axis=0, out=out["candidate_view"], mode="clip")
-        fill_poses(self._world, nodes, views, out)
+        fill_poses(views, out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +215,7 @@ class FeatureObserver:
             "candidates": np.tile(high, (actions, 1)),
         }
         boxes = {name: spaces.Box(-high, high, dtype=np.float32) for name, high in bounds.items()}
-        return {**boxes, **pose_space(actions)}
+        return {**boxes, **POSE_SPACE}
 
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of B agents.
@@ -217,7 +224,7 @@ class FeatureObserver:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
             out: Arrays of the shapes of `space`, overwritten: panorama (B, 36, D + A), candidates
-                (B, K, D + A), action_mask (B, K), heading (B, 1) and elevation (B, 1).
+                (B, K, D + A), heading (B, 1) and elevation (B, 1).
         """
         if self._num_agents == 1:
             self._observe_one(nodes.item(), views.item(), out)
@@ -227,9 +234,9 @@ class FeatureObserver:
         if self._stored:
             self._stored.reader.read(self._stored.rows[nodes], panorama)
         panorama[..., visual:] = self._panorama_angles[base]
-        fill_poses(self._world, nodes, views, out)
+        fill_poses(views, out)
 
-        agent, action = np.nonzero(out["action_mask"][:, 1:])
+        agent, action = np.nonzero(self._world.mask[nodes, 1:])
         action += 1
         node = nodes[agent]
         rows = NUM_VIEWS * agent + self._world.views[node, action]
@@ -254,23 +261,12 @@ class FeatureObserver:
         angles = world.angles[node, base, 1:end].view(np.complex128)
         real[:, visual:].view(np.complex128)[...] = angles
         candidates[0] = candidates[end:] = 0.0
-        out["action_mask"][0] = world.mask[node]
         out["heading"][0] = _HEADINGS[view]
         out["elevation"][0] = _ELEVATIONS[view]
 
 
-def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
-    """Return the spaces that both kinds of observation share, except the instruction."""
-    return {
-        "action_mask": spaces.MultiBinary(num_actions),
-        "heading": spaces.Box(0.0, 2 * np.pi, (1,), np.float32),
-        "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (1,), np.float32),
-    }
-
-
-def fill_poses(world: NavWorld, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
-    """Write the action mask, heading and elevation of B agents."""
+def fill_poses(views: np.ndarray, out: Observation) -> None:
+    """Write the heading and elevation of B agents."""
     # "clip" writes to the output directly; "raise" fills a temporary array first.
-    world.mask.take(nodes, axis=0, out=out["action_mask"], mode="clip")
     _HEADINGS.take(views[:, None], out=out["heading"], mode="clip")
     _ELEVATIONS.take(views[:, None], out=out["elevation"], mode="clip")

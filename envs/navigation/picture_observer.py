@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.observations import Observation, fill_poses, pose_space
+from clipnav.envs.navigation.observations import POSE_SPACE, Observation, fill_poses
 from clipnav.envs.navigation.settings import EnvSettings
 from clipnav.envs.pictures.view_pictures import ViewPictures, ViewPose
 from clipnav.envs.pictures.world_pictures import shared_pictures
@@ -43,7 +43,6 @@ class PictureObserver:
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
         actions, shape = self._world.num_actions, self._pictures.shape
-        pose = pose_space(actions)
 
         def colours(*leading: int) -> spaces.Box:
             return spaces.Box(0, 255, (*leading, *shape, 3), np.uint8)
@@ -54,14 +53,14 @@ class PictureObserver:
                 "candidate_rgb": colours(actions),
                 "candidate_angle": spaces.Box(low, -low, dtype=np.float32),
                 "candidate_distance": spaces.Box(0.0, np.inf, (actions,), np.float32),
-                **pose,
+                **POSE_SPACE,
             }
         if self._settings.observe == "panorama_rgb":
-            return {"panorama_rgb": colours(NUM_VIEWS), **pose}
+            return {"panorama_rgb": colours(NUM_VIEWS), **POSE_SPACE}
         if self._settings.observe == "rgb":
-            return {"rgb": colours(), **pose}
+            return {"rgb": colours(), **POSE_SPACE}
         depth = spaces.Box(0.0, self._settings.max_depth, (*shape, 1), np.float32)
-        return {"rgb": colours(), "depth": depth, **pose}
+        return {"rgb": colours(), "depth": depth, **POSE_SPACE}
 
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
         """Write the observations of B agents.
@@ -70,7 +69,7 @@ class PictureObserver:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
         """
-        fill_poses(self._world, nodes, views, out)
+        fill_poses(views, out)
         for agent, (node, view) in enumerate(zip(nodes.tolist(), views.tolist(), strict=True)):
             # Only egocentric pictures depend on the direction that the agent faces.
             key = view if self._settings.observe in ("rgb", "rgbd") else 0

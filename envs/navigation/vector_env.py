@@ -102,7 +102,7 @@ class VlnVectorEnv(BatchEnv):
       its direction relative to the agent's heading.
     * `candidates` (B, K, D + A) float32: features of the candidate's view and of its exact
       direction; zeros for stop (row 0) and padding.
-    * `action_mask` (B, K) int8: 1 where an action is valid.
+    * `action_mask` (B, K), with objects (B, K + O), int8: 1 where an action is valid.
     * `heading`, `elevation` (B, 1) float32: absolute, in radians.
 
     With `observe="indices"` three arrays replace `panorama` and `candidates`:
@@ -151,8 +151,8 @@ class VlnVectorEnv(BatchEnv):
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (B, K) (the viewpoint that each
-    action leads to, "" for stop and padding) and `action_mask` (B, K) bool. Privileged, not for
-    agents: `distance_to_goal` (metres, NaN where the goal is secret), `teacher_action` (0 where the
+    action leads to, "" for stop and padding) and `action_mask` as bool. Privileged, not for agents:
+    `distance_to_goal` (metres, NaN where the goal is secret), `teacher_action` (0 where the
     goal is secret) and, for agents whose episode has just ended, `metrics`: arrays named as in
     `clipnav.envs.metrics.score_path`. With objects also `object_ids` (B, O), "" for padding, and,
     privileged, `target_object` (B,): index of the object to find, -1 where no viewpoint of the goal
@@ -241,19 +241,26 @@ class VlnVectorEnv(BatchEnv):
         self._observer = _make_observer(split, settings, self.num_envs)
         length, self._tokens = split.tokens.shape[1], split.tokens
         words = spaces.Box(0, len(split.tokenizer) - 1, (length,), np.int32)
-        own = {"instruction": words, **self._observer.space()}
+        self.objects, self._object_observer = split_objects(split), None
+        self._valid = self.nav_world.mask if self.objects is None else self.objects.valid  # (V, A)
+        num_actions = self._valid.shape[1]
+        mask = spaces.MultiBinary(num_actions)
+        own = {"instruction": words, "action_mask": mask, **self._observer.space()}
         self._arrays = {
             name: ((self.num_envs, *(space.shape or ())), space.dtype)
             for name, space in own.items()
         }
         self._kept = None if settings.copy else self._buffers()
-        self.objects, self._object_observer = split_objects(split), None
         if self.objects is not None and settings.observe != "indices":
             self._object_observer = ObjectObserver(self.objects, settings.observe == "features")
             own |= self._object_observer.space()
         self._pointed = np.full(self.num_envs, -1)  # (B,) index of the object that is pointed out
-        num_objects = 0 if self.objects is None else self.objects.most
-        self._set_spaces(self.nav_world.num_actions + num_objects, spaces.Dict(own))
+        self._set_spaces(num_actions, spaces.Dict(own))
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(V, A) bool, whether each action is valid at each viewpoint."""
+        return self._valid.view(bool)
 
     @property
     def walks(self) -> Walks:
@@ -312,17 +319,13 @@ class VlnVectorEnv(BatchEnv):
         return self._walks.teacher_actions()
 
     def action_masks(self) -> np.ndarray:
-        """Return (B, K) bool, True where an action is valid, for algorithms that mask actions.
-
-        With objects (B, K + O).
+        """Return (B, A) bool, True where an action is valid, for algorithms that mask actions.
 
         Raises:
             ResetNeeded: The environment has not been reset.
         """
         self._check_reset("reset the environment before asking for action masks")
-        nodes = self._walks.nodes
-        masks = self.nav_world.valid.take(nodes, axis=0)
-        return masks if self.objects is None else np.hstack([masks, self.objects.mask[nodes]])
+        return self.valid.take(self._walks.nodes, axis=0)
 
     def answers(self) -> list[ObjectAnswer | None]:
         """Return the object that each agent has pointed out when it stopped, None for none."""
@@ -389,6 +392,7 @@ class VlnVectorEnv(BatchEnv):
         observation = self._buffers() if self._kept is None else self._kept
         words = observation["instruction"]
         self._tokens.take(walks.episodes, axis=0, out=words, mode="clip")
+        self._valid.take(walks.nodes, axis=0, out=observation["action_mask"], mode="clip")
         self._observer.observe(walks.nodes, walks.views, observation)
         if self._object_observer is not None:
             observation |= self._object_observer.observe(walks.nodes, walks.views)
@@ -407,7 +411,7 @@ class VlnVectorEnv(BatchEnv):
         makers = {
             **split.lazy_names(episodes, nodes),
             "candidates": lambda: world.candidate_ids.take(nodes, axis=0),
-            "action_mask": partial(world.valid.take, nodes, axis=0),
+            "action_mask": partial(self.valid.take, nodes, axis=0),
             **object_info(split, self.objects, episodes, nodes),
         }
         return batch_info(numbers, makers, len(nodes))

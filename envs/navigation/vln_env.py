@@ -44,12 +44,12 @@ class VlnEnv(SingleAgentEnv):
 
     ## Observation Space
     `Dict` with `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask`
-    (K,), `heading` (1,) and `elevation` (1,). With `observe="indices"`, the integers `viewpoint`
-    and `view` and `candidate_view` (K,) replace `panorama` and `candidates`; with `observe="rgb"`,
-    `"rgbd"`, `"candidate_rgb"` or `"panorama_rgb"` the pictures `rgb` (H, W, 3), `rgb` and `depth`
-    (H, W, 1), `candidate_rgb` (K, H, W, 3) with `candidate_angle` (K, 2) and `candidate_distance`
-    (K,), or `panorama_rgb` (36, H, W, 3) do. With objects `objects` (O, D'), `object_directions`
-    (O, 2), `object_sizes` (O, 3) and `object_mask` (O,) are added.
+    (K,), with objects (K + O,), `heading` (1,) and `elevation` (1,). With `observe="indices"`, the
+    integers `viewpoint` and `view` and `candidate_view` (K,) replace `panorama` and `candidates`;
+    with `observe="rgb"`, `"rgbd"`, `"candidate_rgb"` or `"panorama_rgb"` the pictures `rgb` (H, W,
+    3), `rgb` and `depth` (H, W, 1), `candidate_rgb` (K, H, W, 3) with `candidate_angle` (K, 2) and
+    `candidate_distance` (K,), or `panorama_rgb` (36, H, W, 3) do. With objects `objects` (O, D'),
+    `object_directions` (O, 2), `object_sizes` (O, 3) and `object_mask` (O,) are added.
 
     ## Rewards
     +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
@@ -67,7 +67,7 @@ class VlnEnv(SingleAgentEnv):
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (K,) (the viewpoint that each
-    action leads to, "" for stop and padding) and `action_mask` (K,) bool. Privileged, not for
+    action leads to, "" for stop and padding) and `action_mask` as bool. Privileged, not for
     agents: `distance_to_goal`, `teacher_action`, and at every step `metrics` of the path so far
     (unless the goal is secret). With objects also `object_ids` (O,) and, privileged,
     `target_object`, the index of the object to find or -1.
@@ -144,7 +144,7 @@ class VlnEnv(SingleAgentEnv):
             "scan": partial(world.scan_names.item, node),
             "viewpoint": partial(world.viewpoint_ids.item, node),
             "candidates": lambda: world.candidate_ids.take(node, axis=0),
-            "action_mask": partial(world.valid.take, node, axis=0),
+            "action_mask": partial(self.core.valid.take, node, axis=0),
         }
         about = object_info(split, self.core.objects, walks.episodes.copy(), walks.nodes.copy())
         makers |= {name: partial(only_value, make) for name, make in about.items()}

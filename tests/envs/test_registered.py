@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 import clipnav.envs  # noqa: F401  (registers the environments)
 from clipnav.envs.navigation.settings import PICTURES
 from tests.envs.marked_panoramas import MarkedPanoramas
+from tests.goal_files import write_targets
 from tests.launching import IN_PROCESSES
 
 SMALL = {"rgb_size": (24, 32), "depth_size": (24, 32)}
@@ -26,17 +27,22 @@ CASES = {
     "r4r houses": ("R4R-CLIP-v0", {"split": "val_seen"}),
     "goat houses": ("GOAT-CLIP-v0", {"split": "val_seen"}),
     **{name: (f"{name}-CLIP-v0", {}) for name in ("REVERIE", "SOON", "CVDN", "ObjectNav")},
+    **{f"{name} objects": (f"{name}-CLIP-v0", {}) for name in ("REVERIE", "SOON")},
+    "REVERIE objects indices": ("REVERIE-CLIP-v0", OTHERWISE),
     **{kind: ("R2R-CLIP-v0", {"observe": kind}) for kind in PICTURES},
     "r2r-ce": ("R2R-CE-CLIP-v0", CONTINUOUS),
     "rxr-ce": ("RxR-CE-CLIP-v0", CONTINUOUS),
 }
-BATCHES = ["r2r", "rxr indices", "REVERIE", "CVDN", *PICTURES]
+BATCHES = ["r2r", "rxr indices", "REVERIE", "REVERIE objects", "CVDN", *PICTURES]
 
 
 @pytest.fixture
-def made(request, tiny_arguments):
+def made(request, tiny_arguments, tmp_path):
     """Id and arguments of a case."""
     env_id, arguments = CASES[request.param]
+    if "objects" in request.param:
+        write_targets(tmp_path / "objects.safetensors", ("attic", "barn"))
+        arguments = {"objects": str(tmp_path / "objects.safetensors"), **arguments}
     if request.param in PICTURES:
         world = {name: tiny_arguments[name] for name in ("world", "data_dir")}
         arguments = {**world, "pictures": MarkedPanoramas(), "image_size": 32, **arguments}
@@ -65,6 +71,31 @@ def test_passes_the_checkers_of_gymnasium_and_stable_baselines(made):
         # The checker advises against small pictures, against their batches and against matrices.
         warnings.simplefilter("ignore")
         check_for_baselines(env)
+
+
+def test_every_registered_id_has_a_case():
+    own = {name for name, spec in gym.registry.items() if "clipnav" in str(spec.entry_point)}
+    assert {env_id for env_id, _ in CASES.values()} == own
+
+
+@every_environment
+def test_masks_fit_the_actions_and_draw_from_them(made):
+    env = gym.make(made.id, **made.arguments)
+    observation, info = env.reset(seed=0)
+    masks = [env.get_wrapper_attr("action_masks")()]
+    masks += [source["action_mask"] for source in (observation, info) if "action_mask" in source]
+    rest = env.observation_space.spaces.get("object_mask")
+    for mask in masks:
+        assert mask.shape == (env.action_space.n,)
+        np.testing.assert_array_equal(mask.astype(bool), masks[0])
+        assert mask[env.action_space.sample(mask.astype(np.int8))]
+    if rest is not None:
+        np.testing.assert_array_equal(masks[0][-rest.n :], observation["object_mask"])
+    batch = gym.make_vec(made.id, 2, **made.arguments)
+    observation, info = batch.reset(seed=0)
+    for source in (observation, info):
+        if "action_mask" in source:
+            assert source["action_mask"].shape == (2, env.action_space.n)
 
 
 @every_environment

@@ -19,7 +19,8 @@ def two_moves(task, seed):
     """Move twice, by the first candidate that the seed leaves, and stop."""
 
     def choose(observation, info, live, step):
-        options = observation["action_mask"][live].sum(1) - 1
+        moves = observation["candidates"].shape[1]
+        options = observation["action_mask"][live, :moves].sum(1) - 1
         return np.where(step > 2, 0, 1 + (seed + step) % options)
 
     return Agent(task, choose)
@@ -54,7 +55,7 @@ def points(task, seed):
             return np.ones(len(live), int)
         if "object_mask" not in observation:
             return np.zeros(len(live), int)
-        first = observation["action_mask"].shape[1]
+        first = observation["candidates"].shape[1]
         return np.where(observation["object_mask"][live, 0], first, 0)
 
     return Agent(task, choose)

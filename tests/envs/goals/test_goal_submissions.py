@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from clipnav.envs.episodes import load_episodes
@@ -11,7 +10,7 @@ from clipnav.envs.submissions.files import write_submission
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from clipnav.envs.submissions.scores import score_submission
 from clipnav.envs.worlds import world_files
-from clipnav.storage.features.objects import Objects, write_objects
+from tests.goal_files import write_targets
 
 CENTRE = [6.2 / 6.283185307179586, (0.1 + 3.141592653589793) / 6.283185307179586]
 
@@ -191,11 +190,3 @@ def test_evaluations_have_the_scores_of_the_submission(dataset, objects, tiny_ar
         assert submitted[name] == pytest.approx(value), name
     if objects != "none" and dataset == "reverie":
         assert submitted["RGS"] == 1
-
-
-def write_targets(path, scans):
-    """Write the objects 7 to 9 at each viewpoint of the tiny world."""
-    keys = [f"{scan}_{scan[0]}{number}" for scan in scans for number in range(9)]
-    boxes = np.full((3, 2), 0.1)
-    part = Objects(["7", "8", "9"], [""] * 3, np.ones((3, 4)), boxes, boxes)
-    write_objects(path, keys, [part] * len(keys), {})

@@ -201,6 +201,7 @@ class _Graphs:
     def __init__(self, names):
         self.viewpoint_ids = np.array(names, dtype=object)
         self.scan_names = np.full(len(names), "scan", dtype=object)
+        self.mask = np.ones((len(names), 1), np.int8)
 
     __len__ = NavWorld.__len__
 

@@ -80,7 +80,7 @@ def test_candidates_contain_their_view_and_exact_direction(world, store):
             seen = observed(world, store, 4, np.array([node]), np.array([base]))
             candidates, panorama = seen["candidates"][0], seen["panorama"][0]
             count = len(graph.neighbours(viewpoint))
-            assert seen["action_mask"][0].tolist() == [1] * (1 + count) + [0] * (5 - count)
+            assert world.mask[node].tolist() == [1] * (1 + count) + [0] * (5 - count)
             for k in range(count):
                 np.testing.assert_array_equal(
                     candidates[1 + k, :8], panorama[table.views[i, k], :8]
