@@ -6,12 +6,13 @@ import os
 import re
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clipnav.storage.errors import UserError
 
@@ -173,6 +174,24 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8 atomically, with the same line ends on every system."""
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file to read it.
+
+    A folder from someone else can contain links to private files, and pipes and devices, which
+    never end.
+    """
+    kind = "a link"
+    if not path.is_symlink():
+        # O_NONBLOCK, as opening a pipe would wait for a writer. Windows has only the last flag.
+        flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+        number = os.open(path, sum(getattr(os, flag, 0) for flag in flags))
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            return open(number, "rb")
+        os.close(number)
+        kind = "not a regular file"
+    raise UserError(f"{path}: {kind}; replace it by the file itself, or delete it")
 
 
 def file_sha256(path: str | Path) -> str:

@@ -2,11 +2,15 @@
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from clipnav.storage import UnwritableError, remove_abandoned, temporary_path
 from clipnav.storage.errors import UserError
+from clipnav.storage.locks import exclusive_lock
 
 CONFIG = "config.json"
 # Files of a run, as `clipnav.training.checkpoints`, `clipnav.vl_tasks.clip_vil_p`,
@@ -51,8 +55,34 @@ def folder_name(folder: str | Path) -> str:
 
 def check_new(path: Path, flag: str = "--output") -> None:
     """Check that nothing exists at the path of an output, except an empty folder."""
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"{flag} {path}: already exists; name another one, or delete it")
+
+
+@contextmanager
+def new_folder(path: Path, flag: str = "--output") -> Iterator[Path]:
+    """Yield a folder to write to, and move it to `path` when the block ends.
+
+    If the block fails or the process is killed, there is nothing at `path`. While one process
+    writes the folder, others that want to write it are refused.
+    """
+    check_new(path, flag)
+    path = path.resolve()
+    with suppress(FileNotFoundError):
+        path.rmdir()  # an empty folder, which would contain its lock
+    with exclusive_lock(path):
+        check_new(path, flag)  # another process may have written it in the meantime
+        remove_abandoned(path.parent)
+        beside = temporary_path(path)
+        beside.mkdir()
+        try:
+            yield beside
+            beside.rename(path)
+        except (UnwritableError, UserError) as error:
+            error.args = (str(error).replace(str(beside), str(path)),)
+            raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _inputs(settings: Any, outputs: Mapping[str, object]) -> Iterator[Path]:

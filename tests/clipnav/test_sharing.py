@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import json
+import os
+import re
+import resource
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from clipnav import load_run
 from clipnav.agents.settings import read_agent_config
 from clipnav.envs.metrics.bootstrap import Interval
 from clipnav.model_cards import _table
 from clipnav.storage.errors import UserError
-from clipnav.storage.shared_runs import MODEL
+from clipnav.storage.outputs import new_folder
+from clipnav.storage.shared_runs import MODEL, copy_run, without_folders
 
 NAME = "owner/follower"
 
@@ -201,6 +206,126 @@ def test_weights_are_halved_on_request(run, command, tmp_path):
     settings = read_agent_config(run)
     _, agent = load_run(tmp_path / "half", "val_unseen", settings)
     assert {weight.dtype for weight in agent.follower.parameters()} == {torch.float32}
+
+
+@pytest.fixture
+def small_run(tmp_path):
+    """Files of a run, which no agent can load."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    save_file({"w": np.zeros(300_000, np.float32)}, folder / MODEL)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def link(path):
+    (path.parent / "private").write_text("{}")
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.parent / "private")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "problem"),
+    [
+        ("config.json", link, "a link"),
+        ("metrics.jsonl", link, "a link"),
+        ("README.md", lambda path: path.symlink_to("absent"), "a link"),
+        ("vocabulary.json", lambda path: path.symlink_to("/dev/zero"), "a link"),
+        ("results.json", os.mkfifo, "not a regular file"),
+        ("answers.json", os.mkdir, "not a regular file"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("push", "{run}", "file:{out}"), ("pull", "file:{run}", "{out}")]
+)
+def test_only_regular_files_travel(words, name, make, problem, small_run, command, tmp_path):
+    make(small_run / name)
+    out = tmp_path / "out"
+    verb, source, target = (word.format(run=small_run, out=out) for word in words)
+    done = command(verb, source, *(("--output",) if verb == "pull" else ()), target)
+    assert f"{small_run / name}: {problem}; replace it by the file itself" in done.stderr
+    assert not out.exists()
+
+
+def test_a_copy_on_a_full_disk_leaves_nothing_and_names_the_copy(small_run, tmp_path):
+    size = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, size[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(f"{tmp_path / 'out' / MODEL}: cannot be wri")):
+            with new_folder(tmp_path / "out") as beside:
+                copy_run(small_run, beside)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, size)
+    assert list(tmp_path.iterdir()) == [small_run]
+
+
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_one_process_at_a_time_writes_a_folder(
+    verb, small_run, command, tmp_path, locked_elsewhere
+):
+    out = tmp_path / "out"
+    words = {
+        "push": (small_run, f"file:{out}"),
+        "pull": (f"file:{small_run}", "--output", out),
+    }
+    with locked_elsewhere(out) as other:
+        done = command(verb, *words[verb])
+    assert f"{out}: process {other.pid} " in done.stderr
+    assert not out.exists()
+
+
+def test_weights_that_differ_from_the_card_are_refused(hub, small_run, command, tmp_path):
+    shared = tmp_path / "shared"
+    assert command("push", small_run, f"file:{shared}").returncode == 0
+    hub.files |= {path.name: path.read_bytes() for path in shared.iterdir()}
+    weights = bytearray((shared / MODEL).read_bytes())
+    weights[-1] ^= 1
+    hub.files[MODEL] = bytes(weights)
+    (shared / MODEL).write_bytes(weights)
+    for address in (f"file:{shared}", f"hf:{NAME}"):
+        done = command("pull", address, "--output", tmp_path / "out")
+        assert f"{address}: the SHA-256 of {MODEL} is " in done.stderr
+        assert "but its model card says" in done.stderr
+    assert not (tmp_path / "out").exists()
+    done = command("evaluate-agent", f"hf:{NAME}")
+    assert f"hf:{NAME}: the SHA-256 of {MODEL} is " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("/home/jane doe/run/", ""),
+        ("/home/jane doe/run", "run"),
+        (r"C:\Users\jane\clip", "clip"),
+        ("~jane/x", "x"),
+        ("file:///home/jane/x", "x"),
+        (r"\\server\jane\x", "x"),
+        ("local-dir:/home/jane/my clip", "local-dir:my clip"),
+        ("--a=/home/jane/x", "--a=x"),
+        ("https://example.org/x", "https://example.org/x"),
+        ("RN50:openai timm/resnet 1/2 a / b", "RN50:openai timm/resnet 1/2 a / b"),
+        ("data/r2r/features.safetensors", "data/r2r/features.safetensors"),
+    ],
+)
+def test_folders_of_this_machine_are_removed(text, without):
+    assert without_folders(text) == without
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_without_a_network_the_remedy_needs_none(is_set, hub, small_run, command, monkeypatch):
+    hub.shutdown()
+    hub.server_close()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", is_set)
+    problem = "HF_HUB_OFFLINE is set; unset it" if is_set else f"{hub.url} is not reachable; "
+    for words, remedy in (
+        (("push", small_run, NAME), "push to a folder, file:FOLDER, and upload it later"),
+        (("pull", NAME), "pull it on a machine with a network and copy the folder"),
+        (("evaluate-agent", f"hf:{NAME}"), "pull it on a machine with a network and copy"),
+    ):
+        done = command(*words)
+        assert f"{NAME}: {problem}" in done.stderr
+        assert is_set or remedy in done.stderr
+        assert len(done.stderr.splitlines()) <= 2
 
 
 def test_what_is_no_run_or_not_there_is_refused_in_one_line(hub, command, tmp_path):

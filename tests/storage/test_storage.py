@@ -26,7 +26,7 @@ from clipnav.storage import (
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.formats import write_features
 from clipnav.storage.features.store import FeatureStore
-from clipnav.storage.outputs import RUN_FILES, check_new, check_outputs
+from clipnav.storage.outputs import RUN_FILES, check_new, check_outputs, new_folder
 from clipnav.training import checkpoints
 from clipnav.training.checkpoints import save_model, save_trainer
 from clipnav.training.log import METRICS
@@ -345,6 +345,39 @@ def test_only_new_files_and_empty_folders_are_new(place):
     for path in ("run", "a.json"):
         with pytest.raises(FileExistsError, match=f"--output {path}: already exists; name another"):
             check_new(Path(path))
+
+
+@pytest.mark.parametrize("name", ["new", "empty", "link"])
+def test_a_new_folder_is_complete_or_not_there(place, name):
+    Path("empty").mkdir()
+    Path("link").symlink_to("target")
+    with pytest.raises(ZeroDivisionError), new_folder(Path(name)) as beside:
+        (beside / "half").write_text(str(1 / 0))
+    assert not any(path.match("*half*") or path.match("*.writing*") for path in Path().rglob("*"))
+    with new_folder(Path(name)) as beside:
+        (beside / "whole").touch()
+        assert not Path(name).exists()
+    assert [path.name for path in Path(name).iterdir()] == ["whole"]
+    with pytest.raises(FileExistsError, match="already exists"), new_folder(Path(name)):
+        pass
+
+
+def test_a_new_folder_of_a_killed_process_is_deleted(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from clipnav.storage.outputs import new_folder
+with new_folder(Path(sys.argv[1])) as beside:
+    (beside / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = tmp_path / "new"
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not path.exists()
+    with new_folder(path):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_files_of_a_run_are_those_of_a_training():

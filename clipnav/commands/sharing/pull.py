@@ -16,8 +16,8 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
-from clipnav.storage.outputs import check_new
-from clipnav.storage.shared_runs import CARD, FOLDER_SCHEME, copy_run, local_run, run_name
+from clipnav.storage.outputs import new_folder
+from clipnav.storage.shared_runs import CARD, pull_run, run_name
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,8 @@ def main(arguments: Sequence[str]) -> None:
     """Parse the command line; copy a run from a repository or a folder."""
     config = parse(PullConfig, __name__, __doc__, arguments)
     output = config.output or Path("runs") / run_name(config.name)
-    check_new(output)
-    if config.name.startswith(FOLDER_SCHEME):
-        source = Path(config.name.removeprefix(FOLDER_SCHEME))
-    else:
-        source = local_run(config.name)
-    copy_run(source, output)
+    with new_folder(output) as beside:
+        pull_run(config.name, beside)
     print(f"Run: {output}")
     if (output / CARD).is_file():
         print(f"Model card: {output / CARD}")

@@ -19,7 +19,7 @@ import tyro
 
 from clipnav.parsing import parse
 from clipnav.storage import write_text
-from clipnav.storage.outputs import check_new
+from clipnav.storage.outputs import new_folder
 from clipnav.storage.shared_runs import (
     CARD,
     FOLDER_SCHEME,
@@ -55,25 +55,27 @@ class PushConfig:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line; copy a run, write its model card, and upload both."""
     config = parse(PushConfig, __name__, __doc__, arguments)
-    folder = None
     if config.name.startswith(FOLDER_SCHEME):
         folder = Path(config.name.removeprefix(FOLDER_SCHEME))
-        check_new(folder, "NAME")
-    else:
-        check_repository(config.name)
+        with new_folder(folder, "NAME") as beside:
+            _publish(config, beside)
+        print(f"Run and model card: {folder}")
+        return
+    check_repository(config.name)
+    with TemporaryDirectory() as temporary:
+        staged = Path(temporary)
+        _publish(config, staged)
+        message = "Upload a run of clipnav"
+        print(push_folder(staged, config.name, private=config.private, message=message))
+
+
+def _publish(config: PushConfig, folder: Path) -> None:
+    """Copy a run into a folder and write its model card there."""
     # Imported here so that --help answers without loading torch.
     from clipnav.model_cards import model_card
 
-    with TemporaryDirectory() as temporary:
-        staged = Path(temporary) / "run"
-        copy_run(config.run, staged)
-        if config.half:
-            halve_weights(staged)
-        card = model_card(config.run, staged, config.name, config.licence, config.evaluate)
-        write_text(staged / CARD, card)
-        if folder is not None:
-            copy_run(staged, folder)
-            print(f"Run and model card: {folder}")
-        else:
-            message = "Upload a run of clipnav"
-            print(push_folder(staged, config.name, private=config.private, message=message))
+    copy_run(config.run, folder)
+    if config.half:
+        halve_weights(folder)
+    card = model_card(config.run, folder, config.name, config.licence, config.evaluate)
+    write_text(folder / CARD, card)
