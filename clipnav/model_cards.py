@@ -1,6 +1,8 @@
 """Model cards of published runs: settings, scores with intervals, licence and use."""
 
 import json
+import math
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -12,14 +14,18 @@ from clipnav.envs.metrics import SUMMARY_METRICS
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals
 from clipnav.envs.worlds import is_built_in
 from clipnav.storage import file_sha256
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json_object
-from clipnav.storage.shared_runs import FOLDER_SCHEME, MODEL, SCHEME, run_name
-from clipnav.training.checkpoints import RESULTS, model_metadata
+from clipnav.storage.shared_runs import FOLDER_SCHEME, MODEL, SCHEME, run_name, without_folders
+from clipnav.training.checkpoints import RESULTS, model_metadata, read_results
 from clipnav.training.settings import CONFIG
 
 _ROOT = Path(__file__).resolve().parents[1]
 _AGENTS = "clipnav train-agent"
 _METRICS = ("SR", "SPL", "nDTW", "sDTW", "NE", "TL")
+_LONGEST = 200  # characters
+_LARGEST = 1e9  # in any unit
+_MARKUP = re.compile(r"[&<>|`*\[\]#~$\\]")  # of Markdown, its tables, HTML and formulas
 
 Rows = dict[str, dict[str, dict[str, Interval]]]
 """Intervals by split, agent and metric; the ends are NaN if they are not known."""
@@ -36,7 +42,7 @@ def model_card(source: Path, run: Path, name: str, licence: str, evaluate: bool)
         evaluate: Walk the evaluation splits again, for intervals.
     """
     settings = read_json_object(run / CONFIG, "name the folder of a run")
-    results = _results(run)
+    results = _results(source)
     if evaluate and settings.get("command") == _AGENTS:
         for split, scores in _evaluated(source, run).items():
             results.setdefault(split, {}).update(scores)
@@ -44,15 +50,18 @@ def model_card(source: Path, run: Path, name: str, licence: str, evaluate: bool)
     tags += [str(settings[field]) for field in ("agent", "dataset") if settings.get(field)]
     metadata = [f"license: {json.dumps(licence)}", "library_name: clipnav"]
     metadata.append(f"tags: {json.dumps(tags)}")
-    address = "FOLDER" if name.startswith(FOLDER_SCHEME) else SCHEME + name.removeprefix(SCHEME)
-    use = [f"clipnav pull {name.removeprefix(SCHEME)}"]
+    plain = name.removeprefix(SCHEME)
+    address, source_name = SCHEME + plain, plain
+    if name.startswith(FOLDER_SCHEME):
+        address, source_name = "FOLDER", f"{FOLDER_SCHEME}FOLDER"
+    use = [f"clipnav pull {source_name}"]
     if settings.get("command") == _AGENTS:
         use = [f"clipnav visualise {address}", f"clipnav evaluate-agent {address}", *use]
     sections = (
         "\n".join(["---", *metadata, "---"]),
-        f"# {run_name(name)}",
-        f"A run of `{settings.get('command', 'clipnav')}`, published with `clipnav push`.",
-        _facts(run, settings, licence),
+        f"# {_plain(run_name(name))}",
+        f"A run of {_plain(settings.get('command', 'clipnav'))}, published with `clipnav push`.",
+        _facts(run, settings, model_metadata(source), licence),
         _table(results),
         "\n".join(["## Use", "", "```sh", *use, "```"]),
     )
@@ -61,23 +70,20 @@ def model_card(source: Path, run: Path, name: str, licence: str, evaluate: bool)
 
 def _results(run: Path) -> Rows:
     """Return the means of results.json, without intervals; empty if there are no tables in it."""
-    if not (run / RESULTS).is_file():
-        return {}
-    nan = float("nan")
-    found = read_json_object(run / RESULTS, "train the run again").get("results", {})
-    return {
-        split: {
-            agent: {
-                metric: Interval(scores[metric], nan, nan)
-                for metric in _METRICS
-                if metric in scores
-            }
-            for agent, scores in agents.items()
-            if isinstance(scores, dict)
-        }
-        for split, agents in found.items()
-        if isinstance(agents, dict)
-    }
+    rows: Rows = {}
+    for split, agents in read_results(run).items():
+        for agent, scores in agents.items():
+            if isinstance(scores, dict):
+                known = {name: scores[name] for name in _METRICS if scores.get(name) is not None}
+                for metric, value in known.items():
+                    if type(value) not in (int, float) or not abs(value) < _LARGEST:
+                        raise UserError(
+                            f"{run / RESULTS}: {metric} of {truncate(agent)} on {truncate(split)} "
+                            f"is {truncate(value)}, not a score; evaluate the run again"
+                        )
+                means = {metric: Interval(v, math.nan, math.nan) for metric, v in known.items()}
+                rows.setdefault(split, {})[agent] = means
+    return rows
 
 
 def _evaluated(source: Path, run: Path) -> Rows:
@@ -103,8 +109,10 @@ def _evaluated(source: Path, run: Path) -> Rows:
     return rows
 
 
-def _facts(run: Path, settings: Mapping[str, Any], licence: str) -> str:
-    world, metadata = settings.get("world"), model_metadata(run)
+def _facts(
+    run: Path, settings: Mapping[str, Any], metadata: Mapping[str, str], licence: str
+) -> str:
+    world = settings.get("world")
     built_in = world is not None and is_built_in(world)
     facts = {
         "Agent": settings.get("agent"),
@@ -118,8 +126,14 @@ def _facts(run: Path, settings: Mapping[str, Any], licence: str) -> str:
         "Code": f"clipnav {version('clipnav')}{_commit()}",
         "Licence": licence,
     }
-    rows = [f"| {name} | {value} |" for name, value in facts.items() if value is not None]
+    rows = [f"| {name} | {_plain(value)} |" for name, value in facts.items() if value is not None]
     return "\n".join(["| Fact | Value |", "| --- | --- |", *rows])
+
+
+def _plain(value: object) -> str:
+    """Return a value in one line of Markdown that has no markup and no folders of this machine."""
+    text = truncate(without_folders(str(value)), _LONGEST)
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def _commit() -> str:
@@ -147,7 +161,7 @@ def _table(results: Rows) -> str:
     for split, agents in results.items():
         for agent, scores in agents.items():
             cells = [_cell(name, scores[name]) if name in scores else "" for name in names]
-            lines.append(f"| {split} | {agent} | {' | '.join(cells)} |")
+            lines.append(f"| {_plain(split)} | {_plain(agent)} | {' | '.join(cells)} |")
     note = (
         "Means over the episodes, with 95 % bootstrap intervals over buildings where the agent was "
         "evaluated for this card."

@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError, in_one_line, truncate
+from clipnav.storage.json_files import read_json_object
 from clipnav.storage.tensor_files import write_tensors
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -70,6 +71,15 @@ def model_metadata(run: Path) -> dict[str, str]:
     """Read the metadata of a run's weights."""
     with _opened(run / MODEL) as file:
         return file.metadata() or {}
+
+
+def read_results(run: Path) -> dict[str, dict[str, Any]]:
+    """Read the scores in results.json by split; empty if there are none."""
+    path, hint = run / RESULTS, "evaluate the run again"
+    splits = read_json_object(path, hint).get("results", {}) if path.is_file() else {}
+    if not isinstance(splits, dict):
+        raise UserError(f"{path}: field 'results' is not an object; {hint}")
+    return {split: scores for split, scores in splits.items() if isinstance(scores, dict)}
 
 
 def check_metadata(run: Path, metadata: Mapping[str, str], hint: str = _HINT) -> None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from clipnav import load_run
 from clipnav.agents.settings import read_agent_config
 from clipnav.envs.metrics.bootstrap import Interval
-from clipnav.model_cards import _table
+from clipnav.model_cards import _table, model_card
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import new_folder
 from clipnav.storage.shared_runs import MODEL, copy_run, without_folders
@@ -309,6 +309,56 @@ def test_weights_that_differ_from_the_card_are_refused(hub, small_run, command, 
 )
 def test_folders_of_this_machine_are_removed(text, without):
     assert without_folders(text) == without
+
+
+def test_a_card_contains_no_markup_of_settings_and_no_folders(small_run, tmp_path):
+    hostile = "# x |\n\n## Verified\n<script>a</script> [y](z) `b` \x1b[2J"
+    encoder = {"encoder": f"local-dir:{tmp_path}/clip"}
+    save_file({"w": np.zeros(3, np.float32)}, small_run / MODEL, encoder)
+    settings = dict.fromkeys(("agent", "dataset", "world", "preset", "command", "seed"), hostile)
+    (small_run / "config.json").write_text(json.dumps(settings))
+    (small_run / "results.json").write_text(
+        json.dumps({"results": {hostile: {hostile: {"SR": 0.5}}}})
+    )
+    name = f"file:{tmp_path}/<b>x"
+    card = model_card(small_run, small_run, name, hostile, evaluate=False)
+    _, metadata, body = card.split("---\n", 2)
+    assert len(metadata.splitlines()) == 3
+    assert not re.search(r"[<>\x1b]|\[y", body)
+    assert str(tmp_path) not in card
+    headings = [line for line in body.splitlines() if line.startswith("#")]
+    assert headings == ["# &#60;b&#62;x", "## Scores", "## Use"]
+    assert {line.count("|") for line in body.splitlines() if line.startswith("|")} == {3, 4}
+    assert "| Encoder | local-dir:clip |" in body
+
+
+@pytest.mark.parametrize(
+    ("results", "problem"),
+    [
+        ([], "not a JSON object"),
+        ({"results": [1]}, "field 'results' is not an object"),
+        ({"results": {"val": {"a": {"SR": "high"}}}}, "SR of a on val is high, not a score"),
+        ({"results": {"val": {"a": {"SR": [1]}}}}, "SR of a on val is [1], not a score"),
+        ({"results": {"val": {"a": {"SR": True}}}}, "SR of a on val is True, not a score"),
+        ({"results": {"val": {"a": {"SR": float("nan")}}}}, "SR of a on val is nan, not a score"),
+        ({"results": {"val": {"a": {"SR": 10**400}}}}, "SR of a on val is 1000"),
+    ],
+)
+def test_scores_that_are_no_numbers_are_refused_in_one_line(
+    results, problem, small_run, command, tmp_path
+):
+    (small_run / "results.json").write_text(json.dumps(results))
+    done = command("push", small_run, f"file:{tmp_path / 'out'}")
+    assert "results.json: " in done.stderr
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_without_tables_of_agents_have_no_scores(small_run):
+    results = {"results": {"val": {"a": {"SR": None}, "b": 1}, "c": [2], "d": {}}}
+    (small_run / "results.json").write_text(json.dumps(results))
+    assert "## Scores" not in model_card(small_run, small_run, NAME, "mit", evaluate=False)
 
 
 @pytest.mark.parametrize("is_set", [False, True])

@@ -15,9 +15,8 @@ import tyro
 
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError, short_names
-from clipnav.storage.json_files import read_json_object
 from clipnav.storage.outputs import check_outputs
-from clipnav.training.checkpoints import RESULTS
+from clipnav.training.checkpoints import read_results
 from clipnav.training.settings import CONFIG
 
 FigureFormat = Literal["png", "pdf", "svg"]
@@ -95,10 +94,7 @@ def _multilingual_scores(runs: Mapping[Path, str]) -> dict[str, Mapping[str, Any
     """Return the scores of runs of multilingual VQA by run and split."""
     scores: dict[str, Mapping[str, Any]] = {}
     for run, name in runs.items():
-        if not (run / RESULTS).is_file():
-            continue
-        results = read_json_object(run / RESULTS, "train the run again").get("results", {})
-        for split, values in results.items():
-            if isinstance(values, dict) and {"languages", "consistency"} <= values.keys():
+        for split, values in read_results(run).items():
+            if {"languages", "consistency"} <= values.keys():
                 scores[f"{name}, {split}" if len(runs) > 1 else split] = values
     return scores
