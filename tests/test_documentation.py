@@ -56,6 +56,18 @@ def test_files_and_links_of_a_page_exist(page):
     assert [target for target in targets if not target.exists()] == []
 
 
+def test_each_row_of_the_security_page_names_a_test():
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    rows = re.findall(r"^\|.*\| ([^|]+) \|$", text, re.MULTILINE)[2:]
+    for row in rows:
+        source = ""
+        for file, name in re.findall(r"`([\w/]+\.py)?(?:::(\w+))?`", row):
+            source = (ROOT / file).read_text("utf-8") if file else source
+            assert source, row
+            assert not name or f"def {name}(" in source, name
+        assert source, row
+
+
 @pytest.mark.parametrize("contents", [ROOT / "README.md", ROOT / "docs" / "index.md"])
 def test_the_contents_list_every_guide_and_tutorial(contents):
     links = re.findall(r"\]\(([^)#]+)", contents.read_text("utf-8"))
