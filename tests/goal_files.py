@@ -11,11 +11,11 @@ from clipnav.storage.features.objects import Objects, write_objects
 def write_goal_annotations(data_dir):
     """Write a training split and one for validation of each dataset into the tiny world."""
     for scan, letter, split in (("attic", "a", "train"), ("barn", "b", "val_unseen")):
-        count = 9 if letter == "a" else 6
+        numbers = [*range(9), 10] if letter == "a" else range(6)
         paths = [[0, 1, 2, 5], [2, 1, 0, 3], [6, 7, 8]] if letter == "a" else [[0, 1, 2], [5, 4]]
         paths = [[f"{letter}{i}" for i in path] for path in paths]
         write(data_dir / "reverie" / f"REVERIE_{split}.json", reverie_items(scan, paths))
-        boxes = reverie_boxes([f"{letter}{i}" for i in range(count)], paths)
+        boxes = reverie_boxes([f"{letter}{i}" for i in numbers], paths)
         for viewpoint, objects in boxes.items():
             name = data_dir / "reverie" / "BBox" / f"{scan}_{viewpoint}.json"
             write(name, {viewpoint: objects})

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.connectivity import read_connectivity
 from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.extraction.encoding import encoder_metadata
 from clipnav.encoders.extraction.object_arguments import ObjectArguments
@@ -29,7 +28,7 @@ from clipnav.storage.locks import exclusive_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
-_BOXES_HINT = "correct the boxes, or pass others with --boxes"
+_BOXES_HINT = "correct the boxes, pass others with --boxes, or choose --scans"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +119,8 @@ def read_seen(arguments: ObjectArguments) -> dict[tuple[str, str], list[SeenObje
         raise FileNotFoundError(
             f"{graphs}: no navigation graph of scan '{missing[0]}'; choose other --scans"
         )
-    names = {
-        scan: {record["image_id"] for record in read_connectivity(scan, graphs)} for scan in scans
-    }
     seen: dict[tuple[str, str], list[SeenObject]] = {}
-    for scan, viewpoint, objects in read_boxes(boxes, scans):
-        if viewpoint not in names[scan]:
-            raise UserError(
-                f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; {_BOXES_HINT}"
-            )
+    for scan, viewpoint, objects in read_boxes(boxes, scans, graphs, _BOXES_HINT):
         place = f"{boxes}: viewpoint {viewpoint}"
         if found := seen_objects(objects, place, _BOXES_HINT):
             seen[scan, viewpoint] = found

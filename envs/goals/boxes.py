@@ -148,7 +148,7 @@ def house_objects(files: WorldFiles) -> Path:
         assert store is not None
         scans = {key.rpartition("_")[0] for key in store.keys}
         keys, parts = [], []
-        for scan, viewpoint, objects in read_boxes(boxes, scans):
+        for scan, viewpoint, objects in read_boxes(boxes, scans, files.connectivity_dir):
             found = seen_objects(objects, f"{boxes}: viewpoint {viewpoint}", files.hint)
             views = np.asarray(store.views[store.row(scan, viewpoint)])
             keys.append(f"{scan}_{viewpoint}")

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from clipnav.connectivity import read_connectivity
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.annotations import Id, Name
 from clipnav.envs.episodes.annotations import Path as ViewpointPath
@@ -137,7 +138,8 @@ def read_reverie(path: Path, split: str, files: WorldFiles, timed: bool) -> Sequ
     # Viewpoints that see each object, by scan and id; none where its boxes have no views.
     visible: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     if any(item.objId is not None for item in items):
-        for scan, viewpoint, objects in read_boxes(boxes, {item.scan for item in items}):
+        scans = {item.scan for item in items}
+        for scan, viewpoint, objects in read_boxes(boxes, scans, files.connectivity_dir):
             for number, box in objects.items():
                 # An object without views is not visible from here: a quarter of the pairs.
                 visible[scan][number] += [viewpoint] * bool(box.visible_pos)
@@ -155,26 +157,39 @@ def boxes_of(folder: Path) -> Path:
     return next((path for path in others if path.exists()), merged)
 
 
-def read_boxes(boxes: Path, scans: set[str]) -> Iterator[tuple[str, str, dict[str, ViewBoxes]]]:
+def read_boxes(
+    boxes: Path, scans: set[str], graphs: Path, hint: str = _HINT
+) -> Iterator[tuple[str, str, dict[str, ViewBoxes]]]:
     """Yield scan, viewpoint and the boxes of each object by its id, also those without views.
+
+    The viewpoints that see an object are its goal, so that a file that is lost would change goals
+    and scores. A folder must have a file for each viewpoint of a graph, as REVERIE's has.
 
     Args:
         boxes: Folder BBox of a file per viewpoint, or BBoxes.json, which joins them.
         scans: Buildings to read.
+        graphs: Folder of the navigation graphs of the buildings.
+        hint: What to do about wrong boxes.
+
+    Raises:
+        FileNotFoundError: The boxes or a graph are missing.
+        UserError: The folder is not complete, or the boxes are wrong.
     """
-    for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans):
+    for source, scan, viewpoint, raw in _of_viewpoints(boxes, scans, graphs, hint):
         place = f"{source}: viewpoint {viewpoint}"
-        objects = decode_part(raw, dict[str, ViewBoxes], place, _HINT)
+        objects = decode_part(raw, dict[str, ViewBoxes], place, hint)
         for number, box in objects.items():
             if len(box.visible_pos) != len(box.bbox2d):
                 raise UserError(
                     f"{place}, object {number}: {len(box.visible_pos)} "
-                    f"views but {len(box.bbox2d)} boxes; {_HINT}"
+                    f"views but {len(box.bbox2d)} boxes; {hint}"
                 )
         yield scan, viewpoint, objects
 
 
-def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, str, msgspec.Raw]]:
+def _of_viewpoints(
+    boxes: Path, scans: set[str], graphs: Path, hint: str
+) -> Iterator[tuple[Path, str, str, msgspec.Raw]]:
     """Yield file, scan, viewpoint and objects of each viewpoint."""
     raw = dict[str, msgspec.Raw]
     if not boxes.exists():
@@ -182,19 +197,34 @@ def _of_viewpoints(boxes: Path, scans: set[str]) -> Iterator[tuple[Path, str, st
             f"{boxes}: the boxes of REVERIE's objects are missing; put REVERIE's folder BBox or "
             "DUET's BBoxes.json beside the annotations"
         )
+    included = {
+        scan: {record["image_id"]: record["included"] for record in read_connectivity(scan, graphs)}
+        for scan in sorted(scans)
+    }
     if boxes.is_file():
-        text = read_packed(boxes, _HINT)
-        for key, objects in decode_part(text, raw, f"{boxes}", _HINT).items():
+        for key, objects in decode_part(read_packed(boxes, hint), raw, f"{boxes}", hint).items():
             scan, _, viewpoint = key.rpartition("_")
+            if scan in scans and viewpoint not in included[scan]:
+                raise UserError(
+                    f"{boxes}: viewpoint {viewpoint} is not in {scan}_connectivity.json; {hint}"
+                )
             if scan in scans:
                 yield boxes, scan, viewpoint, objects
         return
-    for scan in sorted(scans):
-        for file in sorted(boxes.glob(f"{scan}_*.json")):
-            parts = decode_part(read_bytes(file, _HINT), raw, f"{file}", _HINT)
-            for viewpoint, objects in parts.items():
-                if file.stem == f"{scan}_{viewpoint}":
-                    yield file, scan, viewpoint, objects
+    for scan, viewpoints in included.items():
+        names = sorted(viewpoint for viewpoint, is_included in viewpoints.items() if is_included)
+        files = {viewpoint: boxes / f"{scan}_{viewpoint}.json" for viewpoint in names}
+        if lost := [file.name for file in files.values() if not file.is_file()]:
+            raise UserError(
+                f"{boxes}: {len(lost)} of the {len(files)} files of scan {scan} are missing, such "
+                f"as {lost[0]}; {hint}"
+            )
+        for viewpoint, file in files.items():
+            parts = decode_part(read_bytes(file, hint), raw, f"{file}", hint)
+            if list(parts) != [viewpoint]:
+                keys = ", ".join(parts) or "nothing"
+                raise UserError(f"{file}: has {keys:.80} instead of viewpoint {viewpoint}; {hint}")
+            yield file, scan, viewpoint, parts[viewpoint]
 
 
 def version(path: Path) -> str:

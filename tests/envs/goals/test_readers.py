@@ -146,8 +146,44 @@ def remove_boxes(files):
     shutil.rmtree(files.annotations_dir / "reverie" / "BBox")
 
 
+def lose_boxes(files):
+    (files.annotations_dir / BOX).unlink()
+
+
+def misname_viewpoint(boxes):
+    boxes["a3"] = boxes.pop("a2")
+
+
+def join_boxes(files):
+    (files.annotations_dir / "reverie" / "BBoxes.json").write_text('{"attic_zz": {}}')
+
+
 MISTAKES = {
     "no boxes": ("reverie", None, remove_boxes, r"BBoxes\.json: the boxes .* are missing; put"),
+    "lost boxes": (
+        "reverie",
+        None,
+        lose_boxes,
+        r"BBox: 1 of the 10 files of scan attic are missing, such as attic_a2\.json; .*again",
+    ),
+    "empty boxes": (
+        "reverie",
+        BOX,
+        dict.clear,
+        r"attic_a2\.json: has nothing instead of viewpoint a2; .*again",
+    ),
+    "boxes of another viewpoint": (
+        "reverie",
+        BOX,
+        misname_viewpoint,
+        r"attic_a2\.json: has a3 instead of viewpoint a2; .*again",
+    ),
+    "boxes outside the graph": (
+        "reverie",
+        None,
+        join_boxes,
+        r"BBoxes\.json: viewpoint zz is not in attic_connectivity\.json",
+    ),
     "target without box": (
         "reverie",
         FILES["reverie"],
