@@ -5,6 +5,7 @@ A folder can name Python files (`auto_map`) that transformers would import with
 configuration are checked before memory is allocated.
 """
 
+import json
 import socket
 import threading
 import urllib.request
@@ -37,7 +38,7 @@ _COUNTED = {
     "experts": 1024,
 }
 _UNBOUNDED = ("model_max_length", "rope_theta")  # 10^30 means no limit; 10^8 in Mistral Small
-_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+_KERNEL = "_implementation"  # within the names of settings that can be a repository of kernels
 # Prefix of weights that no model here uses, so they may be missing.
 _UNUSED = "pooler."
 
@@ -206,7 +207,7 @@ def _check_entries(config: Any, path: Path) -> None:
                 f"{path}: names Python code (auto_map), which is not run; use a model that "
                 "transformers implements, or remove auto_map if it does"
             )
-        if name in _KERNELS and isinstance(value, str) and "/" in value:
+        if _KERNEL in name and "/" in json.dumps(value):  # also as a mapping by part of the model
             raise UserError(f"{path}: {name} names code to download, which is not run; remove it")
         if path.name in _PROCESSOR_CONFIGS or name in _UNBOUNDED:
             continue

@@ -88,13 +88,29 @@ def test_weights_in_half_precision_are_loaded_in_single_precision(model, tmp_pat
         ({"id2label": {"a": {"num_labels": 10**7}}}, "num_labels"),
         ({"hidden_dropout_prob": float("inf")}, "hidden_dropout_prob is inf"),
         ({"model_type": "unheard"}, "unheard"),
-        ({"auto_map": {"AutoModel": "a.B"}}, r"names Python code \(auto_map\), which is not run"),
     ],
 )
 def test_implausible_sizes_are_refused_before_memory_is_allocated(changed, settings, complaint):
     with pytest.raises(ValueError, match=rf"changed.*{complaint}") as caught:
         load_text_model(changed(**settings))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"auto_map": {"AutoModel": "a.B"}}, "auto_map"),
+        ({"attn_implementation": "owner/kernel"}, "attn_implementation"),
+        ({"attn_implementation": {"": "owner/kernel"}}, "attn_implementation"),
+        ({"attn_implementation": {"": {"text": ["owner/kernel"]}}}, "attn_implementation"),
+        ({"text_config": {"_attn_implementation": {"": "a/b"}}}, "_attn_implementation"),
+        ({"_attn_implementation_internal": "a/b"}, "_attn_implementation_internal"),
+        ({"experts_implementation": {"": "a/b"}}, "experts_implementation"),
+    ],
+)
+def test_a_configuration_that_names_code_is_refused(changed, settings, name):
+    with pytest.raises(UserError, match=rf"changed/config\.json: .*\b{name}\b.*which is not run"):
+        load_text_model(changed(**settings))
 
 
 def test_sizes_of_published_language_models_are_plausible(tmp_path: Path):
