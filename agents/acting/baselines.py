@@ -37,7 +37,12 @@ class NameAgent(TeacherAgent):
 
     It sees no picture: it shows what the names of objects alone say about the target. Among
     several objects it takes the one with the longest name, then the first one.
+
+    Attributes:
+        language: Language of the names. Instructions in other languages do not contain them.
     """
+
+    language = "en"
 
     def __init__(self, objects: WorldObjects) -> None:
         self._names = objects.names

@@ -13,14 +13,14 @@ import torch
 from clipnav.agents.acting.baselines import ForwardAgent, NameAgent, RandomAgent, TeacherAgent
 from clipnav.agents.acting.rollout import Agent, walk
 from clipnav.agents.settings import AgentConfig, InstructionAblation
-from clipnav.agents.settings.evaluation import BASELINES
+from clipnav.agents.settings.evaluation import BASELINES, OBJECT_NAMES
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.base.infos import check_batch
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.episodes.chains import chain_rounds, moved
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.goal import ObjectAnswer
-from clipnav.envs.metrics import SUMMARY_METRICS, Metric, aligned, summarise, summarise_groups
+from clipnav.envs.metrics import SUMMARY_METRICS, Metric, aligned, summarise
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage import write_text
 from clipnav.storage.progress import progress_bar
@@ -65,17 +65,21 @@ class Evaluation:
 
     def summary(self) -> Summary:
         """Return the means over all episodes by short name (SR, SPL, ...), see docs/metrics.md."""
-        scores = list(self.scores.values())
+        return self._means(list(self.scores.values()))
+
+    def by_language(self) -> dict[str, Summary]:
+        """Return the means of each language."""
+        groups: dict[str, list[dict[str, float]]] = {}
+        for instr_id, scores in self.scores.items():
+            groups.setdefault(self.languages[instr_id], []).append(scores)
+        return {language: self._means(groups[language]) for language in sorted(groups)}
+
+    def _means(self, scores: list[dict[str, float]]) -> Summary:
         means = {
             short: float(np.mean([score[metric.column] for score in scores]))
             for short, metric in self.own_metrics.items()
         }
         return summarise(scores) | means
-
-    def by_language(self) -> dict[str, Summary]:
-        """Return the means of each language."""
-        languages = [self.languages[instr_id] for instr_id in self.scores]
-        return summarise_groups(list(self.scores.values()), languages)
 
 
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
@@ -221,10 +225,17 @@ def evaluate_splits(
 
 
 def as_results(split: str, evaluations: Mapping[str, Evaluation]) -> Results:
-    """Return the summaries of agents on one split, see `summaries`."""
+    """Return the summaries of agents on one split, see `summaries`.
+
+    The baseline that compares names of objects is in the parts in their language only.
+    """
     results: Results = {}
     for name, evaluation in evaluations.items():
-        for part, summary in summaries(split, evaluation).items():
+        parts = summaries(split, evaluation)
+        if name == OBJECT_NAMES and set(evaluation.languages.values()) != {NameAgent.language}:
+            part = f"{split}/{NameAgent.language}"
+            parts = {part: parts[part]} if part in parts else {}
+        for part, summary in parts.items():
             results.setdefault(part, {})[name] = summary
     return results
 
@@ -232,13 +243,13 @@ def as_results(split: str, evaluations: Mapping[str, Evaluation]) -> Results:
 def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
     """Return the non-learning baselines by name; the random one uses the seed."""
     world = env.nav_world
-    random, forward, shortest, reference, names = BASELINES
+    random, forward, shortest, reference, _ = BASELINES
     teacher = {"shortest": shortest, "reference": reference}[env.teacher]
     return {
         random: RandomAgent(world, seed),
         forward: ForwardAgent(world),
         teacher: TeacherAgent(),
-        **({} if env.objects is None else {names: NameAgent(env.objects)}),
+        **({} if env.objects is None else {OBJECT_NAMES: NameAgent(env.objects)}),
     }
 
 

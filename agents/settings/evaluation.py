@@ -20,12 +20,13 @@ from clipnav.training.settings import (
 _WEIGHTING = "alpha", "per_word", "per_action"
 Config = TypeVar("Config", bound=AgentConfig)
 SUBMISSIONS = (".json", ".jsonl")  # suffixes of submission files
+OBJECT_NAMES = "object names"  # the baseline that compares names of objects with the instruction
 BASELINES = (
     "random",
     "forward",
     "shortest path",
     "reference path",
-    "object names",
+    OBJECT_NAMES,
 )  # on graphs, in tables
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.agents.acting.evaluation import baselines, evaluate, score_walks
+from clipnav.agents.acting.evaluation import as_results, baselines, evaluate, score_walks
 from clipnav.agents.continuous.walking import ExpertWalker, ForwardWalker, RandomWalker, walk_all
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.language_models.models.replies import Spending, Usage, price
@@ -150,7 +150,9 @@ def _scores(
         whole, agent = load_run(run, config.split, settings)
         evaluations[name] = evaluate(whole, agent, name).scores
     for name, agent in baselines(env, config.seed).items():
-        evaluations[name] = evaluate(env, agent).scores
+        evaluation = evaluate(env, agent)
+        if as_results(config.split, {name: evaluation}).get(config.split):
+            evaluations[name] = evaluation.scores
     return score_agents(evaluations, scored, {**SUMMARY_METRICS, **model.own_metrics})
 
 

@@ -4,8 +4,9 @@ import pytest
 import clipnav
 from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.agents.acting.environments import make_env
-from clipnav.agents.acting.evaluation import compare, evaluate, table
+from clipnav.agents.acting.evaluation import Evaluation, as_results, compare, evaluate, table
 from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.envs.metrics import SUMMARY_METRICS, Metric
 
 
 @pytest.mark.parametrize("split", ["train", "val_unseen"])
@@ -53,6 +54,28 @@ def test_comparison_names_its_agents(doors_env):
     assert list(summaries) == ["mine", "random", "forward", "shortest path"]
     assert summaries["mine"] == summaries["shortest path"]
     assert compare(doors_env, {}, 0, "train")["train"]["random"] == summaries["random"]
+
+
+@pytest.mark.parametrize(
+    ("languages", "parts"),
+    [
+        ("en en", {"val": ["follower", "object names"]}),
+        ("te te", {"val": ["follower"]}),
+        (
+            "en te",
+            {"val": ["follower"], "val/en": ["follower", "object names"], "val/te": ["follower"]},
+        ),
+    ],
+)
+def test_names_of_objects_are_compared_in_their_language_alone(languages, parts):
+    scores = dict.fromkeys("ab", dict.fromkeys([m.column for m in SUMMARY_METRICS.values()], 1.0))
+    scores = {name: {**columns, "rgs": 0.5} for name, columns in scores.items()}
+    spoken = dict(zip("ab", languages.split(), strict=True))
+    evaluation = Evaluation({}, scores, spoken, {"RGS": Metric("rgs", 100, "%")})
+    results = as_results("val", {"follower": evaluation, "object names": evaluation})
+    assert {part: list(agents) for part, agents in results.items()} == parts
+    # The metrics of a dataset are in each part, too.
+    assert all(one["RGS"] == 0.5 for agents in results.values() for one in agents.values())
 
 
 def test_table_is_aligned():
