@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from clipnav.agents.acting.baselines import ForwardAgent, NameAgent, RandomAgent, TeacherAgent
-from clipnav.agents.acting.rollout import Agent, walk
+from clipnav.agents.acting.rollout import Agent, walk_to_ends
 from clipnav.agents.settings import AgentConfig, InstructionAblation
 from clipnav.agents.settings.evaluation import BASELINES, OBJECT_NAMES
 from clipnav.agents.specs import agent_spec
@@ -96,7 +96,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     Raises:
         TypeError, UserError: The environment has no batch of agents, or autoreset.
     """
-    return evaluate_walks(env, lambda place, ids: walk(place, agent, ids), name)
+    return evaluate_walks(env, lambda place, ids: walk_to_ends(place, agent, ids), name)
 
 
 def evaluate_walks(
@@ -198,7 +198,7 @@ def evaluate_all(
     record_batch: NamedWalk | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate agents on one split, by name."""
-    walk_named = record_batch or (lambda place, agent, _, ids: walk(place, agent, ids))
+    walk_named = record_batch or (lambda place, agent, _, ids: walk_to_ends(place, agent, ids))
 
     def walk_by(agent: Agent, name: str) -> Callable[[VlnVectorEnv, list[str]], object]:
         return lambda place, ids: walk_named(place, agent, name, ids)

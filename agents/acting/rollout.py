@@ -4,8 +4,8 @@ All episodes of a batch start at the same time. Agents observe and decide for li
 that nothing is computed for episodes that have ended.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,15 @@ class Agent(Protocol):
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Return actions (N,) for the rows `live` (N,), in their order; 0 stops."""
+        ...
+
+
+@runtime_checkable
+class SegmentAgent(Agent, Protocol):
+    """Agent that also walks to its end in segments of several steps each."""
+
+    def segments(self, env: VlnVectorEnv, instr_ids: Sequence[str]) -> Iterable[object]:
+        """Walk episodes to their end, a segment at a time, to the trajectories of `walk`."""
         ...
 
 
@@ -80,3 +89,12 @@ def walk(
         if truncated[live].any() or not live.size:
             break
     return RolloutResult(rewards, live, observation)
+
+
+def walk_to_ends(env: VlnVectorEnv, agent: Agent, instr_ids: Sequence[str]) -> None:
+    """Walk episodes to their end, in segments if the agent can, for trajectories only."""
+    if isinstance(agent, SegmentAgent):
+        for _ in agent.segments(env, instr_ids):
+            pass
+    else:
+        walk(env, agent, instr_ids)

@@ -9,7 +9,7 @@ import numpy as np
 from clipnav.agents.acting.rollout import STOP, Observation
 from clipnav.agents.maps.experts import Expert
 from clipnav.agents.maps.topological_maps import TopologicalMaps
-from clipnav.envs.base.infos import start_episodes
+from clipnav.envs.base.infos import check_loaded_for, start_episodes
 from clipnav.envs.graphs.nav_world import NavWorld, route_moves
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 
@@ -78,6 +78,7 @@ class RouteWalker(ABC):
         nodes together and walk there at once; `clipnav.agents.acting.rollout.walk` leads to the
         same trajectories, one step at a time.
         """
+        check_loaded_for(env, self)
         observation, info, live = start_episodes(env, instr_ids)
         self.begin(observation, info, live)
         while live.size:

@@ -9,7 +9,7 @@ import torch
 
 from clipnav.agents.acting.environments import feature_store
 from clipnav.agents.acting.evaluation import Results, evaluate_splits, table
-from clipnav.agents.acting.rollout import Agent, walk
+from clipnav.agents.acting.rollout import Agent, walk, walk_to_ends
 from clipnav.agents.continuous.walking import spread
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.memory import WorldFeatures
@@ -153,7 +153,7 @@ def graph_walks(env: VlnVectorEnv, agent: Agent, ids: Sequence[str]) -> dict[str
     with torch.inference_mode():
         for start in range(0, len(ids), env.num_envs):
             part = ids[start : start + env.num_envs]
-            walk(env, agent, part)
+            walk_to_ends(env, agent, part)
             for name, values in env.metrics().items():
                 columns.setdefault(name, []).append(values[: len(part)])
     summary = summarise({name: np.concatenate(parts) for name, parts in columns.items()})

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from clipnav.agents.acting.evaluation import evaluate
+from clipnav.agents.acting.evaluation import evaluate, evaluate_walks
+from clipnav.agents.acting.rollout import walk
 from clipnav.agents.clear.training import make_trainer as make_representation_trainer
 from clipnav.agents.continuous.training import continuous_trainer
 from clipnav.agents.duet.pretraining_learner import MapPretrainingLearner
@@ -381,7 +382,10 @@ def test_a_loaded_agent_walks_as_evaluated(agent, missing, changes, request):
     name = agent_spec(config.agent).label + missing
     _, env, walkers = load_walkers(EvaluateConfig(config.output), "val_unseen")
     assert next(iter(walkers)) == next(iter(results["val_unseen"])) == name
-    assert evaluate(env, walkers[name]).summary() == results["val_unseen"][name]
+    evaluation = evaluate(env, walkers[name])
+    assert evaluation.summary() == results["val_unseen"][name]
+    stepwise = evaluate_walks(env, lambda place, ids: walk(place, walkers[name], ids))
+    assert evaluation.trajectories == stepwise.trajectories
 
 
 def test_each_rank_has_its_own_gpu(monkeypatch):
