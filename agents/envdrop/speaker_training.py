@@ -123,7 +123,8 @@ class SpeakerLearner(AgentLearner):
     def evaluate(self) -> Mapping[str, Summary]:
         """Return BLEU, loss and mean length of greedy instructions on the evaluation splits.
 
-        BLEU compares with all human instructions of a path.
+        BLEU compares with all human instructions of a path. "BLEU_shortest" has the brevity penalty
+        of EnvDrop, and is to be compared with the BLEU of published speakers.
         """
         return {split: self._evaluate_split(env) for split, env in self.evaluation_envs.items()}
 
@@ -135,9 +136,11 @@ class SpeakerLearner(AgentLearner):
         parts = distributed.all_gather(list(zip(generated, references, strict=True)))
         pairs = [pair for part in parts for pair in part]
         sentences = [generated.words for generated, _ in pairs]
+        references = [own for _, own in pairs]
         tokens = sum(generated.reference_tokens for generated, _ in pairs)
         return {
-            "BLEU": corpus_bleu(sentences, [references for _, references in pairs]),
+            "BLEU": corpus_bleu(sentences, references),
+            "BLEU_shortest": corpus_bleu(sentences, references, "shortest"),
             "loss": -sum(generated.log_prob for generated, _ in pairs) / tokens,
             "words": float(np.mean([len(sentence) for sentence in sentences])),
         }

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,12 +25,14 @@ class MatchCounts:
         possible: N-grams of the candidates, for n = 1, 2, ...
         length: Words of all candidates.
         closest: Words of the reference whose length is closest, added up over the candidates.
+        shortest: Words of the shortest reference, added up over the candidates.
     """
 
     matched: list[int]
     possible: list[int]
     length: int
     closest: int
+    shortest: int
 
 
 def _count_matches(
@@ -39,11 +42,12 @@ def _count_matches(
     if len(candidates) != len(references) or not all(references):
         raise UserError(f"{len(candidates)} candidates, but references for {len(references)}")
     matched, possible = [0] * order, [0] * order
-    length = closest = 0
+    length = closest = shortest = 0
     for candidate, others in zip(candidates, references, strict=True):
         length += len(candidate)
         # Of two references that are equally close, the shorter one counts.
         closest += min((abs(len(other) - len(candidate)), len(other)) for other in others)[1]
+        shortest += min(map(len, others))
         for n in range(1, order + 1):
             # An n-gram counts at most as often as in the reference that has it most often.
             limit: Counter[tuple[str, ...]] = Counter()
@@ -52,25 +56,31 @@ def _count_matches(
             counts = _ngrams(candidate, n)
             matched[n - 1] += (counts & limit).total()
             possible[n - 1] += counts.total()
-    return MatchCounts(matched, possible, length, closest)
+    return MatchCounts(matched, possible, length, closest, shortest)
 
 
 def corpus_bleu(
-    candidates: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4
+    candidates: Sequence[Words],
+    references: Sequence[Sequence[Words]],
+    length: Literal["closest", "shortest"] = "closest",
 ) -> float:
-    """Return BLEU in 0..1 over a whole corpus, without smoothing.
+    """Return BLEU-4 in 0..1 over a whole corpus, without smoothing.
 
     Arguments and errors are those of `_count_matches`.
+
+    Args:
+        length: Length of the references in the brevity penalty: that of the reference whose length
+            is closest (Papineni et al. 2002), or that of the shortest one (EnvDrop).
     """
-    counts = _count_matches(candidates, references, order)
+    counts = _count_matches(candidates, references)
     if not all(counts.matched):
         return 0.0
     precision = sum(
         math.log(matched / possible)
         for matched, possible in zip(counts.matched, counts.possible, strict=True)
     )
-    brevity = min(0.0, 1 - counts.closest / counts.length)
-    return math.exp(precision / order + brevity)
+    brevity = min(0.0, 1 - getattr(counts, length) / counts.length)
+    return math.exp(precision / len(counts.matched) + brevity)
 
 
 def coco_bleu(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:

@@ -29,8 +29,11 @@ def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, c
     results = train_speaker(config)
     # Each generated sentence is one of the three references of its door.
     assert results["val_unseen"]["BLEU"] > 0.9
+    assert results["val_unseen"]["BLEU_shortest"] >= results["val_unseen"]["BLEU"]
     assert results["val_unseen"]["loss"] < 1.0
-    assert "val_unseen: BLEU" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "val_unseen: BLEU" in printed
+    assert "BLEU_shortest" in printed
     report = json.loads((config.output / RESULTS).read_text())
     assert report["results"] == results
     assert report["best"]["BLEU"] == results["val_unseen"]["BLEU"]

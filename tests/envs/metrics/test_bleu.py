@@ -1,3 +1,4 @@
+import math
 import random
 
 import pytest
@@ -14,6 +15,14 @@ def test_closed_form():
     candidate = "the cat sat on a mat".split()
     expected = (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** (1 / 4)
     assert corpus_bleu([candidate], [[CAT]]) == pytest.approx(expected)
+
+
+def test_the_brevity_penalty_takes_the_closest_or_the_shortest_length():
+    candidate, longer = CAT[:5], [*CAT, "again", "today", "too"]
+    assert corpus_bleu([candidate], [[CAT, longer]]) == pytest.approx(math.exp(1 - 6 / 5))
+    references = [[CAT, longer, CAT[:2]]]  # the closest one has six words, the shortest two
+    assert corpus_bleu([candidate], references) == pytest.approx(math.exp(1 - 6 / 5))
+    assert corpus_bleu([candidate], references, "shortest") == 1.0
 
 
 def test_nothing_in_common_scores_zero():
