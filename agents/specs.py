@@ -1,14 +1,15 @@
 """The table of agents: one row each, to which installed packages add their own.
 
 Rows name their parts as "module:name", so that nothing is imported before it is used. A package
-adds a row by an entry point of the group `clipnav.agents`; `--agent package.module:SPEC` of
-training and `register_agent` take one directly.
+adds a row by an entry point of the group `clipnav.agents`; `--agent package.module:SPEC` and
+`register_agent` take one directly.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from clipnav.storage.spec_table import Spec, SpecTable
+from clipnav.storage.spec_table import Spec, SpecTable, is_row
 
 # "search": searches before it walks and while it walks. "single-steps": in a recorded walk, the
 # teacher can replace single steps. "follower-weights": its run contains a follower's network.
@@ -115,8 +116,37 @@ def register_agent(spec: AgentSpec) -> None:
 
 
 def agent_spec(name: str) -> AgentSpec:
-    """Return the row of an agent."""
-    return _TABLE.load(name) if ":" in name else _TABLE.row(name)
+    """Return the row of an agent by its name, as settings contain it."""
+    return _TABLE.row(name)
+
+
+def named_agent(text: str) -> AgentSpec:
+    """Import, add and return the row that a command line names as package.module:SPEC."""
+    return _TABLE.load(text)
+
+
+def with_agents(arguments: Sequence[str], keep: bool = True) -> list[str]:
+    """Return a command line with names of rows after --agent instead of package.module:SPEC.
+
+    These rows are imported and added to the table of this process.
+
+    Args:
+        keep: Keep the flag; without it, the command needs the rows only to read runs.
+    """
+    words: list[str] = []
+    before = ""
+    for word in arguments:
+        flag, equals, value = word.partition("=")
+        text = value if equals and flag == "--agent" else word if before == "--agent" else ""
+        before = word
+        if not is_row(text):
+            words.append(word)
+            continue
+        if not equals:
+            words.pop()
+        name = named_agent(text).name
+        words += ["--agent", name] if keep else []
+    return words
 
 
 def agent_names() -> list[str]:

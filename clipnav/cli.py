@@ -3,6 +3,7 @@
 import ast
 import difflib
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,10 +102,14 @@ _FIRST = (
 )
 # Commands whose addresses of runs stand for themselves.
 _ADDRESSES = ("push", "pull")
+# Commands with an --agent that they read themselves; of others it names the agent of their runs.
+_AGENTS = ("train-agent", "compare-agents", "compare-encoders", "bench")
 # Commands that continue where they were stopped; trainings and others have messages of their own.
 _CONTINUED = frozenset(
     {"build-houses", "demo", "download-data", "evaluate-vlm", "export-demonstrations"}
 )
+# package.module:NAME after --agent, not vlm:URL or hf:OWNER/NAME.
+_CODE = re.compile(r"--agent[\s=\['\"]+([\w/]+=)?(?!vlm:|hf:)[\w.]+:")
 _CONTINUE = " Run the same command again to continue."
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 # The flags of a command are the first words of the lines of its help, for which a shell asks once;
@@ -151,7 +156,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
     with friendly_errors(_CONTINUE if name in _CONTINUED else ""):
-        return command.main(rest if name in _ADDRESSES else expanded(rest)) or 0
+        words = rest if name in _ADDRESSES else expanded(rest)
+        if name not in _AGENTS and any(word.startswith("--agent") for word in words):
+            from clipnav.agents.specs import with_agents
+
+            words = with_agents(words, keep=False)
+        return command.main(words) or 0
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
@@ -198,6 +208,11 @@ def _flags(file: Path, given: set[str]) -> Iterator[str]:
             continue
         is_off = value is False
         yield "--" + ".".join((*groups, f"no-{last}" if is_off else last))
+        if _CODE.search(f"--{last} {value}"):
+            raise UserError(
+                f"{file}: {name} names a module of Python, which a file must not select; give "
+                "--agent package.module:NAME on the command line"
+            )
         if not isinstance(value, bool):
             yield from map(str, value if isinstance(value, list) else [value])
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from clipnav.storage import remove_unfinished
 from clipnav.storage.errors import in_one_line, pluralise
+from clipnav.storage.spec_table import Spec, SpecTable
 
 _SECONDS = 5.0  # between two calls of `waiting`
 _MOST_WORKERS = 61 if sys.platform == "win32" else sys.maxsize  # of one pool
@@ -33,7 +34,9 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, workers: int, initializer: Callable[[], None] | None = None) -> None:
         context = get_context("spawn")
         workers = min(workers, _MOST_WORKERS)
-        super().__init__(workers, context, initializer=_start_worker, initargs=(initializer,))
+        # Rows that this process has added by --agent or a call, as workers see neither.
+        start = initializer, SpecTable.added_rows()
+        super().__init__(workers, context, initializer=_start_worker, initargs=start)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a job; a worker that is started for it inherits a blocked SIGINT."""
@@ -168,7 +171,7 @@ class _RunningJobs(Generic[Job, Result]):
                 tqdm.write(f"{in_one_line(error)}\n{wait_for}", sys.stderr)
 
 
-def _start_worker(initializer: Callable[[], None] | None) -> None:
+def _start_worker(initializer: Callable[[], None] | None, rows: list[Spec]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked, see above
     signal.signal(signal.SIGTERM, _terminate)
     parent = parent_process()
@@ -180,6 +183,7 @@ def _start_worker(initializer: Callable[[], None] | None) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+    SpecTable.restore_rows(rows)
     if initializer is not None:
         initializer()
 

@@ -1,36 +1,86 @@
-"""Tables of rows by name, to which installed packages add rows by entry points."""
+"""Tables of rows by name, to which installed packages add rows by entry points.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+A module is selected by a command line or by an installed package, never by a file: `SpecTable.row`,
+which takes the names in files, imports entry points only, and `SpecTable.load` takes the text of a
+command line.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from clipnav.storage.errors import UnknownNameError, UserError
+from clipnav.storage.errors import UnknownNameError, UserError, in_one_line
+
+API = 1
+"""Version of the rows and of what their parts must do."""
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_NAME_RULE = "a name consists of letters, digits, _, - and .; give the row another name"
+_ROW = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A row: a name, and parts as "module:name", which nothing imports before they are used."""
+    """A row: a name, and parts as "module:name", which nothing imports before they are used.
+
+    Attributes:
+        name: Name in settings and on command lines: letters, digits, "_", "-" and ".".
+        api: Version of clipnav's rows for which another package was written.
+        source: The row itself as "package.module:ROW" if another package has it.
+    """
 
     name: str
+    api: int = field(default=1, kw_only=True)
+    source: str | None = field(default=None, kw_only=True, compare=False)
 
     def part(self, name: str) -> Any:
         """Import and return a part of the row, by the name of its attribute."""
-        return resolve_name(getattr(self, name))
+        text = getattr(self, name)
+        if self.source is None:
+            return resolve_name(text)
+        with _importing(f"{self.source}: its part {name}, {text}"):
+            return resolve_name(text)
+
+    @contextmanager
+    def running(self, part: str) -> Iterator[None]:
+        """Name the row of another package in the traceback of its errors."""
+        try:
+            yield
+        except Exception as error:
+            if self.source is not None:
+                error.add_note(f"This is an error in {part} of {self.source}, not of clipnav.")
+            raise
 
 
 Row = TypeVar("Row", bound=Spec)
 
 
+class BrokenRowError(UserError):
+    """Another package has a row that cannot be imported or used."""
+
+
+def is_row(text: str) -> bool:
+    """Return whether a text has the form package.module:ROW."""
+    return _ROW.fullmatch(text) is not None
+
+
 class SpecTable(Generic[Row]):
     """Rows by name: those of clipnav, those of this process and those of installed packages."""
+
+    _tables: ClassVar[dict[type[Spec], "SpecTable[Any]"]] = {}
 
     def __init__(self, kind: str, group: str, rows: Sequence[Row]) -> None:
         self.kind, self.group = kind, group
         self._type = type(rows[0])
         self._own = {row.name: row for row in rows}
         self._rows = dict(self._own)
+        self._warned: set[str] = set()
+        self._tables[self._type] = self
 
     def add(self, row: Row) -> None:
         """Add a row in this process, or replace one that was added."""
@@ -38,42 +88,101 @@ class SpecTable(Generic[Row]):
             raise UserError(
                 f"the {self.kind} {row.name!r} exists already; give the row another name"
             )
+        if not _NAME.fullmatch(row.name):
+            raise BrokenRowError(f"the {self.kind} {row.name!r}: {_NAME_RULE}")
+        if row.api != API:
+            raise BrokenRowError(
+                f"the {self.kind} {row.name!r}: is for version {row.api} of clipnav's rows, but "
+                f"this clipnav has version {API}; install matching versions of both packages"
+            )
         self._rows[row.name] = row
 
     def row(self, name: str) -> Row:
-        """Return a row by its name."""
+        """Return a row by its name, which a file may contain."""
         if name in self._rows:
             return self._rows[name]
-        found = entry_points(group=self.group, name=name)
+        found = [*{one.value: one for one in entry_points(group=self.group, name=name)}.values()]
         if not found:
             raise UnknownNameError(
                 f"{name}: no such {self.kind}; choose one of {', '.join(self.names())}, or install "
                 f"the package that adds it (an entry point of {self.group})"
             )
-        (entry,) = found
-        return self._checked(entry.load(), f"the entry point {name} of {self.group}")
+        what = " and ".join(map(self._described, found))
+        if not _NAME.fullmatch(name):
+            raise BrokenRowError(f"{what}: {_NAME_RULE}")
+        if len(found) > 1:
+            raise BrokenRowError(f"{what} have one name; uninstall all but one of the packages")
+        with _importing(what):
+            row = found[0].load()
+        return self._added(row, found[0].value, what, name)
 
     def known(self, name: str) -> Row | None:
         """Return a row if that imports no package."""
         return self._rows.get(name)
 
-    def load(self, name: str) -> Row:
-        """Import, add and return a row named "package.module:SPEC", which no file may choose."""
-        try:
-            return self._checked(resolve_name(name), name)
-        except AttributeError as error:
-            raise UserError(f"{name}: {error}; name a row as package.module:SPEC") from error
+    def load(self, text: str) -> Row:
+        """Import, add and return the row that a command line names as package.module:ROW."""
+        with _importing(text):
+            row = resolve_name(text)
+        return self._added(row, text, text)
 
     def names(self) -> list[str]:
         """Return all names, those of installed packages last. No package is imported."""
         added = (entry.name for entry in entry_points(group=self.group))
-        return list(dict.fromkeys([*self._rows, *added]))
+        return list(dict.fromkeys([*self._rows, *filter(_NAME.fullmatch, added)]))
 
-    def _checked(self, row: object, source: str) -> Row:
+    def parts(self, part: str) -> Iterator[Any]:
+        """Yield a part of each row, imported when it is reached; warn once of a broken row."""
+        for name in self.names():
+            try:
+                yield self.row(name).part(part)
+            except BrokenRowError as error:
+                if name not in self._warned:
+                    self._warned.add(name)
+                    _LOG.warning("%s", error)
+
+    @classmethod
+    def added_rows(cls) -> list[Spec]:
+        """Return the rows of all tables that are not clipnav's, for another process."""
+        tables = cls._tables.values()
+        return [r for table in tables for r in table._rows.values() if r.name not in table._own]
+
+    @classmethod
+    def restore_rows(cls, rows: Iterable[Spec]) -> None:
+        """Add the rows that another process had added."""
+        for row in rows:
+            next(t for t in cls._tables.values() if isinstance(row, t._type)).add(row)
+
+    def _described(self, entry: EntryPoint) -> str:
+        package = f" of the package {entry.dist.name}" if entry.dist else ""
+        return f"the entry point {entry.name!r} of {self.group}{package}"
+
+    def _added(self, row: object, source: str, what: str, name: str | None = None) -> Row:
+        """Add and return a row of another package."""
         if not isinstance(row, self._type):
-            raise UserError(
-                f"{source}: is a {type(row).__name__}, not of type {self._type.__name__}; correct "
+            raise BrokenRowError(
+                f"{what}: is a {type(row).__name__}, not of type {self._type.__name__}; correct "
                 "the name"
             )
-        self.add(row)
+        if name not in (None, row.name):
+            raise BrokenRowError(f"{what}: the name of its row is {row.name!r}; make them equal")
+        row = replace(row, source=source)
+        try:
+            self.add(row)
+        except UserError as error:
+            raise BrokenRowError(f"{what}: {error}") from error
         return row
+
+
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    """Name a package whose import fails."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenRowError(
+            f"{what}: cannot be imported ({in_one_line(error)}); correct the name, or repair or "
+            "uninstall the package"
+        ) from error

@@ -17,15 +17,21 @@ from clipnav.storage.errors import NoEffectError, UserError, truncate
 from clipnav.storage.json_files import read_json
 from clipnav.storage.outputs import CONFIG as CONFIG  # within the folder of a run
 
+ROW = "row"  # in the settings of a run, see `to_json`
 _HINT = "correct the file, or train the run again"
 
 Config = TypeVar("Config")
 
 
 def to_json(config: Any) -> str:
-    """Return settings, with the command of the training, as JSON text for `read_config`."""
-    command = {"command": config.COMMAND} if hasattr(config, "COMMAND") else {}
-    return json.dumps(command | dataclasses.asdict(config), indent=2, default=_json_value) + "\n"
+    """Return settings, with the command of the training, as JSON text for `read_config`.
+
+    The row of another package is for people and messages: no reader imports it.
+    """
+    about = {"command": config.COMMAND} if hasattr(config, "COMMAND") else {}
+    if getattr(config, ROW, None) is not None:
+        about[ROW] = getattr(config, ROW)
+    return json.dumps(about | dataclasses.asdict(config), indent=2, default=_json_value) + "\n"
 
 
 def _json_value(value: Any) -> str:
@@ -45,6 +51,7 @@ def read_settings(path: Path, kind: type[Config]) -> Config:
     """Read settings from a file in the format of `to_json`."""
     values = read_json(path, _HINT, allow_nan=True)
     if isinstance(values, dict):
+        values.pop(ROW, None)
         command = values.pop("command", _command(kind))
         if command != _command(kind):
             raise UserError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipnav.storage.errors import UserError
-from clipnav.storage.spec_table import Spec, SpecTable
+from clipnav.storage.spec_table import Spec, SpecTable, is_row
 
 if TYPE_CHECKING:
     from clipnav.vl_tasks.settings.runs import RunConfig
@@ -89,8 +89,8 @@ def register_task(spec: TaskSpec) -> None:
 
 
 def task_spec(name: str) -> TaskSpec:
-    """Return the row of a task."""
-    return _TABLE.load(name) if ":" in name else _TABLE.row(name)
+    """Return the row of a task by its name."""
+    return _TABLE.row(name)
 
 
 def task_names() -> list[str]:
@@ -107,7 +107,7 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
     from clipnav.training.resuming import early_values, parse_run
     from clipnav.training.settings import check_same_run
 
-    spec = task_spec(name)
+    spec = _TABLE.load(name) if is_row(name) else _TABLE.row(name)
     kind, defaults = spec.part("settings"), spec.part("defaults")
     config = parse_run(
         kind,
@@ -167,11 +167,16 @@ def read_question_config(run: Path) -> Any:
     from clipnav.training.settings import CONFIG, read_config
     from clipnav.vl_tasks.settings.runs import QuestionConfig
 
-    kinds = [task_spec(name).part("settings") for name in task_names()]
-    kinds = [kind for kind in kinds if issubclass(kind, QuestionConfig)]
-    path, chosen = run / CONFIG, kinds[0]
+    path, command = run / CONFIG, None
     if path.is_file():
-        values = read_json(path, f"name a run of {chosen.COMMAND}", allow_nan=True)
+        values = read_json(path, "name a run of clipnav finetune", allow_nan=True)
         command = values.get("command") if isinstance(values, dict) else None
-        chosen = next((kind for kind in kinds if kind.COMMAND == command), chosen)
-    return read_config(run, chosen)
+    kinds = (
+        kind
+        for kind in _TABLE.parts("settings")
+        if isinstance(kind, type) and issubclass(kind, QuestionConfig)
+    )
+    first = next(kinds)
+    if command in (None, first.COMMAND):
+        return read_config(run, first)
+    return read_config(run, next((kind for kind in kinds if kind.COMMAND == command), first))

@@ -18,8 +18,7 @@ from clipnav.agents.continuous.conversion import COLOURS, ReleasedColours, witho
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
 from clipnav.agents.continuous.settings import RELEASED, ContinuousTrainConfig
 from clipnav.agents.continuous.walking import FrozenFeatures, GridEncoder, NetworkWalker
-from clipnav.agents.settings.reading import agent_of
-from clipnav.agents.specs import agent_spec
+from clipnav.agents.settings.reading import run_spec
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
@@ -181,7 +180,7 @@ class ContinuousTask(SplitTask):
 
 def read_continuous_config(run: Path) -> TaskConfig:
     """Read the settings of a run whose agent walks in continuous environments."""
-    spec = agent_spec(agent_of(run))
+    spec = run_spec(run)
     kind = ContinuousTrainConfig if spec.continuous is None else spec.part("settings")
     return read_config(run, kind)
 
@@ -197,7 +196,7 @@ def load_continuous_run(
     Args:
         changes: Settings of the environments that differ from those of the training.
     """
-    spec = agent_spec(agent_of(run))
+    spec = run_spec(run)
     if spec.continuous is not None:
         if changes:
             raise UserError(

@@ -18,7 +18,7 @@ from clipnav.agents.duet.conversion import SHARED_PARTS
 from clipnav.agents.etpnav.network import DIRECTION_SIZE, EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
 from clipnav.agents.etpnav.task import EtpNavTask
-from clipnav.agents.settings.reading import agent_of
+from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.transformer.released import (
     Checkpoint,
     Features,
@@ -82,7 +82,7 @@ def start_from(run: Path, task: EtpNavTask, network: EtpNavNetwork) -> None:
 
     Depth features, which a map agent does not have, keep their new weights.
     """
-    agent, source = agent_of(run), load_run_tokenizer(run / VOCABULARY, "--start-from")
+    agent, source = run_spec(run).name, load_run_tokenizer(run / VOCABULARY, "--start-from")
     if agent not in ("map", task.config.agent):
         raise UserError(
             f"--start-from {run}: its agent is {agent}; choose a run of --agent etpnav, of a map "

@@ -30,5 +30,7 @@ def train(config: AgentConfig) -> Results:
             "--cloning-iterations; choose fewer of these",
             config.iterations,
         )
-    learner = agent_spec(config.agent).part("learner")
-    return train_and_compare(*make_agent_trainer(learner, config))
+    spec = agent_spec(config.agent)
+    learner = spec.part("learner")
+    with spec.running("learner"):
+        return train_and_compare(*make_agent_trainer(learner, config))

@@ -12,8 +12,8 @@ from clipnav.agents.envdrop.settings import (
     continues,
     recurrent_preset,
 )
-from clipnav.agents.settings import agent_of
 from clipnav.agents.settings.networks import ExpertKind, FollowerConfig
+from clipnav.agents.settings.reading import run_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.run_settings import read_presets
@@ -105,6 +105,6 @@ def frontier_defaults(
 ) -> FrontierTrainConfig:
     """Return the settings of a frontier agent without flags; see `follower_defaults`."""
     start = flag("start-from")
-    reinforced = start is not None and agent_of(Path(start)) == "frontier"
+    reinforced = start is not None and run_spec(Path(start)).name == "frontier"
     continued = continues(flag, dataset, world)
     return frontier_preset(dataset, world, recipe, continued, reinforced)

@@ -15,7 +15,7 @@ from clipnav.agents.hamt.model import History, HistoryTransformer, Scores
 from clipnav.agents.hamt.observations import HistoryFeatures, rows_of
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.learning.objectives import agreement, imitation_loss
-from clipnav.agents.settings import agent_of
+from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.transformer.il_rl import (
     Figures,
     Minibatches,
@@ -196,7 +196,7 @@ class HistoryLearner(MinibatchesLearner):
         config, start = self.config, self.config.start_from
         if not config.freeze_encoders or start is None:
             return missing
-        if agent_of(start) != config.agent:
+        if run_spec(start).name != config.agent:
             raise UserError(
                 f"--freeze-encoders: {start} is a run of a follower, which has no history encoder, "
                 "so that random weights would stay; start from a run of --agent hamt, or give "

@@ -15,7 +15,7 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from clipnav.agents.settings.reading import agent_kind, agent_of, read_agent_config
+from clipnav.agents.settings.reading import agent_kind, read_agent_config
 from clipnav.agents.settings.runs import AgentConfig, InstructionAblation, RunConfig
 
 __all__ = [
@@ -34,6 +34,5 @@ __all__ = [
     "SpeakerConfig",
     "TextConfig",
     "agent_kind",
-    "agent_of",
     "read_agent_config",
 ]

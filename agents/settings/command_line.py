@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from clipnav.agents.settings import AgentConfig
-from clipnav.agents.settings.reading import run_spec
-from clipnav.agents.specs import agent_spec
+from clipnav.agents.settings.reading import run_spec, settings_kind
+from clipnav.agents.specs import agent_spec, with_agents
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
@@ -23,6 +23,7 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
 
     The agent is that of the run to resume, that of the file --config, or --agent.
     """
+    arguments = with_agents(arguments)
     early = early_values(arguments)
     given = early.get("agent")
     chosen = agent_spec(given or "follower")
@@ -35,9 +36,10 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
     make = spec.part("defaults")
 
     def defaults(dataset: str, world: World, recipe: Any) -> AgentConfig:
-        return make(dataset, world, recipe, early.get)
+        with spec.running("defaults"):
+            return make(dataset, world, recipe, early.get)
 
-    config = parse_training(spec.part("settings"), defaults, arguments, description)
+    config = parse_training(settings_kind(spec), defaults, arguments, description)
     return replace(config, agent=spec.name)
 
 

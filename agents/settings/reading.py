@@ -6,34 +6,46 @@ from clipnav.agents.settings.runs import AgentConfig
 from clipnav.agents.specs import AgentSpec, agent_spec
 from clipnav.storage.errors import UnknownNameError
 from clipnav.storage.json_files import read_json
-from clipnav.training.settings import CONFIG, read_config
+from clipnav.storage.spec_table import BrokenRowError, is_row
+from clipnav.training.settings import CONFIG, ROW, read_config
 
 
 def run_spec(path: Path) -> AgentSpec:
-    """Return the row of the agent of a settings file or of a run's folder; see `agent_of`."""
+    """Return the row of the agent of a settings file or of a run's folder, pre-training included.
+
+    A file that is missing or damaged counts as that of a follower, whose reader reports it.
+    """
+    file = path / CONFIG if path.is_dir() else path
+    hint = "correct the file, or train the run again"
+    values = read_json(file, hint, allow_nan=True) if file.is_file() else {}
+    values = values if isinstance(values, dict) else {}
+    agent = values.get("agent")
     try:
-        return agent_spec(agent_of(path))
+        return agent_spec(agent if isinstance(agent, str) else "follower")
     except UnknownNameError as error:
-        raise UnknownNameError(f"{path}: a run of the agent {error}") from error
+        row, hint = values.get(ROW), ""
+        if isinstance(row, str) and is_row(row):
+            hint = (
+                f". It was trained with --agent {row}: if you trust that module, add this flag to "
+                "the command, or call clipnav.register_agent with the row"
+            )
+        raise UnknownNameError(f"{path}: a run of the agent {error}{hint}") from error
 
 
 def agent_kind(path: Path) -> type[AgentConfig]:
     """Return the class of the settings in a file or in the folder of a run; see `run_spec`."""
-    return run_spec(path).part("settings")
+    return settings_kind(run_spec(path))
 
 
-def agent_of(path: Path) -> str:
-    """Return the agent of a settings file or of a run's folder, pre-training included.
-
-    A file that is missing or damaged counts as that of a follower, whose reader reports it.
-    """
-    path = path / CONFIG if path.is_dir() else path
-    if not path.is_file():
-        return "follower"
-    values = read_json(path, "correct the file, or train the run again", allow_nan=True)
-    agent = values.get("agent") if isinstance(values, dict) else None
-    # Not "package.module:SPEC": a file must not choose what is imported.
-    return agent if isinstance(agent, str) and ":" not in agent else "follower"
+def settings_kind(spec: AgentSpec) -> type[AgentConfig]:
+    """Return the class of the settings of an agent."""
+    kind = spec.part("settings")
+    if not (isinstance(kind, type) and issubclass(kind, AgentConfig)):
+        raise BrokenRowError(
+            f"{spec.source}: its part settings, {spec.settings}, is no subclass of AgentConfig; "
+            "repair or uninstall the package"
+        )
+    return kind
 
 
 def read_agent_config(run: Path) -> AgentConfig:

@@ -10,6 +10,7 @@ from clipnav.agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
+from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.goals.scores import dataset_scores
 from clipnav.envs.worlds import World
@@ -163,10 +164,16 @@ class AgentConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        agent_spec(self.agent)
         own = dataset_scores(self.dataset)
         known = ("SR", "SPL", "nDTW", "sDTW", *(own.metrics if own else ()))
         if self.select_metric not in known:
             raise UserError(f"--select-metric {self.select_metric}: not one of {', '.join(known)}")
+
+    @property
+    def row(self) -> str | None:
+        """Row of the agent as "package.module:SPEC" if another package has it."""
+        return agent_spec(self.agent).source
 
     @property
     def run_name(self) -> str:

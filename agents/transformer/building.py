@@ -19,8 +19,8 @@ from clipnav.agents.envdrop.settings import RecurrentAgentConfig
 from clipnav.agents.layers.encoders import InstructionEncoder
 from clipnav.agents.layers.visual import ViewEncoder
 from clipnav.agents.learning.agent_learner import load_network
-from clipnav.agents.settings import agent_of, read_agent_config
-from clipnav.agents.specs import agent_spec
+from clipnav.agents.settings import read_agent_config
+from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.transformer.layers import FeatureInput
 from clipnav.agents.transformer.settings import TransformerAgentConfig
 from clipnav.agents.transformer.text import (
@@ -83,13 +83,13 @@ def start_from(
     source = load_run_tokenizer(run / VOCABULARY, "--start-from")
     target = env.tokenizer
     pairs = shared_words(source, target)
-    agent = agent_of(run)
-    if "follower-weights" in agent_spec(agent).abilities:
+    spec = run_spec(run)
+    if "follower-weights" in spec.abilities:
         weights = _follower_words(run, config, model, env, source)
-    elif agent != config.agent:
+    elif spec.name != config.agent:
         raise UserError(
-            f"--start-from {run}: its agent is {agent}; choose a run of --agent {config.agent}, or "
-            "of a follower"
+            f"--start-from {run}: its agent is {spec.name}; choose a run of --agent "
+            f"{config.agent}, or of a follower"
         )
     else:
         other = make(config, env, source)

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from clipnav.agents.acting.rollout import Agent
-from clipnav.agents.specs import AgentSpec, agent_spec
+from clipnav.agents.specs import AgentSpec, named_agent
 from clipnav.bench.suites import digest_of
 from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.base.vector_env import Observation
@@ -131,7 +131,7 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
             raise UserError(f"--agent {text}: is a row; name its run, too: {name}@RUN")
         folder = _run_folder(run)
         digest = digest_of([package, _run_digest(folder)])
-        return Entrant(text, "run", digest, run=folder, row=agent_spec(name))
+        return Entrant(text, "run", digest, run=folder, row=named_agent(name))
     if not callable(found):
         raise UserError(f"--agent {text}: is neither an AgentSpec nor a function of task and seed")
     digest = digest_of([package, name])  # one package may have several agents

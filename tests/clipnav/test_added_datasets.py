@@ -107,7 +107,9 @@ def test_importing_clipnav_imports_no_dataset(package):
 
 
 def test_rows_that_cannot_be_used_are_refused(package):
-    with pytest.raises(UserError, match=r"clipnav\.datasets: is a int, not of type DatasetSpec"):
+    with pytest.raises(
+        UserError, match=r"package hide-and-seek: is a int, not of type DatasetSpec"
+    ):
         clipnav.load_split("seek")
     with pytest.raises(UserError, match="the dataset 'r2r' exists already"):
         register_dataset(DatasetSpec("r2r", ("mine_{}.json",)))

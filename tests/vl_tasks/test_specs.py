@@ -12,7 +12,7 @@ from clipnav.vl_tasks.classification.task import ClassificationTask
 from clipnav.vl_tasks.gqa.questions import ImageQuestion
 from clipnav.vl_tasks.settings.networks import McanConfig
 from clipnav.vl_tasks.settings.runs import QuestionConfig
-from clipnav.vl_tasks.specs import task_names, task_spec
+from clipnav.vl_tasks.specs import parse_task, task_names, task_spec
 
 TINY = McanConfig(16, 24, layers=1, heads=2, pooling_size=8, fused_size=16)
 
@@ -91,4 +91,4 @@ def test_unknown_and_taken_names_are_refused():
     with pytest.raises(ValueError, match="the task 'vqa' exists already"):
         register_task(dataclasses.replace(SPEC, name="vqa"))
     with pytest.raises(ValueError, match="is a McanConfig, not of type TaskSpec"):
-        task_spec(f"{__name__}:TINY")
+        parse_task(f"{__name__}:TINY", [])

@@ -7,7 +7,8 @@ $ clipnav evaluate-agent runs/r2r-matterport --splits test --submission test.jso
 $ clipnav evaluate-agent runs/r2r-houses --traces traces    # for visualise and plot-results
 
 The agent acts greedily. A follower can search before it walks, or, with --search.method frontier,
-turn back to any viewpoint that it has seen. Flags override the settings of the run.
+turn back to any viewpoint that it has seen. Flags override the settings of the run. If the run is
+of an agent of a package that is not installed, add --agent package.module:SPEC, its row.
 """
 
 import shutil

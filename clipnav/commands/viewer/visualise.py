@@ -7,6 +7,8 @@ $ clipnav visualise --sample                      # a trained agent, without a t
 $ clipnav visualise                               # walk by hand
 $ clipnav visualise --environment continuous      # walk with the arrow keys
 $ clipnav visualise runs/demo --episode 26000_0 --export episode.html --video episode.mp4
+
+--agent package.module:SPEC names the row of runs of an agent whose package is not installed.
 """
 
 import contextlib
