@@ -2,7 +2,7 @@
 
 * config.json: the resolved settings; vocabulary.json: the words of the training split
 * model.safetensors: the best weights so far
-* trainer.pt: the state to resume from (weights, optimiser, counters); read with weights_only
+* trainer.pt: the state to resume from (weights, optimiser, counters)
 * metrics.jsonl: one line per event; results.json: the final scores
 
 Files are written atomically, so that a run can be killed at any time and still be resumed.
@@ -18,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from clipnav.storage import atomic_write
-from clipnav.storage.errors import UserError, in_one_line, truncate
+from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json_object
 from clipnav.storage.tensor_files import write_tensors
+from clipnav.storage.torch_files import read_torch_file
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 RESULTS = "results.json"
@@ -113,11 +114,7 @@ def load_trainer(run: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{path}: no such file, so the run cannot be resumed; train it again"
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises different types for different damage
-        # torch's message has many lines about trusting the file.
-        raise UserError(f"{path}: damaged ({in_one_line(error)}); train the run again") from error
+    state = read_torch_file(path, "train the run again")
     if not isinstance(state, dict):
         raise UserError(f"{path}: not the state of a training run; train the run again")
     return state

@@ -6,8 +6,9 @@ read without running code that they contain.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from clipnav.agents.duet.conversion import SHARED_PARTS
 from clipnav.agents.etpnav.network import DIRECTION_SIZE, EtpNavNetwork
 from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, EtpNavTrainConfig
 from clipnav.agents.etpnav.task import EtpNavTask
+from clipnav.agents.settings.networks import ExpertKind
 from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.transformer.released import (
     Checkpoint,
@@ -28,6 +30,7 @@ from clipnav.agents.transformer.released import (
     write_run,
 )
 from clipnav.agents.transformer.text import PretrainedTextEncoder
+from clipnav.encoders.weights.weight_files import read_settings
 from clipnav.envs.tokenizers import load_run_tokenizer
 from clipnav.storage.errors import UserError
 from clipnav.training.checkpoints import MODEL, VOCABULARY, model_metadata
@@ -44,6 +47,18 @@ _PARTS: tuple[Renaming, ...] = (
     (r"^global_sap_head\.net\.2\.", "head.norm."),
     (r"^global_sap_head\.net\.[34]\.", "head.outer."),
 )
+# Settings in the configuration of a checkpoint, and the names of ours with the same values.
+_SETTINGS = {
+    "IL.max_traj_len": "max_decisions",
+    "IL.max_text_len": "max_instruction_length",
+    "IL.expert_policy": "expert",
+    "IL.sample_ratio": "expert_probability",
+    "IL.decay_interval": "expert_iterations",
+    "IL.iters": "iterations",
+}
+_MAP_SETTINGS = {"IL.loc_noise": "merge_distance", "MODEL.merge_ghost": "merges"}
+_TASK, _CONSUMES = "MODEL.task_type", "MODEL.consume_ghost"
+_AUGMENTS, _TRIES_OUT = "IL.waypoint_aug", "IL.tryout"
 # Part of the names of the transformer's weights in checkpoints of the training.
 _AGENT = "vln_bert."
 # Weights of the pre-training outside the network, and of layers that do not compute anything.
@@ -130,10 +145,36 @@ def convert_etpnav(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: one for name, one in converted.items() if not name.startswith(_UNUSED)}
 
 
+def with_published_settings(config: EtpNavTrainConfig, weights: Path) -> EtpNavTrainConfig:
+    """Return settings with the values of a checkpoint's configuration, where it has one."""
+    own = (_TASK, _AUGMENTS, _TRIES_OUT, _CONSUMES)
+    found = read_settings(weights, (*_SETTINGS, *_MAP_SETTINGS, *own))
+    task = found.get(_TASK, config.dataset)
+    if task != config.dataset:
+        raise UserError(f"{weights}: trained for {task}; --dataset {config.dataset} does not fit")
+    changes = {ours: found[name] for name, ours in _SETTINGS.items() if name in found}
+    of_map = {ours: found[name] for name, ours in _MAP_SETTINGS.items() if name in found}
+    if _CONSUMES in found:
+        of_map["keeps"] = not found[_CONSUMES]
+    if found.get(_AUGMENTS) is False:
+        changes["resampling"] = "none"
+    if found.get(_TRIES_OUT) is False:  # otherwise it also depends on sliding, as here
+        changes["tryout"] = False
+    for name, value in (changes | of_map).items():
+        default = getattr(config.map if name in of_map else config, name)
+        kind = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and not isinstance(value, kind):
+            raise UserError(f"{weights}: its configuration has {value!r} for {name}")
+    if changes.get("expert", config.expert) not in get_args(ExpertKind):
+        raise UserError(f"{weights}: its expert {changes['expert']!r} is unknown")
+    return replace(config, **changes, map=replace(config.map, **of_map))
+
+
 def convert_etpnav_run(
     weights: Path, output: Path, config: EtpNavTrainConfig, bert: str, heads: int
 ) -> None:
     """Write a checkpoint of ETPNav as a run; its settings name encoder and predictor."""
+    config = with_published_settings(config, weights)
     checkpoint = Checkpoint(
         path=weights,
         model="ETPNav for R2R-CE",

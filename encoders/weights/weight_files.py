@@ -2,9 +2,7 @@
 
 import json
 import math
-import pickle
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from clipnav.encoders.weights.torchscript import is_torchscript, read_torchscrip
 from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.json_files import read_json_object
+from clipnav.storage.torch_files import TensorSpec, TorchTensors, open_torch_file, value_at
 
 HINT = "download the file again, or save the weights as safetensors on the machine they are from"
 # Tied weights are stored once under several names; more than this is an attack on the memory.
@@ -30,9 +29,9 @@ def read_weights(
 ) -> tuple[dict[str, torch.Tensor], bool]:
     """Read weights by name, on the CPU, in the types of the file.
 
-    Safetensors files contain only tensors. TorchScript archives are parsed, not executed
-    (`clipnav.encoders.weights.torchscript`). Other files are read by
-    `torch.load(weights_only=True)`.
+    Safetensors files contain only tensors. TorchScript archives and files of `torch.save` are
+    parsed, not executed (`clipnav.storage.torch_files`); what else they contain, such as the state
+    of an optimiser or an object with the settings, is not read.
 
     Args:
         entries: Names of nested entries that contain the weights, from outside; those that are
@@ -41,10 +40,12 @@ def read_weights(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the weight file is missing; check its name")
     archive = is_torchscript(path)
-    content: Any = read_torchscript(path) if archive else _load(path)
-    weights = content
-    for entry in entries:
-        weights = weights.get(entry, weights) if isinstance(weights, Mapping) else None
+    if archive:
+        weights: Any = read_torchscript(path)
+    elif path.suffix == ".safetensors":
+        weights = _read_safetensors(path)
+    else:
+        weights = _read_checkpoint(path, entries)
     if not isinstance(weights, Mapping) or not weights:
         raise UserError(f"{path}: contains no weights by name; {HINT}")
     checked = {name: value for name, value in weights.items() if name not in ignored}
@@ -54,23 +55,46 @@ def read_weights(
     return dict(weights), archive
 
 
-def _load(path: Path) -> Any:
+def read_settings(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Read settings from the configuration that a checkpoint of habitat contains.
+
+    The configuration is an object of habitat's class, whose entries are read without it.
+
+    Args:
+        names: Dotted names, such as "IL.max_traj_len".
+
+    Returns:
+        Those settings that are there and are numbers or texts, by dotted name.
+    """
+    if path.suffix == ".safetensors" or is_torchscript(path):
+        return {}
+    with open_torch_file(path, HINT) as file:
+        found = {name: value_at(file.content, f"config.{name}") for name in names}
+    return {name: one for name, one in found.items() if isinstance(one, (int, float, str))}
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch also warns of files that it then refuses
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types
-        # The message of pickle's errors advises to load the file without protection.
-        is_pickle = isinstance(error, pickle.UnpicklingError)
-        problem = "" if is_pickle else f" ({in_one_line(error)})"
-        raise UserError(
-            f"{path}: damaged, or contains more than tensors, such as code, which is refused"
-            f"{problem}; {HINT}"
-        ) from error
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: damaged ({in_one_line(error)}); {HINT}") from error
+
+
+def _read_checkpoint(path: Path, entries: tuple[str, ...]) -> Any:
+    """Read the weights of a file of `torch.save`; entries that are no tensors stay as they are."""
+    with open_torch_file(path, HINT) as file:
+        weights, tensors = file.content, TorchTensors(file)
+        for entry in entries:
+            weights = weights.get(entry, weights) if isinstance(weights, dict) else None
+        if not isinstance(weights, dict):
+            return None
+        return {
+            name: tensors.read(one) if isinstance(one, TensorSpec) else one
+            for name, one in weights.items()
+        }
 
 
 def _check(path: Path, weights: Mapping[Any, Any]) -> None:

@@ -12,6 +12,7 @@ from clipnav.agents.continuous.conversion import ReleasedColours, convert_cma_ru
 from clipnav.agents.continuous.image_networks import ColourNetwork, DdppoDepthNetwork
 from clipnav.agents.continuous.networks import DdppoCells, Steps
 from clipnav.agents.continuous.tasks import load_continuous_run
+from tests.habitat_checkpoints import save_checkpoint
 
 WORDS = ["<pad>", "<unk>", "walk", "left", "stop", "zebra"]
 TEXT, STATE, RGB, DEPTH, WORD = 6, 8, 10, 12, 5
@@ -115,7 +116,8 @@ def original_step(weights, ids, rgb, depth, previous):
 def converted(tmp_path_factory):
     """Folder of a converted run, and the released weights."""
     folder, weights = tmp_path_factory.mktemp("released"), released_weights()
-    torch.save({"state_dict": weights}, folder / "CMA.pth")
+    settings = {"MODEL": {"policy_name": "CMAPolicy", "PROGRESS_MONITOR": {"use": True}}}
+    save_checkpoint(folder / "CMA.pth", weights, settings, epoch=3, step_id=10)
     record = {
         **{"episode_id": 1, "trajectory_id": 1, "scene_id": "mp3d/a/a.glb"},
         **{"start_position": [0, 0, 0], "start_rotation": [0, 0, 0, 1]},

@@ -18,10 +18,10 @@ from clipnav.agents.duet.model import MapTransformer, NodeInputs, PanoramaInputs
 from clipnav.agents.duet.settings import MapPretrainConfig, MapTransformerConfig
 from clipnav.agents.etpnav import panoramas
 from clipnav.agents.etpnav.agent import AgentPose, walk_along, walk_ends, walk_to
-from clipnav.agents.etpnav.conversion import convert_map_agent, start_from
+from clipnav.agents.etpnav.conversion import convert_map_agent, start_from, with_published_settings
 from clipnav.agents.etpnav.learner import EtpNavLearner, scheduled
 from clipnav.agents.etpnav.network import EtpNavNetwork
-from clipnav.agents.etpnav.settings import EtpNavNetworkConfig
+from clipnav.agents.etpnav.settings import EtpNavNetworkConfig, GhostMapConfig
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_learner import make_agent_trainer
@@ -35,6 +35,7 @@ from clipnav.training.settings import to_json
 from tests.agents.etpnav.conftest import PixelEncoder
 from tests.agents.original_names import ETPNAV, original_name
 from tests.agents.waypoints.conftest import predictor_config, waypoint_world
+from tests.habitat_checkpoints import ETPNAV_SETTINGS, save_checkpoint
 
 
 def sides(number) -> Any:
@@ -313,7 +314,7 @@ def test_a_published_checkpoint_becomes_a_run(ghost_config, run_command, tiny_be
     types = [weights.pop(f"{prefix}{part}.type_embedding") for part in ("text", "panorama")]
     weights[f"{prefix}embeddings.token_type_embeddings.weight"] = torch.stack(types)
     weights["net.module.rgb_encoder.model.scale"] = torch.ones(())
-    torch.save({"state_dict": weights, "iteration": 12}, tmp_path / "ckpt.pth")
+    save_checkpoint(tmp_path / "ckpt.pth", weights, ETPNAV_SETTINGS)
     run = tmp_path / "converted"
     run_command(
         *("convert-agent", "--model", "etpnav", "--weights", tmp_path / "ckpt.pth"),
@@ -326,3 +327,22 @@ def test_a_published_checkpoint_becomes_a_run(ghost_config, run_command, tiny_be
         if not name.startswith("text."):
             assert torch.equal(weight, network.state_dict()[name]), name
     assert task.config.network.elevation == "published"
+    # Of the configuration in the file; the others are those of the preset.
+    assert task.config.map == GhostMapConfig(merge_distance=0.75, merges=True, keeps=True)
+    assert (task.config.max_decisions, task.config.max_instruction_length) == (7, 60)
+    assert (task.config.expert, task.config.resampling) == ("ndtw", "published")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "problem"),
+    [
+        ("MODEL", "task_type", "rxr", "trained for rxr; --dataset r2r does not fit"),
+        ("IL", "expert_policy", "best", "its expert 'best' is unknown"),
+        ("IL", "max_traj_len", "7", "its configuration has '7' for max_decisions"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(ghost_config, tmp_path, part, name, value, problem):
+    settings = {**ETPNAV_SETTINGS, part: {**ETPNAV_SETTINGS[part], name: value}}
+    save_checkpoint(tmp_path / "ckpt.pth", {"a": torch.ones(1)}, settings)
+    with pytest.raises(ValueError, match=rf"ckpt\.pth: {problem}"):
+        with_published_settings(ghost_config, tmp_path / "ckpt.pth")

@@ -33,6 +33,7 @@ from clipnav.training.checkpoints import RESULTS
 from clipnav.training.optimiser_settings import OptimiserConfig
 from tests.agents.waypoints.conftest import GRAPHS, DepthSimulator
 from tests.envs.continuous.conftest import BoxSimulator
+from tests.habitat_checkpoints import save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,7 @@ def ddppo(tmp_path):
     prefix = "actor_critic.net.visual_encoder."
     weights = {prefix + name: one for name, one in network.state_dict().items()}
     weights["actor_critic.net.visual_fc.1.bias"] = torch.zeros(3)
-    torch.save({"state_dict": weights}, path)
+    save_checkpoint(path, weights, {"RL": {"PPO": {}}}, old_format=True, extra_state={"step": 1})
     return network, path
 
 

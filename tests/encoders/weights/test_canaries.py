@@ -120,7 +120,7 @@ def test_weight_files_run_no_code(
 
 def test_a_bare_pickle_is_refused(canary: Path):
     path = pickled(canary, by_torch=False)
-    check(lambda: read_openai_weights(path), canary, r"weights\.pt: .*refused")
+    check(lambda: read_openai_weights(path), canary, r"weights\.pt: .*not a file of torch\.save")
 
 
 def test_pickled_weights_in_a_folder_are_ignored_or_refused(tiny_transformer: Path, canary: Path):
@@ -133,7 +133,7 @@ def test_pickled_weights_in_a_folder_are_ignored_or_refused(tiny_transformer: Pa
     (folder / WEIGHTS).unlink()
     check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS} is missing")
     shutil.copy(pickled(canary), folder / WEIGHTS)
-    check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS}: damaged, or contains more")
+    check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS}: damaged")
 
 
 def test_a_tokenizer_with_code_is_refused(multilingual_clip: Path, canary: Path):
