@@ -1,8 +1,8 @@
 """Speed of loading and stepping environments, and its share of the memory bandwidth.
 
-For comparison, EnvDrop's environment on two cores of an AMD EPYC: 8,800 to 14,600 steps per CPU
-second at batch size 64 with features of width 512 and angle features of width 128; 5 to 10 s to
-start, and 2.1 GB of memory. Its computations are also measured here, beside "features, copied".
+`--original DIR` also runs the environment of the user's clone of R2R-EnvDrop, and the functions of
+its agent that turn agents and make arrays, in turns with "features, copied". It has clipnav's
+simulator, which is faster than its own.
 """
 
 import os
@@ -18,8 +18,9 @@ import gymnasium
 import numpy as np
 import tyro
 from measuring import BenchmarkConfig, Figure, in_turns, multiple_figures, peak_memory, rate, report
-from plain_environment import PlainEnvironment
+from original_envdrop import EnvDrop, Teacher
 
+from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.envs.graphs.nav_world import NavWorld
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.observations import Observe
@@ -34,7 +35,7 @@ STEPS = 20  # between two readings of the clock
 UNIT = "environment steps per CPU second"
 # Target rates by kind of observation and batch size.
 BARS = {("features", 64): 50_000, ("indices", 64): 400_000, ("indices", 512): 2_000_000}
-# Batch sizes of the comparison with the baseline, and target multiples of its rate.
+# Batch sizes of the comparison with the original, and target multiples of its rate.
 _MULTIPLES = {1: 1.5, 8: 4.0, 64: 6.0}
 
 
@@ -44,12 +45,14 @@ class EnvironmentConfig(BenchmarkConfig):
 
     data_dir: Path | None = None
     """Folder of Matterport3D's graphs and R2R's annotations; the built-in houses by default."""
+    original: Path | None = None
+    """Clone of R2R-EnvDrop to compare with; requires --data-dir."""
     width: int = 512
     """Width of a view's features, which are random."""
     angle_feature_size: int = 128
     """Width of angle features."""
     batch_sizes: tuple[int, ...] = (1, 8, 64, 512)
-    """Batch sizes to measure; the baseline is measured at 1, 8 and 64 of them."""
+    """Batch sizes to measure; the original is measured at 1, 8 and 64 of them."""
     seconds: float = 3.0
     """CPU seconds per figure."""
     seed: int = 0
@@ -67,7 +70,10 @@ def main() -> None:
         figures.append(_single_figure(config, files, store))
         figures += _gather_figures(config, files, store)
         figures.append(Figure("peak memory", peak_memory(), "MiB"))
-        figures += _baseline_figures(config, files, store)
+        if config.original is not None:
+            figures += _original_figures(
+                config, files, config.original, store, Path(folder) / "original"
+            )
     report("environment", figures, config.json)
 
 
@@ -202,22 +208,23 @@ def _bandwidth_figure(
     return Figure(name, 100 * steps * moved / copied, "%")
 
 
-def _baseline_figures(config: EnvironmentConfig, files: WorldFiles, store: str) -> list[Figure]:
-    """Compare with the baseline; both copy features to new arrays."""
-    plain, figures = PlainEnvironment(_make_env(config, files, 1, store), config.seed), []
-
-    def work() -> None:
-        for _ in range(STEPS):
-            plain.step()
-
+def _original_figures(
+    config: EnvironmentConfig, files: WorldFiles, clone: Path, store: str, workplace: Path
+) -> list[Figure]:
+    """Compare with the original; both copy features to new arrays."""
+    run = TrainConfig(data_dir=config.data_dir, max_episode_steps=35)
+    original = EnvDrop(clone, run, _make_env(config, files, 1, store), workplace)
+    figures = []
     for size in sorted(_MULTIPLES.keys() & {*config.batch_sizes}):
-        env = _make_env(config, files, size, store)
-        plain.reset(size)
-        spent, baseline = in_turns([_stepping(config, env), work], 2 * _seconds(config)).T
-        label = f"features, batch {size}, baseline"
-        figures.append(Figure(label, STEPS * size / float(np.median(baseline)), UNIT))
+        env, teacher = _make_env(config, files, size, store), Teacher(original, size)
+
+        def work(teacher: Teacher = teacher) -> None:
+            for _ in range(STEPS):
+                teacher.step()
+
+        spent, theirs = in_turns([_stepping(config, env), work], 2 * _seconds(config)).T
         label = f"features, batch {size}, copied"
-        figures += multiple_figures(label, baseline, spent, _MULTIPLES[size])
+        figures += multiple_figures(label, [theirs], spent, _MULTIPLES[size])
     return figures
 
 

@@ -1,13 +1,13 @@
 """Speed of training a speaker, and of training a follower with back-translation.
 
-Both are compared with a baseline implementation, whose calls take turns with clipnav's. The setting
-is the published one: a feature dropout mask per element, batches of any lengths and features that
-are not standardised; on sampled paths, one mask per batch in speaker and follower.
+`--original DIR` also runs the user's clone of R2R-EnvDrop, in turns and with the same weights. The
+setting is the published one: a feature dropout mask per element, batches of any lengths and
+features that are not standardised; on sampled paths, one mask per batch in speaker and follower.
 
 An iteration with back-translation is one weight update by four rollouts: imitation and A2C with
 human instructions, and both with generated ones. A speaker that was not trained rarely ends an
 instruction, so the end is suppressed, and every instruction has 30 tokens, about the mean of R2R.
-The baseline thus decodes no longer than clipnav, although it would otherwise decode all rows until
+The original thus decodes no longer than clipnav, although it would otherwise decode all rows until
 the longest instruction ends.
 
 The networks have the sizes of the published recipes: 36 views of width 512, hidden states of width
@@ -20,25 +20,22 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import tyro
 from measuring import BenchmarkConfig, Figure, in_turns, multiple_figures, report
-from plain_envdrop import PlainAgent, PlainSpeaker, Rollouts, back_translate
+from original_envdrop import EnvDrop, write_paths
 from torch import nn
 from training_runs import (
     PUBLISHED,
-    baseline_env,
-    baseline_order,
     keep_weights,
     random_run,
     weight_updates,
     with_setting,
 )
 
-from clipnav.agents.envdrop.augmentation import sample_paths
-from clipnav.agents.envdrop.back_translation import held_out_episodes, sampled_environment
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig, TrainConfig
 from clipnav.agents.envdrop.speaker import END
@@ -49,7 +46,7 @@ from clipnav.training.settings import CONFIG, to_json
 
 LONGEST = 30  # tokens of a generated instruction
 PATHS = 2000
-_MULTIPLE = 3  # target: the baseline's CPU seconds for one of clipnav's
+_MULTIPLE = 3  # target: the original's CPU seconds for one of clipnav's
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,8 @@ class SpeakingConfig(BenchmarkConfig):
 
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, to use R2R instead of the built-in houses."""
+    original: Path | None = None
+    """Clone of R2R-EnvDrop to compare with; requires --data-dir."""
     seconds: float = 20.0
     """CPU seconds per implementation; twice as many with back-translation."""
     seed: int = 0
@@ -76,25 +75,34 @@ def main() -> None:
         run = with_setting(dataclasses.replace(run, batch_size=size), PUBLISHED)
         torch.manual_seed(config.seed)
         speaker = SpeakerLearner(speaker_run(run, Path(folder, "speaker")))
-        baseline = PlainSpeaker(PlainAgent(baseline_env(run, size, "train")))
-        keep_weights(baseline.optimisers)
-        order = baseline_order(baseline.follower.env, PUBLISHED, size, config.seed)
+        original: EnvDrop | None = None
+        described: Any = None
+        if config.original is not None:
+            original = EnvDrop(config.original, run, speaker.env, Path(folder, "original"))
+            described = original.speaker(speaker.speaker)
+            keep_weights([described.encoder_optimizer, described.decoder_optimizer])
         figures = _compare(
             f"speaker step, batch {size}",
             weight_updates(speaker),
-            lambda: baseline.iterate(next(order)),
-            2 * config.seconds,
+            [] if original is None else [lambda: original.train_speaker(described)],
+            config.seconds,
         )
         _save_untrained(speaker, Path(folder, "speaker"))
-        never_end(baseline.decoder.word)
         settings = BackTranslationConfig(Path(folder, "speaker"), paths=paths, dropout="batch")
         follower = FollowerLearner(dataclasses.replace(run, back_translation=settings))
-        figures += _compare(
-            f"iteration with back-translation, batch {size}",
-            weight_updates(follower),
-            _plain_back_translations(run, baseline, size, paths),
-            4 * config.seconds,
-        )
+        theirs: list[Callable[[], None]] = []
+        if original is not None:
+            assert follower._translator is not None
+            never_end(described.decoder.projection)
+            original.load_follower(follower.follower, follower.network.critic)
+            keep_weights(original.agent.optimizers)
+            episodes = follower._translator.env.episodes
+            word = speaker.env.tokenizer.words[-2]
+            file = write_paths(episodes, word, Path(folder, "paths.json"))
+            sampled = original.environment(file)
+            theirs = [lambda: original.translate_back(sampled, described, LONGEST)]
+        name = f"iteration with back-translation, batch {size}"
+        figures += _compare(name, weight_updates(follower), theirs, 2 * config.seconds)
     report("speaking", figures, config.json)
 
 
@@ -137,35 +145,14 @@ def never_end(words: nn.Linear) -> None:
 
 
 def _compare(
-    name: str,
-    ours: Callable[[], None],
-    plain: Callable[[], object],
-    seconds: float,
+    name: str, ours: Callable[[], None], theirs: list[Callable[[], None]], seconds: float
 ) -> list[Figure]:
-    """Measure an update of both implementations, and their ratio."""
-    spent, baseline = in_turns([ours, plain], seconds).T
+    """Measure an update of each implementation, and their ratio."""
+    spent, *original = in_turns([ours, *theirs], (1 + len(theirs)) * seconds).T
     return [
         Figure(name, float(np.median(spent)), "CPU s"),
-        Figure(f"{name}, baseline", float(np.median(baseline)), "CPU s"),
-        *multiple_figures(name, baseline, spent, _MULTIPLE),
+        *multiple_figures(name, original, spent, _MULTIPLE),
     ]
-
-
-def _plain_back_translations(
-    run: TrainConfig, speaker: PlainSpeaker, size: int, count: int
-) -> Callable[[], None]:
-    keep_weights(speaker.follower.optimisers)
-    train = speaker.follower.env
-    held_out = held_out_episodes(run)
-    paths = sample_paths(train.nav_world.graphs, train.episodes, held_out, count, run.seed)
-    sampled = sampled_environment(train, paths, size, run.seed)
-    orders = [baseline_order(env, PUBLISHED, 2 * size, run.seed) for env in (train, sampled)]
-
-    def iterate() -> None:
-        human, described = (np.reshape(next(order), (2, size)).tolist() for order in orders)
-        back_translate(speaker, Rollouts(train, *human), Rollouts(sampled, *described), LONGEST)
-
-    return iterate
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Speed of training and evaluating followers, compared with a baseline implementation.
+"""Speed of training and evaluating followers, compared with the user's clone of R2R-EnvDrop.
 
-Both implementations are measured with both settings that affect the speed: the published ones, a
-feature dropout mask per element, batches of any lengths and features that are not standardised, and
-clipnav's defaults, a mask per episode, batches of similar length and standardised features. The
-baseline never standardises.
+clipnav is measured with both settings that affect the speed: the published ones, a feature dropout
+mask per element, batches of any lengths and features that are not standardised, and its defaults, a
+mask per episode, batches of similar length and standardised features. `--original DIR` also runs
+the original files in the published setting, in turns and with the same weights.
 
 The bound of an iteration is the time of its matrix products at the rate of a large product on the
 same machine.
 
 The networks have the sizes of the published recipes: 36 views, hidden states of width 512. Features
-are random. Both implementations are trained for a few iterations before they are measured, as an
-untrained follower rarely stops; an evaluation has the same scripted walks of a whole split, in
-batches of the same size. CPU seconds of one thread.
+are random. The follower is trained for a few iterations before it is measured, as an untrained one
+rarely stops. CPU seconds of one thread.
 """
 
 import tempfile
@@ -33,13 +32,11 @@ from measuring import (
     rate,
     report,
 )
-from plain_envdrop import PlainAgent
+from original_envdrop import EnvDrop
 from training_runs import (
     DEFAULT,
     PUBLISHED,
     Setting,
-    baseline_env,
-    baseline_order,
     keep_weights,
     random_run,
     weight_updates,
@@ -47,15 +44,14 @@ from training_runs import (
 )
 
 from clipnav.agents.acting.evaluation import by_length
-from clipnav.agents.acting.rollout import Observation, walk
-from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.acting.rollout import walk
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.envdrop.settings import TrainConfig
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training.allocation import keep_freed_memory
 
 _WALKS = "instructions evaluated"
-_ITERATION_MULTIPLE, _EVALUATION_MULTIPLE = 3.2, 3  # targets
+_EVALUATED = 333  # instructions of an evaluation
+_ITERATION_MULTIPLE, _EVALUATION_MULTIPLE = 3, 3.5  # targets
 SETTINGS = {"published": (PUBLISHED,), "default": (DEFAULT,), "both": (PUBLISHED, DEFAULT)}
 
 
@@ -68,9 +64,11 @@ class TrainingConfig(BenchmarkConfig):
     width: int = 640
     """Width of the visual features of a view, such as 512 (ViT-B/32), 640 (RN50x4) or 2048."""
     setting: Literal["published", "default", "both"] = "both"
-    """Settings of both implementations: those of the released code, clipnav's defaults, or both."""
+    """Settings of clipnav: those of the released code, its defaults, or both."""
+    original: Path | None = None
+    """Clone of R2R-EnvDrop to compare with; requires --data-dir."""
     trained: int = 60
-    """Iterations of each implementation before its iterations are measured."""
+    """Iterations of the follower before its iterations are measured."""
     seconds: float = 20.0
     """CPU seconds per figure."""
     seed: int = 0
@@ -93,19 +91,28 @@ def main() -> None:
         products = product_rate(config.seconds)
         figures.append(Figure("large matrix product", products / 1e9, "GFLOP/CPU s"))
         settings = SETTINGS[config.setting]
-        memory = 0.0
+        memory, original = 0.0, None
         for size in sizes:
             for setting in settings:
                 torch.manual_seed(config.seed)
-                learner = FollowerLearner(with_setting(replace(run, batch_size=size), setting))
-                iterate = weight_updates(learner, config.trained)
-                memory = memory or peak_memory()  # before a baseline needs any
-                plain = _plain_updates(run, setting, size, config)
+                changed = replace(run, batch_size=size, evaluation_batch_size=size)
+                learner = FollowerLearner(with_setting(changed, setting))
+                iterate, theirs = weight_updates(learner, config.trained), None
+                memory = memory or peak_memory()  # before the original needs any
+                if config.original is not None and setting == PUBLISHED:
+                    if original is None:
+                        place = Path(folder, "original")
+                        original = EnvDrop(config.original, learner.config, learner.env, place)
+                    original.resize(size)
+                    original.load_follower(learner.follower, learner.network.critic)
+                    keep_weights(original.agent.optimizers)
+                    theirs = original.iterate
                 name = _iteration_name(size, setting)
-                figures += _iterations(name, learner, iterate, plain, products, config)
+                figures += _iterations(name, learner, iterate, theirs, products, config)
+                if setting == settings[0]:
+                    figures += _evaluations(f"{_WALKS}, batch {size}", learner, original, config)
         figures.append(Figure("peak memory of training", memory, "MiB", 1000, at_most=True))
         figures.append(_reduced_precision(run, settings[-1], sizes[0], config))
-        figures += _evaluations(run, sizes[0], config)
     report("training", figures, config.json)
 
 
@@ -113,12 +120,13 @@ def _iterations(
     name: str,
     learner: FollowerLearner,
     iterate: Callable[[], None],
-    plain: Callable[[], None],
+    theirs: Callable[[], None] | None,
     products: float,
     config: TrainingConfig,
 ) -> list[Figure]:
-    """Measure weight updates by imitation and reinforcement, their bound and the baseline's."""
-    spent, baseline = in_turns([iterate, plain], 2 * config.seconds).T
+    """Measure weight updates by imitation and reinforcement, their bound and the original's."""
+    works = [iterate] if theirs is None else [iterate, theirs]
+    spent, *original = in_turns(works, len(works) * config.seconds).T
     iterate = weight_updates(learner)
     counted = range(1 if config.quick else 4)  # batches differ
     operations = [floating_point_operations(learner.network, iterate) for _ in counted]
@@ -126,8 +134,7 @@ def _iterations(
     seconds = float(np.median(spent))
     return [
         Figure(name, seconds, "CPU s"),
-        Figure(f"{name}, baseline", float(np.median(baseline)), "CPU s"),
-        *multiple_figures(name, baseline, spent, _ITERATION_MULTIPLE),
+        *multiple_figures(name, original, spent, _ITERATION_MULTIPLE),
         Figure(f"{name}: bound", bound, "CPU s"),
         Figure(f"{name}: multiple of the bound", seconds / bound, ""),
     ]
@@ -145,89 +152,46 @@ def _reduced_precision(
     )
 
 
-def _evaluations(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
-    """Measure the same scripted walks of a whole split by both implementations."""
-    learner = FollowerLearner(replace(settings, evaluation_batch_size=size))
+def _evaluations(
+    name: str, learner: FollowerLearner, original: EnvDrop | None, config: TrainingConfig
+) -> list[Figure]:
+    """Measure greedy walks of the same instructions, and compare their paths."""
     learner.network.eval()
-    env = learner.evaluation_envs["val_unseen"]
-    batches = _batches(env, size)
-    walker = ScriptedAgent(learner.agent("val_unseen"), config.seed)
-    plain_agent = PlainAgent(baseline_env(settings, size, "val_unseen"))
+    count = 8 if config.quick else _EVALUATED
+    env, agent = learner.evaluation_envs["val_unseen"], learner.agent("val_unseen")
+    works: list[Callable[[], object]] = []
+    theirs: Any = None
+    if original is not None:
+        theirs = original.environment("val_unseen")
+        theirs.data = theirs.data[:count]
+        works = [lambda: original.paths(theirs)]
+        chosen = {item["instr_id"] for item in theirs.data}
+        episodes = [episode for episode in env.episodes if episode.instr_id in chosen]
+    else:
+        episodes = env.episodes[:count]
+    ids = [episode.instr_id for episode in by_length(episodes)]
+    batches = [ids[start : start + env.num_envs] for start in range(0, count, env.num_envs)]
 
-    def evaluate() -> None:
-        for ids in batches:
-            walk(env, walker, ids)
-
-    def plain() -> None:
-        for ids in batches:
-            rng = np.random.default_rng(config.seed)
-            plain_agent.evaluate(ids, lambda seen, *_, rng=rng: scripted(rng, seen))
+    def evaluate() -> dict[str, tuple[str, ...]]:
+        paths: dict[str, tuple[str, ...]] = {}
+        for batch in batches:
+            walk(env, agent, batch)
+            paths |= zip(batch, map(tuple, env.paths()), strict=False)
+        return paths
 
     with torch.inference_mode():
-        spent, baseline = in_turns([evaluate, plain], 2 * config.seconds).T
-    walks = sum(map(len, batches))
-    return [
-        Figure(_WALKS, walks / float(np.median(spent)), "/CPU s"),
-        Figure(f"{_WALKS}, baseline", walks / float(np.median(baseline)), "/CPU s"),
-        *multiple_figures(_WALKS, baseline, spent, _EVALUATION_MULTIPLE),
-    ]
-
-
-def _batches(env: VlnVectorEnv, size: int) -> list[list[str]]:
-    """Return the full batches of a split, whose instructions have similar length."""
-    ids = [episode.instr_id for episode in by_length(env.episodes)]
-    return [ids[start : start + size] for start in range(0, len(ids) - size + 1, size)]
-
-
-class ScriptedAgent:
-    """Agent that runs a follower but replaces its actions with those of an untrained one.
-
-    Two implementations are thus measured on the same trajectories. All candidates and STOP are
-    equally likely, so most trajectories are short and a few are long.
-    """
-
-    def __init__(self, agent: FollowerAgent, seed: int) -> None:
-        self._agent, self._seed = agent, seed
-
-    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Start new episodes."""
-        self._agent.begin(observation, info, live)
-        self._rng = np.random.default_rng(self._seed)
-
-    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Run the follower on the live rows and return scripted actions."""
-        self._agent.act(observation, info, live)
-        return scripted(self._rng, observation)[live]
-
-
-def scripted(rng: np.random.Generator, observation: Observation) -> np.ndarray:
-    """Draw actions (B,) of an untrained agent."""
-    possible = observation["action_mask"].sum(1)
-    return (rng.random(len(possible)) * possible).astype(int)
+        spent, *original_spent = in_turns([evaluate, *works], 2 * config.seconds).T
+        figures = [Figure(name, count / float(np.median(spent)), "/CPU s")]
+        if original is not None:
+            ours, paths = evaluate(), original.paths(theirs)
+            same = sum(paths[instr_id] == path for instr_id, path in ours.items())
+            figures.append(Figure(f"{name}: greedy paths that differ", count - same, ""))
+    learner.network.train()
+    return figures + multiple_figures(name, original_spent, spent, _EVALUATION_MULTIPLE)
 
 
 def _iteration_name(size: int, setting: Setting) -> str:
     return f"iteration, batch {size}, {setting.name}"
-
-
-def _plain_updates(
-    run: TrainConfig, setting: Setting, size: int, config: TrainingConfig
-) -> Callable[[], None]:
-    """Train the baseline for some iterations; return a function that runs further ones."""
-    torch.manual_seed(config.seed)
-    env = baseline_env(run, size, "train")
-    agent = PlainAgent(env, episode_masks=setting.dropout == "episode")
-    order = baseline_order(env, setting, 2 * size, config.seed)
-
-    def iterate() -> None:
-        chosen = next(order)
-        # Alternating, so that both halves have instructions of the same lengths.
-        agent.iterate(chosen[::2], chosen[1::2])
-
-    for _ in range(config.trained):
-        iterate()
-    keep_weights(agent.optimisers)
-    return iterate
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the benchmarks of training share: settings, random features, batches and weight updates."""
+"""What the benchmarks of training share: settings, random features and weight updates."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,8 @@ from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.envdrop.speaker_training import SpeakerLearner
 from clipnav.agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.navigation.vector_env import VlnVectorEnv
-from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.envs.worlds import named_world, world_files
 from clipnav.storage.features.store import FeatureStore
-from clipnav.training.batches import BucketedBatchOrder
 
 
 @dataclass(frozen=True)
@@ -102,31 +99,3 @@ def keep_weights(optimisers: Iterable[Optimizer]) -> None:
     """Set the learning rate to 0, so that the trajectories of all measured iterations are alike."""
     for optimiser in optimisers:
         optimiser.param_groups[0]["lr"] = 0.0
-
-
-def baseline_env(run: TrainConfig, size: int, split: str) -> VlnVectorEnv:
-    """Return the environment of a baseline over a split."""
-    return make_vln_vector_env(
-        size,
-        world=run.world,
-        data_dir=run.data_dir,
-        features=run.features,
-        split=split,
-        max_episode_steps=run.max_episode_steps,
-        autoreset_mode="Disabled",
-        observe="indices",
-    )
-
-
-def baseline_order(
-    env: VlnVectorEnv, setting: Setting, rows: int, seed: int
-) -> Iterator[list[str]]:
-    """Yield the episodes of one batch after another, without end."""
-    ids = [episode.instr_id for episode in env.episodes]
-    if setting.bucket > 1:
-        lengths = [len(episode.instruction) for episode in env.episodes]
-        order = BucketedBatchOrder(ids, lengths, rows, setting.bucket, seed)
-        yield from map(order.batch, itertools.count())
-    rng = np.random.default_rng(seed)
-    while True:
-        yield [ids[index] for index in rng.choice(len(ids), rows, replace=False)]
