@@ -17,14 +17,12 @@ import tyro
 from measuring import BenchmarkConfig, Figure, rate, report
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import ActionSource, UniformStream
-from clipnav.agents.acting.rollout import walk
+from clipnav.agents.acting.rollout import ActionSource, UniformStream, rollout, walk
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.learner import MapLearner, decision_loss
 from clipnav.agents.duet.model import EncodedText, MapTransformer, NodeInputs, Scores, ViewInputs
 from clipnav.agents.duet.settings import map_preset
 from clipnav.agents.duet.states import MapState
-from clipnav.agents.envdrop.follower_agent import rollout
 from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.learner import HistoryLearner
 from clipnav.agents.hamt.settings import history_preset

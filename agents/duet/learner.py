@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipnav.agents.acting.decisions import sample_logits
+from clipnav.agents.acting.rollout import sample_logits
 from clipnav.agents.duet.agent import (
     MapAgent,
     MapWalk,

@@ -1,14 +1,12 @@
 """The follower as an agent: greedy walks, and walks that record decisions for training."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import ActionSource, DecisionRecord, Decisions
-from clipnav.agents.acting.rollout import STOP, Agent, Observation, walk
+from clipnav.agents.acting.rollout import STOP, ActionSource, DecisionRecord, Observation
 from clipnav.agents.envdrop.action_scores import add_visits
 from clipnav.agents.envdrop.follower import Follower, FollowerDecision
 from clipnav.agents.envdrop.grounding import ReadPlaces
@@ -168,40 +166,6 @@ class FollowerAgent:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-
-class Scored(Protocol):
-    """Scores of the actions of N agents."""
-
-    @property
-    def hidden(self) -> Tensor:
-        """(N, H) input of the critic."""
-        ...
-
-
-class RecordingAgent(Agent, Protocol):
-    """Agent that records its decisions."""
-
-    record: DecisionRecord | None
-
-    def decide(self, observation: Observation, live: np.ndarray) -> Scored:
-        """Score the actions of the live rows."""
-        ...
-
-
-def rollout(
-    env: VlnVectorEnv,
-    agent: RecordingAgent,
-    instr_ids: Sequence[str],
-    max_steps: int | None = None,
-    look_ahead: bool = False,
-) -> Decisions:
-    """Walk a batch of episodes and return the decisions."""
-    result = walk(env, agent, instr_ids, max_steps)
-    assert agent.record is not None
-    return agent.record.decisions(
-        result, look_ahead, lambda observation, rows: agent.decide(observation, rows).hidden
-    )
 
 
 def scan_indices(scans: np.ndarray) -> np.ndarray:

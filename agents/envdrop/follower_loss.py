@@ -6,23 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import ActionSource, Decisions, UniformStream
+from clipnav.agents.acting.rollout import ActionSource, UniformStream, rollout
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_network import FollowerNetwork
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.visual import VisualNoise
 from clipnav.agents.learning.agent_learner import mixed_precision
 from clipnav.agents.learning.objectives import (
-    actor_critic_terms,
+    actor_critic_loss,
     agreement,
     contrastive_loss,
-    discounted_returns,
     imitation_loss,
-    reinforcement_loss,
 )
-from clipnav.agents.settings import Feedback, ReinforcementConfig
+from clipnav.agents.settings import Feedback
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.training import distributed
@@ -128,36 +126,3 @@ def _teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:
     if feedback == "mixed":
         return indices % 2 == 0
     return np.full(len(indices), feedback == "teacher")
-
-
-def actor_critic_loss(
-    decisions: Decisions, episodes: np.ndarray, critic: Critic, config: ReinforcementConfig
-) -> tuple[Tensor, Figures]:
-    """Return the A2C loss of some episodes of a batch, and the figures to log.
-
-    The loss is per live step of all ranks, times the number of ranks, because their gradients are
-    averaged.
-
-    Args:
-        episodes: (B,) bool, true for the episodes of reinforcement.
-    """
-    device = decisions.scores.device
-    with torch.no_grad():
-        last = critic(decisions.cut_hidden).double().cpu().numpy()
-    returns = discounted_returns(decisions, config.discount, last)
-    chosen = np.flatnonzero(episodes[decisions.rows])
-    index = torch.from_numpy(chosen).to(device)
-    terms = actor_critic_terms(
-        decisions.scores[index],
-        decisions.actions[index],
-        critic(decisions.hidden[index]),
-        torch.from_numpy(returns[chosen]).float().to(device),
-    )
-    steps = distributed.mean_over_ranks(len(chosen), device)
-    loss = reinforcement_loss(terms, steps, config)
-    return loss, {
-        "reinforcement": loss.item(),
-        "value_error": terms.error.item() / len(chosen),
-        "entropy": terms.entropy.item() / len(chosen),
-        "reward": float(decisions.rewards[chosen].sum() / episodes.sum()),
-    }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import UniformStream, sample_logits
+from clipnav.agents.acting.rollout import UniformStream, sample_logits
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_network import FollowerNetwork, load_follower_network

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipnav.agents.acting.decisions import ActionSource, DecisionRecord
-from clipnav.agents.acting.rollout import STOP, Observation
+from clipnav.agents.acting.rollout import STOP, ActionSource, DecisionRecord, Observation
 from clipnav.agents.hamt.model import EncodedText, History, HistoryTransformer, Scores
 from clipnav.agents.hamt.observations import HistoryFeatures, rows_of
 from clipnav.agents.hamt.settings import HistoryTrainConfig

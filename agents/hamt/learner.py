@@ -6,15 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.acting.decisions import ActionSource
-from clipnav.agents.acting.rollout import STOP
-from clipnav.agents.envdrop.follower_agent import rollout
-from clipnav.agents.envdrop.follower_loss import actor_critic_loss
+from clipnav.agents.acting.rollout import STOP, ActionSource, rollout
 from clipnav.agents.hamt.agent import HistoryAgent, greedy_agent, make_history_transformer
 from clipnav.agents.hamt.model import History, HistoryTransformer, Scores
 from clipnav.agents.hamt.observations import HistoryFeatures, rows_of
 from clipnav.agents.hamt.settings import HistoryTrainConfig
-from clipnav.agents.learning.objectives import agreement, imitation_loss
+from clipnav.agents.learning.objectives import actor_critic_loss, agreement, imitation_loss
 from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.transformer.il_rl import (
     Figures,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipnav.agents.acting.decisions import Decisions
+from clipnav.agents.acting.rollout import Decisions
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.training import distributed
@@ -115,6 +115,39 @@ def reinforcement_loss(
     """Return the weighted sum of the terms, per live step (EnvDrop's `--normalize total`)."""
     total = terms.policy + config.value * terms.error - config.entropy * terms.entropy
     return total / steps
+
+
+def actor_critic_loss(
+    decisions: Decisions, episodes: np.ndarray, critic: Critic, config: ReinforcementConfig
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the A2C loss of some episodes of a batch, and the figures to log.
+
+    The loss is per live step of all ranks, times the number of ranks, because their gradients are
+    averaged.
+
+    Args:
+        episodes: (B,) bool, true for the episodes of reinforcement.
+    """
+    device = decisions.scores.device
+    with torch.no_grad():
+        last = critic(decisions.cut_hidden).double().cpu().numpy()
+    returns = discounted_returns(decisions, config.discount, last)
+    chosen = np.flatnonzero(episodes[decisions.rows])
+    index = torch.from_numpy(chosen).to(device)
+    terms = actor_critic_terms(
+        decisions.scores[index],
+        decisions.actions[index],
+        critic(decisions.hidden[index]),
+        torch.from_numpy(returns[chosen]).float().to(device),
+    )
+    steps = distributed.mean_over_ranks(len(chosen), device)
+    loss = reinforcement_loss(terms, steps, config)
+    return loss, {
+        "reinforcement": loss.item(),
+        "value_error": terms.error.item() / len(chosen),
+        "entropy": terms.entropy.item() / len(chosen),
+        "reward": float(decisions.rewards[chosen].sum() / episodes.sum()),
+    }
 
 
 class SampledChoices(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipnav.agents.acting.decisions import UniformStream
 from clipnav.agents.acting.environments import reserve_text_states
+from clipnav.agents.acting.rollout import UniformStream
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.layers.encoders import cropped, readable
 from clipnav.agents.learning.agent_learner import EpisodeLearner, mixed_precision

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import UniformStream
+from clipnav.agents.acting.rollout import UniformStream
 from clipnav.agents.duet.agent import MapAgent
 from clipnav.agents.duet.learner import MapLearner, MapLoss, decision_loss, path_batch
 from clipnav.agents.duet.memory import WorldFeatures

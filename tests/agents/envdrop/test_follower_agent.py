@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnav.agents.acting.decisions import ActionSource, UniformStream, sample
-from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
+from clipnav.agents.acting.rollout import ActionSource, UniformStream, rollout, sample
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
 from clipnav.envs.navigation.device_features import DeviceFeatures

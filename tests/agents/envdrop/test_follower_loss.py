@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource, Decisions, UniformStream
-from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
-from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss, actor_critic_loss
+from clipnav.agents.acting.rollout import ActionSource, Decisions, UniformStream, rollout
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
+from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.learning.objectives import imitation_loss
+from clipnav.agents.learning.objectives import actor_critic_loss, imitation_loss
 from clipnav.agents.settings import ReinforcementConfig
 from clipnav.envs.navigation.device_features import DeviceFeatures
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import UniformStream
+from clipnav.agents.acting.rollout import UniformStream
 from clipnav.agents.envdrop.learner import FollowerLearner
 from clipnav.agents.experiments.training import train
 from clipnav.agents.frontier.agent import Options

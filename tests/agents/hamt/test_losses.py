@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource, UniformStream
-from clipnav.agents.acting.rollout import STOP
-from clipnav.agents.envdrop.follower_agent import rollout
+from clipnav.agents.acting.rollout import STOP, ActionSource, UniformStream, rollout
 from clipnav.agents.hamt.agent import HistoryAgent
 from clipnav.agents.hamt.learner import HistoryLearner, HistoryLoss, TeacherForcedBatch
 from clipnav.agents.learning.agent_learner import prepare

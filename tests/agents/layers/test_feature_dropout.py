@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import ActionSource
+from clipnav.agents.acting.rollout import ActionSource, rollout
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_agent import FollowerAgent, rollout
+from clipnav.agents.envdrop.follower_agent import FollowerAgent
 from clipnav.agents.envdrop.follower_network import make_follower
 from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.speaker_training import SpeakerLoss, make_speaker

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipnav.agents.acting.decisions import Decisions
+from clipnav.agents.acting.rollout import Decisions
 from clipnav.agents.learning.objectives import (
     actor_critic_terms,
     agreement,
