@@ -148,8 +148,9 @@ class FollowerAgent:
 
     @staticmethod
     def _first_object(observation: Observation) -> int:
-        """Return K, the action that points out object 0."""
-        return observation["candidate_view"].shape[1]
+        """Return K, the action that points out object 0; without objects, the number of actions."""
+        # Places of a continuous environment have no columns of candidates, and no objects either.
+        return observation.get("candidate_view", observation["action_mask"]).shape[1]
 
     def _keep_rows(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):

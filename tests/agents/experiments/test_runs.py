@@ -201,7 +201,7 @@ def test_each_episode_is_walked_once_for_scores_and_traces(run, monkeypatch):
     def record_batch(env, agent, name, instr_ids):
         traces.setdefault(name, []).extend(record(env, agent, instr_ids, name=name))
 
-    monkeypatch.delattr("clipnav.agents.acting.evaluation.walk")
+    monkeypatch.delattr("clipnav.agents.acting.evaluation.walk_to_ends")
     assert evaluate_run(config, record_batch) == expected
     _, env, walkers = load_walkers(config, "val_unseen")
     assert list(traces) == list(walkers) == list(expected["val_unseen"])
