@@ -12,6 +12,7 @@ import numpy as np
 from clipnav.envs.episodes.annotations import GuideRecord, PathRecord
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.sets import HouseSet, set_of
+from clipnav.envs.houses.give_aways import tell_apart
 from clipnav.envs.houses.instructions.annotation_files import (
     ANSWERS,
     guide_path,
@@ -154,6 +155,30 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
             f"{', ...' if len(scans) > 3 else ''}; {_hint(house_set)}"
         )
     return "\n".join([_HEADER, *rows])
+
+
+def compare_texts(
+    ours: Path, scans: Sequence[str], theirs: Path, give_aways: int, seed: int
+) -> str:
+    """Compare the R2R-style texts of some houses with people's; see `give_aways.tell_apart`.
+
+    Args:
+        ours: Annotation file of the houses.
+        theirs: Annotation file of people's instructions, in R2R's form.
+        give_aways: Number of features to list.
+    """
+    records = [record for record in read_annotations(ours, PathRecord) if record["scan"] in scans]
+    found = tell_apart(records, read_annotations(theirs, PathRecord), give_aways, seed)
+    lines = [
+        f"{found.texts} texts of each side; naive Bayes tells them apart in "
+        f"{100 * found.words:.1f} % by words, {100 * found.pairs:.1f} % by words and pairs",
+        f"{'% of texts':<28}{'houses':>8}{'theirs':>8}",
+        *(
+            f"{one.feature:<28}{100 * one.ours:8.1f}{100 * one.theirs:8.1f}"
+            for one in found.give_aways
+        ),
+    ]
+    return "\n".join(lines)
 
 
 def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
