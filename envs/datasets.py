@@ -206,8 +206,9 @@ def register_dataset(spec: DatasetSpec) -> None:
     A row of the same name that was added is replaced.
 
     Raises:
-        UserError: A dataset of clipnav has the name.
+        UserError: A dataset of clipnav has the name, or another dataset has the ids.
     """
+    _check_ids(spec.label, spec.name)
     _TABLE.add(spec)
     _register(spec.label, spec.name, spec)
 
@@ -218,6 +219,7 @@ def dataset_spec(name: str) -> DatasetSpec:
         raise UserError(f"dataset is {name!r}, but must be one string")
     spec = _TABLE.known(name)
     if spec is None:
+        _check_ids(name, name)
         spec = _TABLE.row(name)
         _register(name, name, spec)
     return spec
@@ -241,7 +243,9 @@ def register_ids() -> None:
     """
     for name in _TABLE.names():
         spec = _TABLE.known(name)
-        _register(name if spec is None else spec.label, name, spec)
+        label = name if spec is None else spec.label
+        if _owner(label, name) == name:
+            _register(label, name, spec)
 
 
 def with_dataset_of_id(
@@ -261,6 +265,22 @@ def with_dataset_of_id(
 def _ids(label: str) -> tuple[str, str]:
     """Return the ids of the environments on graphs and in continuous space."""
     return f"{label}-CLIP-v0", f"{label}-CE-CLIP-v0"
+
+
+def _owner(label: str, name: str) -> str:
+    """Return the name of another dataset with an id of a dataset, or `name` if there is none."""
+    known = (gymnasium.registry[i] for i in _ids(label) if i in gymnasium.registry)
+    owners = (env.kwargs.get("own_dataset", env.id) for env in known)
+    return next((owner for owner in owners if owner != name), name)
+
+
+def _check_ids(label: str, name: str) -> None:
+    owner = _owner(label, name)
+    if owner != name:
+        raise UserError(
+            f"the dataset {name!r}: ids of its environments, such as {_ids(label)[0]}, are those "
+            f"of {owner!r}; give the row another name or label"
+        )
 
 
 def _register(label: str, name: str, spec: DatasetSpec | None) -> None:

@@ -154,7 +154,7 @@ class WorldFiles:
         path = self.own_objects(dataset)
         if path.is_file():
             return path
-        return spec.part("house_objects")(self) if self.is_built_in else None
+        return spec.call("house_objects", self) if self.is_built_in else None
 
     def own_objects(self, dataset: str) -> Path:
         """Return the file of objects that environments read by default; it may not exist."""

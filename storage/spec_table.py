@@ -23,6 +23,8 @@ _NAME_RULE = "a name consists of letters, digits, _, - and .; give the row anoth
 _ROW = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 _LOG = logging.getLogger(__name__)
 
+Class = TypeVar("Class")
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -46,13 +48,35 @@ class Spec:
         with _importing(f"{self.source}: its part {name}, {text}"):
             return resolve_name(text)
 
+    def subclass(self, name: str, base: type[Class]) -> type[Class]:
+        """Import and return a part that must be a subclass."""
+        found = self.part(name)
+        if isinstance(found, type) and issubclass(found, base):
+            return found
+        raise self._broken(name, f"is no subclass of {base.__name__}")
+
+    def call(self, name: str, *arguments: Any, kind: type = object) -> Any:
+        """Import and call a part, and return its result, which must be of a type."""
+        function = self.part(name)
+        with self.running(name):
+            result = function(*arguments)
+        if isinstance(result, kind):
+            return result
+        raise self._broken(name, f"returns a {type(result).__name__}, not a {kind.__name__}")
+
+    def _broken(self, name: str, problem: str) -> "BrokenRowError":
+        part = f"its part {name}, {getattr(self, name)}"
+        return BrokenRowError(
+            f"{self.source or self.name}: {part}, {problem}; repair or uninstall the package"
+        )
+
     @contextmanager
     def running(self, part: str) -> Iterator[None]:
         """Name the row of another package in the traceback of its errors."""
         try:
             yield
         except Exception as error:
-            if self.source is not None:
+            if self.source is not None and not isinstance(error, UserError):
                 error.add_note(f"This is an error in {part} of {self.source}, not of clipnav.")
             raise
 
@@ -155,7 +179,7 @@ class SpecTable(Generic[Row]):
 
     def _described(self, entry: EntryPoint) -> str:
         package = f" of the package {entry.dist.name}" if entry.dist else ""
-        return f"the entry point {entry.name!r} of {self.group}{package}"
+        return f"the entry point '{entry.name} = {entry.value}' of {self.group}{package}"
 
     def _added(self, row: object, source: str, what: str, name: str | None = None) -> Row:
         """Add and return a row of another package."""

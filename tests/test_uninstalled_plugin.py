@@ -69,9 +69,11 @@ def test_the_same_flag_lets_commands_read_the_run(command, run, run_command, tmp
     run_command(*words, *([] if ROW in command else ["--agent", ROW]))
 
 
-def test_worker_processes_know_the_row(world, run_command, tmp_path):
+def test_worker_processes_know_the_row_also_if_runs_exist(fresh, world, run_command, tmp_path):
     rows = ["--rows", f"wanderer=--agent {ROW}", "follower=--follower.hidden-size 16"]
     words = [*rows, "--seeds", 1, "--splits", "val_unseen", "--output", tmp_path / "rows"]
     assert "wanderer" in run_command("compare-agents", *words, "--", *world, *FLAGS)
     (config,) = (tmp_path / "rows").rglob("wanderer-0/config.json")
     assert json.loads(config.read_text())["row"] == ROW
+    fresh()
+    assert "wanderer" in run_command("compare-agents", *words, "--", *world, *FLAGS)

@@ -106,14 +106,15 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
     """
     from clipnav.training.resuming import early_values, parse_run
     from clipnav.training.settings import check_same_run
+    from clipnav.vl_tasks.settings.runs import RunConfig
 
     spec = _TABLE.load(name) if is_row(name) else _TABLE.row(name)
-    kind, defaults = spec.part("settings"), spec.part("defaults")
+    kind = spec.subclass("settings", RunConfig)
     config = parse_run(
         kind,
         arguments,
         description,
-        defaults=lambda: defaults(early_values(arguments).get),
+        defaults=lambda: spec.call("defaults", early_values(arguments).get, kind=kind),
         idle=kind.unused_options,
         may_change=kind.MAY_CHANGE,
     )

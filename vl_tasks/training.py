@@ -149,7 +149,7 @@ def train_task(config: Any) -> Task:
     distributed.check_joined("pre-training, and questions or entailment with --model clip-vil-p")
     prepare(config)
     check_run(config)
-    task: Task = task_spec(config.task).part("task")(config)
+    task: Task = task_spec(config.task).call("task", config)
     trainer = make_trainer(task)
     trainer.train()
     task.load_model(trainer.run)

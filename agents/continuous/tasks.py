@@ -18,7 +18,7 @@ from clipnav.agents.continuous.conversion import COLOURS, ReleasedColours, witho
 from clipnav.agents.continuous.networks import ContinuousNetwork, make_network
 from clipnav.agents.continuous.settings import RELEASED, ContinuousTrainConfig
 from clipnav.agents.continuous.walking import FrozenFeatures, GridEncoder, NetworkWalker
-from clipnav.agents.settings.reading import run_spec
+from clipnav.agents.settings.reading import agent_kind, run_spec
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
@@ -181,7 +181,7 @@ class ContinuousTask(SplitTask):
 def read_continuous_config(run: Path) -> TaskConfig:
     """Read the settings of a run whose agent walks in continuous environments."""
     spec = run_spec(run)
-    kind = ContinuousTrainConfig if spec.continuous is None else spec.part("settings")
+    kind = ContinuousTrainConfig if spec.continuous is None else agent_kind(run)
     return read_config(run, kind)
 
 
@@ -202,7 +202,7 @@ def load_continuous_run(
             raise UserError(
                 f"{run}: --robot and --actuation-noise are for runs of train-continuous-agent"
             )
-        return spec.part("continuous")(run, device)
+        return spec.call("continuous", run, device, kind=tuple)
     config = read_config(run, ContinuousTrainConfig)
     task = ContinuousTask(replace(config, device=device or config.device), run, changes)
     network = task.make_network()

@@ -351,7 +351,7 @@ def load_run(
             f"{run}: {spec.label} walks in continuous space; use clipnav evaluate-continuous-agent "
             "or clipnav visualise --environment continuous"
         )
-    env, agent = spec.part("load")(run, split, settings)
+    env, agent = spec.call("load", run, split, settings, kind=tuple)
     agent.loaded_for = env
     return env, agent
 

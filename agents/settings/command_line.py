@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from clipnav.agents.settings import AgentConfig
-from clipnav.agents.settings.reading import run_spec, settings_kind
+from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.specs import agent_spec, with_agents
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.worlds import World
@@ -33,13 +33,12 @@ def parse_agent(arguments: Sequence[str], description: str | None = None) -> Age
         raise UserError(
             f"--agent {given}: {source} is a run of the agent {spec.name}; omit --agent"
         )
-    make = spec.part("defaults")
+    kind = spec.subclass("settings", AgentConfig)
 
     def defaults(dataset: str, world: World, recipe: Any) -> AgentConfig:
-        with spec.running("defaults"):
-            return make(dataset, world, recipe, early.get)
+        return spec.call("defaults", dataset, world, recipe, early.get, kind=kind)
 
-    config = parse_training(settings_kind(spec), defaults, arguments, description)
+    config = parse_training(kind, defaults, arguments, description)
     return replace(config, agent=spec.name)
 
 

@@ -6,7 +6,7 @@ from clipnav.agents.settings.runs import AgentConfig
 from clipnav.agents.specs import AgentSpec, agent_spec
 from clipnav.storage.errors import UnknownNameError
 from clipnav.storage.json_files import read_json
-from clipnav.storage.spec_table import BrokenRowError, is_row
+from clipnav.storage.spec_table import is_row
 from clipnav.training.settings import CONFIG, ROW, read_config
 
 
@@ -34,18 +34,7 @@ def run_spec(path: Path) -> AgentSpec:
 
 def agent_kind(path: Path) -> type[AgentConfig]:
     """Return the class of the settings in a file or in the folder of a run; see `run_spec`."""
-    return settings_kind(run_spec(path))
-
-
-def settings_kind(spec: AgentSpec) -> type[AgentConfig]:
-    """Return the class of the settings of an agent."""
-    kind = spec.part("settings")
-    if not (isinstance(kind, type) and issubclass(kind, AgentConfig)):
-        raise BrokenRowError(
-            f"{spec.source}: its part settings, {spec.settings}, is no subclass of AgentConfig; "
-            "repair or uninstall the package"
-        )
-    return kind
+    return run_spec(path).subclass("settings", AgentConfig)
 
 
 def read_agent_config(run: Path) -> AgentConfig:

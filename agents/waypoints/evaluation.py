@@ -124,7 +124,8 @@ def _evaluate_split(
     world = loaded, simulator, task, encoder, *sizes, propose
     ids = [loaded.episodes[k].instr_id for k in spread(len(loaded.episodes), config.episodes)]
     graph = graph_walks(graph_env, agent, ids)
-    env, lead = agent_spec(settings.agent).part("waypoints")(agent, world, settings)
+    spec = agent_spec(settings.agent)
+    env, lead = spec.call("waypoints", agent, world, settings, kind=tuple)
     walked = waypoint_walks(env, lead, ids, split)
     return {"graph": graph, f"{config.waypoints} waypoints": walked}
 

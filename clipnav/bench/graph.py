@@ -211,7 +211,7 @@ def run_settings(task: GraphTask, entrant: Entrant, options: RunOptions) -> Agen
     if entrant.row is None:
         settings = read_agent_config(entrant.run)
     else:
-        settings = read_config(entrant.run, entrant.row.part("settings"))
+        settings = read_config(entrant.run, entrant.row.subclass("settings", AgentConfig))
     return replace(
         settings,
         dataset=task.part.dataset,

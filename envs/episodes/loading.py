@@ -27,8 +27,8 @@ def load_episodes(
             gigabytes of memory.
     """
     path = files.annotations(dataset, split)
-    records: Sequence[AnnotationRecord] = dataset_spec(dataset).part("read")(
-        path, split, files, timed
+    records: Sequence[AnnotationRecord] = dataset_spec(dataset).call(
+        "read", path, split, files, timed, kind=Sequence
     )
     if not records:
         raise UserError(f"{path}: the file contains no episode; {files.hint}")

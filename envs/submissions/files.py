@@ -62,7 +62,7 @@ def write_submission(
             "write a partial file with partial=True"
         )
     checked = _checked(path, trajectories, episodes, files, partial)
-    write_text(path, spec.part("submission")(path, checked, answers))
+    write_text(path, spec.call("submission", path, checked, answers))
 
 
 def r2r_text(

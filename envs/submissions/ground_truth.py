@@ -163,7 +163,7 @@ def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     spec, version = dataset_spec(rules.dataset), ""
     if spec.version:
         paths = [files.annotations(rules.dataset, split) for split in rules.splits]
-        version = ", ".join(sorted({spec.part("version")(path) for path in paths}))
+        version = ", ".join(sorted({spec.call("version", path) for path in paths}))
     return GroundTruth(episodes, split_of, graphs, counted, version)
 
 

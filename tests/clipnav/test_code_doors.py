@@ -117,7 +117,7 @@ def test_no_function_runs_code_that_a_file_names(function, run):
 
 
 def test_the_planted_module_runs_if_the_command_line_names_it(run, run_command):
-    with pytest.raises(UserError, match="planted:SPEC: its part defaults, planted:part: cannot"):
+    with pytest.raises(UserError, match="planted:SPEC: its part settings, planted:part: cannot"):
         run_command("train-agent", "--agent", "planted:SPEC", "--output", run.parent / "out")
     assert sys.modules.pop("planted")
     (run / "ran").unlink()
