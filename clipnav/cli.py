@@ -3,7 +3,6 @@
 import ast
 import difflib
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from clipnav.errors import friendly_errors
 from clipnav.storage.errors import UserError
 from clipnav.storage.shared_runs import SCHEME, local_run
+from clipnav.storage.spec_table import code_named_in
 
 # Sub-commands by the folder in clipnav/commands that contains their modules.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -108,8 +108,6 @@ _AGENTS = ("train-agent", "compare-agents", "compare-encoders", "bench")
 _CONTINUED = frozenset(
     {"build-houses", "demo", "download-data", "evaluate-vlm", "export-demonstrations"}
 )
-# package.module:NAME after --agent, not vlm:URL or hf:OWNER/NAME.
-_CODE = re.compile(r"--agent[\s=\['\"]+([\w/]+=)?(?!vlm:|hf:)[\w.]+:")
 _CONTINUE = " Run the same command again to continue."
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
 # The flags of a command are the first words of the lines of its help, for which a shell asks once;
@@ -155,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["GOMP_SPINCOUNT"] = "3000"
     # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
-    with friendly_errors(_CONTINUE if name in _CONTINUED else ""):
+    with friendly_errors(_CONTINUE if name in _CONTINUED else ""), code_named_in(rest):
         words = rest if name in _ADDRESSES else expanded(rest)
         if name not in _AGENTS and any(word.startswith("--agent") for word in words):
             from clipnav.agents.specs import with_agents
@@ -208,11 +206,6 @@ def _flags(file: Path, given: set[str]) -> Iterator[str]:
             continue
         is_off = value is False
         yield "--" + ".".join((*groups, f"no-{last}" if is_off else last))
-        if _CODE.search(f"--{last} {value}"):
-            raise UserError(
-                f"{file}: {name} names a module of Python, which a file must not select; give "
-                "--agent package.module:NAME on the command line"
-            )
         if not isinstance(value, bool):
             yield from map(str, value if isinstance(value, list) else [value])
 

@@ -2,13 +2,14 @@
 
 A module is selected by a command line or by an installed package, never by a file: `SpecTable.row`,
 which takes the names in files, imports entry points only, and `SpecTable.load` takes the text of a
-command line.
+command line, but not words that a settings file has added to it.
 """
 
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
@@ -24,6 +25,8 @@ _ROW = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 _LOG = logging.getLogger(__name__)
 
 Class = TypeVar("Class")
+# The words that a user typed; None in a program that calls clipnav.
+_TYPED: ContextVar[Sequence[str] | None] = ContextVar("typed", default=None)
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,7 @@ class SpecTable(Generic[Row]):
 
     def load(self, text: str) -> Row:
         """Import, add and return the row that a command line names as package.module:ROW."""
-        with _importing(text):
-            row = resolve_name(text)
-        return self._added(row, text, text)
+        return self._added(named_object(text), text, text)
 
     def names(self) -> list[str]:
         """Return all names, those of installed packages last. No package is imported."""
@@ -196,6 +197,32 @@ class SpecTable(Generic[Row]):
         except UserError as error:
             raise BrokenRowError(f"{what}: {error}") from error
         return row
+
+
+@contextmanager
+def code_named_in(words: Sequence[str]) -> Iterator[None]:
+    """Refuse to import what does not occur in the words of a command line."""
+    token = _TYPED.set(words)
+    try:
+        yield
+    finally:
+        _TYPED.reset(token)
+
+
+def named_object(text: str) -> Any:
+    """Import and return what a command line names as package.module:NAME.
+
+    Raises:
+        UserError: It cannot be imported, or was named by a settings file.
+    """
+    typed = _TYPED.get()
+    if typed is not None and not any(text in word for word in typed):
+        raise UserError(
+            f"{text}: names a module of Python, which a file must not select; write it on the "
+            "command line"
+        )
+    with _importing(text):
+        return resolve_name(text)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from clipnav.storage import file_sha256
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import CONFIG, folder_name
 from clipnav.storage.shared_runs import SCHEME, local_run
+from clipnav.storage.spec_table import named_object
 
 # Files of a run that do not change how it acts.
 _LOGS = ("trainer.pt", "metrics.jsonl", "results.json", "scores.json", "README.md")
@@ -121,10 +122,7 @@ def entrant_of(text: str, model: str | None = None) -> Entrant:
             f"--agent {text}: no such run; name the folder of a run, hf:OWNER/NAME, "
             "package.module:NAME or vlm:URL"
         )
-    try:
-        found = resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"--agent {text}: cannot be imported ({error})") from error
+    found = named_object(name)
     package = _package_digest(module)
     if isinstance(found, AgentSpec):
         if not at:

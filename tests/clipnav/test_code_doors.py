@@ -37,6 +37,7 @@ COMMANDS = [
     ("visualise RUN --environment continuous --export OUT.html", AGENT),
     ("bench run --suite smoke@1 --agent RUN --output OUT.json", AGENT),
     ("bench run --suite smoke@1 --config RUN/config.toml --output OUT.json", FILE),
+    ("bench run --suite smoke@1 --config RUN/agents.toml --output OUT.json", FILE),
     ("push RUN file:OUT", AGENT),
     *((f"train-agent --agent {name} --start-from RUN", AGENT) for name in specs.agent_names()),
     ("train-agent --resume RUN", AGENT),
@@ -48,6 +49,7 @@ COMMANDS = [
     ("train-agent --back-translation.speaker RUN", OTHER),
     ("compare-agents --rows 'a=--start-from RUN' b= --seeds 1 --output OUT", AGENT),
     ("compare-agents --config RUN/rows.toml --output OUT", FILE),
+    ("compare-agents --config RUN/quoted.toml --output OUT", FILE),
     ("pretrain-agent --resume RUN", OTHER),
     ("pretrain-agent --config RUN", OTHER),
     ("train-speaker --resume RUN", OTHER),
@@ -81,7 +83,9 @@ def run(request, tmp_path, monkeypatch) -> Path:
     settings |= getattr(request, "param", {"agent": "planted:SPEC", "row": "planted:SPEC"})
     (run / "config.json").write_text(json.dumps(settings))
     (run / "config.toml").write_text('agent = "planted:SPEC"\n')
+    (run / "agents.toml").write_text(f"agent = ['{run}', 'planted:SPEC@{run}']\n")
     (run / "rows.toml").write_text("rows = ['a=--agent planted:SPEC', 'b=']\n")
+    (run / "quoted.toml").write_text("rows = ['a=--agent plan\\ted:SPEC', 'b=']\n")
     (run / "planted.py").write_text(PLANTED)
     monkeypatch.syspath_prepend(run)
     monkeypatch.chdir(tmp_path)
