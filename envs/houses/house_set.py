@@ -35,8 +35,8 @@ from clipnav.storage.progress import progress_bar
 from clipnav.training.interruption import interruption_message
 
 if TYPE_CHECKING:
+    from clipnav.envs.graphs.routes import Routes
     from clipnav.envs.houses.instructions.writing import TextWriter
-    from clipnav.envs.houses.survey.routes import Routes
     from clipnav.envs.houses.survey.visibility import Survey
 
 __all__ = [
@@ -215,10 +215,11 @@ def navigate(house: House, house_set: HouseSet | None = None) -> Json:
     Args:
         house_set: Set of the house; by default the one that has its name.
     """
+    from clipnav.envs.graphs.routes import Routes
     from clipnav.envs.houses.graph.viewpoints import place_viewpoints
     from clipnav.envs.houses.instructions.rxr_episodes import rxr_records
     from clipnav.envs.houses.instructions.writing import TextWriter
-    from clipnav.envs.houses.survey.routes import Routes, choose_episodes
+    from clipnav.envs.houses.survey.routes import choose_episodes
     from clipnav.envs.houses.survey.visibility import survey_house
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
@@ -229,7 +230,7 @@ def navigate(house: House, house_set: HouseSet | None = None) -> Json:
     if not house_set.paths:
         return {"connectivity": records, "rxr": {}}
     survey = survey_house(house, tracer, records)
-    routes = Routes.of(survey)
+    routes = Routes.of(survey.cameras, survey.edges)
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, _EPISODE_TAG])
     writer = TextWriter(survey, routes, rng)
     counts = {split: house_set.paths[split] for split in house_set.splits_of(scan)}

@@ -11,6 +11,7 @@ import numpy as np
 
 from clipnav.envs.episodes.annotations import GuideRecord, PathRecord
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.building.sets import HouseSet, set_of
 from clipnav.envs.houses.give_aways import tell_apart
 from clipnav.envs.houses.instructions.annotation_files import (
@@ -23,7 +24,6 @@ from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import R2R_TAG, language_of
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.symbolic_follower import follow, follow_online
-from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, score_path
 from clipnav.storage.errors import UserError, truncate
@@ -86,7 +86,7 @@ def check_texts(
     The kind is "R2R" or RxR's language. Each text is followed from the start of its record, and
     from the starts of `_OTHER_STARTS` records whose goals are elsewhere.
     """
-    sight, routes = Sight(survey), Routes.of(survey)
+    sight, routes = Sight(survey), Routes.of(survey.cameras, survey.edges)
     indices = {name: number for number, name in enumerate(survey.viewpoints)}
     paths = [tuple(indices[viewpoint] for viewpoint in record["path"]) for record in records]
     is_near = routes.lengths <= SUCCESS_THRESHOLD

@@ -22,7 +22,7 @@ from clipnav.connectivity import read_scans
 from clipnav.envs.episodes.annotations import PathRecord
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.nav_graph import NavGraph
-from clipnav.envs.houses.graph.viewpoints import is_shortcut
+from clipnav.envs.graphs.sight import is_shortcut
 from clipnav.envs.houses.survey.routes import CLIMB
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records

@@ -11,7 +11,7 @@ import numpy as np
 from clipnav.storage.errors import UserError
 
 if TYPE_CHECKING:
-    from clipnav.envs.houses.meshes.scene import Scene
+    from clipnav.envs.models.scene import Scene
 
 # Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)

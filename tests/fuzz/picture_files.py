@@ -61,7 +61,7 @@ def skybox_depth(folder: Path) -> Sample:
 
 def _house(folder: Path) -> Callable[[], object]:
     from clipnav.envs.houses.building.house import House, HouseSpec, load_house, plan_of, save_house
-    from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+    from clipnav.envs.models.scene import ObjectInfo, Scene
 
     rng = np.random.default_rng(0)
     objects = tuple(

@@ -16,7 +16,7 @@ from clipnav.vl_tasks.data.images import coco_name
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
-    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.models.scene import ObjectInfo
     from clipnav.envs.panoramas.ray_tracer import Hits, RayTracer
 
 _IMAGE_TAG = 61

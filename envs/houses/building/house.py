@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from clipnav.envs.houses.building.glb import read_glb, write_glb
-from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Outline
 from clipnav.envs.houses.plan.storey_plans import make_floor_plan
 from clipnav.envs.houses.shell.assembly import assemble
+from clipnav.envs.models.glb import read_glb, write_glb
+from clipnav.envs.models.scene import ObjectInfo, Scene
 from clipnav.storage import cache_dir, write_text
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json

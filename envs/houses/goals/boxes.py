@@ -12,7 +12,7 @@ from clipnav.envs.houses.views.view_facts import UNMENTIONED
 from clipnav.envs.panoramas.views import MATTERSIM_SIZE, views36_nearest
 
 if TYPE_CHECKING:
-    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.models.scene import ObjectInfo
 
 REACH = 3.0  # metres; REVERIE has boxes of nearer objects only
 _VISIBLE_SHARE = 0.005  # smallest share of the pixels of some view

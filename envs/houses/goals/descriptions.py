@@ -18,7 +18,7 @@ from clipnav.envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
-    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.models.scene import ObjectInfo
 
 _NEXT_TO, _MAYBE_NEXT_TO = (
     0.5,

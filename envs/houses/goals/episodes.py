@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipnav.envs.graphs import wrap_angle
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.goals.boxes import Boxes, Looks, visible_boxes
 from clipnav.envs.houses.goals.descriptions import Description, Things
 from clipnav.envs.houses.goals.texts import LANGUAGES, GoalWriter, Talk, Walk
 from clipnav.envs.houses.instructions.writing import TextWriter
-from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey, survey_house
 from clipnav.envs.panoramas.cameras import perspective_camera
 from clipnav.envs.panoramas.views import MATTERSIM_SIZE
@@ -60,7 +60,13 @@ class Scenery:
             boxes[viewpoint] = visible_boxes(ids, distances, things.objects)
 
         survey = survey_house(house, tracer, records, visit)
-        return cls(house, survey, Routes.of(survey), Looks(boxes, things.nouns), things)
+        return cls(
+            house,
+            survey,
+            Routes.of(survey.cameras, survey.edges),
+            Looks(boxes, things.nouns),
+            things,
+        )
 
     @property
     def scan(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clipnav.envs.graphs.sight import see_each_other, visibility, without_shortcuts
 from clipnav.envs.houses.graph.clearance import CELL, ClearanceMap, clearance_map
 from clipnav.envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
 from clipnav.envs.houses.plan.floor_plan import FloorPlan
@@ -35,7 +36,6 @@ _DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside 
 _STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
 _VIEWPOINT_TAG = 11
 _CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
-SHORTCUT_ANGLE = np.radians(16)  # between an edge and a viewpoint that it passes
 _AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
 _STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
@@ -58,7 +58,7 @@ class Ground:
 
     def sees(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return a mask (N,) bool of the pairs of points (N, 2) with sight at eye height."""
-        return _see_each_other(self.eyes(first), self.eyes(second), self.tracer)
+        return see_each_other(self.eyes(first), self.eyes(second), self.tracer)
 
     def edges(self, points: np.ndarray) -> np.ndarray:
         """Return edges (N, N) bool between points (N, 2): short, visible and with clearance."""
@@ -68,19 +68,6 @@ class Ground:
             clearance = self.floor.along(points[i], points[j])
             edges[i, j] = edges[j, i] = clearance >= _WALKING_CLEARANCE
         return edges
-
-
-def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
-    """Return which cameras (N, 3) see each other: (N, N) bool, False on the diagonal."""
-    first, second = np.triu_indices(len(eyes), 1)
-    visible = np.zeros((len(eyes), len(eyes)), bool)
-    visible[first, second] = _see_each_other(eyes[first], eyes[second], tracer)
-    return visible | visible.T
-
-
-def _see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
-    """Return a mask (N,) bool of the mutually visible pairs of cameras (N, 3)."""
-    return ~(tracer.occluded(first, second) | tracer.occluded(second, first))
 
 
 def _choose_points(plan: FloorPlan, floor: ClearanceMap, storey: int, seed: int) -> np.ndarray:
@@ -315,41 +302,6 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     ]
 
 
-def without_shortcuts(eyes: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Remove the edges (N, N) between cameras (N, 3) that pass a neighbour of both ends.
-
-    Such a neighbour is closer to both ends and within `SHORTCUT_ANGLE` of the edge, as seen from
-    both: the edge and the way through the neighbour would look the same. Two viewpoints that were
-    connected remain so, because the way through the neighbour remains.
-    """
-    steps = eyes[None] - eyes[:, None]
-    gaps = np.linalg.norm(steps, axis=2)
-    edges = edges.copy()
-    pairs = np.argwhere(np.triu(edges))
-    for i, j in pairs[np.argsort(-gaps[tuple(pairs.T)], kind="stable")]:
-        if is_shortcut(i, j, steps, gaps, edges, SHORTCUT_ANGLE):
-            edges[i, j] = edges[j, i] = False
-    return edges
-
-
-def is_shortcut(
-    i: int, j: int, steps: np.ndarray, gaps: np.ndarray, edges: np.ndarray, angle: float
-) -> bool:
-    """Return whether the edge between cameras i and j passes a neighbour of both, see above.
-
-    Args:
-        steps: (N, N, 3) metres from each camera to each.
-        gaps: (N, N) their lengths.
-        edges: (N, N) bool.
-        angle: Largest angle in radians between the edge and the neighbour.
-    """
-    length = gaps[i, j]
-    others = np.flatnonzero(edges[i] & edges[j] & (gaps[i] < length) & (gaps[j] < length))
-    from_i = steps[i, others] @ steps[i, j] / gaps[i, others]
-    from_j = steps[j, others] @ steps[j, i] / gaps[j, others]
-    return bool((np.minimum(from_i, from_j) > length * np.cos(angle)).any())
-
-
 def _without_dead_ends(edges: np.ndarray, rooms: np.ndarray) -> np.ndarray:
     """Return a mask (N,) bool without the dead ends beside a junction in the same room."""
     kept = np.ones(len(edges), bool)
@@ -403,7 +355,7 @@ def _joins_stairs(
     forward, side = np.array(stairs.forward), np.array(stairs.point(1.0, 0.0)) - stairs.front
     middle = stairs.first_side * stairs.flight_middle * (-1 if upper else 1)
     near = np.linalg.norm(eyes - step, axis=1) <= LONGEST_EDGE
-    joined = near & _see_each_other(eyes, np.broadcast_to(step, eyes.shape), ground.tracer)
+    joined = near & see_each_other(eyes, np.broadcast_to(step, eyes.shape), ground.tracer)
     for i in np.flatnonzero(joined):
         start, way = eyes[i, :2] - stairs.front, step[:2] - eyes[i, :2]
         before = -float(start @ forward)

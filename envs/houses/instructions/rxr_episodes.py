@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.instructions.writing import TextWriter, WrittenText
 from clipnav.envs.houses.language.acts import Act, Span
 from clipnav.envs.houses.language.symbolic_follower import follow
 from clipnav.envs.houses.plan.elements import STAIRWELL
-from clipnav.envs.houses.survey.routes import STAIRS_GOAL, Routes
+from clipnav.envs.houses.survey.routes import STAIRS_GOAL
 from clipnav.envs.houses.survey.visibility import Survey
 
 _FEWEST_EDGES, _MOST_EDGES = 8, 14

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.language.acts import STATEMENTS, TURNS, Act, Instruction, PlannedAct, Span
 from clipnav.envs.houses.language.annotators import Annotator, Writer, annotators_of
 from clipnav.envs.houses.language.grammar import CONTINUES, Language, parse
@@ -20,7 +21,6 @@ from clipnav.envs.houses.language.misspellings import misspellings_of
 from clipnav.envs.houses.language.plan import Plan, Planner, with_statements
 from clipnav.envs.houses.language.sight import Sight
 from clipnav.envs.houses.language.symbolic_follower import follow, follow_online
-from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import Survey
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 

@@ -18,7 +18,7 @@ from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE, embree_scene, segme
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.lighting.lights import Light
-    from clipnav.envs.houses.meshes.scene import Scene
+    from clipnav.envs.models.scene import Scene
 
 
 SKY_RGB = np.array([0.86, 0.95, 1.08])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
     from clipnav.envs.houses.plan.elements import Opening
     from clipnav.envs.houses.plan.floor_plan import FloorPlan
+    from clipnav.envs.models.scene import ObjectInfo, Scene
 
 _LAMP_RGB = np.array([1.0, 0.90, 0.76])
 _FIRE_RGB = np.array([1.0, 0.55, 0.22])

@@ -16,7 +16,7 @@ import numpy as np
 
 from clipnav.envs.houses.building.house import house_cache_dir, is_saved
 from clipnav.envs.houses.building.sets import set_of
-from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.models.scene import ObjectInfo
 from clipnav.storage import atomic_write, write_text
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.storage.json_files import read_json

@@ -15,11 +15,11 @@ import numpy as np
 from clipnav.envs.houses.materials.textures import TEXTURE_SCALE
 from clipnav.envs.houses.meshes.geometry import Material, Part, transform
 from clipnav.envs.houses.meshes.mesh import join, lattice
-from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
 from clipnav.envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
 from clipnav.envs.houses.shell.fixture import Fixture
 from clipnav.envs.houses.shell.structure import build_structure
 from clipnav.envs.houses.shell.walls import grid_lines
+from clipnav.envs.models.scene import ObjectInfo, Scene
 from clipnav.storage.errors import UnknownNameError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Shortest paths of a house, and the choice of R2R-style episodes among them.
+"""Choice of R2R-style episodes among the shortest paths of a house.
 
 An agent must not succeed without the instruction: each start has goals in different directions and
 pairs of goals whose paths have the same first edge; goals are spread over all rooms. Lengths, turns
@@ -8,20 +8,16 @@ and stairs are about as frequent as in R2R.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 
 from clipnav.envs.graphs import wrap_angle
+from clipnav.envs.graphs.routes import EDGE_SHARES, GOAL_SPREAD, Routes
 from clipnav.envs.houses.plan.elements import STAIRWELL
 from clipnav.envs.houses.survey.visibility import Survey
 
-_SHORTEST_PATH = 5.0  # metres, as in R2R
-# Share of each number of edges among the paths of a house, as in R2R.
-_EDGE_SHARES = {4: 0.32, 5: 0.4, 6: 0.2, 7: 0.08}
 LENGTH_WEIGHT = 1.0  # of a number of edges that exceeds its share, in the choice of a path
 _TURN_WEIGHT = 0.5  # of each sharp turn of a path
 SHARP_TURN = np.radians(60)
@@ -30,54 +26,8 @@ _STAIRS_BONUS = 5.0  # of a path with stairs
 _STAIRS_START_BONUS = 0.1  # of a start with such paths, in uses as a start
 STAIRS_GOAL = 20.0  # of a path that ends on stairs; people rarely send anybody there
 CLIMB = 0.9  # metres between the lowest and the highest camera of a path with stairs
-_GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
 Episode = TypeVar("Episode")
-
-
-@dataclass(frozen=True, eq=False)
-class Routes:
-    """Shortest paths between the V viewpoints of a survey.
-
-    Attributes:
-        lengths: (V, V) metres.
-        before: (V, V) predecessor of `end` on the path from `start`.
-    """
-
-    lengths: np.ndarray
-    before: np.ndarray
-
-    @cached_property
-    def _before(self) -> list[list[int]]:
-        return self.before.tolist()  # reading single elements of arrays is slow
-
-    @classmethod
-    def of(cls, survey: Survey) -> Routes:
-        """Compute the shortest paths along the edges of a survey."""
-        from scipy.sparse.csgraph import dijkstra
-
-        cameras = survey.positions
-        if survey.heights is not None:
-            cameras = np.column_stack([cameras, survey.heights])
-        gaps = np.linalg.norm(cameras[:, None] - cameras[None], axis=2)
-        lengths, before = dijkstra(np.where(survey.edges, gaps, 0), return_predecessors=True)
-        return cls(lengths, before)
-
-    def path(self, start: int, end: int) -> tuple[int, ...]:
-        """Return the viewpoints from start to end, both included."""
-        before, path = self._before[start], [end]
-        while path[-1] != start:
-            path.append(before[path[-1]])
-        return tuple(reversed(path))
-
-    def from_start(self, start: int) -> Iterator[tuple[int, ...]]:
-        """Yield the shortest paths from a viewpoint to every other viewpoint."""
-        return (self.path(start, end) for end in range(len(self.lengths)) if end != start)
-
-    def fits_r2r(self, path: tuple[int, ...]) -> bool:
-        """Return whether the length of a path is within the limits of R2R."""
-        edges_fit = len(path) - 1 in _EDGE_SHARES
-        return edges_fit and bool(self.lengths[path[0], path[-1]] >= _SHORTEST_PATH)
 
 
 def choose_episodes(
@@ -133,7 +83,7 @@ class _UsageCounts:
         self._rooms_of = survey.rooms
         self._goals = np.zeros(len(survey.viewpoints))
         self._rooms = np.zeros(len(survey.room_kinds))
-        self._edges = dict.fromkeys(_EDGE_SHARES, 0)
+        self._edges = dict.fromkeys(EDGE_SHARES, 0)
 
     def count(self, path: tuple[int, ...]) -> None:
         """Count a chosen path."""
@@ -144,7 +94,7 @@ class _UsageCounts:
     def of(self, path: tuple[int, ...]) -> float:
         """Return the weighted usage of a path's goal, room and length."""
         goal, edges = path[-1], len(path) - 1
-        excess = self._edges[edges] - _EDGE_SHARES[edges] * sum(self._edges.values())
+        excess = self._edges[edges] - EDGE_SHARES[edges] * sum(self._edges.values())
         usage = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
         return float(usage + LENGTH_WEIGHT * excess)
 
@@ -189,7 +139,7 @@ def _by_preference(
         distinct = [
             path
             for path in remaining
-            if all(routes.lengths[path[-1], other[-1]] >= _GOAL_SPREAD for other in chosen)
+            if all(routes.lengths[path[-1], other[-1]] >= GOAL_SPREAD for other in chosen)
         ]
         if not distinct:
             return

@@ -13,7 +13,7 @@ from clipnav.envs.panoramas.cameras import equirectangular_camera
 
 if TYPE_CHECKING:
     from clipnav.envs.houses.building.house import House
-    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.models.scene import ObjectInfo
     from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 HEADING_STEPS = 12
@@ -54,6 +54,13 @@ class Survey:
     areas: np.ndarray
     distances: np.ndarray
     heights: np.ndarray | None = None
+
+    @property
+    def cameras(self) -> np.ndarray:
+        """(V, 3) metres, or (V, 2) if all heights are equal."""
+        if self.heights is None:
+            return self.positions
+        return np.column_stack([self.positions, self.heights])
 
     def heading(self, start: int, end: int) -> float:
         """Return the heading in radians from one viewpoint to another."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from clipnav.envs.houses.meshes.scene import ObjectInfo
+    from clipnav.envs.models.scene import ObjectInfo
 
 Fact = tuple[str, ...]
 

@@ -25,7 +25,7 @@ from clipnav.agents.language_models.walks.asking import WalkSettings
 from clipnav.agents.language_models.walks.running import VlmWalkMaker
 from clipnav.envs.episodes import base_language
 from clipnav.envs.episodes.splits import load_split
-from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.models.scene import ObjectInfo
 from clipnav.envs.pictures.view_pictures import ViewPose
 
 

@@ -4,8 +4,8 @@ import torch
 
 from clipnav.encoders.pretraining.command import LabelledViews
 from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
-from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.models.scene import ObjectInfo
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from clipnav.encoders.pretraining.settings import (
     parse_pretraining,
 )
 from clipnav.envs.houses import house_set
-from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering import training_panoramas
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
+from clipnav.envs.models.scene import ObjectInfo
 from clipnav.storage.errors import UserError
 
 

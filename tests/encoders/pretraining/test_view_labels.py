@@ -9,9 +9,9 @@ from clipnav.encoders.pretraining.supervised import (
     single_label_scores,
 )
 from clipnav.encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
-from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import ViewFacts
+from clipnav.envs.models.scene import ObjectInfo
 
 NAMES = LabelNames(("bedroom", "kitchen"), ("bed", "sofa", "stove"))
 BEDROOM, KITCHEN = ("room", "bedroom"), ("room", "kitchen")

@@ -9,9 +9,9 @@ from clipnav.encoders.pretraining.view_sampler import (
     truth,
     view_directions,
 )
-from clipnav.envs.houses.meshes.scene import ObjectInfo
 from clipnav.envs.houses.rendering.training_panoramas import HousePictures
 from clipnav.envs.houses.views.view_facts import ViewFacts
+from clipnav.envs.models.scene import ObjectInfo
 from clipnav.envs.panoramas import views36, views36_nearest
 
 WALL, SOFA, BED = range(3)

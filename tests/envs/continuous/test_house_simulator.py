@@ -13,7 +13,7 @@ from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.sensors import camera_rays, depth_reading
 from clipnav.envs.continuous.settings import FORWARD, LEFT, R2R_CE, RIGHT, RXR_CE, task_settings
 from clipnav.envs.continuous.simulator import check_simulator, compare_simulators
-from clipnav.envs.houses.meshes.scene import Scene
+from clipnav.envs.models.scene import Scene
 from clipnav.envs.panoramas.ray_tracer import RayTracer
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.language.sight import Sight
-from clipnav.envs.houses.meshes.scene import ObjectInfo
-from clipnav.envs.houses.survey.routes import Routes
 from clipnav.envs.houses.survey.visibility import HEADING_STEPS, Survey
+from clipnav.envs.models.scene import ObjectInfo
 
 # A hallway of six viewpoints along y; a bedroom, a kitchen and a second bedroom to its east. At its
 # end, stairs (12) lead to a landing (13, 14) with a library beside it.
@@ -107,4 +107,4 @@ def sight(survey) -> Sight:
 
 @pytest.fixture(scope="session")
 def routes(survey) -> Routes:
-    return Routes.of(survey)
+    return Routes.of(survey.cameras, survey.edges)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from clipnav.envs.houses.meshes.geometry import Material, box, quad
-from clipnav.envs.houses.meshes.scene import Scene
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.models.scene import Scene
 from clipnav.envs.panoramas.cameras import direction
 from clipnav.envs.panoramas.panorama import render_panorama
 from clipnav.envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer, TextureAtlas

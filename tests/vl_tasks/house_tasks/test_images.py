@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipnav.envs.houses.meshes.scene import ObjectInfo
+from clipnav.envs.models.scene import ObjectInfo
 from clipnav.vl_tasks.house_tasks.gqa_questions import QuestionScene
 from clipnav.vl_tasks.house_tasks.hypotheses import is_neutral
 from clipnav.vl_tasks.house_tasks.images import HouseImage, Thing, visible_things

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from clipnav.connectivity import read_connectivity
+from clipnav.envs.graphs.sight import without_shortcuts
 from clipnav.envs.houses.building.house import HouseSpec
 from clipnav.envs.houses.graph.clearance import ClearanceMap, clearance_map
-from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints, without_shortcuts
+from clipnav.envs.houses.graph.viewpoints import LONGEST_EDGE, place_viewpoints
 from clipnav.envs.houses.meshes.geometry import Material, box
 from clipnav.envs.houses.plan.floor_plan import FloorPlan, Opening, Room
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures

@@ -1,11 +1,10 @@
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.instructions.rxr_episodes import candidate_paths, choose_paths
-from clipnav.envs.houses.survey.routes import Routes
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def test_candidates_are_long_and_visit_no_viewpoint_twice(survey, routes, pools)
 def test_detours_exist_in_graphs_with_cycles(survey, routes):
     edges = survey.edges.copy()
     edges[9, 11] = edges[11, 9] = True  # connects kitchen and second bedroom
-    routes_with_cycle = Routes.of(replace(survey, edges=edges))
+    routes_with_cycle = Routes.of(survey.cameras, edges)
     _, detours = candidate_paths(routes_with_cycle)
     assert (7, 6, 0, 1, 2, 3, 4, 5, 10, 11, 9) in detours
     for path in detours:

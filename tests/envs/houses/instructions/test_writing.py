@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from clipnav.envs.graphs.routes import Routes
 from clipnav.envs.houses.instructions.writing import LONG, SHORT, TextWriter
 from clipnav.envs.houses.language.annotators import annotators_of
 from clipnav.envs.houses.language.grammar import parse
 from clipnav.envs.houses.language.grammars.languages import R2R_TAG, TAGS, language_of
 from clipnav.envs.houses.language.symbolic_follower import follow, follow_online
-from clipnav.envs.houses.survey.routes import Routes
 from tests.envs.houses.conftest import make_survey
 
 PATHS = [(7, 6, 0, 1, 2, 8, 9), (9, 8, 2, 3, 4, 5, 10, 11), (11, 10, 5, 12, 13, 14, 15)]
@@ -15,7 +15,7 @@ LONG_PATH = (7, 6, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16)
 
 def make_writer(mirrored: bool, seed: int = 0) -> TextWriter:
     survey = make_survey(mirrored)
-    return TextWriter(survey, Routes.of(survey), np.random.default_rng(seed))
+    return TextWriter(survey, Routes.of(survey.cameras, survey.edges), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -6,9 +6,9 @@ import pytest
 from clipnav.envs.houses.lighting.baking import Surfels, bake
 from clipnav.envs.houses.lighting.lights import Light
 from clipnav.envs.houses.meshes.geometry import Material, box, quad
-from clipnav.envs.houses.meshes.scene import Scene
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.models.scene import Scene
 
 WHITE = np.full((4, 4, 3), 255, np.uint8)
 TEXTURES = {"plain": WHITE, "outside": WHITE, "lampshade": WHITE}

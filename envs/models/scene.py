@@ -1,4 +1,4 @@
-"""A house as flat arrays of triangles, textures and named objects."""
+"""A building as flat arrays of triangles, textures and named objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """Description of an object in a house and its axis-aligned bounding box in metres.
+    """Description of an object in a building and its axis-aligned bounding box in metres.
 
     Attributes:
         index: Index in `Scene.objects`, and value in object-id images.

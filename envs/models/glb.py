@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from clipnav.envs.houses.meshes.scene import ObjectInfo, Scene
+from clipnav.envs.models.scene import ObjectInfo, Scene
 from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError, truncate

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from clipnav.envs.houses.building.glb import read_glb, write_glb
 from clipnav.envs.houses.meshes.geometry import Material, box, quad
-from clipnav.envs.houses.meshes.scene import Scene
 from clipnav.envs.houses.shell.assembly import scene_of_fixtures
 from clipnav.envs.houses.shell.fixture import Fixture
+from clipnav.envs.models.glb import read_glb, write_glb
+from clipnav.envs.models.scene import Scene
 from clipnav.storage.errors import UserError
 
 TEXTURES = {
