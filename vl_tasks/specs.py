@@ -118,14 +118,16 @@ def parse_task(name: str, arguments: Sequence[str], description: str | None = No
         idle=kind.unused_options,
         may_change=kind.MAY_CHANGE,
     )
-    if kind.OF_START and config.start_from is not None and config.resume is None:
+    # Tasks that start from no other run have no such flag.
+    start: Path | None = getattr(config, "start_from", None)
+    if kind.OF_START and start is not None and config.resume is None:
         others = {field.name for field in fields(kind)} - kind.OF_START | _NOT_OF_START
         hint = (
             "omit the flags or the file --config to start from its weights, or train a new run "
             "without --start-from"
         )
         whose = "the command line"
-        check_same_run(config.start_from, config, frozenset(others), whose, hint)
+        check_same_run(start, config, frozenset(others), whose, hint)
     return config
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -180,9 +180,10 @@ class ContinuousTask(SplitTask):
 
 def read_continuous_config(run: Path) -> TaskConfig:
     """Read the settings of a run whose agent walks in continuous environments."""
-    spec = run_spec(run)
-    kind = ContinuousTrainConfig if spec.continuous is None else agent_kind(run)
-    return read_config(run, kind)
+    if run_spec(run).continuous is None:
+        return read_config(run, ContinuousTrainConfig)
+    # The settings of agents whose row has the part `continuous` are those of a continuous task too.
+    return cast(TaskConfig, read_config(run, agent_kind(run)))
 
 
 def load_continuous_run(

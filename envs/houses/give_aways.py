@@ -8,15 +8,18 @@ An accuracy of 50 % means that the two sides cannot be told apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from clipnav.envs.episodes.annotations import PathRecord
 from clipnav.envs.houses.language.grammar import tokens_of
 from clipnav.storage.errors import UserError
+
+# A record of an annotation file in R2R's form, with all its fields.
+Record = Mapping[str, Any]
 
 _RAREST = 5  # texts that must have a feature before the classifier may use it
 
@@ -48,7 +51,7 @@ class Distinction:
 
 
 def tell_apart(
-    ours: Sequence[PathRecord], theirs: Sequence[PathRecord], count: int, seed: int
+    ours: Sequence[Record], theirs: Sequence[Record], count: int, seed: int
 ) -> Distinction:
     """Compare the instructions of two sets of records.
 
@@ -65,19 +68,20 @@ def tell_apart(
     if not size:
         raise UserError("texts of at least two houses are needed on both sides")
     halves = [[_sample(side[half], size, rng) for side in sides] for half in (0, 1)]
-    accuracies = []
-    for has_pairs in (False, True):
+    accuracies = {}
+    for name in ("words", "pairs"):
+        has_pairs = name == "pairs"
         features = [[[_features(text, has_pairs) for text in part] for part in h] for h in halves]
         tests = [_accuracy(*features), _accuracy(*reversed(features))]
-        accuracies.append(float(np.mean(tests)))
+        accuracies[name] = float(np.mean(tests))
     both = [[*features[0][side], *features[1][side]] for side in (0, 1)]
-    return Distinction(2 * size, *accuracies, tuple(_strongest(*both)[:count]))
+    return Distinction(2 * size, **accuracies, give_aways=tuple(_strongest(*both)[:count]))
 
 
-def _texts_by_half(records: Sequence[PathRecord], rng: np.random.Generator) -> list[list[str]]:
+def _texts_by_half(records: Sequence[Record], rng: np.random.Generator) -> list[list[str]]:
     """Return the texts of one half of the houses, and those of the other half."""
-    scans = sorted({record["scan"] for record in records})
-    first = set(rng.permutation(scans)[::2].tolist())
+    scans: list[str] = sorted({record["scan"] for record in records})
+    first = {scans[number] for number in rng.permutation(len(scans)).tolist()[::2]}
     halves: list[list[str]] = [[], []]
     for record in records:
         halves[record["scan"] not in first] += record["instructions"]
@@ -85,7 +89,8 @@ def _texts_by_half(records: Sequence[PathRecord], rng: np.random.Generator) -> l
 
 
 def _sample(texts: Sequence[str], size: int, rng: np.random.Generator) -> list[str]:
-    return [texts[number] for number in rng.permutation(len(texts))[:size]]
+    numbers: list[int] = rng.permutation(len(texts)).tolist()
+    return [texts[number] for number in numbers[:size]]
 
 
 def _features(text: str, has_pairs: bool) -> set[str]:
@@ -134,4 +139,5 @@ def _counted(sides: list[list[set[str]]]) -> tuple[list[Counter[str]], list[int]
 
 def _entropy(share: np.ndarray) -> np.ndarray:
     """Return the entropy in bits of events with some probabilities."""
-    return -sum(np.where(p > 0, p * np.log2(np.maximum(p, 1e-300)), 0) for p in (share, 1 - share))
+    both = np.stack([share, 1 - share])
+    return -np.where(both > 0, both * np.log2(np.maximum(both, 1e-300)), 0).sum(0)
