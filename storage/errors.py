@@ -1,6 +1,7 @@
 """Errors that the user can correct, and short texts for their messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,20 @@ class UnknownNameError(UserError, KeyError):
     """No object has the given name; the message contains the name and the remedy."""
 
     __str__ = Exception.__str__  # that of KeyError is the representation of the message
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise panics of a library written in Rust, such as tokenizers, as RuntimeError.
+
+    PyO3 derives its PanicException from BaseException, so that `except Exception` misses it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"the library panicked: {error}") from error
 
 
 def truncate(value: object, most: int = 80) -> str:

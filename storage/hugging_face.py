@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.errors import UserError, in_one_line, panics_as_errors
 from clipnav.storage.json_files import read_json_object
 
 _SECONDS = 1.5
@@ -166,11 +166,9 @@ def reading(name: str, hint: str = _HINT) -> Iterator[None]:
     # which it does not hand trust_remote_code; with this time-out it refuses at once.
     dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
     try:
-        yield
-    except BaseException as error:
-        # Errors in Rust code arrive as PanicException, which is not an Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
+        with panics_as_errors():
+            yield
+    except Exception as error:
         if isinstance(error, OSError) and not Path(name).exists():
             raise ConnectionError(
                 f"{name}: cannot be downloaded ({in_one_line(error)}); download it on a machine "

@@ -74,6 +74,8 @@ def decode_part(raw: bytes | msgspec.Raw, kind: Any, place: str, hint: str) -> A
         return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
         raise UserError(f"{place}: {error}; {hint}") from error
+    except RecursionError as error:
+        raise UserError(f"{place}: {describe_problem(error)}; {hint}") from error
 
 
 def write_json(path: str | Path, document: Any) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from clipnav.storage import atomic_write, cache_dir, write_text
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, in_one_line, panics_as_errors
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 from clipnav.storage.json_files import read_bytes, read_json
 from clipnav.storage.locks import waiting_lock
@@ -417,12 +417,13 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             from tokenizers import Tokenizer as HuggingFaceTokenizer
 
             text = json.dumps(saved["subwords"])
-            return SubwordTokenizer(HuggingFaceTokenizer.from_str(text))
+            with panics_as_errors():
+                return SubwordTokenizer(HuggingFaceTokenizer.from_str(text))
         if not all(isinstance(word, str) for word in saved["words"]):
             raise UserError("a word is not a string")
         return WordTokenizer(saved["words"])
     except Exception as error:  # tokenizers raises no exception of its own
-        raise UserError(f"{path}: not a vocabulary ({error}); {hint}") from error
+        raise UserError(f"{path}: not a vocabulary ({in_one_line(error)}); {hint}") from error
 
 
 def load_run_tokenizer(path: Path, flag: str = "") -> Tokenizer:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from clipnav.storage.json_files import MOST_DEPTH, read_bytes, read_json
+from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import MOST_DEPTH, decode_part, read_bytes, read_json
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def test_nesting_depth_is_limited(read):
         with pytest.raises(ValueError, match=rf"nested deeper than {MOST_DEPTH} levels"):
             read(deep)
     assert len(read(json.dumps([[]] * 1000))) == 1000  # wide is not deep
+
+
+def test_deep_parts_of_large_documents_are_refused_in_one_line():
+    deep = nested(100_000).encode()
+    with pytest.raises(UserError, match=r"^boxes\.json: it is nested too deeply; mend it$"):
+        decode_part(deep, object, "boxes.json", "mend it")
 
 
 @pytest.mark.parametrize(

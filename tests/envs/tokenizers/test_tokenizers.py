@@ -1,3 +1,5 @@
+import json
+
 import gymnasium
 import numpy as np
 import pytest
@@ -34,6 +36,16 @@ def test_saved_tokenizers_are_equal_when_loaded(tokenizer, tmp_path):
     assert loaded == tokenizer
     for sentence in SENTENCES:
         np.testing.assert_array_equal(loaded.encode(sentence, 30), tokenizer.encode(sentence, 30))
+
+
+def test_vocabularies_on_which_the_library_panics_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "vocabulary.json"
+    SubwordTokenizer.build(SENTENCES, 100).save(path)
+    saved = json.loads(path.read_text("utf-8"))
+    saved["subwords"]["model"]["continuing_subword_prefix"] = "##"
+    path.write_text(json.dumps(saved), "utf-8")
+    with pytest.raises(UserError, match=r"^\S*vocabulary\.json: not a vocabulary \(the lib"):
+        load_tokenizer(path)
 
 
 def test_environments_read_the_vocabulary_of_any_run(tokenizer, tiny_arguments, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from clipnav.storage import write_text
-from clipnav.storage.errors import UserError, in_one_line
+from clipnav.storage.errors import UserError, in_one_line, panics_as_errors
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer
 from clipnav.storage.json_files import read_bytes
 
@@ -90,7 +90,8 @@ class WordPieces:
             raise FileNotFoundError(f"{path}: no such file; name the folder of a complete run")
         raw = read_bytes(path, _HINT)
         try:
-            tokenizer = Tokenizer.from_str(raw.decode())
+            with panics_as_errors():
+                tokenizer = Tokenizer.from_str(raw.decode())
         except Exception as error:  # the library raises plain exceptions
             raise UserError(f"{path}: damaged ({in_one_line(error)}); {_HINT}") from error
         return cls(tokenizer, str(path))
