@@ -31,7 +31,14 @@ _MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 def read_json(path: str | Path, hint: str, kind: Any = Any, allow_nan: bool = False) -> Any:
     """Read a file that is one JSON document."""
-    document = parse_json(read_bytes(path, hint), str(path), hint, allow_nan)
+    return convert_json(read_bytes(path, hint), path, hint, kind, allow_nan)
+
+
+def convert_json(
+    raw: bytes, path: str | Path, hint: str, kind: Any = Any, allow_nan: bool = False
+) -> Any:
+    """Return the JSON document that a file contains, as a value of a type."""
+    document = parse_json(raw, str(path), hint, allow_nan)
     try:
         return document if kind is Any else msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

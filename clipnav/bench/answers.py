@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -45,7 +45,7 @@ class PictureItem:
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
-    text: str
+    text: Annotated[str, msgspec.Meta(max_length=10_000)]
     confidence: float
 
 

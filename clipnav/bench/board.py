@@ -1,6 +1,7 @@
 """The board: one static page from a folder of verified result files."""
 
 import json
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,14 @@ import numpy as np
 
 from clipnav.bench.graph import viewpoints
 from clipnav.bench.kinds import KINDS, BenchPart
-from clipnav.bench.results import FigureRecord, PartRecord, Result, read_result, verify
+from clipnav.bench.results import (
+    FigureRecord,
+    PartRecord,
+    Result,
+    named_problem,
+    read_result,
+    verify,
+)
 from clipnav.bench.rounds import round_suite, verify_in_round
 from clipnav.bench.suites import Place, Suite, SuitePart, load_suite
 from clipnav.envs.metrics import SUMMARY_METRICS, Metric
@@ -55,10 +63,10 @@ class Board:
             else:
                 verify(path, suite, place)
         except UserError as error:
-            text = str(error)
-            self.problems.append(text if str(path) in text else f"{path}: {text}")
+            self.problems.append(named_problem(path, error))
             return
-        file = f"{_RESULTS}/{number:03d}-{path.name}"
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", path.stem)[:80]
+        file = f"{_RESULTS}/{number:03d}-{stem}.json"
         (self._output / _RESULTS).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, self._output / file)
         self._rows[label].append(self._row(suite, result, file, number))

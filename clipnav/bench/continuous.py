@@ -87,7 +87,7 @@ class ContinuousPart:
             return f"has {len(positions) - 1} steps, more than {self.part.max_steps}"
         steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
         if len(steps) and steps.max() > _LONGEST_STEP:
-            return f"has a step of {steps.max():.2f} m"
+            return f"has a step of {steps.max():.3g} m"
         return None
 
     def scores(self, answers: Sequence[Any]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
@@ -29,6 +30,13 @@ from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.navigation.vector_env import VlnVectorEnv, split_objects
 from clipnav.envs.navigation.vln_env import make_vln_vector_env
 from clipnav.training.settings import read_config
+
+
+class _Pointed(msgspec.Struct, forbid_unknown_fields=True):
+    """Walk that ends by pointing out an object."""
+
+    viewpoints: list[str]
+    object: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +89,14 @@ class GraphTask:
     def problems(self, answers: Sequence[Any]) -> dict[int, str]:
         """Return the first problem of each walk that no agent can have walked."""
         scans = [episode.scan for episode in self.episodes]
+        unreadable = {}
+        for number, answer in enumerate(answers):
+            try:
+                msgspec.convert(answer, list[str] | _Pointed)
+            except msgspec.ValidationError as error:
+                unreadable[number] = f"cannot be read ({error})"
+        if unreadable:
+            return unreadable
         walks = [viewpoints(answer) for answer in answers]
         folder = self.place.files.connectivity_dir
         found = path_problems(scans, walks, folder, adjacent=True, field="")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -25,15 +25,20 @@ from clipnav.bench.suites import (
 from clipnav.envs.metrics import aligned
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, seed_interval
 from clipnav.experiments.records import machine
-from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_json, write_json
+from clipnav.storage import open_regular
+from clipnav.storage.errors import UserError, truncate
+from clipnav.storage.json_files import convert_json, write_json
 
 FORMAT = 1
 DECIMALS = 6
+_MOST_CHARACTERS = 300  # of a problem, which quotes the file
 _TOLERANCE = 2e-6  # of a rounded score
 _HINT = "get the file again from its author"
+_MOST_BYTES = 1 << 26  # 288 continuous walks of three seeds have 14 MB
 _POWERCAP = Path("/sys/class/powercap")
 Bounds = tuple[float | None, float | None]
+# Sums of such seconds, tokens, joules and prices stay finite.
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class SuiteRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,8 +79,8 @@ class SeedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     answers: list[Any]
     scores: dict[str, list[float]]
-    seconds: float
-    usage: dict[str, float] = {}
+    seconds: Amount
+    usage: dict[str, Amount] = {}
 
 
 class FigureRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,8 +125,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     machine: dict[str, str | int | float]
     date: str
-    seconds: float
-    energy_joules: float | None
+    seconds: Amount
+    energy_joules: Amount | None
     sha256: str = ""
 
 
@@ -322,13 +327,36 @@ def write_result(path: Path, result: Result) -> Result:
 
 
 def read_result(path: Path) -> Result:
-    """Read a result file without verifying it."""
-    result = read_json(path, _HINT, Result)
+    """Read a result file without verifying it.
+
+    Raises:
+        UserError: It is no result, larger than any result, or not a regular file.
+    """
+    try:
+        with open_regular(path) as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_HINT}") from error
+    if len(raw) > _MOST_BYTES:
+        raise UserError(f"{path}: larger than {_MOST_BYTES:,} bytes, as no result is; {_HINT}")
+    result = convert_json(raw, path, _HINT, Result)
     if result.format != FORMAT:
         raise UserError(
             f"{path}: has format {result.format}, but this clipnav reads {FORMAT}; {_HINT}"
         )
     return result
+
+
+def named_problem(path: Path, error: UserError) -> str:
+    """Return the problem of a file as one line that begins with its path.
+
+    Control characters are escaped: those of the file, or of its name, could forge other lines.
+    """
+    text = str(error)
+    return truncate(
+        text if text.startswith(str(path)) else f"{path}: {text}",
+        len(str(path)) + _MOST_CHARACTERS,
+    )
 
 
 def verify(path: Path, suite: Suite, place: Place) -> Result:

@@ -210,7 +210,7 @@ def run(arguments: RunArguments) -> None:
 
 def verify(arguments: VerifyArguments) -> int:
     """Verify result files; return 1 if one is wrong."""
-    from clipnav.bench.results import check_walks, read_result
+    from clipnav.bench.results import check_walks, named_problem, read_result
     from clipnav.bench.results import verify as verify_file
     from clipnav.bench.rounds import round_suite, verify_in_round
     from clipnav.bench.suites import Place, load_suite
@@ -230,8 +230,7 @@ def verify(arguments: VerifyArguments) -> int:
             if arguments.agent:
                 check_walks(path, result, suite, place, arguments.agent, arguments.batch_size)
         except UserError as error:
-            text = str(error)
-            print(text if text.startswith(str(path)) else f"{path}: {text}")
+            print(named_problem(path, error))
             wrong += 1
             continue
         walks = sum(len(s.answers) for part in result.parts.values() for s in part.seeds)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 
@@ -7,9 +8,11 @@ import pytest
 
 from clipnav.agents.experiments.runs import evaluate_run
 from clipnav.agents.settings import EvaluateConfig
+from clipnav.bench.board import write_board
 from clipnav.bench.entrants import RuleError, entrant_of
 from clipnav.bench.results import EnergyMeter, read_result, result_digest, run_suite, verify
 from clipnav.bench.suites import FOLDER, Place, load_suite, parse_suite
+from clipnav.cli import main
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
 from tests.clipnav.bench.conftest import OPTIONS, SUITE
@@ -110,6 +113,39 @@ DAMAGE = {
         "episode 200_0: the walk has 21 steps, more than 20",
     ),
     "a missing walk": (_edit(*SEED, "answers", value=lambda w: w[:-1]), "has 7 walks for 8"),
+    **{
+        f"a walk that is {value!r}": (
+            _edit(*SEED, "answers", 0, value=value),
+            "episode 200_0: the walk cannot be read",
+        )
+        for value in (
+            *(None, 7, "b0", True, [None], [7], [["b0"]]),
+            *({}, {"viewpoints": ["b0"]}, {"viewpoints": None, "object": "7"}),
+            *({"viewpoints": ["b0"], "object": []}, {"viewpoints": ["b0"], "object": None}),
+        )
+    },
+    "an empty walk": (_edit(*SEED, "answers", 0, value=[]), "does not begin at b0"),
+    "an object without viewpoints": (
+        _edit(*SEED, "answers", 0, value={"viewpoints": [], "object": "7"}),
+        "does not begin at b0",
+    ),
+    "an object in a part without objects": (
+        _edit(*SEED, "answers", 0, value={"viewpoints": ["b0"], "object": "7"}),
+        "ends where object '7' is not visible",
+    ),
+    **{
+        f"{keys[-1]} of {value}": (_edit(*keys, value=value), f"{keys[-1]}': expected float")
+        for keys in (
+            ("seconds",),
+            ("energy_joules",),
+            (*SEED, "seconds"),
+        )
+        for value in (-1, 1e308)
+    },
+    **{
+        f"a cost of {value}": (_edit(*SEED, "usage", value={"cost": value}), "expected float")
+        for value in (-0.1, 1e308)
+    },
     "a score": (
         _edit(*SEED, "scores", "SPL", 1, value=lambda score: 1 - 0.5 * score),
         r"seed 0, episode 200_1: SPL is .* in the file, but its walk gives",
@@ -152,13 +188,81 @@ def test_verification_finds(name, sealed, valid, suite, place, tmp_path):
     change(document)
     path.write_text(json.dumps(document))
     if sealed:  # the digest proves no authorship: anybody can compute it
-        if "changed after" in message:
+        if "changed after" in message or "expected float" in message:
             return
         changed = read_result(path)
         path.write_text(json.dumps({**document, "sha256": result_digest(changed)}))
     with pytest.raises(UserError, match=message) as caught:
         verify(path, suite, place)
     assert re.fullmatch(rf"{re.escape(str(path))}: .*", str(caught.value))  # one line
+
+
+FILES = {
+    "a link": (lambda path, valid: path.symlink_to(valid), "a link"),
+    "a lost link": (lambda path, valid: path.symlink_to("nowhere"), "a link"),
+    "a link to a device": (lambda path, valid: path.symlink_to("/dev/zero"), "a link"),
+    "a pipe": (lambda path, valid: os.mkfifo(path), "not a regular file"),
+    "a folder": (lambda path, valid: path.mkdir(), "not a regular file"),
+    "a large file": (lambda path, valid: _sparse(path, 1 << 33), "larger than 67,108,864 bytes"),
+    "an empty file": (lambda path, valid: path.touch(), "not valid JSON"),
+    "zeros": (lambda path, valid: _sparse(path, 1000), "not valid JSON"),
+    "a list": (lambda path, valid: path.write_text("[]"), "expected object, got array"),
+    "null": (lambda path, valid: path.write_text("null"), "expected object, got null"),
+    "depth": (lambda path, valid: path.write_text("[" * 10**6), "nested"),
+    "an unknown suite": (
+        lambda path, valid: path.write_text(valid.read_text().replace('"tiny"', '"other"')),
+        "no such suite",
+    ),
+    "a name of many lines": (
+        lambda path, valid: path.write_text(valid.read_text().replace('"tiny"', r'"a\n\u001b[2J"')),
+        "no such suite",
+    ),
+    "a key of many lines": (
+        lambda path, valid: path.write_text('{"a\\nx.json: verified":1,' + valid.read_text()[1:]),
+        "unknown field a x.json",
+    ),
+}
+
+
+def _sparse(path, size):
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+@pytest.fixture
+def load_tiny(suite, place, monkeypatch):
+    """Let the board and the command find the suite of the tiny world."""
+    from clipnav.bench import board, suites
+
+    def load(label):
+        return suite if label == suite.label else load_suite(label)
+
+    monkeypatch.setattr(board, "load_suite", load)
+    monkeypatch.setattr(board, "Place", lambda world: place)
+    monkeypatch.setattr(suites, "Place", lambda world: place)
+    monkeypatch.setattr(suites, "load_suite", load)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_judged_alone(name, valid, load_tiny, tmp_path, capsys):
+    make, message = FILES[name]
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for good in ("a.json", f"{'z' * 250}.json"):
+        (folder / good).write_text(valid)
+    bad = folder / "bad\nname.json"
+    make(bad, folder / "a.json")
+    (problem,) = write_board(folder, tmp_path / "site")
+    assert message in problem
+    assert problem.isprintable()
+    assert "bad name.json" in problem
+    page = (tmp_path / "site" / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert [len(one["results"]) for one in data["suites"]] == [2]
+    assert main(["bench", "verify", str(bad), str(folder / "a.json")]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert message in first
+    assert "a.json: verified" in second
 
 
 def test_data_of_another_world_is_refused_before_the_first_walk(run_agent):
