@@ -1,5 +1,6 @@
 """HabitatSimulator: floors and cameras of 3D models in habitat-sim, which is another process."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,7 @@ from clipnav.envs.continuous.coordinates import from_habitat, heading_to_yaw, to
 from clipnav.envs.continuous.settings import R2R_CE, ContinuousSettings
 from clipnav.envs.habitat.client import HabitatServer, shared_server
 from clipnav.envs.panoramas.habitat_panoramas import scene_file
-from clipnav.envs.sharing import files_digest
-from clipnav.storage import cache_dir
+from clipnav.storage import cache_dir, file_sha256
 from clipnav.storage.json_files import read_json_object
 
 _COLLISION_SLACK = 1e-5  # square metres, as in habitat's `collided`
@@ -183,13 +183,16 @@ def mesh_file(scan: str, files: SceneFiles, settings: ContinuousSettings) -> Pat
     """Return the file of a navigation mesh.
 
     It is the mesh beside the scene for habitat's default agent, which Matterport3D's scenes come
-    with, and otherwise one in the cache folder, which is computed when it is used first.
+    with, and otherwise one in the cache folder, which is computed when it is used first. Its name
+    contains a digest of what the files contain, so that a copy of them needs no other mesh.
     """
     radius, height = settings.agent_radius, settings.agent_height
     beside = files.scene.with_name(f"{scan}.navmesh")
     if (radius, height) == (R2R_CE.agent_radius, R2R_CE.agent_height) and beside.is_file():
         return beside
-    name = f"{scan}-{files_digest(files)}-r{radius:g}-h{height:g}.navmesh"
+    contents = "".join(file_sha256(file) for file in files)
+    digest = hashlib.sha256(contents.encode()).hexdigest()[:16]
+    name = f"{scan}-{digest}-r{radius:g}-h{height:g}.navmesh"
     return cache_dir() / "habitat" / "meshes" / name
 
 
@@ -197,8 +200,7 @@ def house_files(scan: str) -> SceneFiles:
     """Return the files of a built-in house, which is built and exported first."""
     from clipnav.envs.houses.rendering.habitat_export import export_houses
 
-    folder = export_houses([scan])
-    return SceneFiles(scene_file(folder, scan), folder / f"{scan}.glb")
+    return folder_files(export_houses([scan]), scan)
 
 
 def folder_files(folder: Path, scan: str) -> SceneFiles:
@@ -208,4 +210,6 @@ def folder_files(folder: Path, scan: str) -> SceneFiles:
     if scene.suffix != ".glb":  # a stage configuration, which may name its 3D model
         asset = read_json_object(scene, _STAGE_HINT).get("render_asset")
         model = scene.parent / asset if isinstance(asset, str) else scene
+        if not model.is_file():
+            raise FileNotFoundError(f"{model}: {scene} names no file; {_STAGE_HINT}")
     return SceneFiles(scene, model)

@@ -162,17 +162,22 @@ def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:
 
     The function writes a `<scan>.stage_config.json` for each `<scan>.glb`, which can be used as
     `scene_id`, and one `houses.scene_dataset_config.json` for
-    `SimulatorConfiguration.scene_dataset_config_file`.
+    `SimulatorConfiguration.scene_dataset_config_file`. Files that exist with this content are left
+    as they are, because every environment calls it.
     """
-    for scan in scans:
-        stage = {"render_asset": f"{scan}.glb", **_UPRIGHT}
-        write_text(folder / f"{scan}.stage_config.json", json.dumps(stage, indent=2) + "\n")
+    path = folder / "houses.scene_dataset_config.json"
     dataset = {
         "stages": {
             "default_attributes": _UPRIGHT,
             "paths": {".json": ["*.stage_config.json"]},
         }
     }
-    path = folder / "houses.scene_dataset_config.json"
-    write_text(path, json.dumps(dataset, indent=2) + "\n")
+    contents = {path: dataset}
+    for scan in scans:
+        stage = {"render_asset": f"{scan}.glb", **_UPRIGHT}
+        contents[folder / f"{scan}.stage_config.json"] = stage
+    for file, content in contents.items():
+        text = json.dumps(content, indent=2) + "\n"
+        if not file.is_file() or file.read_bytes() != text.encode():
+            write_text(file, text)
     return path

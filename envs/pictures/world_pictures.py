@@ -119,10 +119,10 @@ def _habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPic
         folder: Folder of the 3D models, see `HabitatPanoramas`; None for those of the built-in
             houses, which are built on first request.
     """
+    from clipnav.envs.continuous.habitat_simulator import SceneFiles, folder_files, house_files
     from clipnav.envs.habitat.client import habitat_python
     from clipnav.envs.houses.building.house import house_cache_dir
-    from clipnav.envs.houses.rendering.habitat_export import export_houses
-    from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas, scene_file
+    from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas
 
     habitat_python()  # before houses are built, which takes minutes
     if folder is None and not files.is_built_in:
@@ -139,12 +139,11 @@ def _habitat_pictures(files: WorldFiles, folder: Path | None = None) -> DrawnPic
         return panoramas(width).panorama(scan, viewpoint)
 
     @lru_cache
-    def model(scan: str) -> Path:
-        # Stage configurations are written again by every process, the models only if they change.
-        return scene_file(scenes, scan) if folder else export_houses([scan]) / f"{scan}.glb"
+    def scene(scan: str) -> SceneFiles:
+        return folder_files(folder, scan) if folder else house_files(scan)
 
     def kept(scan: str) -> Path:
-        parts = model(scan), files.connectivity_dir / f"{scan}_connectivity.json"
+        parts = *scene(scan), files.connectivity_dir / f"{scan}_connectivity.json"
         return cache_dir() / "panoramas" / "habitat" / f"{scan}-{files_digest(parts)}"
 
     return DrawnPictures(draw, kept, remake=(_habitat_pictures, (files, folder)))

@@ -16,9 +16,16 @@ from clipnav.envs.continuous.environments.making import (
     make_continuous_env,
     make_continuous_vector_env,
 )
-from clipnav.envs.continuous.habitat_simulator import HabitatSimulator, folder_files, mesh_file
+from clipnav.envs.continuous.habitat_simulator import (
+    HabitatSimulator,
+    folder_files,
+    house_files,
+    mesh_file,
+)
 from clipnav.envs.continuous.settings import R2R_CE, RXR_CE, task_settings
 from clipnav.envs.habitat.client import HabitatServer, shared_server
+from clipnav.envs.houses.building.house import house_cache_dir
+from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.cameras import direction
 from tests.envs.marked_panoramas import centre
 
@@ -98,25 +105,51 @@ def test_the_mesh_beside_a_scene_is_for_the_default_agent_only(scenes, tmp_path)
     assert mesh_file("attic", files, R2R_CE) == mesh
     other = mesh_file("attic", files, RXR_CE)
     assert other.name.endswith("-r0.18-h0.88.navmesh")
-    os.utime(files.model, ns=(1, 1))
+    files.model.write_text("another model")
     assert mesh_file("attic", files, RXR_CE) != other
 
 
-def test_the_mesh_of_a_scene_with_a_configuration_depends_on_its_model(scenes):
+def test_the_mesh_of_a_scene_depends_on_the_contents_of_configuration_and_model(scenes):
     stage, model = scenes / "loft.stage_config.json", scenes / "models" / "loft_v2.glb"
-    stage.write_text('{"render_asset": "models/loft_v2.glb", "up": [0, 1, 0]}')
+    upright = '{"render_asset": "models/loft_v2.glb", "up": [0, 1, 0]}'
+    stage.write_text(upright)
+    with pytest.raises(FileNotFoundError, match=r"loft_v2\.glb: .*correct this stage"):
+        folder_files(scenes, "loft")
     model.parent.mkdir()
     model.touch()
     files = folder_files(scenes, "loft")
     assert files.scene == stage
-    computed = mesh_file("loft", files, RXR_CE)
-    os.utime(model, ns=(1, 1))
-    other = mesh_file("loft", files, RXR_CE)
-    os.utime(stage, ns=(1, 1))  # which axis is vertical, for example
-    assert len({computed, other, mesh_file("loft", files, RXR_CE)}) == 3
+    computed = [mesh_file("loft", files, RXR_CE)]
+    for file, text in ((model, "walls"), (stage, upright.replace("0, 1, 0", "0, 0, 1"))):
+        file.write_text(text)
+        computed.append(mesh_file("loft", files, RXR_CE))
+        file.write_text(text)  # again, at another time
+        os.utime(file, ns=(1, 1))
+        assert mesh_file("loft", files, RXR_CE) == computed[-1]
+    assert len(set(computed)) == 3
     beside = scenes / "loft.navmesh"
     beside.touch()
     assert mesh_file("loft", files, R2R_CE) == beside
+
+
+def test_every_environment_finds_the_mesh_of_a_house_that_the_first_one_computed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+
+    def house(self, scan):
+        house_cache_dir().mkdir(parents=True, exist_ok=True)
+        (house_cache_dir() / f"{scan}.glb").touch()
+
+    monkeypatch.setattr(HousePanoramas, "house", house)
+    meshes = set()
+    for time in range(3):
+        meshes.add(mesh_file("house_26", house_files("house_26"), RXR_CE))
+        for file in house_cache_dir().glob("*.json"):
+            written = file.stat().st_mtime_ns
+            assert written == time or not time  # it is not written again
+            os.utime(file, ns=(time + 1, time + 1))
+    assert len(meshes) == 1
 
 
 def test_a_damaged_configuration_is_refused(scenes):

@@ -154,6 +154,20 @@ def test_habitat_draws_3d_models(tiny_world, tmp_path, monkeypatch, habitat_pyth
         sources.shared_pictures(files, "habitat")
 
 
+def test_pictures_of_habitat_are_kept_by_configuration_and_model(
+    tiny_world, tmp_path, habitat_python
+):
+    stage, model = tmp_path / "attic.stage_config.json", tmp_path / "loft.glb"
+    stage.write_text('{"render_asset": "loft.glb"}')
+    model.touch()
+    kept = sources._habitat_pictures(world_files("matterport", tiny_world), tmp_path)._folder
+    folders = {kept("attic")}
+    for file in (stage, model):
+        os.utime(file, ns=(1, 1))
+        folders.add(kept("attic"))
+    assert len(folders) == 3
+
+
 def test_habitat_must_be_installed(tiny_world, tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
