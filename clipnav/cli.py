@@ -1,4 +1,4 @@
-"""The console command `clipnav`, with a sub-command for everything that scripts/ contains."""
+"""The console command `clipnav`, with its sub-commands."""
 
 import ast
 import difflib

@@ -18,8 +18,7 @@ from clipnav.cli import COMMANDS, main, summary, title
 INDEX = "reference/commands.md"
 _INTRODUCTION = """# Commands
 
-The pages are generated from the texts that `clipnav COMMAND --help-all` prints. In a checkout,
-`python scripts/train_agent.py` is the same as `clipnav train-agent`, and so on.
+The pages are generated from the texts that `clipnav COMMAND --help-all` prints.
 """
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from torch.distributed import TCPStore
 
-from tests.launching import ROOT, Launcher
-
-SCRIPTS = ROOT / "scripts"
+from tests.launching import Launcher
 
 
 def torchrun(program: Path, *arguments: object) -> str:

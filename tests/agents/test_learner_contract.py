@@ -49,7 +49,8 @@ from tests.agents.hamt.conftest import short_config as short_history_config
 from tests.agents.vlm_finetuning.conftest import finetuning, llava, messages, pictured
 from tests.agents.waypoints.conftest import predictor_config, waypoint_world
 from tests.agents.weights import assert_same_first_gradient
-from tests.torchrun import SCRIPTS, run_two_ranks, torchrun
+from tests.kills.commands import COMMAND
+from tests.torchrun import run_two_ranks, torchrun
 
 __all__ = [  # fixtures
     "box_world",
@@ -320,23 +321,23 @@ def without_dropout(settings):
 
 
 @pytest.mark.parametrize(
-    ("learner", "script", "share"),
+    ("learner", "command", "share"),
     [
-        pytest.param("translated_follower", "train_agent", 2, marks=pytest.mark.long),  # torchrun
-        ("follower", "train_agent", 2),
-        ("speaker", "train_speaker", 2),
-        pytest.param("grounding_follower", "train_agent", 2, marks=pytest.mark.long),
-        ("frontier", "train_agent", 2),
-        pytest.param("grounding_frontier", "train_agent", 2, marks=pytest.mark.long),
-        ("map_agent", "train_agent", 2),
-        pytest.param("grounding_map_agent", "train_agent", 2, marks=pytest.mark.long),
-        ("map_pretraining", "pretrain_agent", 2),
-        ("hamt", "train_agent", 2),
-        ("language", "train_language_representation", 1),
-        ("visual", "train_visual_representation", 1),
+        pytest.param("translated_follower", "train-agent", 2, marks=pytest.mark.long),  # torchrun
+        ("follower", "train-agent", 2),
+        ("speaker", "train-speaker", 2),
+        pytest.param("grounding_follower", "train-agent", 2, marks=pytest.mark.long),
+        ("frontier", "train-agent", 2),
+        pytest.param("grounding_frontier", "train-agent", 2, marks=pytest.mark.long),
+        ("map_agent", "train-agent", 2),
+        pytest.param("grounding_map_agent", "train-agent", 2, marks=pytest.mark.long),
+        ("map_pretraining", "pretrain-agent", 2),
+        ("hamt", "train-agent", 2),
+        ("language", "train-language-representation", 1),
+        ("visual", "train-visual-representation", 1),
     ],
 )
-def test_two_ranks_train_like_one_process(learner, script, share, request, launcher, tmp_path):
+def test_two_ranks_train_like_one_process(learner, command, share, request, launcher, tmp_path):
     optimiser = OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9)
     config = dataclasses.replace(
         without_dropout(request.getfixturevalue(learner)),
@@ -351,7 +352,7 @@ def test_two_ranks_train_like_one_process(learner, script, share, request, launc
     # Representations are compared across the whole batch, which the ranks divide.
     half = dataclasses.replace(config, batch_size=8 // share, output=None)
     (tmp_path / CONFIG).write_text(to_json(half))
-    arguments = SCRIPTS / f"{script}.py", "--config", tmp_path / CONFIG
+    arguments = COMMAND, command, "--config", tmp_path / CONFIG
     arguments = (*arguments, "--output", tmp_path / "two")
     if learner == "translated_follower":
         printed = torchrun(*arguments)

@@ -28,6 +28,10 @@ from tests.conftest import ROOT
 
 GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 NAMES = sorted(GROUPS)
+SCRIPTS = {
+    *("demo", "evaluate_agent", "extract_features", "finetune_snli_ve", "finetune_vqa"),
+    *("train_agent", "train_speaker", "visualise_episode"),
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,13 +110,14 @@ def test_every_module_of_a_command_is_listed():
     assert commands == {name.replace("-", "_") for name in NAMES}
 
 
-def test_every_command_has_a_script_that_only_calls_it():
+def test_the_scripts_only_call_commands():
     scripts = {path.stem: path.read_text("utf-8") for path in (ROOT / "scripts").glob("*.py")}
     called = {
         stem: re.search(r"main\(\[\"([\w-]+)\", \*sys.argv\[1:\]\]\)", text)
         for stem, text in scripts.items()
     }
-    assert sorted(match[1] for match in called.values()) == NAMES
+    assert set(called) == SCRIPTS
+    assert all(match and match[1] in NAMES for match in called.values())
     assert {len(text.splitlines()) for text in scripts.values()} == {8}
 
 

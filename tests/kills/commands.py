@@ -14,7 +14,7 @@ from clipnav.storage import file_sha256
 
 PROGRAMS = Path(__file__).parent / "programs"
 WITH_SIMPLE_HOUSES = PROGRAMS / "with_simple_houses.py"
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+COMMAND = PROGRAMS / "command.py"
 _CLOCK = ("seconds", "training_seconds")
 
 
@@ -129,14 +129,16 @@ def task_commands(data: TaskData) -> dict[str, Command]:
     tuned += ["--start-from", str(data.pretrained)]
     return {
         "vqa": Command(
-            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **RUN
+            COMMAND, in_run("--data", str(data.shapes), *mcan), words=("finetune-vqa",), **RUN
         ),
-        "gqa": Command(SCRIPTS / "finetune_gqa.py", in_run("--data", str(data.gqa), *mcan), **RUN),
+        "gqa": Command(
+            COMMAND, in_run("--data", str(data.gqa), *mcan), words=("finetune-gqa",), **RUN
+        ),
         "tuning": Command(
-            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *tuned), **RUN
+            COMMAND, in_run("--data", str(data.shapes), *tuned), words=("finetune-vqa",), **RUN
         ),
         "pairs": Command(
-            SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **RUN
+            COMMAND, in_run(*pretraining_flags(data.shapes)), words=("pretrain-vl",), **RUN
         ),
     }
 
@@ -186,8 +188,8 @@ def commands(world: Path, download: list[str]) -> dict[str, Command]:
         return flags
 
     return {
-        "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **RUN),
-        "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **RUN),
+        "follower": Command(COMMAND, in_run(*tiny, *follower), words=("train-agent",), **RUN),
+        "speaker": Command(COMMAND, in_run(*tiny, *speaker), words=("train-speaker",), **RUN),
         "extraction": Command(WITH_SIMPLE_HOUSES, store, files_in, words=("extract-features",)),
         "houses": Command(
             WITH_SIMPLE_HOUSES, houses, files_in, waits=True, words=("build-houses",)

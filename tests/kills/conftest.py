@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tests.kills.commands import SCRIPTS, TaskData, commands, pretraining_flags, task_commands
+from tests.kills.commands import COMMAND, TaskData, commands, pretraining_flags, task_commands
 from tests.vl_tasks.conftest import write_gqa_shapes, write_shapes
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -47,10 +47,16 @@ def write_data(folder, launcher):
     (folder / "gqa").mkdir()
     shapes = write_shapes(folder / "shapes")
     gqa, run = write_gqa_shapes(folder / "gqa", shapes), folder / "pretrained"
-    program = SCRIPTS / "pretrain_vl.py"
-    arguments = [*pretraining_flags(shapes), "--iterations", "1", "--output", str(run)]
+    arguments = [
+        "pretrain-vl",
+        *pretraining_flags(shapes),
+        "--iterations",
+        "1",
+        "--output",
+        str(run),
+    ]
     log = folder / "log.txt"
-    process = launcher.start(program, arguments, {"CLIPNAV_CACHE": folder / "cache"}, log)
+    process = launcher.start(COMMAND, arguments, {"CLIPNAV_CACHE": folder / "cache"}, log)
     assert launcher.wait(process) == 0, log.read_text()
     return TaskData(shapes, gqa, run)
 
