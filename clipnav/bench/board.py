@@ -19,6 +19,7 @@ from clipnav.bench.results import (
     Result,
     named_problem,
     read_result,
+    seeds_text,
     verify,
 )
 from clipnav.bench.rounds import round_suite, verify_in_round
@@ -114,7 +115,7 @@ class Board:
             costs = [one.usage["cost"] for one in record.seeds if "cost" in one.usage]
             parts[part.name] = {
                 "figures": {name: _figure(one) for name, one in record.figures.items()},
-                "seeds": len(record.seeds),
+                "seeds": seeds_text(record.seeds),
                 "seconds": _per_item(record, [one.seconds for one in record.seeds]),
                 "cost": _per_item(record, costs) if len(costs) == len(record.seeds) else None,
                 "curve": _curve(record, loaded, part.metrics[0]),

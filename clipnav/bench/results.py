@@ -4,10 +4,10 @@ import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -39,6 +39,48 @@ _POWERCAP = Path("/sys/class/powercap")
 Bounds = tuple[float | None, float | None]
 # Sums of such seconds, tokens, joules and prices stay finite.
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Digests = Annotated[tuple[Digest, ...], msgspec.Meta(min_length=1, max_length=1000)]
+_DATE = "%Y-%m-%dT%H:%M:%SZ"
+_MOST_ENTRIES = 64  # of versions, machine and usage
+
+
+def check_line(what: str, text: Any, most: int = 200) -> None:
+    """Refuse a text that is not one printable line, as it could forge lines of a report."""
+    if isinstance(text, str) and not (len(text) <= most and text.isprintable()):
+        raise UserError(f"{what} is not one printable line of at most {most} characters")
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of an agent that a report cannot show."""
+    check_line("the name of the agent", name)
+    if not name.strip():
+        raise UserError("the name of the agent is empty; give one with --name")
+
+
+def check_date(date: str) -> None:
+    """Refuse a date that is not UTC as clipnav writes it, before 2020, or after tomorrow."""
+    try:
+        parsed = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+        valid = date == parsed.strftime(_DATE) and parsed.year >= 2020
+        valid = valid and parsed <= datetime.now(UTC) + timedelta(days=1)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError("the date is not one as 2026-01-31T12:00:00Z, from 2020 until tomorrow")
+
+
+def now() -> str:
+    """Return the date and time as results and rounds write it."""
+    return datetime.now(UTC).strftime(_DATE)
+
+
+def _check_entries(what: str, entries: Mapping[str, Any]) -> None:
+    if len(entries) > _MOST_ENTRIES:
+        raise UserError(f"{what} has more than {_MOST_ENTRIES} entries")
+    for name, value in entries.items():
+        check_line(f"a name in {what}", name)
+        check_line(f"{what}[{name!r}]", value)
 
 
 class SuiteRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +102,13 @@ class AgentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    kind: str
-    sha256: tuple[str, ...]
+    kind: Literal["run", "package", "vlm"]
+    sha256: Digests
     note: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_line("the note", self.note, most=500)
 
 
 class SeedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +127,9 @@ class SeedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scores: dict[str, list[float]]
     seconds: Amount
     usage: dict[str, Amount] = {}
+
+    def __post_init__(self) -> None:
+        _check_entries("usage", self.usage)
 
 
 class FigureRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,6 +178,11 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     energy_joules: Amount | None
     sha256: str = ""
 
+    def __post_init__(self) -> None:
+        for what in ("world", "versions", "machine"):
+            _check_entries(what, getattr(self, what))
+        check_date(self.date)
+
 
 class EnergyMeter:
     """Energy that the processors have used since it was made, as RAPL counts it in microjoules."""
@@ -172,8 +226,14 @@ def run_suite(
         UserError: Data or agents do not fit the suite.
     """
     check_world_version(suite)
+    agent = AgentRecord(
+        name or entrants[0].name,
+        _kind(entrants),
+        tuple(entrant.digest for entrant in entrants),
+        note,
+    )
     by_part = {part.name: _seeds(suite, part.name, entrants) for part in suite.parts}
-    date, started, meter = datetime.now(UTC), time.perf_counter(), EnergyMeter()
+    date, started, meter = now(), time.perf_counter(), EnergyMeter()
     parts = {
         part.name: _run_part(suite, part, place, by_part[part.name], options)
         for part in suite.parts
@@ -185,16 +245,11 @@ def run_suite(
         format=FORMAT,
         suite=SuiteRecord(suite.name, suite.version, suite_digest(suite)),
         world={"name": suite.world, "version": suite.world_version},
-        agent=AgentRecord(
-            name or entrants[0].name,
-            entrants[0].kind,
-            tuple(entrant.digest for entrant in entrants),
-            note,
-        ),
+        agent=agent,
         parts=parts,
         versions=versions,
         machine={**hardware, "device": options.device},
-        date=date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date=date,
         seconds=round(time.perf_counter() - started, 3),
         energy_joules=meter.joules(),
     )
@@ -221,6 +276,11 @@ def check_walks(
         own = _seeds(suite, part.name, entrants)
         again = _run_part(suite, part, place, own, RunOptions(batch_size))
         claimed = result.parts[part.name]
+        if len(claimed.seeds) != len(again.seeds):
+            raise UserError(
+                f"{path}: {part.name}: has {len(claimed.seeds)} seeds, but --agent gives "
+                f"{len(again.seeds)}; name the agents as for clipnav bench run, with PART="
+            )
         for one, other in zip(claimed.seeds, again.seeds, strict=True):
             for item, first, second in zip(claimed.items, one.answers, other.answers, strict=True):
                 if first != second:
@@ -255,11 +315,25 @@ def _seeds(suite: Suite, part: str, entrants: Sequence[Entrant]) -> list[tuple[i
         raise UserError(
             f"--agent: no agent for {part}; name one, as {part.partition('/')[0]}=AGENT"
         )
-    if all(entrant.kind == "run" for entrant in own):
-        return list(enumerate(own))
-    if len(own) > 1:
+    kind = _kind(own)
+    if kind != "run" and len(own) > 1:
         raise UserError(f"--agent: several agents for {part}; only runs may be several seeds")
-    return [(seed, own[0]) for seed in (suite.seeds if own[0].kind == "package" else (0,))]
+    if len({entrant.digest for entrant in own}) < len(own):
+        raise UserError(f"--agent: the same run twice for {part}; name each training seed once")
+    seeds = _seed_numbers(suite, kind, len(own))
+    return list(zip(seeds, own if kind == "run" else own * len(seeds), strict=True))
+
+
+def _kind(entrants: Sequence[Entrant]) -> Literal["run", "package", "vlm"]:
+    kinds = {entrant.kind for entrant in entrants}
+    if len(kinds) > 1:
+        raise UserError(f"--agent: agents of one result are of one kind, not {sorted(kinds)}")
+    return entrants[0].kind
+
+
+def _seed_numbers(suite: Suite, kind: str, runs: int) -> tuple[int, ...]:
+    """Return the seeds of an agent, which is some runs, a package or a model."""
+    return {"run": tuple(range(runs)), "package": suite.seeds, "vlm": (0,)}[kind]
 
 
 def result_table(result: Result, suite: Suite) -> str:
@@ -272,8 +346,19 @@ def result_table(result: Result, suite: Suite) -> str:
                 "-" if low is None else f"[{low:.3f}, {high:.3f}]"
                 for low, high in (figure.paths, figure.seeds)
             ]
-            rows.append([part.name, name, f"{figure.mean:.3f}", *bounds, str(len(record.seeds))])
+            rows.append([part.name, name, f"{figure.mean:.3f}", *bounds, seeds_text(record.seeds)])
     return aligned(rows, texts=2)
+
+
+def seeds_text(seeds: Sequence[SeedRecord]) -> str:
+    """Return the number of seeds, and how many of them answer differently if not all do."""
+    different = _different(seeds)
+    return f"{len(seeds)}" if different == len(seeds) else f"{len(seeds)}, {different} different"
+
+
+def _different(seeds: Sequence[SeedRecord]) -> int:
+    answers = [one.answers for one in seeds]
+    return sum(own not in answers[:k] for k, own in enumerate(answers))
 
 
 def figures(suite: Suite, part: BenchPart, seeds: Sequence[SeedRecord]) -> dict[str, FigureRecord]:
@@ -286,11 +371,13 @@ def figures(suite: Suite, part: BenchPart, seeds: Sequence[SeedRecord]) -> dict[
     finite = {name: np.isfinite(array).all() for name, array in values.items()}
     columns = {name: array.mean(0) for name, array in values.items() if finite[name]}
     over_paths = bootstrap_intervals(columns, clusters=clusters) if columns else {}
+    # An interval over equal answers would be a point, and tell any two agents apart.
+    differ = _different(seeds) == len(seeds)
     return {
         name: FigureRecord(
             _rounded(over_paths[name].mean),
             _bounds(over_paths[name]),
-            _bounds(seed_interval(array.mean(1))),
+            _bounds(seed_interval(array.mean(1))) if differ else (None, None),
         )
         for name, array in values.items()
         if finite[name]
@@ -332,19 +419,26 @@ def read_result(path: Path) -> Result:
     Raises:
         UserError: It is no result, larger than any result, or not a regular file.
     """
-    try:
-        with open_regular(path) as file:
-            raw = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {_HINT}") from error
-    if len(raw) > _MOST_BYTES:
-        raise UserError(f"{path}: larger than {_MOST_BYTES:,} bytes, as no result is; {_HINT}")
-    result = convert_json(raw, path, _HINT, Result)
+    result = read_regular(path, _HINT, Result)
     if result.format != FORMAT:
         raise UserError(
             f"{path}: has format {result.format}, but this clipnav reads {FORMAT}; {_HINT}"
         )
     return result
+
+
+def read_regular(path: Path, hint: str, kind: Any) -> Any:
+    """Read a regular file of bounded size that is one JSON document of a type."""
+    try:
+        with open_regular(path) as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
+    if len(raw) > _MOST_BYTES:
+        raise UserError(
+            f"{path}: larger than {_MOST_BYTES:,} bytes, the limit of the bench; {hint}"
+        )
+    return convert_json(raw, path, hint, kind)
 
 
 def named_problem(path: Path, error: UserError) -> str:
@@ -408,8 +502,12 @@ def _part_problem(result: Result, suite: Suite, place: Place, part: SuitePart) -
         )
     if record.items != loaded.ids:
         return f"{part.name}: its episodes are not those of the suite"
-    if not record.seeds:
-        return f"{part.name}: has no walks"
+    numbers, agent = [one.seed for one in record.seeds], result.agent
+    # Runs that enter some parts only (PART=AGENT) are fewer in a part than in the result.
+    runs = min(len(numbers), len(set(agent.sha256)))
+    seeds = _seed_numbers(suite, agent.kind, max(1, runs))
+    if numbers != list(seeds):
+        return f"{part.name}: has the seeds {numbers}, but this {agent.kind} has {list(seeds)}"
     for seed in record.seeds:
         if problem := _seed_problem(part, loaded, seed):
             return problem
@@ -454,5 +552,7 @@ def _numbers(figure: FigureRecord | None) -> tuple[Any, ...]:
 
 
 def _shown(figure: FigureRecord) -> str:
-    low, high = figure.paths
-    return f"{figure.mean:g}" + ("" if low is None or high is None else f" [{low:g}, {high:g}]")
+    bounds = [
+        f"[{low:g}, {high:g}]" for low, high in (figure.paths, figure.seeds) if low is not None
+    ]
+    return " ".join([f"{figure.mean:g}", *bounds])

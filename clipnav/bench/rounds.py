@@ -7,18 +7,34 @@ of the seed nor an entrant knew them before. Everybody builds the houses again a
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from clipnav.bench.entrants import Entrant
-from clipnav.bench.results import Result, verify
-from clipnav.bench.suites import Place, Suite, SuitePart, data_digest, digest_of
+from clipnav.bench.results import (
+    Digest,
+    Digests,
+    Result,
+    check_date,
+    check_name,
+    now,
+    read_regular,
+    verify,
+)
+from clipnav.bench.suites import (
+    Place,
+    Suite,
+    SuitePart,
+    data_digest,
+    digest_of,
+    suite_names,
+)
 from clipnav.envs.houses.building.house import GENERATOR_VERSION, HouseSpec
 from clipnav.envs.houses.building.sets import HouseSet
 from clipnav.envs.houses.instructions.annotation_files import (
@@ -31,7 +47,7 @@ from clipnav.envs.houses.instructions.annotation_files import (
 from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_json, write_json
+from clipnav.storage.json_files import write_json
 from clipnav.storage.locks import exclusive_lock, waiting_lock
 from clipnav.storage.outputs import folder_name
 from clipnav.storage.progress import progress_bar
@@ -42,6 +58,7 @@ _FEATURES = "features.safetensors"
 _OUTLINES = ("rectangle", "l", "t")
 _WIDTH = 1024  # columns of a panorama, as for the shipped features
 _HINT = "get the round again from its keeper"
+_MOST = 1000
 _PARTS = {"r2r": (20, ("SPL", "SR", "NE", "nDTW")), "rxr": (35, ("nDTW", "SR", "SPL", "NE"))}
 
 
@@ -56,9 +73,13 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    sha256: tuple[str, ...]
+    sha256: Digests
     date: str
-    previous: str
+    previous: Digest
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_date(self.date)
 
 
 class RoundOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,10 +92,13 @@ class RoundOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data_sha256: Digest of the graphs and episodes of each part.
     """
 
-    seed: str
+    seed: Digest
     date: str
-    previous: str
-    data_sha256: dict[str, str]
+    previous: Digest
+    data_sha256: dict[Literal["r2r", "rxr"], Digest]
+
+    def __post_init__(self) -> None:
+        check_date(self.date)
 
 
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,10 +121,20 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     houses: int
     paths: int
     rxr_paths: int
-    commitment: str
+    commitment: Digest
     date: str
     registered: tuple[Registration, ...] = ()
     opened: RoundOpening | None = None
+
+    def __post_init__(self) -> None:
+        check_date(self.date)
+        if not re.fullmatch("[A-Za-z0-9_-]{1,60}", self.name):
+            raise UserError(f"a round cannot be named {self.name!r}; use letters, digits, - and _")
+        if self.name in {label.partition("@")[0] for label in suite_names()}:
+            raise UserError(f"{self.name} is the name of a suite; a round needs another one")
+        for count, least in ((self.houses, 1), (self.paths, 1), (self.rxr_paths, 0)):
+            if not least <= count <= _MOST:
+                raise UserError(f"a round has at most {_MOST} houses, and paths of a house")
 
     def head(self, entries: int | None = None) -> str:
         """Return the digest of the round with its first registrations, by default all of them."""
@@ -118,12 +152,13 @@ def seal(folder: Path, secret: Path, houses: int, paths: int, rxr_paths: int) ->
     if folder.resolve() in secret.resolve().parents:
         raise UserError(f"{secret}: lies in the folder of the round, which is published; move it")
     seed = secrets.token_hex(32)
-    commitment = _commitment(seed)
+    sealed = Round(
+        *(folder_name(folder), GENERATOR_VERSION, houses, paths, rxr_paths),
+        *(_commitment(seed), now()),
+    )
     secret.parent.mkdir(parents=True, exist_ok=True)
     secret.touch(mode=0o600)
     secret.write_text(f"{seed}\n", encoding="utf-8")
-    name = folder_name(folder)
-    sealed = Round(name, GENERATOR_VERSION, houses, paths, rxr_paths, commitment, _now())
     _write(folder, sealed)
     return sealed
 
@@ -142,7 +177,7 @@ def register(folder: Path, name: str, entrants: Sequence[Entrant]) -> Round:
         same = [one.name for one in current.registered if one.sha256 == digests]
         if same:
             raise UserError(f"{folder}: the same files are registered already, as {same[0]!r}")
-        entry = Registration(name, digests, _now(), current.head())
+        entry = Registration(name, digests, now(), current.head())
         current = msgspec.structs.replace(current, registered=(*current.registered, entry))
         _write(folder, current)
     return current
@@ -162,7 +197,7 @@ def open_round(folder: Path, secret: Path) -> Round:
         seed = secret.read_text("utf-8").strip()
         if _commitment(seed) != current.commitment:
             raise UserError(f"{secret}: is not the secret of {folder}, its hash is another one")
-        opening = RoundOpening(seed, _now(), current.head(), {})
+        opening = RoundOpening(seed, now(), current.head(), {})
         world = _build_world(folder, current, opening)
         opening = msgspec.structs.replace(opening, data_sha256=world)
         current = msgspec.structs.replace(current, opened=opening)
@@ -175,7 +210,7 @@ def read_round(folder: Path) -> Round:
     path = folder / _ROUND
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such round; make one with clipnav bench seal")
-    current = read_json(path, _HINT, Round)
+    current = read_regular(path, _HINT, Round)
     for number, entry in enumerate(current.registered):
         if entry.previous != current.head(number):
             raise UserError(
@@ -358,7 +393,3 @@ def _write(folder: Path, current: Round) -> None:
 
 def _commitment(seed: str) -> str:
     return hashlib.sha256(f"clipnav bench {seed}".encode()).hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,16 @@ from clipnav.agents.experiments.runs import evaluate_run
 from clipnav.agents.settings import EvaluateConfig
 from clipnav.bench.board import write_board
 from clipnav.bench.entrants import RuleError, entrant_of
-from clipnav.bench.results import EnergyMeter, read_result, result_digest, run_suite, verify
-from clipnav.bench.suites import FOLDER, Place, load_suite, parse_suite
+from clipnav.bench.results import (
+    EnergyMeter,
+    check_walks,
+    named_problem,
+    read_result,
+    result_table,
+    run_suite,
+    verify,
+)
+from clipnav.bench.suites import FOLDER, Place, digest_of, load_suite, parse_suite
 from clipnav.cli import main
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
@@ -93,6 +102,10 @@ def _edit(*keys, value):
     return change
 
 
+def _as_seeds(seeds, own):
+    return [{**own[0], "seed": seed} for seed in seeds]
+
+
 SEED = ("parts", PART, "seeds", 0)
 # Changes of a result, and what verification says of them.
 DAMAGE = {
@@ -156,7 +169,7 @@ DAMAGE = {
     ),
     "an interval": (
         _edit("parts", PART, "figures", "SR", "paths", value=[0.1, 0.2]),
-        r"SR is .*\[0\.1, 0\.2\] in the file, but the scores give",
+        r"SR is .*\[0\.1, 0\.2\] .*in the file, but the scores give",
     ),
     "the version of the suite": (
         _edit("suite", "version", value=2),
@@ -177,6 +190,62 @@ DAMAGE = {
     "a note": (_edit("agent", "note", value="best"), "changed after it was written"),
     "the agent": (_edit("agent", "sha256", value=["0" * 64]), "changed after it was written"),
     "the time": (_edit("seconds", value=0.1), "changed after it was written"),
+    **{
+        f"{keys[-1]} of {value!r:.20}": (_edit(*keys, value=value), f"{what} is not one printable")
+        for keys, what in (
+            (("agent", "name"), "the name of the agent"),
+            (("agent", "note"), "the note"),
+            (("versions", "numpy"), "versions.'numpy'."),
+            (("machine", "processor"), "machine.'processor'."),
+            (("world", "name"), "world.'name'."),
+        )
+        for value in ("a\nx.json: scored", "\x1b[2J", "\u202eeman", "\u2028", "x" * 501)
+    },
+    **{
+        f"a name in {keys[-1]}": (_edit(*keys, value={"a\nb": 1}), "printable line")
+        for keys in (("world",), ("machine",), (*SEED, "usage"))
+    },
+    "many amounts": (
+        _edit(*SEED, "usage", value={str(k): 1.0 for k in range(65)}),
+        "usage has more than 64 entries",
+    ),
+    "no name": (_edit("agent", "name", value=" "), "the name of the agent is empty"),
+    "a kind": (_edit("agent", "kind", value="human"), "invalid enum value"),
+    **{
+        f"digests {value}": (_edit("agent", "sha256", value=value), "field 'agent.sha256")
+        for value in ([], ["0" * 63], ["0" * 64 + "\n"], ["G" * 64], [7])
+    },
+    **{
+        f"a date {value}": (_edit("date", value=value), "the date is not one as 2026-01-31T12:00")
+        for value in (
+            *("x", "", "2019-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "2026-13-01T00:00:00Z"),
+            *("2026-1-1T0:0:0Z", "2026-01-31", "2026-01-31T12:00:00Z\n"),
+        )
+    },
+    **{
+        f"seeds {seeds}": (
+            _edit(
+                "parts",
+                PART,
+                "seeds",
+                value=lambda own, s=seeds: [{**own[0], "seed": k} for k in s],
+            ),
+            r"has the seeds \[.*\], but this package has \[0, 1\]",
+        )
+        for seeds in ([], [0], [0, 0], [1, 0], [0, -1], [0, 1, 2], list(range(200)))
+    },
+    "the seeds of runs": (
+        lambda document: document["agent"].update(kind="run"),
+        r"has the seeds \[0, 1\], but this run has \[0\]",
+    ),
+    "the seeds of a model": (
+        lambda document: document["agent"].update(kind="vlm"),
+        r"has the seeds \[0, 1\], but this vlm has \[0\]",
+    ),
+    "one walk as two seeds": (
+        _edit("parts", PART, "seeds", value=partial(_as_seeds, [0, 1])),
+        r"in the file, but the scores give",
+    ),
 }
 
 
@@ -188,13 +257,14 @@ def test_verification_finds(name, sealed, valid, suite, place, tmp_path):
     change(document)
     path.write_text(json.dumps(document))
     if sealed:  # the digest proves no authorship: anybody can compute it
-        if "changed after" in message or "expected float" in message:
+        if "changed after" in message:
             return
-        changed = read_result(path)
-        path.write_text(json.dumps({**document, "sha256": result_digest(changed)}))
+        del document["sha256"]
+        path.write_text(json.dumps({**document, "sha256": digest_of(document)}))
     with pytest.raises(UserError, match=message) as caught:
         verify(path, suite, place)
     assert re.fullmatch(rf"{re.escape(str(path))}: .*", str(caught.value))  # one line
+    assert named_problem(path, caught.value).isprintable()
 
 
 FILES = {
@@ -285,6 +355,47 @@ def test_agents_get_nothing_but_what_the_suite_allows(agent, message, run_agent,
     run_agent(f"{HERE}:reads_words")
 
 
+def test_equal_seeds_are_named_and_get_no_interval(run_agent, suite, place):
+    path, result = run_agent(f"{HERE}:reads_words")  # which stays where it is
+    assert verify(path, suite, place) == result
+    figure = result.parts[PART].figures["SR"]
+    assert figure.seeds == (None, None)
+    assert None not in figure.paths
+    assert "2, 1 different" in result_table(result, suite)
+
+
+@pytest.mark.parametrize(
+    ("agents", "options", "message"),
+    [
+        (
+            ["two_moves", "vlm"],
+            {},
+            r"agents of one result are of one kind, not \['package', 'vlm'\]",
+        ),
+        (["two_moves"], {"name": "a\nb"}, "the name of the agent is not one printable line"),
+        (["two_moves"], {"name": ""}, None),
+        (["two_moves"], {"name": " "}, "the name of the agent is empty"),
+        (["two_moves"], {"note": "a\nb"}, "the note is not one printable line"),
+    ],
+)
+def test_results_that_nobody_could_read_are_not_made(
+    agents, options, message, suite, place, tmp_path
+):
+    path = tmp_path / "result.json"
+    entrants = [
+        entrant_of("r2r=vlm:http://127.0.0.1:9", "m")
+        if name == "vlm"
+        else entrant_of(f"{HERE}:{name}")
+        for name in agents
+    ]
+    if message is None:
+        run_suite(suite, place, entrants, OPTIONS, path, **options)
+        return
+    with pytest.raises(UserError, match=message):
+        run_suite(suite, place, entrants, OPTIONS, path, **options)
+    assert not path.exists()
+
+
 @pytest.fixture(scope="session")
 def train_tiny(tiny_arguments, tmp_path_factory):
     """Function that trains a small follower in the tiny world for a moment."""
@@ -307,6 +418,11 @@ def test_runs_score_as_in_their_own_evaluation(train_tiny, run_agent, suite, pla
     path, result = run_agent(*runs)
     verify(path, suite, place)
     assert len(set(result.agent.sha256)) == 2
+    with pytest.raises(UserError, match="the same run twice for r2r/val_unseen"):
+        run_agent(runs[0], runs[0])
+    options = path, result, suite, place, [str(runs[0]), f"rxr={runs[1]}"], 256
+    with pytest.raises(UserError, match=r"has 2 seeds, but --agent gives 1; name the agents as"):
+        check_walks(*options)
     for run, record in zip(runs, result.parts[PART].seeds, strict=True):
         summary = evaluate_run(EvaluateConfig(run, baselines=False))[PART.partition("/")[2]]
         (scores,) = summary.values()

@@ -149,6 +149,26 @@ TAMPERED = {
         _change("opened", "data_sha256", "r2r/val_unseen", value="0" * 64),
         "gives other graphs or episodes here",
     ),
+    **{
+        f"the name {name!r}": (_change("name", value=name), message)
+        for name, message in (
+            ("../../../X", "a round cannot be named"),
+            ("/tmp/x", "a round cannot be named"),
+            ("a\nb", "a round cannot be named"),
+            ("", "a round cannot be named"),
+            ("x" * 61, "a round cannot be named"),
+            ("smoke", "smoke is the name of a suite"),
+            ("continuous", "continuous is the name of a suite"),
+        )
+    },
+    "many houses": (_change("houses", value=10**9), "a round has at most 1000 houses"),
+    "the name of an agent": (
+        _change("registered", 0, "name", value="a\nb"),
+        "the name of the agent is not one printable line",
+    ),
+    "a date of an agent": (_change("registered", 0, "date", value="x"), "the date is not one"),
+    "a digest of an agent": (_change("registered", 0, "sha256", value=["x"]), "matching regex"),
+    "a dataset": (_change("opened", "data_sha256", value={"../x": "0" * 64}), "invalid enum value"),
     "a world of another version": (_change("world_version", value=1), "registration of 'honest'"),
 }
 
@@ -175,9 +195,15 @@ def test_the_order_of_a_round_is_kept(at_once, write_agent, play, run_command, t
     inside = folder / "secret"
     with pytest.raises(UserError, match="lies in the folder of the round, which is published"):
         run_command("bench", "seal", "--round", folder, "--secret", inside)
+    for name in ("smoke", "a b", "x" * 61):
+        with pytest.raises(UserError, match=r"name of a suite|cannot be named"):
+            run_command("bench", "seal", "--round", tmp_path / name, "--secret", secret)
+        assert not secret.exists()
     run_command("bench", "seal", "--round", folder, "--secret", secret, "--houses", 1, "--paths", 2)
     with pytest.raises(UserError, match="no agent is registered"):
         run_command("bench", "open", "--round", folder, "--secret", secret)
+    with pytest.raises(UserError, match="the name of the agent is not one printable line"):
+        run_command("bench", "register", "--round", folder, "--agent", agent, "--name", "a\nb")
     run_command("bench", "register", "--round", folder, "--agent", agent)
     with pytest.raises(UserError, match="is sealed; its houses exist when it is opened"):
         run_command(
