@@ -32,7 +32,6 @@ _RXR = "https://storage.googleapis.com/rxr-data"
 _CLIP_VIL = "https://nlp.cs.unc.edu/data/vln_clip"
 _IMAGENET = "https://www.dropbox.com/s/o57kxh2mn5rkx4o/ResNet-152-imagenet.zip?dl=1"
 _GRAPH_CHECKSUMS = Path(__file__).with_name("matterport_graphs.sha256")
-DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
 R4R = "r4r"
 
 

@@ -208,11 +208,7 @@ class WorldFiles:
             if self.annotations_dir != _house_files(self.world).annotations_dir:
                 options += f" --data-dir {self.annotations_dir}"
             return f"make the built-in world again with clipnav build-houses{options}"
-        only = ""
-        if group is not None:
-            from clipnav.envs.real_data import DEFAULT_GROUPS  # imports the HTTP client
-
-            only = "" if group in DEFAULT_GROUPS else f"--only {group} "
+        only = "" if group is None else f"--only {group} "
         return (
             f"get the data with clipnav download-data {only}--data-dir {self.annotations_dir}, or "
             "pass the folder that contains it (--data-dir)"

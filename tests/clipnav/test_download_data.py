@@ -1,12 +1,17 @@
 import shutil
 
+import pytest
 
-def test_the_list_contains_all_groups_of_files(command):
-    done = command("download-data", "--list")
+
+@pytest.mark.parametrize("words", [[], ["--list"]])
+def test_without_a_choice_all_groups_of_files_are_listed(words, command, monkeypatch):
+    monkeypatch.setattr("clipnav.envs.real_data.download", None)
+    done = command("download-data", *words)
     assert done.returncode == 0, done.stderr
     groups = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert groups[:3] == ["connectivity", "r2r", "r2r-augmentation"]
-    assert groups[-1] == "r4r"
+    assert groups[-2:] == ["r4r", "Download groups by name"]
+    assert "(24 MB; " in done.stdout
     assert "https://storage.googleapis.com/rxr-data/rxr_train_guide.jsonl.gz" in done.stdout
 
 

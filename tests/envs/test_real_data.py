@@ -10,7 +10,7 @@ import zipfile
 import pytest
 import requests
 
-from clipnav.envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
+from clipnav.envs.real_data import Group, RemoteFile, catalogue, download, explain
 from clipnav.envs.worlds import world_files
 from clipnav.storage.downloads import unpack_zip
 from clipnav.storage.locks import lock_path
@@ -153,7 +153,6 @@ def test_files_are_downloaded_to_the_paths_that_worlds_expect(tmp_path):
         files.annotations("rxr", split)
     for split in ("train", "val_seen", "val_unseen"):
         files.followers(split)
-    assert set(DEFAULT_GROUPS) < set(catalogue())
 
 
 def test_the_catalogue_contains_the_graphs_of_the_90_buildings(shared, tmp_path):

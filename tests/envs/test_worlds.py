@@ -76,7 +76,9 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
     splits = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*exist: train, val_seen, val_unseen$"
     with pytest.raises(FileNotFoundError, match=splits):
         world_files("houses").annotations("r2r", "nowhere")
-    with pytest.raises(FileNotFoundError, match=f"download-data --data-dir {tiny_world}, or"):
+    with pytest.raises(
+        FileNotFoundError, match=f"download-data --only rxr --data-dir {tiny_world}, or"
+    ):
         files.annotations("rxr", "val_seen")
     missing = r"none: this folder .*build-houses --data-dir .*none, or use world 'matterport'"
     with pytest.raises(FileNotFoundError, match=missing):
@@ -91,11 +93,11 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "split", "group"),
     [
-        ("r2r", "val_unseen", None),
-        ("r2r", "nowhere", None),
+        ("r2r", "val_unseen", "r2r"),
+        ("r2r", "nowhere", "r2r"),
         ("r2r", "aug_paths", "r2r-augmentation"),
         ("r4r", "val_unseen", "r4r"),
-        ("rxr", "test_standard", None),
+        ("rxr", "test_standard", "rxr"),
         ("rxr", "marky_train", "rxr-marky"),
         ("followers", "train", "rxr-followers"),
         ("followers", "nowhere", "rxr-followers"),
@@ -104,8 +106,7 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
 def test_the_remedy_names_the_group_that_contains_a_missing_file(dataset, split, group, tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     files = world_files("matterport", tmp_path)
-    only = "" if group is None else f"--only {group} "
-    hint = f"with clipnav download-data {only}--data-dir {tmp_path}, or pass"
+    hint = f"with clipnav download-data --only {group} --data-dir {tmp_path}, or pass"
     with pytest.raises(FileNotFoundError, match=re.escape(hint)):
         files.followers(split) if dataset == "followers" else files.annotations(dataset, split)
 

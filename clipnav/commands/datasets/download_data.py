@@ -1,9 +1,8 @@
 """Download the public real data: navigation graphs, annotations, features.
 
-$ clipnav download-data                            # graphs, R2R and RxR, 130 MB
-$ clipnav download-data --only connectivity r2r    # only what R2R requires
-$ clipnav download-data --only r4r                 # generate R4R from R2R
-$ clipnav download-data --list                     # all groups, with sizes, terms and addresses
+$ clipnav download-data                                  # all groups: sizes, terms, addresses
+$ clipnav download-data --only connectivity r2r rxr      # graphs, R2R and RxR, 131 MB
+$ clipnav download-data --only r4r                       # generate R4R from R2R
 
 Interrupted downloads resume where they stopped. The images of Matterport3D are not public, see
 docs/real_data.md.
@@ -23,22 +22,22 @@ class DownloadArguments:
     """Arguments of the command: what to download, and into which folder."""
 
     only: tuple[str, ...] = ()
-    """Groups of files to download, see --list; by default connectivity, r2r and rxr."""
+    """Groups of files to download, such as connectivity r2r rxr."""
     data_dir: Path = Path("data")
     """Data folder, the --data-dir of the other commands."""
     list: bool = False
-    """Print all groups of files and exit."""
+    """Print all groups of files and exit, as without --only."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command."""
     config = parse(DownloadArguments, __name__, __doc__, arguments)
-    from clipnav.envs.real_data import DEFAULT_GROUPS, R4R, catalogue, download, explain
+    from clipnav.envs.real_data import R4R, catalogue, download, explain
 
-    if config.list:
+    if config.list or not config.only:
         _show_catalogue()
         return 0
-    names = config.only or DEFAULT_GROUPS
+    names = config.only
     known = (*catalogue(), R4R)
     for name in names:
         if name not in known:
@@ -69,6 +68,7 @@ def _show_catalogue() -> None:
         if len(group.files) > 5:
             print(f"    and {len(group.files) - 5} more beside them")
     print(f"{R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
+    print("Download groups by name: clipnav download-data --only connectivity r2r rxr")
 
 
 def _make_r4r(data_dir: Path) -> None:
