@@ -91,7 +91,8 @@ class VlnEnv(SingleAgentEnv):
     * `max_episode_steps` (None): actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
     * `angle_feature_size` (128): A, a multiple of 4.
     * `shuffle` (True): draw episodes at random instead of in the order of the file.
-    * `render_mode` (None): None, "rgb_array", or "human" for a window, which requires pygame.
+    * `render_mode` (None): None, "rgb_array", or "human" for a window, which requires the extra
+      "window".
     * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
     * `reward` ("distance"): "distance" or "ndtw".
     * `observe` ("features"): "features", "indices", "rgb", "rgbd", "candidate_rgb" or

@@ -30,6 +30,7 @@ from clipnav.storage.processes import usable_cpus
 EXTRAS = {
     "formats": "feature files in HDF5 and LMDB",
     "video": "videos as mp4",
+    "window": 'render_mode="human"',
     "rerun": "logs for the rerun viewer",
     "demonstrations": "exports for LeRobot and Uni-NaVid",
     "finetuning": "clipnav finetune-vlm",

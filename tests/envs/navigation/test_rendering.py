@@ -137,7 +137,7 @@ def test_environments_render_only_with_a_render_mode(tiny_arguments):
 
 
 def test_people_watch_in_a_window(tiny_arguments, monkeypatch):
-    pytest.importorskip("pygame", reason="render_mode='human' needs pygame")
+    pytest.importorskip("pygame", reason="windows need the extra 'window'")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     env = gym.make("R2R-CLIP-v0", render_mode="human", **tiny_arguments)
     env.reset(seed=0)
