@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -134,7 +134,18 @@ def _parse(kind: Any, args: list[str], prog: Any, description: Any, default: Any
     defaults = {} if default is None else {"default": default}
     # Help texts are docstrings; the search for comments takes 40 % of the time.
     config = (tyro.conf.HelptextFromCommentsOff,)
-    return tyro.cli(kind, prog=prog, description=description, args=args, config=config, **defaults)
+    captured = _Captured(sys.stderr)
+    try:
+        with redirect_stderr(captured):
+            return tyro.cli(
+                kind, prog=prog, description=description, args=args, config=config, **defaults
+            )
+    except SystemExit as end:
+        shown = captured.getvalue()
+        if f"Error parsing {kind.__name__}:" in shown:  # a refusal by the class, which it names
+            shown = f"{prog}: {end.__context__}; --help describes the arguments\n"
+        print(shown, end="", file=sys.stderr)
+        raise
 
 
 def _common(kind: Any, default: Any) -> type:
