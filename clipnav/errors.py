@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,8 @@ def friendly_errors(continuing: str = "") -> Iterator[None]:
                 sys.exit(1)
             if os.environ.get("CLIPNAV_TRACEBACK"):
                 raise
-            sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows the traceback)")
+            more = "" if _says_all(error) else "\n(CLIPNAV_TRACEBACK=1 shows the traceback)"
+            sys.exit(f"{_message(error)}{more}")
 
 
 @contextmanager
@@ -176,8 +178,21 @@ def _message(error: Exception) -> object:
         path = Path(os.fspath(error.filename))
         if isinstance(error, FileNotFoundError) and not path.absolute().parent.exists():
             hint = f"its folder {path.parent} does not exist; check its name"
+        elif isinstance(error, FileNotFoundError) and _was_creating(error):  # below /proc
+            hint = f"{path.parent} takes no new folders; name another path"
         return f"{path}: {hint}"
     return error
+
+
+def _was_creating(error: Exception) -> bool:
+    return traceback.extract_tb(error.__traceback__)[-1].name == "mkdir"
+
+
+def _says_all(error: Exception) -> bool:
+    """Whether the message was written for the user, or names a file and its remedy."""
+    return isinstance(error, UserError) or (
+        isinstance(error, OSError) and (error.errno is None or error.filename is not None)
+    )
 
 
 def _reader_has_gone(error: Exception) -> bool:

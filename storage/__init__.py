@@ -18,7 +18,7 @@ from clipnav.storage.errors import UserError
 
 # Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES)
+_UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES, errno.ENOENT)
 
 
 _INITIAL_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux, outside containers
