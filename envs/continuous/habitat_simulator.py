@@ -86,8 +86,7 @@ class HabitatFloor:
     def shortest_path(self, start: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """Return the corners (M, 3) of the shortest walk, none if there is no walk."""
         ends = {"start": to_habitat(start).tolist(), "goal": to_habitat(goal).tolist()}
-        corners = self._server.call("path", floor=self._key, **ends)
-        return from_habitat(np.reshape(corners, (-1, 3)))
+        return from_habitat(self._server.call_array("path", (-1, 3), floor=self._key, **ends))
 
     def _ask(
         self,
@@ -101,8 +100,9 @@ class HabitatFloor:
         places = to_habitat(positions).tolist()
         if not places:
             return np.empty((0, *shape), dtype)
-        answers = self._server.call(method, floor=self._key, positions=places, **arguments)
-        return np.array(answers, dtype)
+        shape = len(places), *shape
+        arguments = {"floor": self._key, "positions": places, **arguments}
+        return self._server.call_array(method, shape, dtype, **arguments)
 
 
 class HabitatSimulator:

@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipnav.envs.habitat.server import Camera, layout
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, truncate
 
 VARIABLE = "CLIPNAV_HABITAT_PYTHON"
 _INSTALL = (
@@ -34,8 +35,14 @@ _INSTALL = (
 _LOG = logging.getLogger(__name__)
 _SHARED_MEMORY = Path("/dev/shm")
 _BATCH = 64 * 2**20  # bytes of pictures per request
-_CONNECT_SECONDS, _POLL_SECONDS = 60.0, 0.1
-_LINES = 6  # of the log in an error
+# Seconds for an interpreter to start at least, between two looks at it, for a process to end that
+# has closed its connection at most, and for conda's list of environments.
+_START_SECONDS, _POLL_SECONDS, _END_SECONDS, _CONDA_SECONDS = 60.0, 0.1, 10.0, 60.0
+_PART, _LONGEST_ANSWER = 2**16, 64 * 2**20  # bytes
+# Characters of the log that are read, lines of it in an error, and lines of a traceback.
+_LOG_END, _LINES, _TRACEBACK_LINES = 2**14, 6, 60
+_LONGEST_LINE = 500
+_TYPES: dict[str, type] = {"versions": dict, "missing": list}  # of answers by method
 # Errors of a request that the user can correct, by name; others are errors of the program.
 _ERRORS: dict[str, type[Exception]] = {
     "ValueError": UserError,
@@ -89,16 +96,22 @@ def _conda_environments() -> dict[str, Path]:
     if conda is None:
         return {}
     command = [conda, "env", "list", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {}
-    return {Path(folder).name: Path(folder) for folder in json.loads(done.stdout)["envs"]}
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_CONDA_SECONDS)
+        if done.returncode:
+            return {}
+        return {Path(folder).name: Path(folder) for folder in json.loads(done.stdout)["envs"]}
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{conda} env list --json: no list of environments within {_CONDA_SECONDS:g} s; name "
+            f"the folder of the environment with {VARIABLE} or the argument"
+        ) from None
 
 
 SERVER = Path(__file__).with_name("server.py")
 
 
-class HabitatProcessError(ChildProcessError):
+class HabitatProcessError(UserError, ChildProcessError):
     """The process of habitat-sim ended or does not answer; the message contains the reason."""
 
 
@@ -116,6 +129,7 @@ class HabitatServer:
     Args:
         gpu_device_id: CUDA device that draws, -1 for software; None for 0 if there is an NVIDIA
             device, otherwise -1.
+        timeout: Seconds for the whole answer to a request.
 
     Attributes:
         restarts: Number of times that the process was started again.
@@ -149,6 +163,20 @@ class HabitatServer:
                 raise HabitatProcessError(
                     f"habitat-sim ended twice while it answered {method!r}: {ended}"
                 ) from None
+
+    def call_array(
+        self, method: str, shape: tuple[int, ...], dtype: type = float, **arguments: Any
+    ) -> np.ndarray:
+        """Return the result of a method as an array of this shape, in which -1 is any length."""
+        value = self.call(method, **arguments)
+        try:
+            array = np.array(value)
+            is_kind = array.dtype.kind in ("b" if dtype is bool else "iuf")
+            if not is_kind or (array.size and array.ndim != len(shape)):
+                raise ValueError
+            return array.reshape(shape).astype(dtype)
+        except (ValueError, OverflowError):
+            raise self._refused(method, f"no {dtype.__name__}s of shape {shape}") from None
 
     def draw(
         self,
@@ -196,12 +224,15 @@ class HabitatServer:
         """Draw pictures that fit into the shared memory together."""
         count, drawn = len(request["positions"]), {}
         parts = layout(request["cameras"], count)
-        with self._lock, _shared_file(parts[-1][2]) as memory:
+        # Mapped memory would end this process by a signal if the other one shortens the file.
+        with self._lock, _shared_file(parts[-1][2]) as memory, memory.open("rb") as file:
             self.call("draw_into", memory=str(memory), **request)
-            shared = np.memmap(memory, np.uint8, "r")
+            shared = np.fromfile(file, np.uint8, parts[-1][2])
+            if len(shared) != parts[-1][2]:
+                raise self._refused("draw_into", f"{len(shared)} of {parts[-1][2]} bytes")
             for camera, (name, start, stop) in zip(request["cameras"], parts, strict=True):
                 size, rgb = (count, *camera["size"]), camera["kind"] == "rgb"
-                pixels = np.array(shared[start:stop]).view(np.uint8 if rgb else np.float32)
+                pixels = shared[start:stop].view(np.uint8 if rgb else np.float32)
                 drawn[name] = pixels.reshape((*size, 3) if rgb else size)
         return drawn
 
@@ -218,17 +249,35 @@ class HabitatServer:
             raise HabitatProcessError(
                 f"habitat-sim did not answer {method!r} within {self._timeout:g} s and was ended"
             ) from None
+        except _NoAnswerError as error:
+            raise self._refused(method, str(error)) from None
         except KeyboardInterrupt:
             self.close()  # otherwise the next request would read the answer to this one
             raise
         if "value" in answer:
+            if not isinstance(answer["value"], _TYPES.get(method, object)):
+                raise self._refused(method, f"no {_TYPES[method].__name__}")
             return answer["value"]
-        kind, message = answer["kind"], answer["error"]
+        kind, message, trace = (
+            answer[name] if isinstance(answer.get(name), str) else ""
+            for name in ("kind", "error", "traceback")
+        )
+        message = truncate(message or kind or "an error without a message", _LONGEST_LINE)
         if kind in ("ImportError", "ModuleNotFoundError"):
             raise ModuleNotFoundError(f"{self._process.python}: {message}; {_INSTALL}")
-        error = _ERRORS.get(kind, HabitatRequestError)(message if message else kind)
-        error.add_note(answer.get("traceback", ""))
+        error = _ERRORS.get(kind, HabitatRequestError)(message)
+        error.add_note("\n".join(_printable(trace)[-_TRACEBACK_LINES:]))
         raise error
+
+    def _refused(self, method: str, answer: str) -> HabitatProcessError:
+        """End the process, and return the error of an answer that makes no sense."""
+        python = self._process.python if self._process is not None else self._python
+        self.close()
+        return HabitatProcessError(
+            f"{python}: the server of habitat-sim answered {method!r} with {answer} and was ended; "
+            f"check that {VARIABLE} or the argument names the Python of habitat-sim, and that "
+            "nothing which it imports answers instead"
+        )
 
 
 @lru_cache(maxsize=4)
@@ -243,11 +292,24 @@ class _ProcessEndedError(Exception):
     """The process ended during a request; the message contains the reason."""
 
 
+class _NoAnswerError(Exception):
+    """What the process sent is no answer; the message says what it is."""
+
+
+def _printable(text: str) -> list[str]:
+    """Return the lines of another process with their indentation, without control characters."""
+    return [
+        " " * min(len(line) - len(line.lstrip()), 16) + truncate(line, _LONGEST_LINE)
+        for line in text.splitlines()
+        if line.strip()
+    ]
+
+
 class _Process:
     """A running server and the socket to it."""
 
     def __init__(self, python: Path, gpu_device_id: int | None, timeout: float) -> None:
-        self.python, self.owner = python, os.getpid()
+        self.python, self.owner, self._timeout = python, os.getpid(), timeout
         # Folders of this Python's packages must not shadow those of the other one.
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         device = "auto" if gpu_device_id is None else str(gpu_device_id)
@@ -270,20 +332,34 @@ class _Process:
             )
             self._end = weakref.finalize(self, _end, self._child, self.owner)
             self._socket = self._accepted(listener)
-        self._socket.settimeout(timeout)
-        self._stream = self._socket.makefile("rwb")
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to a request."""
+        """Return the answer to a request, which is complete before the timeout has passed."""
+        end, line = time.monotonic() + self._timeout, bytearray()
+        self._socket.settimeout(self._timeout)
         try:
-            self._stream.write(json.dumps(request).encode() + b"\n")
-            self._stream.flush()
-            line = self._stream.readline()
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            while not line.endswith(b"\n"):
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._socket.settimeout(left)
+                part = self._socket.recv(_PART)
+                if not part:
+                    raise ConnectionError
+                line += part
+                if len(line) > _LONGEST_ANSWER:
+                    raise _NoAnswerError(f"more than {_LONGEST_ANSWER} bytes")
         except ConnectionError:
-            line = b""
-        if not line.endswith(b"\n"):
-            raise _ProcessEndedError(self._reason())
-        return json.loads(line)
+            raise _ProcessEndedError(self._reason()) from None
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict) or not answer.keys() & {"value", "error"}:
+            start = line[:_LONGEST_LINE].decode("utf-8", "replace")
+            raise _NoAnswerError(f"{truncate(start)}, which is no answer,")
+        return answer
 
     def end(self) -> None:
         """End the process."""
@@ -293,24 +369,30 @@ class _Process:
 
     def _accepted(self, listener: socket.socket) -> socket.socket:
         listener.settimeout(_POLL_SECONDS)
-        for _ in range(round(_CONNECT_SECONDS / _POLL_SECONDS)):
-            try:
+        seconds = max(self._timeout, _START_SECONDS)
+        end = time.monotonic() + seconds
+        while self._child.poll() is None and time.monotonic() < end:
+            with suppress(TimeoutError):
                 return listener.accept()[0]
-            except TimeoutError:
-                if self._child.poll() is not None:
-                    break
-        reason = self._reason() if self._child.poll() is not None else "it does not connect"
+        has_ended = self._child.poll() is not None
+        reason = self._reason() if has_ended else f"it did not connect within {seconds:g} s"
         self._end()
         raise HabitatProcessError(f"{self.python}: the server of habitat-sim ended: {reason}")
 
     def _reason(self) -> str:
         """Return why the process ended: its exit status and the end of its output."""
-        self._child.wait()
-        status = self._child.returncode
-        reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").split("\n")
-        said = " | ".join([line.strip() for line in lines if line.strip()][-_LINES:])
+        try:
+            status = self._child.wait(min(self._timeout, _END_SECONDS))
+        except subprocess.TimeoutExpired:
+            reason = "it closed the connection, but still runs"
+        else:
+            names = {number.value: number.name for number in signal.Signals}
+            reason = f"exit status {status}"
+            if status < 0:
+                reason = f"signal {names.get(-status, -status)}"
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_END))
+        lines = _printable(self._log.read(_LOG_END).decode("utf-8", "replace"))
+        said = " | ".join(line.strip() for line in lines[-_LINES:])
         if "CUDA device" in said or "EGL" in said:
             said += "; give gpu_device_id=-1 for software rendering, or another device"
         elif "No module named" in said:
@@ -379,7 +461,7 @@ def check_habitat(
     """Yield the results of the steps; the first one that fails is the last one."""
     try:
         path = habitat_python(python)
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+    except (ModuleNotFoundError, FileNotFoundError, UserError) as error:
         yield Check("Python", False, str(error))
         return
     yield Check("Python", True, str(path))
@@ -388,13 +470,13 @@ def check_habitat(
         try:
             versions = server.call("versions")
             text = ", ".join(f"{package} {version}" for package, version in versions.items())
-            same = versions["habitat_sim"] == "0.3.3"
+            text = truncate(text, _LONGEST_LINE)
+            same = versions.get("habitat_sim") == "0.3.3"
             yield Check(name, True, text + " (the number that 0.3.4 reports too)" * same)
             name = "interface"
             if missing := server.call("missing"):
-                raise UserError(
-                    f"this habitat-sim lacks {', '.join(missing)}; install 0.2.2 to 0.3.4"
-                )
+                names = truncate(", ".join(map(str, missing)), _LONGEST_LINE)
+                raise UserError(f"this habitat-sim lacks {names}; install 0.2.2 to 0.3.4")
             yield Check(name, True, "complete")
             name = "drawing"
             server.call("probe")

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipnav.envs.continuous.habitat_simulator import HabitatFloor
+from clipnav.envs.continuous.settings import R2R_CE
 from clipnav.envs.habitat import client
 from clipnav.envs.habitat.client import (
     VARIABLE,
@@ -22,6 +24,7 @@ from clipnav.envs.habitat.client import (
     check_habitat,
     habitat_python,
 )
+from clipnav.storage.errors import UserError
 from tests.launching import variables
 
 STUB = """
@@ -131,20 +134,127 @@ def test_a_silent_process_is_ended(stub):
 def test_an_interrupted_request_does_not_leave_its_answer_to_the_next_one(server, monkeypatch):
     server.call("versions")
     process = server._process
-    monkeypatch.setattr(process, "_stream", Interrupted(process._stream))
+    monkeypatch.setattr(process, "_socket", Interrupted(process._socket))
     with pytest.raises(KeyboardInterrupt):
         server.call("missing")
     assert server.call("probe") == [1, 8, 8, 3]
 
 
 class Interrupted:
-    """Stream on which the user presses Ctrl-C while an answer is awaited."""
+    """Socket on which the user presses Ctrl-C while an answer is awaited."""
 
-    def __init__(self, stream):
-        self.write, self.flush = stream.write, stream.flush
+    def __init__(self, connection):
+        self.sendall, self.settimeout, self.close = (
+            getattr(connection, name) for name in ("sendall", "settimeout", "close")
+        )
 
-    def readline(self):
+    def recv(self, size):
         raise KeyboardInterrupt
+
+
+# What another process does instead of answering, and the end of the error.
+HOSTILE = {
+    "closes and lives": ("connection.shutdown(2); time.sleep(600)", "but still runs, without a"),
+    "never answers": ("time.sleep(600)", "did not answer 'probe' within"),
+    "a byte now and then": (
+        "while True: connection.send(b' '); time.sleep(0.02)",
+        "did not answer 'probe' within",
+    ),
+    "endless line": ("while True: connection.send(b'x' * 65536)", "more than 65536 bytes and"),
+    "no JSON": (r"connection.send(b'hello\x1b[2J\n')", r"with hello\\x1b\[2J, which"),
+    "no UTF-8": (r"connection.send(b'\xff\n')", "which is no answer"),
+    "deep JSON": (r"connection.send(b'[' * 60000 + b'\n')", "which is no answer"),
+    "long number": (r"connection.send(b'1' * 9000 + b'\n')", "which is no answer"),
+    "two answers": (r"connection.send(b'{}\n' * 2)", "which is no answer"),
+    "a list": ("answer([])", "which is no answer"),
+    "nothing": ("answer({})", "which is no answer"),
+    "no words": ("answer({'error': 3, 'kind': 'ValueError', 'traceback': 3})", "ValueError"),
+    "escapes in an error": (
+        r"answer({'error': 'a\x1b[2J\nb', 'kind': 'ValueError'})",
+        r"a\\x1b\[2J b",
+    ),
+    "escapes in the log": (
+        r"sys.stderr.write('\x1b]0;mine\x07\n'); os._exit(1)",
+        r"exit status 1: \\x1b\]0;mine\\x07",
+    ),
+    "long log": (r"sys.stderr.write('x' * 10**7); os._exit(1)", "exit status 1: x+"),
+    "signal without a name": ("os.kill(os.getpid(), 40)", "signal 40, without a message"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_process_ends_with_one_line(stub, monkeypatch, body, message):
+    monkeypatch.setattr(client, "_LONGEST_ANSWER", 65536)
+    waits = "sleep" in body
+    server = stub(body, timeout=0.2 if waits else 60)
+    with pytest.raises(UserError, match=message) as raised:
+        server.call("probe")
+    text = str(raised.value)
+    assert text.isprintable()
+    assert len(text) < 1000
+
+
+def test_a_process_that_does_not_connect_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_START_SECONDS", 0.2)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 600\n")
+    python.chmod(0o755)
+    with pytest.raises(UserError, match=r"bin/python|python: .* did not connect within 0\.2 s"):
+        HabitatServer(python, timeout=0.1).call("probe")
+
+
+WRONG = [None, "text", 3, [], {"a": 1}, [[1, 2]], [["a", "b", "c"]], [[1, 2, 3], [4]], [[None] * 3]]
+ASKED = {
+    "project": lambda floor, at: floor.project(at),
+    "contains": lambda floor, at: floor.contains(at),
+    "clearance": lambda floor, at: floor.clearance(at),
+    "step": lambda floor, at: floor.step(at, np.zeros(1), 0.25, True),
+    "distances": lambda floor, at: floor.distances(at, at[0]),
+    "path": lambda floor, at: floor.shortest_path(at[0], at[0]),
+}
+
+
+@pytest.mark.parametrize("method", ASKED)
+def test_answers_of_other_shapes_and_types_are_refused(stub, monkeypatch, method):
+    server = stub("answer(None)")
+    floor = HabitatFloor(server, Path("attic.glb"), Path("attic.navmesh"), R2R_CE)
+    for value in [*WRONG, [[10**400] * 3], [["1", "2", "3"]]]:
+        if method == "path" and value == []:
+            continue  # there is no path
+        monkeypatch.setattr(server, "_request", lambda *_, value=value: value)
+        with pytest.raises(UserError, match=f"answered '{method}' with no"):
+            ASKED[method](floor, np.zeros((1, 3)))
+
+
+def test_a_check_refuses_answers_of_other_types(stub, habitat_python):
+    for name, wrong in (("versions", ["0.3.3"]), ("missing", 3)):
+        stub(f"""
+            values = {{"versions": {{}}, "missing": [], {name!r}: {wrong!r}}}
+            answer({{"value": values[request["do"]]}})
+        """)
+        *_, last = check_habitat(habitat_python)
+        assert not last.is_ok
+        assert f"answered {name!r} with no" in last.text
+
+
+def test_a_picture_file_that_shrinks_is_refused(stub, scene):
+    server = stub("""
+        os.truncate(request["memory"], 10)
+        answer({"value": None})
+    """)
+    with pytest.raises(UserError, match="answered 'draw_into' with 10 of 192 bytes"):
+        draw(server, scene)
+
+
+@pytest.mark.parametrize("says", ["sleep 600", "echo nothing", "echo '{}'", "echo '{\"envs\": 3}'"])
+def test_a_conda_without_an_answer_is_refused(tmp_path, monkeypatch, says):
+    monkeypatch.setattr(client, "_CONDA_SECONDS", 0.2 if "sleep" in says else 60)
+    conda = tmp_path / "conda"
+    conda.write_text(f"#!/bin/sh\nexec {says}\n" if "sleep" in says else f"#!/bin/sh\n{says}\n")
+    conda.chmod(0o755)
+    monkeypatch.setenv("CONDA_EXE", str(conda))
+    with pytest.raises(UserError, match="conda env list --json: no list of environments"):
+        habitat_python("habitat")
 
 
 def test_a_process_that_cannot_start_is_an_error_with_its_output(tmp_path):
@@ -177,7 +287,7 @@ def test_the_other_python_gets_no_path_of_this_one(stub, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     monkeypatch.setenv("PYTHONPATH", "/nowhere/packages")
     server = stub('answer({"value": [sys.path, os.environ.get("PYTHONHOME")]})')
-    path, home = server.call("versions")
+    path, home = server.call("probe")
     assert "/nowhere/packages" not in path
     assert home is None
 
