@@ -1,1 +1,1 @@
-"""The bench: frozen suites, results that anybody can verify, sealed rounds and the board."""
+"""The bench: frozen suites, results that anybody can score again, sealed rounds and the board."""

@@ -1,10 +1,10 @@
-"""The board: one static page from a folder of verified result files."""
+"""The board: one static page from a folder of result files, which are scored again."""
 
 import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from clipnav.bench.results import (
     PartRecord,
     Result,
     named_problem,
+    read_checks,
     read_result,
     seeds_text,
     verify,
@@ -45,9 +46,17 @@ class Board:
         problems: Why files were left out.
     """
 
-    def __init__(self, output: Path, rounds: Sequence[Path], export: Export | None, walks: int):
+    def __init__(
+        self,
+        output: Path,
+        rounds: Sequence[Path],
+        export: Export | None,
+        walks: int,
+        walked_again: Collection[str],
+    ) -> None:
         self.problems: list[str] = []
         self._output, self._export, self._walks = output, export, walks
+        self._walked_again = walked_again
         self._rounds = {round_suite(folder)[0].label: folder for folder in rounds}
         self._suites: dict[str, tuple[Suite, Place]] = {}
         self._loaded: dict[tuple[str, str], BenchPart] = {}
@@ -125,6 +134,7 @@ class Board:
             "name": result.agent.name,
             "kind": result.agent.kind,
             "note": result.agent.note,
+            "check": "walked again" if result.sha256 in self._walked_again else "scored",
             "sha256": [digest[:12] for digest in result.agent.sha256],
             "date": result.date[:10],
             "seconds": result.seconds,
@@ -161,6 +171,7 @@ def write_board(
     rounds: Sequence[Path] = (),
     export: Export | None = None,
     walks: int = 0,
+    checks: Path | None = None,
 ) -> list[str]:
     """Write the page of all results in a folder; return why files were left out."""
     paths = [path for path in sorted(folder.rglob("*.json")) if path.name != "round.json"]
@@ -168,8 +179,8 @@ def write_board(
         raise FileNotFoundError(
             f"{folder}: contains no result file; make one with clipnav bench run"
         )
-    board = Board(output, rounds, export, walks)
-    for number, path in enumerate(progress_bar(paths, desc="verifying", unit="results")):
+    board = Board(output, rounds, export, walks, read_checks(checks) if checks else {})
+    for number, path in enumerate(progress_bar(paths, desc="scoring", unit="results")):
         if output not in path.parents:
             board.add(path, number)
     document = board.document()

@@ -1,4 +1,4 @@
-"""Results: run a suite with every seed of an agent into one file; verify a file from its walks."""
+"""Results: run a suite with every seed of an agent into one file; score a file from its walks."""
 
 import math
 import platform
@@ -288,6 +288,23 @@ def check_walks(
                         f"{path}: {part.name}, seed {one.seed}, episode {item}: the agent walks "
                         "otherwise than in the file"
                     )
+
+
+class _Checks(msgspec.Struct, forbid_unknown_fields=True):
+    """Dates at which the agents of results, named by their digests, walked again."""
+
+    walked_again: dict[Digest, str]
+
+
+def read_checks(path: Path) -> dict[str, str]:
+    """Return the dates at which agents walked again as in their results, by digest of these."""
+    return read_regular(path, "make it with clipnav bench verify --checks", _Checks).walked_again
+
+
+def add_check(path: Path, result: Result) -> None:
+    """Add a result whose agent walked again as in the file."""
+    known = read_checks(path) if path.exists() else {}
+    write_json(path, msgspec.to_builtins(_Checks({**known, result.sha256: now()})))
 
 
 def _run_part(

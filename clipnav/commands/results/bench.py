@@ -93,12 +93,16 @@ class VerifyArguments:
     """Folder of the round of the results, whose houses are built again if they are missing."""
     agent: tuple[str, ...] = ()
     """Agent of the results, which then walks again: the only proof that walks are its own."""
+    checks: Path | None = None
+    """File to which results are added whose agent walked again as in the file, for the board."""
     batch_size: int = 256
     """Number of episodes in a batch of that agent."""
 
     def __post_init__(self) -> None:
         if not self.files:
             raise UserError("name a result file")
+        if not self.agent:
+            check_unused_options(self, {"checks": "without --agent"})
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class OpenArguments:
 
 @dataclass(frozen=True)
 class BoardArguments:
-    """Write a static page from a folder of result files, which are verified."""
+    """Write a static page from a folder of result files, which are scored again."""
 
     folder: tyro.conf.Positional[Path]
     """Folder of the result files, with subfolders."""
@@ -155,6 +159,8 @@ class BoardArguments:
     """Folder of the page."""
     rounds: tuple[Path, ...] = ()
     """Folders of the rounds of results."""
+    checks: Path | None = None
+    """File of bench verify --checks, with the results whose agents you let walk again."""
     walks: int = 0
     """Number of walks of each agent and part to export as pages of the viewer, which takes a minute
     each."""
@@ -210,7 +216,7 @@ def run(arguments: RunArguments) -> None:
 
 def verify(arguments: VerifyArguments) -> int:
     """Verify result files; return 1 if one is wrong."""
-    from clipnav.bench.results import check_walks, named_problem, read_result
+    from clipnav.bench.results import add_check, check_walks, named_problem, read_result
     from clipnav.bench.results import verify as verify_file
     from clipnav.bench.rounds import round_suite, verify_in_round
     from clipnav.bench.suites import Place, load_suite
@@ -234,9 +240,11 @@ def verify(arguments: VerifyArguments) -> int:
             wrong += 1
             continue
         walks = sum(len(s.answers) for part in result.parts.values() for s in part.seeds)
-        print(f"{path}: verified, {walks} walks of {result.agent.name} on {label}")
+        print(f"{path}: scored, {walks} walks of {result.agent.name} on {label}")
         if arguments.agent:
-            print(f"{path}: the agent walks as in the file")
+            print(f"{path}: walked again, the agent walks as in the file")
+        if arguments.checks is not None:
+            add_check(arguments.checks, result)
     return 1 if wrong else 0
 
 
@@ -286,6 +294,7 @@ def board(arguments: BoardArguments) -> int:
         *(arguments.folder, arguments.output, arguments.rounds),
         export=export if arguments.walks else None,
         walks=arguments.walks,
+        checks=arguments.checks,
     )
     for problem in problems:
         print(f"left out: {problem}")

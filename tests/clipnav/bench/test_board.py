@@ -38,8 +38,12 @@ def test_the_page_ranks_filters_and_reaches_no_server(results, run_command, tmp_
     wrong = json.loads((out / "twin.json").read_text())
     wrong["parts"]["r2r/val_unseen"]["figures"]["SPL"]["mean"] = 1.0
     (out / "wrong.json").write_text(json.dumps(wrong))
+    checks = tmp_path / "checks.json"
+    again = json.loads((out / "honest.json").read_text())["sha256"]
+    checks.write_text(json.dumps({"walked_again": {again: "2026-12-07T12:00:00Z"}}))
+    options = "--rounds", folder, "--checks", checks
     with pytest.raises(SystemExit):
-        run_command("bench", "board", out, "--output", site, "--rounds", folder)
+        run_command("bench", "board", out, "--output", site, *options)
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     problems, requests = [], []
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -53,6 +57,10 @@ def test_the_page_ranks_filters_and_reaches_no_server(results, run_command, tmp_
     places = {re.split(r"\s+", text.strip())[1]: text.split()[0] for text in texts}
     assert places["honest"] == places["twin"]
     assert "\u2013" in places["honest"]
+    checked = {re.split(r"\s+", text.strip())[1]: "walked again" in text for text in texts}
+    assert checked == {"honest": True, "twin": False, "stays": False}
+    assert sum("scored" in text for text in texts) == 2
+    assert page.locator("td.name .kind").first.inner_text().endswith("\u2020")  # the author's note
     assert "1 file that is not valid was left out" in page.locator("#footer").inner_text()
     assert page.locator("td.name b").count() == 0  # notes are text
     shown = page.locator("td strong").all_inner_texts()
@@ -66,6 +74,11 @@ def test_the_page_ranks_filters_and_reaches_no_server(results, run_command, tmp_
     page.fill("#search", "stays")
     assert rows.count() == 1
     page.click("td.name button")
+    headings = page.locator(".details h3").all_inner_texts()
+    assert [text.lower() for text in headings if text.endswith("\u2020")] == [
+        "cost\u2020",
+        "where\u2020",
+    ]
     link = page.locator(".details a").first.get_attribute("href")
     assert (site / link).read_text() == (out / "stays.json").read_text()
     page.reload()  # the address keeps the choice

@@ -40,7 +40,7 @@ def run_agent(suite, place, tmp_path):
     return run
 
 
-def test_a_result_is_verified_from_its_walks(run_agent, suite, place):
+def test_a_result_is_scored_from_its_walks(run_agent, suite, place):
     path, result = run_agent(f"{HERE}:two_moves")
     assert verify(path, suite, place) == read_result(path) == result
     record = result.parts[PART]
@@ -288,7 +288,7 @@ FILES = {
         "no such suite",
     ),
     "a key of many lines": (
-        lambda path, valid: path.write_text('{"a\\nx.json: verified":1,' + valid.read_text()[1:]),
+        lambda path, valid: path.write_text('{"a\\nx.json: scored":1,' + valid.read_text()[1:]),
         "unknown field a x.json",
     ),
 }
@@ -332,7 +332,7 @@ def test_each_file_is_judged_alone(name, valid, load_tiny, tmp_path, capsys):
     assert main(["bench", "verify", str(bad), str(folder / "a.json")]) == 1
     first, second = capsys.readouterr().out.splitlines()
     assert message in first
-    assert "a.json: verified" in second
+    assert "a.json: scored, 16 walks of two_moves" in second
 
 
 def test_data_of_another_world_is_refused_before_the_first_walk(run_agent):
@@ -464,7 +464,7 @@ def test_the_command_runs_and_verifies(run_command, tmp_path):
         *("--output", out),
     )
     assert "r2r/val_unseen  SPL" in printed
-    assert "verified, 720 walks of random on smoke@1" in run_command("bench", "verify", out)
+    assert "scored, 720 walks of random on smoke@1" in run_command("bench", "verify", out)
     document = json.loads(out.read_text())
     document["suite"]["version"] = 7
     out.write_text(json.dumps(document))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from clipnav.bench.entrants import RuleError, entrant_of
-from clipnav.bench.results import result_digest, run_suite, write_result
+from clipnav.bench.results import read_checks, result_digest, run_suite, write_result
 from clipnav.bench.rounds import round_suite, verify_in_round
 from clipnav.storage.errors import UserError
 from tests.clipnav.bench.conftest import HONEST, OPTIONS
@@ -71,7 +71,7 @@ def test_three_rounds(at_once, play, write_agent, run_command, tmp_path):
     first = play("first", [honest])
     out = tmp_path / "honest.json"
     run_command("bench", "run", "--round", first, "--agent", honest, "--output", out)
-    assert "verified" in run_command("bench", "verify", out, "--round", first)
+    assert "scored, 32 walks" in run_command("bench", "verify", out, "--round", first)
 
     # After the opening, an agent learns the revealed houses by heart. It cannot enter this round.
     memoriser = write_agent("memoriser", MEMORISER, paths=known_paths(first))
@@ -92,7 +92,9 @@ def test_three_rounds(at_once, play, write_agent, run_command, tmp_path):
     with pytest.raises(SystemExit):
         run_command("bench", "verify", late, "--round", first, "--agent", honest)
     again = ("bench", "verify", out, "--round", first, "--agent", honest)
-    assert "the agent walks as in the file" in run_command(*again)
+    checks = tmp_path / "checks.json"
+    assert "walked again, the agent" in run_command(*again, "--checks", checks)
+    assert list(read_checks(checks)) == [json.loads(out.read_text())["sha256"]]
 
     # It may enter the second round, whose houses it does not know.
     second = play("second", [memoriser, honest])
@@ -231,7 +233,7 @@ def test_the_story_on_the_page(at_once, run_command, tmp_path, monkeypatch):
         if action == "verify" and not (tmp_path / "elsewhere").exists():  # without the world
             (tmp_path / "rounds" / "spring" / "world").rename(tmp_path / "elsewhere")
         printed = run_command(*shlex.split(command))
-        assert action != "verify" or "verified" in printed
+        assert action != "verify" or "scored, " in printed
     assert "spring@1" in (tmp_path / "site" / "index.html").read_text()
 
 
