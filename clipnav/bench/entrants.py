@@ -19,6 +19,7 @@ from clipnav.envs.base.infos import LazyInfo
 from clipnav.envs.base.vector_env import Observation
 from clipnav.storage import file_sha256
 from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import read_json_object
 from clipnav.storage.outputs import CONFIG, folder_name
 from clipnav.storage.shared_runs import SCHEME, local_run
 from clipnav.storage.spec_table import named_object
@@ -86,6 +87,17 @@ class Entrant:
     def enters(self, part: str) -> bool:
         """Return whether it enters a part of a suite."""
         return self.part in ("", part, part.partition("/")[0])
+
+    @property
+    def trained_on(self) -> dict[str, tuple[str, ...]]:
+        """Worlds, datasets and splits that the settings of a run name; empty if they do not."""
+        if self.run is None:
+            return {}
+        settings = read_json_object(self.run / CONFIG, "name another run")
+        names = {"worlds": settings.get("world"), "datasets": settings.get("dataset")}
+        if not all(isinstance(name, str) for name in names.values()):
+            return {}
+        return {**{what: (str(name),) for what, name in names.items()}, "splits": ("train",)}
 
     @property
     def name(self) -> str:

@@ -91,6 +91,38 @@ class SuiteRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class TrainedOn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an agent was trained on, as its author tells; None is not known, () is nothing.
+
+    Attributes:
+        worlds: Worlds, such as "houses".
+        datasets: Datasets, such as "r2r".
+        splits: Splits, such as "train".
+        weights: Pre-trained weights that the training started from, or that encode pictures.
+    """
+
+    worlds: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+    splits: tuple[str, ...] | None = None
+    weights: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for what, names in self.named().items():
+            if len(names or ()) > _MOST_ENTRIES:
+                raise UserError(f"trained_on.{what} has more than {_MOST_ENTRIES} entries")
+            for name in names or ():
+                check_line(f"a name in trained_on.{what}", name)
+
+    def named(self) -> dict[str, tuple[str, ...] | None]:
+        """Return the fields by name."""
+        return msgspec.structs.asdict(self)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something is known."""
+        return any(names is not None for names in self.named().values())
+
+
 class AgentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Agent of a result.
 
@@ -99,12 +131,15 @@ class AgentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kind: "run", "package" or "vlm".
         sha256: Digest of each entered run, or of the package.
         note: Text of the author, such as the address of a paper.
+        trained_on: What the agent was trained on; it may be absent, which is not known.
     """
 
     name: str
     kind: Literal["run", "package", "vlm"]
     sha256: Digests
     note: str = ""
+    # Absent and not a default, as the digests of results contain their notes of "".
+    trained_on: TrainedOn | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -218,6 +253,7 @@ def run_suite(
     output: Path,
     name: str | None = None,
     note: str = "",
+    trained_on: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Result:
     """Run agents, which are one agent with several seeds, and write their result.
 
@@ -231,6 +267,7 @@ def run_suite(
         _kind(entrants),
         tuple(entrant.digest for entrant in entrants),
         note,
+        _trained_on(entrants, trained_on or {}),
     )
     by_part = {part.name: _seeds(suite, part.name, entrants) for part in suite.parts}
     date, started, meter = now(), time.perf_counter(), EnergyMeter()
@@ -323,6 +360,17 @@ def _run_part(
         scores = rounded(walked.scores)
         records.append(SeedRecord(seed, walked.answers, scores, walked.seconds, usage))
     return PartRecord(loaded.data_sha256, loaded.ids, records, figures(suite, loaded, records))
+
+
+def _trained_on(
+    entrants: Sequence[Entrant], told: Mapping[str, tuple[str, ...]]
+) -> TrainedOn | msgspec.UnsetType:
+    """Return what the author tells, and of the rest what the settings of all runs tell."""
+    found = [entrant.trained_on for entrant in entrants]
+    common = set.intersection(*(set(one) for one in found))
+    known = {what: tuple(sorted({name for one in found for name in one[what]})) for what in common}
+    result = TrainedOn(**{**known, **told})
+    return result if result.is_known else msgspec.UNSET
 
 
 def _seeds(suite: Suite, part: str, entrants: Sequence[Entrant]) -> list[tuple[int, Entrant]]:

@@ -56,6 +56,10 @@ class RunArguments:
     """Name of the agent on the board; by default that of the run or function."""
     note: str = ""
     """Text for the board, such as the address of a paper."""
+    trained_on: tuple[str, ...] = ()
+    """What the agent was trained on, such as worlds=houses datasets=r2r,rxr splits=train
+    weights=house_clip; "weights=" is none. What is left out is read from a run's settings (worlds,
+    datasets, splits), or is not known."""
     batch_size: int = 256
     """Number of episodes in a batch."""
     device: str = "cpu"
@@ -78,6 +82,7 @@ class RunArguments:
             raise UserError("--agent: name the agent to run")
         if (self.suite is None) == (self.round is None):
             raise UserError("name either a --suite or a --round")
+        _trained_on(self.trained_on)
         if not any("vlm:" in agent for agent in self.agent):
             names = ("model", "requests", "price_in", "price_out")
             check_unused_options(self, {name: "without --agent vlm:URL" for name in names})
@@ -170,6 +175,19 @@ class BoardArguments:
         check_outputs(self, {"output": ()})
 
 
+def _trained_on(told: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of worlds, datasets, splits and weights that WHAT=NAME,NAME lists."""
+    kinds, found = ("worlds", "datasets", "splits", "weights"), {}
+    for text in told:
+        what, equals, names = text.partition("=")
+        if not equals or what not in kinds or what in found:
+            raise UserError(
+                f"--trained-on {text}: give each of {', '.join(kinds)} once, as worlds=A,B"
+            )
+        found[what] = tuple(name for name in names.split(",") if name)
+    return found
+
+
 def _list_suites(arguments: SuitesArguments) -> None:
     """Print all suites."""
     from clipnav.bench.suites import load_suite, suite_digest, suite_names
@@ -209,6 +227,7 @@ def run(arguments: RunArguments) -> None:
         *(suite, place, entrants, options, arguments.output),
         name=name,
         note=arguments.note,
+        trained_on=_trained_on(arguments.trained_on),
     )
     print(result_table(result, suite))
     print(f"{result.seconds:.1f} s; result: {arguments.output}")

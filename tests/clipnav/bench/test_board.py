@@ -28,6 +28,7 @@ def results(at_once, play, write_agent, run_command, tmp_path):
         run_command(
             *("bench", "run", "--round", folder, "--agent", agent),
             *("--output", out / f"{name}.json", "--note", f"<b>{name}</b>"),
+            *(("--trained-on", "datasets=r2r", "weights=") if name == "stays" else ()),
         )
     return folder, out
 
@@ -60,7 +61,8 @@ def test_the_page_ranks_filters_and_reaches_no_server(results, run_command, tmp_
     checked = {re.split(r"\s+", text.strip())[1]: "walked again" in text for text in texts}
     assert checked == {"honest": True, "twin": False, "stays": False}
     assert sum("scored" in text for text in texts) == 2
-    assert page.locator("td.name .kind").first.inner_text().endswith("\u2020")  # the author's note
+    assert page.locator("td.name .kind").first.inner_text().count("\u2020") == 1  # the note
+    assert [("training data not known" in text) for text in texts].count(True) == 2
     assert "1 file that is not valid was left out" in page.locator("#footer").inner_text()
     assert page.locator("td.name b").count() == 0  # notes are text
     shown = page.locator("td strong").all_inner_texts()
@@ -75,10 +77,10 @@ def test_the_page_ranks_filters_and_reaches_no_server(results, run_command, tmp_
     assert rows.count() == 1
     page.click("td.name button")
     headings = page.locator(".details h3").all_inner_texts()
-    assert [text.lower() for text in headings if text.endswith("\u2020")] == [
-        "cost\u2020",
-        "where\u2020",
-    ]
+    told = [text[:-1].lower() for text in headings if text[-1] == "\u2020"]
+    assert told == ["cost", "trained on", "where"]
+    declared = "worlds not known datasets r2r splits not known weights none"
+    assert declared in re.sub(r"\s+", " ", page.locator(".details").inner_text())
     link = page.locator(".details a").first.get_attribute("href")
     assert (site / link).read_text() == (out / "stays.json").read_text()
     page.reload()  # the address keeps the choice

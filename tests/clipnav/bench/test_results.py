@@ -2,7 +2,7 @@ import json
 import os
 import re
 import shutil
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from clipnav.bench.results import (
 )
 from clipnav.bench.suites import FOLDER, Place, digest_of, load_suite, parse_suite
 from clipnav.cli import main
+from clipnav.commands.results.bench import RunArguments
 from clipnav.storage.errors import UserError
 from clipnav.storage.features.objects import Objects, write_objects
 from tests.clipnav.bench.conftest import OPTIONS, SUITE
@@ -209,6 +210,18 @@ DAMAGE = {
         _edit(*SEED, "usage", value={str(k): 1.0 for k in range(65)}),
         "usage has more than 64 entries",
     ),
+    "what it was trained on": (
+        _edit("agent", "trained_on", value={"worlds": ["houses"]}),
+        "changed after it was written",
+    ),
+    "a name in trained_on": (
+        _edit("agent", "trained_on", value={"worlds": ["a\nb"]}),
+        "a name in trained_on.worlds is not one printable line",
+    ),
+    "many names in trained_on": (
+        _edit("agent", "trained_on", value={"splits": ["a"] * 65}),
+        "trained_on.splits has more than 64 entries",
+    ),
     "no name": (_edit("agent", "name", value=" "), "the name of the agent is empty"),
     "a kind": (_edit("agent", "kind", value="human"), "invalid enum value"),
     **{
@@ -355,6 +368,38 @@ def test_agents_get_nothing_but_what_the_suite_allows(agent, message, run_agent,
     run_agent(f"{HERE}:reads_words")
 
 
+TRAINED = {"worlds": ["matterport"], "datasets": ["r2r"], "splits": ["train"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ([], {}),
+        (["worlds=houses", "weights="], {"worlds": ["houses"], "weights": []}),
+        (["datasets=r2r,rxr"], {"datasets": ["r2r", "rxr"]}),
+    ],
+)
+@pytest.mark.parametrize("is_run", [False, True], ids=["package", "run"])
+def test_results_declare_what_the_agent_was_trained_on(
+    is_run, told, known, train_tiny, load_tiny, run_command, tmp_path
+):
+    path, agent = tmp_path / "result.json", train_tiny(3) if is_run else f"{HERE}:two_moves"
+    options = ("--trained-on", *told) if told else ()
+    main = ("bench", "run", "--suite", "tiny@1", "--agent", agent, "--output", path)
+    run_command(*main, *options)
+    own = json.loads(path.read_text())["agent"]
+    expected = {**(TRAINED if is_run else {}), **known}
+    assert own.get("trained_on", {}) == expected
+    assert ("trained_on" in own) == bool(expected)  # digests of results without it stay
+    run_command("bench", "verify", path)
+
+
+@pytest.mark.parametrize("told", ["houses", "houses=a", "worlds=a worlds=b"])
+def test_wrong_declarations_are_refused(told, tmp_path):
+    with pytest.raises(UserError, match="give each of worlds, datasets, splits, weights once"):
+        RunArguments(("a:b",), tmp_path / "o.json", "smoke@1", trained_on=tuple(told.split()))
+
+
 def test_equal_seeds_are_named_and_get_no_interval(run_agent, suite, place):
     path, result = run_agent(f"{HERE}:reads_words")  # which stays where it is
     assert verify(path, suite, place) == result
@@ -401,6 +446,7 @@ def train_tiny(tiny_arguments, tmp_path_factory):
     """Function that trains a small follower in the tiny world for a moment."""
     from clipnav.cli import main
 
+    @cache
     def train(seed, *flags):
         run = tmp_path_factory.mktemp("runs") / f"seed-{seed}"
         world = ["--world", "matterport", "--data-dir", tiny_arguments["data_dir"]]
