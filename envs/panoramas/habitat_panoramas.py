@@ -18,7 +18,7 @@ from clipnav.envs.panoramas.cameras import equirectangular_camera
 from clipnav.envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
 from clipnav.envs.panoramas.panorama import Panorama
 from clipnav.storage import write_text
-from clipnav.storage.errors import UnknownNameError
+from clipnav.storage.errors import UnknownNameError, UserError
 from clipnav.storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 _RGB, _DEPTH = "rgb", "depth"
@@ -31,6 +31,7 @@ _FACES = tuple(
 _CUBE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 # Without this habitat assumes that z is up in a GLB, and rotates the scene.
 _UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}
+_LONGEST_HEADER = 64 * 2**20  # bytes of a GLB that describe it
 
 
 class Drawer(Protocol):
@@ -124,10 +125,12 @@ class HabitatPanoramas:
     ) -> dict[str, np.ndarray]:
         """Return pictures in N directions (heading, elevation), (N, height, width, ...)."""
         if scan not in self._positions:
-            self._positions[scan] = {
+            positions = {
                 record["image_id"]: np.reshape(record["pose"], (4, 4))[:3, 3]
                 for record in read_connectivity(scan, self._connectivity_dir)
             }
+            check_upright(scene_file(self._scenes, scan), [*positions.values()])
+            self._positions[scan] = positions
         if viewpoint not in self._positions[scan]:
             raise UnknownNameError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         x, y, z = self._positions[scan][viewpoint]
@@ -155,6 +158,41 @@ def scene_file(scenes: Path, scan: str) -> Path:
         f"{scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass another "
         "folder of 3D models"
     )
+
+
+def check_upright(scene: Path, positions: Sequence[np.ndarray]) -> None:
+    """Refuse a GLB that contains more of the positions (3,) with y up than with z up.
+
+    Habitat would rotate it, and pictures at the viewpoints would show mostly nothing.
+    """
+    if scene.suffix != ".glb":  # its configuration says what is up
+        return
+    try:
+        with scene.open("rb") as file:
+            length = int.from_bytes(file.read(20)[12:16], "little")
+            content = json.loads(file.read(min(length, _LONGEST_HEADER)))
+        corners = [
+            [content["accessors"][part["attributes"]["POSITION"]][side] for side in ("min", "max")]
+            for mesh in content["meshes"]
+            for part in mesh["primitives"]
+        ]
+        lower, upper = np.array(corners, float).reshape(-1, 2, 3).transpose(1, 0, 2)
+        # Without the ground around a building, which is large but has few parts.
+        lower, upper = np.quantile(lower, 0.05, axis=0), np.quantile(upper, 0.95, axis=0)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return  # habitat-sim itself reports what is wrong with it
+    x, y, z = np.reshape(positions, (-1, 3)).T
+    z_up, y_up = (
+        int(((points > lower) & (points < upper)).all(axis=1).sum())
+        for points in (np.stack([x, y, z], axis=1), np.stack([x, z, -y], axis=1))
+    )
+    if y_up > z_up:
+        raise UserError(
+            f"{scene}: {y_up} of {len(x)} viewpoints are in this 3D model if its vertical axis is "
+            f"y, {z_up} if it is z, which habitat-sim assumes; write beside it a "
+            f'{scene.stem}.stage_config.json that contains "render_asset", "up": [0, 1, 0] and '
+            '"front": [0, 0, -1]'
+        )
 
 
 def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:

@@ -81,6 +81,7 @@ class ContinuousWalks:
         self.collided, self.terminated, self.truncated, self.ended_now = flags
         self._on_floor = np.zeros(num_agents, bool)
         self._checked: set[str] = set()  # scans whose starts are on their floors
+        self._routed: set[str] = set()  # scans most of whose goals can be reached
         self._history = np.zeros((num_agents, 64, 5))  # position, heading and distance
         self._most_steps = 0  # upper bound over the agents
         self._serials = np.zeros(num_agents, np.int64)  # numbers of the starts of the episodes
@@ -128,6 +129,7 @@ class ContinuousWalks:
         for flag in (self.collided, self.terminated, self.truncated, self._on_floor):
             flag[agents] = False
         self._measure(agents)
+        self._check_routes(agents)
         self._record(agents)
 
     def step(self, actions: np.ndarray, max_steps: int) -> None:
@@ -205,13 +207,28 @@ class ContinuousWalks:
         off = np.linalg.norm(nearest - starts, axis=1) > _OFF_FLOOR
         off |= ~floor.contains(nearest)
         if off.mean() > 0.5:
-            raise UserError(
-                f"scene {scan}: {off.sum()} of {len(starts)} starts are not on its floor; if the "
-                "vertical axis of its 3D model is y, write beside the model a "
-                f'{scan}.stage_config.json that contains "render_asset", "up": [0, 1, 0] and '
-                '"front": [0, 0, -1]'
-            )
+            raise _wrong_scene(scan, f"{off.sum()} of {len(starts)} starts are not on its floor")
         self._checked.add(scan)
+
+    def _check_routes(self, agents: np.ndarray) -> None:
+        """Refuse a scene most of whose starts have no route to their goal.
+
+        Single ones have none: not all paths of a graph can be walked on the floor. All episodes of
+        a scene are measured only if one of agents (M,) has none, because that takes time.
+        """
+        unreached = self.scans[agents[np.isinf(self.distances[agents])]]
+        for scan in dict.fromkeys(unreached):
+            if scan in self._routed:
+                continue
+            rows = (self._all_scans == scan) & self.has_goals
+            floor = self._simulator.floor(scan)
+            cut = np.isinf(floor.distances(self._starts[rows], self._goals[rows]))
+            if cut.mean() > 0.5:
+                routes = (
+                    f"{cut.sum()} of {len(cut)} starts have no route to their goal on its floor"
+                )
+                raise _wrong_scene(scan, routes)
+            self._routed.add(scan)
 
     def _move(self, agents: np.ndarray, headings: np.ndarray, distances: np.ndarray) -> None:
         """Move agents (M,) on the floors of their buildings.
@@ -268,6 +285,14 @@ class ContinuousWalks:
         self._history[(*rows, slice(3))] = self.positions[agents]
         self._history[(*rows, 3)] = self.headings[agents]
         self._history[(*rows, 4)] = self.distances[agents]
+
+
+def _wrong_scene(scan: str, reason: str) -> UserError:
+    return UserError(
+        f"scene {scan}: {reason}; if the vertical axis of its 3D model is y, write beside the "
+        f'model a {scan}.stage_config.json that contains "render_asset", "up": [0, 1, 0] and '
+        '"front": [0, 0, -1]'
+    )
 
 
 def grouped(names: Sequence[str] | np.ndarray) -> list[tuple[str, np.ndarray]]:

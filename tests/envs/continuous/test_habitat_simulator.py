@@ -27,6 +27,7 @@ from clipnav.envs.habitat.client import HabitatServer, shared_server
 from clipnav.envs.houses.building.house import house_cache_dir
 from clipnav.envs.houses.rendering.house_panoramas import HousePanoramas
 from clipnav.envs.panoramas.cameras import direction
+from clipnav.storage.errors import UserError
 from tests.envs.marked_panoramas import centre
 
 SMALL = {"rgb_size": (24, 32), "depth_size": (16, 16)}
@@ -206,14 +207,22 @@ def test_seeds_pickles_and_killed_processes_do_not_change_an_episode(arguments):
     assert server.restarts == 1
 
 
-def test_a_scene_with_another_vertical_axis_is_refused(arguments, scenes, tmp_path):
+@pytest.mark.parametrize(
+    ("level", "message"),
+    [
+        (-8.0, r"scene attic: 14 of 14 starts are not on its floor; .*stage"),
+        # A small model: its starts are near another floor, which does not lead to their goals.
+        (0.8, r"scene attic: 14 of 14 starts have no route to their goal on its floor; .*stage"),
+    ],
+)
+def test_a_scene_with_another_vertical_axis_is_refused(arguments, tmp_path, level, message):
     env = make_continuous_env(**arguments)
     env.reset(seed=0, options={"episode_id": "102_1"})
     [mesh] = (tmp_path / "cache" / "habitat" / "meshes").glob("attic-*.navmesh")
-    mesh.write_text("[-8.0, 1.0, 1.0]")  # level, half width and half depth
+    mesh.write_text(f"[{level}, 6.0, 5.5]")  # level, half width and half depth
     shared_server(arguments["habitat_python"], -1).close()
     turned = make_continuous_env(**arguments)
-    with pytest.raises(ValueError, match=r"scene attic: .* starts are not on its floor; .*stage"):
+    with pytest.raises(UserError, match=message):
         turned.reset(seed=0, options={"episode_id": "102_1"})
 
 

@@ -1,6 +1,8 @@
 """Calls of habitat-sim, recorded and checked by a fake module."""
 
 import json
+import struct
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,12 @@ import pytest
 from clipnav.envs.habitat.client import VARIABLE, HabitatServer
 from clipnav.envs.habitat.server import Habitat
 from clipnav.envs.panoramas.cameras import equirectangular_camera, perspective_camera
-from clipnav.envs.panoramas.habitat_panoramas import HabitatPanoramas, write_scene_dataset
+from clipnav.envs.panoramas.habitat_panoramas import (
+    HabitatPanoramas,
+    check_upright,
+    write_scene_dataset,
+)
+from clipnav.storage.errors import UserError
 from clipnav.storage.features.view_grid import view_direction
 
 TOLERANCE = np.cos(0.03)
@@ -99,6 +106,45 @@ def test_scene_configurations_set_the_orientation(habitat, graphs: Path, tmp_pat
     assert [p for pattern in stages["paths"][".json"] for p in tmp_path.glob(pattern)] == [stage]
     HabitatPanoramas(tmp_path, graphs, drawer=Habitat(-1)).views36("attic", "a0", 8)
     assert habitat.calls[1][1] == str(stage)
+
+
+def glb(lower: list[float], upper: list[float]) -> bytes:
+    """Return the description of a model of this extent."""
+    accessors = [{"min": [-9.0] * 3, "max": [9.0] * 3}, {"min": lower, "max": upper}]
+    meshes = [{"primitives": [{"attributes": {"NORMAL": 0, "POSITION": 1}}]}]
+    content = json.dumps({"accessors": accessors, "meshes": meshes}).encode()
+    return struct.pack("<4s4I", b"glTF", 2, 20 + len(content), len(content), 0) + content
+
+
+Y_UP = glb([0, 0, -5], [6, 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        (Y_UP, True),
+        (glb([0, 0, 0], [6, 5, 3]), False),  # z up, as Matterport3D's
+        (Y_UP[:99], False),  # habitat-sim itself reports what is wrong with it
+        (b"", False),
+    ],
+)
+def test_a_model_with_y_up_needs_a_configuration(tmp_path: Path, content: bytes, is_refused: bool):
+    model, stage = tmp_path / "attic.glb", tmp_path / "attic.stage_config.json"
+    model.write_bytes(content)
+    positions = [np.array(position) for position in ((1, 0.5, 1.5), (3, 2, 1.5), (4, 4.5, 1.5))]
+    refused = pytest.raises(UserError, match=r"attic\.glb: 3 of 3 viewpoints .* if .* axis is y, 0")
+    with refused if is_refused else nullcontext():
+        check_upright(model, positions)
+    check_upright(stage, positions)
+
+
+def test_pictures_of_a_model_with_y_up_are_refused(panoramas: HabitatPanoramas, tmp_path: Path):
+    (tmp_path / "attic.glb").write_bytes(glb([-20, 0, -20], [20, 3, 20]))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"attic\.glb.*write beside it a attic\.stage_config"):
+            panoramas.views36("attic", "a4", 8)
+    write_scene_dataset(tmp_path, ["attic"])
+    assert panoramas.views36("attic", "a4", 8).shape == (36, 8, 8, 3)
 
 
 def test_errors_name_the_missing_viewpoint_or_model(panoramas: HabitatPanoramas, tmp_path: Path):
