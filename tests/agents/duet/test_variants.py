@@ -16,7 +16,7 @@ from clipnav.training.checkpoints import load_trainer
 
 
 def test_an_evaluation_can_end_episodes_without_the_walk_back(map_config, tree_settings):
-    config = dataclasses.replace(map_config, **tree_settings, max_decisions=7, iterations=8)
+    config = dataclasses.replace(map_config, **tree_settings, max_decisions=4, iterations=20)
     results = train(config)
     evaluation = EvaluateConfig(config.output, baselines=False)
     assert _scores(evaluation) == results["val_unseen"]["map agent"]

