@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipnav.envs.continuous.coordinates import from_habitat, heading_to_yaw, to_habitat
+from clipnav.envs.continuous.floor.triangles import TriangleFloor
 from clipnav.envs.continuous.settings import R2R_CE, ContinuousSettings
 from clipnav.envs.habitat.client import HabitatServer, shared_server
 from clipnav.envs.panoramas.habitat_panoramas import scene_file
@@ -73,8 +74,13 @@ class HabitatFloor:
         positions, headings = np.asarray(positions, float), np.asarray(headings, float)
         level, distance = np.zeros(len(headings)), np.asarray(distance, float)
         way = distance[..., None] * np.stack([np.sin(headings), np.cos(headings), level], axis=-1)
-        ends = to_habitat(positions + way).tolist()
-        moved = from_habitat(self._ask("step", positions, (3,), ends=ends, sliding=sliding))
+        ends = positions + way
+        if not sliding and len(positions) and self._triangles is not None:
+            starts, targets = np.split(self.project(np.concatenate([positions, ends])), 2)
+            moved = self._triangles.steps(starts, ends, targets)
+        else:
+            to = to_habitat(ends).tolist()
+            moved = from_habitat(self._ask("step", positions, (3,), ends=to, sliding=sliding))
         walked = ((moved - positions) ** 2).sum(axis=1)
         return moved, walked + _COLLISION_SLACK < distance**2
 
@@ -87,6 +93,14 @@ class HabitatFloor:
         """Return the corners (M, 3) of the shortest walk, none if there is no walk."""
         ends = {"start": to_habitat(start).tolist(), "goal": to_habitat(goal).tolist()}
         return from_habitat(self._server.call_array("path", (-1, 3), floor=self._key, **ends))
+
+    @cached_property
+    def _triangles(self) -> TriangleFloor | None:
+        """Floor of steps without sliding, if this habitat-sim lets agents stick to walls."""
+        if not self._server.call("sticks", floor=self._key):
+            return None
+        triangles = self._server.call_array("triangles", (-1, 3, 3), floor=self._key)
+        return TriangleFloor(from_habitat(triangles))
 
     def _ask(
         self,

@@ -42,7 +42,11 @@ _PART, _LONGEST_ANSWER = 2**16, 64 * 2**20  # bytes
 # Characters of the log that are read, lines of it in an error, and lines of a traceback.
 _LOG_END, _LINES, _TRACEBACK_LINES = 2**14, 6, 60
 _LONGEST_LINE = 500
-_TYPES: dict[str, type] = {"versions": dict, "missing": list}  # of answers by method
+_TYPES: dict[str, type] = {
+    "versions": dict,
+    "missing": list,
+    "sticks": bool,
+}  # of answers by method
 # Errors of a request that the user can correct, by name; others are errors of the program.
 _ERRORS: dict[str, type[Exception]] = {
     "ValueError": UserError,

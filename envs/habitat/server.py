@@ -41,7 +41,12 @@ Points = Any  # (N, 3) numbers
 _SMALL_CAMERA = {"name": "rgb", "kind": "rgb", "size": [8, 8], "hfov": 90.0}
 _KINDS = {"rgb": "COLOR", "depth": "DEPTH"}
 _TYPES = {"rgb": np.uint8, "depth": np.float32}
-_METHODS = "versions missing probe draw_into project contains clearance step distances path".split()
+_METHODS = (
+    "versions missing probe draw_into project contains clearance step sticks triangles distances "
+    "path"
+).split()
+# Agents that walk against a wall and back, to learn the rule of steps without sliding.
+_STEP, _MOST_STEPS, _DIRECTIONS, _WALKERS = 0.25, 400, 8, 16
 
 
 class Habitat:
@@ -66,6 +71,7 @@ class Habitat:
         self._scene: str | None = None
         self._cameras: dict[str, Camera] = {}
         self._meshes: dict[str, Any] = {}
+        self._sticks: bool | None = None
 
     def versions(self) -> dict[str, Any]:
         """Return versions, which are for messages only: 0.3.4 reports 0.3.3."""
@@ -173,6 +179,34 @@ class Habitat:
         move = mesh.try_step if sliding else mesh.try_step_no_sliding
         starts = _points(positions)
         return [_numbers(move(starts[k], end)) for k, end in enumerate(_points(ends))]
+
+    def sticks(self, floor: FloorKey) -> bool:
+        """Return whether agents without sliding stick to the wall that they have walked against.
+
+        Up to 0.3.3 they leave it at once. 0.3.4, which reports the version 0.3.3, ends a step at
+        the last wall on its way, which is mostly the one where it begins. Agents walk here against
+        walls in many directions, turn by 180 degrees and step back.
+        """
+        if self._sticks is None:
+            mesh = self._mesh(floor)
+            middles = np.array(self.triangles(floor)).reshape(-1, 3, 3).mean(axis=1)
+            stays = [
+                stay
+                for middle in middles[:: max(1, len(middles) // _WALKERS)]
+                for turn in np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS) + 0.1
+                for stay in _stays_at_wall(mesh.try_step_no_sliding, middle, turn)
+            ]
+            if not stays:
+                return False
+            self._sticks = bool(np.mean(stays) > 0.25)
+        return self._sticks
+
+    def triangles(self, floor: FloorKey) -> list[list[list[float]]]:
+        """Return the corners (T, 3, 3) of the triangles of the navigation mesh."""
+        mesh = self._mesh(floor)
+        corners = [_numbers(corner) for corner in mesh.build_navmesh_vertices()]
+        indices = list(mesh.build_navmesh_vertex_indices())
+        return [[corners[k] for k in indices[i : i + 3]] for i in range(0, len(indices), 3)]
 
     def distances(self, floor: FloorKey, positions: Points, goals: Points) -> list[float]:
         """Return the geodesic distances from positions to goals, both (N, 3); inf for none."""
@@ -292,6 +326,19 @@ def _points(positions: Points) -> np.ndarray:
 
 def _numbers(point: Any) -> list[float]:
     return [float(point[axis]) for axis in range(3)]
+
+
+def _stays_at_wall(step: Any, start: np.ndarray, turn: float) -> list[bool]:
+    """Walk to a wall, and return whether the step back ends where it begins; [] without a wall."""
+    at, way = start, _STEP * np.array([np.sin(turn), 0.0, np.cos(turn)])
+    for count in range(_MOST_STEPS):
+        before, at = at, np.array(_numbers(step(*_points([at, at + way]))))
+        if np.hypot(*(at - before)[[0, 2]]) < 0.9 * _STEP:
+            if count < 2:
+                return []  # there may be another wall behind
+            back = np.array(_numbers(step(*_points([at, at - way]))))
+            return [bool(np.hypot(*(back - at)[[0, 2]]) < 0.5 * _STEP)]
+    return []
 
 
 def serve(address: str, gpu_device_id: int | None) -> None:

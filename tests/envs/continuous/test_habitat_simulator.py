@@ -83,6 +83,28 @@ def test_a_floor_has_the_axes_of_the_graphs(simulator):
     assert floor.distances(np.empty((0, 3)), positions[0]).shape == (0,)
 
 
+@pytest.mark.parametrize("rule", ["", "sticks"])
+def test_an_agent_without_sliding_leaves_a_wall_at_once(scenes, habitat_python, monkeypatch, rule):
+    """habitat-sim 0.3.4 has another rule, by which it would stay there."""
+    monkeypatch.setenv("FAKE_HABITAT_STICKS", rule)
+    settings = task_settings("rxr", **SMALL)
+    with HabitatServer(habitat_python, gpu_device_id=-1) as server:
+        simulator = HabitatSimulator(settings, partial(folder_files, scenes), server)
+        floor = simulator.floor("attic")
+        at = np.array([[5.7, 1.0, 0.0], [0.0, 5.2, 0.1], [0.0, 0.0, 0.0]])
+        headings = np.array([1.4, 0.3, 2.0])
+        moved, collided = floor.step(at, headings, 0.25, sliding=False)
+        wall = 6 - settings.agent_radius
+        np.testing.assert_allclose(moved[0], [wall, 1 + (wall - 5.7) / np.tan(1.4), 0], atol=1e-5)
+        assert collided.tolist() == [True, True, False]
+        back, collided = floor.step(moved, headings + np.pi, 0.25, sliding=False)
+        away = 0.25 * np.stack([np.sin(headings), np.cos(headings)], axis=1)
+        np.testing.assert_allclose(back[:, :2], moved[:, :2] - away, atol=1e-5)
+        assert not collided.any()
+        slid, _ = floor.step(moved, headings, 0.25, sliding=True)
+        assert (np.linalg.norm(slid - moved, axis=1)[:2] > 0.01).all()
+
+
 def test_pictures_of_agents_in_several_buildings(simulator):
     scans, headings = ["attic", "barn", "attic"], np.array([0.3, 2.0, 5.5])
     tilts = np.array([0.0, -0.5, 0.2])

@@ -102,6 +102,14 @@ def test_a_floor_answers_in_habitats_axes(server, floor):
     assert server.call("path", floor=floor, start=points[0], goal=far[0]) == []
 
 
+@pytest.mark.parametrize("rule", ["", "sticks"])
+def test_the_rule_of_steps_without_sliding_is_found_out(habitat_python, floor, monkeypatch, rule):
+    monkeypatch.setenv("FAKE_HABITAT_STICKS", rule)
+    with client.HabitatServer(habitat_python, -1) as server:
+        assert server.call("sticks", floor=floor) is bool(rule)
+        assert np.shape(server.call("triangles", floor=floor)) == (2, 3, 3)
+
+
 def test_the_navigation_mesh_is_computed_once_with_small_cells(server, floor, habitat_python):
     [[_, level, _]] = server.call("project", floor=floor, positions=[[0, 0, 0]])
     assert level == 0.0  # cells of 0.2 m would put it 0.2 m above the floor

@@ -1,6 +1,12 @@
-"""Fake navigation meshes: every scene has a level floor of 12 x 11 m around the origin."""
+"""Fake navigation meshes: every scene has a level floor of 12 x 11 m around the origin.
+
+With FAKE_HABITAT_STICKS in the environment, steps without sliding follow the rule of 0.3.4: they
+end where they cross a wall nearest to their end, which is the wall on which they start. Otherwise
+they follow that of all packages to 0.3.3.
+"""
 
 import json
+import os
 
 import numpy as np
 
@@ -71,12 +77,29 @@ class PathFinder:
 
     def try_step_no_sliding(self, start, end):
         way = end - start
+        if os.environ.get("FAKE_HABITAT_STICKS"):
+            shares = [
+                (side * self.half[number] - start[axis]) / way[axis]
+                for number, axis in enumerate((0, 2))
+                for side in (-1, 1)
+                if way[axis]
+            ]
+            crossed = [share for share in shares if -1e-6 <= share <= 1]
+            return start + max(crossed, default=1.0) * way
         shares = [1.0]
         for number, axis in enumerate((0, 2)):
             border = np.copysign(self.half[number], way[axis])
             if abs(end[axis]) > abs(border) and way[axis]:
                 shares.append((border - start[axis]) / way[axis])
         return start + min(shares) * way
+
+    def build_navmesh_vertices(self):
+        (x, z), y = self.half, self.level
+        a, b, c, d = ([x, y, z], [x, y, -z], [-x, y, -z], [-x, y, z])
+        return np.array([a, b, c, a, c, d], np.float32)
+
+    def build_navmesh_vertex_indices(self):
+        return list(range(6))
 
     def find_path(self, path):
         if not self.is_navigable(path.requested_end):

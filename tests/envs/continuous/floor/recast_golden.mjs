@@ -2,8 +2,9 @@
 // and Detour themselves. Run in an empty folder:
 //   npm install @recast-navigation/core@0.43.1 @recast-navigation/generators@0.43.1
 //   node recast_golden.mjs > recast_golden.json
-// The settings and the step are those of habitat-sim 0.3.4 (PathFinder.cpp: build, tryStep). Detour
-// has no step without sliding; habitat-sim's ends where the ray first cuts a wall.
+// The settings and the sliding step are those of habitat-sim 0.3.4 (PathFinder.cpp: build, tryStep).
+// Detour has no step without sliding: these steps end where its raycast meets the first wall, as those
+// of habitat-sim to 0.3.3, whose own Detour had one, but not as those of 0.3.4.
 import { init, NavMeshQuery } from '@recast-navigation/core';
 import { generateSoloNavMesh } from '@recast-navigation/generators';
 

@@ -11,9 +11,11 @@ from clipnav.envs.continuous.floor.continuous_floor import ContinuousFloor
 from clipnav.envs.continuous.floor.geodesics import cell_graph
 from clipnav.envs.continuous.floor.grid import grid_of_mesh
 from clipnav.envs.continuous.floor.navmesh import NavMesh, mesh_of_boxes, mesh_of_triangles
+from clipnav.envs.continuous.floor.triangles import TriangleFloor
 from clipnav.envs.continuous.floor.voxels import MeshSettings
 
 STEP = 0.25
+FANS = [[0, 1, 2], [0, 2, 3]]
 _FLOATS = 0.05  # metres of the mesh above the floor: a voxel
 
 
@@ -77,6 +79,34 @@ def test_each_step_is_detours(golden, floor, sliding):
     assert blocked.mean() > 0.5  # most steps meet a wall
     assert np.mean(errors < 1e-5) >= 0.998
     assert np.mean(collided == blocked) >= 0.998
+
+
+def test_steps_on_triangles_are_those_on_polygons(golden, room):
+    mesh, rng = room[1], np.random.default_rng(0)
+    fans = [[p[0], p[k], p[k + 1]] for p in mesh.polygons for k in range(1, len(p) - 1)]
+    fans = [fan[::-1] if rng.random() < 0.5 else fan for fan in fans]
+    triangles = TriangleFloor(mesh.corners[np.array(fans)])
+    start, heading, end = (np.concatenate(v) for v in zip(*recorded(golden, False), strict=True))
+    start[:, 2] = _FLOATS
+    to = start + STEP * np.stack([np.sin(heading), np.cos(heading), 0 * heading], axis=1)
+    moved = triangles.steps(start, to, start)
+    errors = np.linalg.norm((moved - end)[:, :2], axis=1)
+    assert np.mean(errors < 1e-5) >= 0.998
+
+
+@pytest.mark.parametrize("heading", [0.4, 2.0, np.pi / 2, 4.4])
+def test_steps_on_triangles_climb_and_stay_on_their_storey(heading):
+    ramp = np.array([[0, 0, 0], [4, 0, 0], [4, 4, 2], [0, 4, 2]])
+    offsets = np.array([[0, 0, 0], [0, 0, 3], [5, 0, 0]])  # above and beside
+    floor = TriangleFloor((ramp + offsets[:, None])[:, FANS].reshape(-1, 3, 3).astype(float))
+    way = STEP * np.array([np.sin(heading), np.cos(heading), 0])
+    for height in (0.0, 3.0):
+        start = np.array([[2.0, 2.0, 1.0 + height]])
+        moved = floor.steps(start, start + way, start)
+        np.testing.assert_allclose(moved[0, :2], (start + way)[0, :2], atol=1e-12)
+        np.testing.assert_allclose(moved[0, 2], height + moved[0, 1] / 2, atol=1e-9)
+    start, there = np.array([[3.95, 2.0, 1.0]]), np.array([[5.0, 2.0, 1.0]])
+    np.testing.assert_allclose(floor.steps(start, start + way, there), start, atol=1e-9)
 
 
 def test_whole_walks_have_the_length_of_detours(golden, floor):
