@@ -106,7 +106,9 @@ def test_steps_on_triangles_climb_and_stay_on_their_storey(heading):
         np.testing.assert_allclose(moved[0, :2], (start + way)[0, :2], atol=1e-12)
         np.testing.assert_allclose(moved[0, 2], height + moved[0, 1] / 2, atol=1e-9)
     start, there = np.array([[3.95, 2.0, 1.0]]), np.array([[5.0, 2.0, 1.0]])
-    np.testing.assert_allclose(floor.steps(start, start + way, there), start, atol=1e-9)
+    away = np.array([[4.5, 2.0, 1.0]])
+    for one, target in ((start, there), (start, away), (away, start)):
+        np.testing.assert_allclose(floor.steps(one, one + way, target), one, atol=1e-9)
 
 
 def test_whole_walks_have_the_length_of_detours(golden, floor):
