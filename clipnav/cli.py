@@ -4,7 +4,6 @@ import ast
 import difflib
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from typing import Any
 
 from clipnav.errors import friendly_errors
 from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_toml
 from clipnav.storage.shared_runs import SCHEME, local_run
 from clipnav.storage.spec_table import code_named_in
 
@@ -196,10 +196,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
 
 def _flags(file: Path, given: set[str]) -> Iterator[str]:
     """Yield the flags of a settings file, except those that are given."""
-    try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not a TOML file ({error}); correct it") from error
+    settings = parse_toml(file.read_bytes(), file, dict[str, Any], "correct it")
     for name, value in _flattened(settings):
         *groups, last = name.replace("_", "-").split(".")
         if ".".join((*groups, last)) in given:

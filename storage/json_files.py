@@ -85,6 +85,15 @@ def decode_part(raw: bytes | msgspec.Raw, kind: Any, place: str, hint: str) -> A
         raise UserError(f"{place}: {describe_problem(error)}; {hint}") from error
 
 
+def parse_toml(raw: bytes | str, source: str | Path, kind: Any, hint: str) -> Any:
+    """Parse a TOML document as a value of a type."""
+    try:
+        return msgspec.toml.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = describe_problem(error) if isinstance(error, RecursionError) else error
+        raise UserError(f"{source}: not a valid TOML file ({problem}); {hint}") from error
+
+
 def write_json(path: str | Path, document: Any) -> None:
     """Write a document in one line, atomically."""
     write_text(path, json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n")

@@ -15,7 +15,7 @@ from clipnav.envs.submissions.scores import score_submission
 from clipnav.envs.worlds import named_world
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
-from clipnav.storage.json_files import read_json
+from clipnav.storage.json_files import parse_toml, read_json
 from clipnav.training.comparisons import SCORES, Scores
 
 LOWEST, HIGHEST = 0.025, 0.975  # quantiles of the resamples
@@ -34,10 +34,8 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_published(path: Path) -> dict[str, Published]:
     """Read a TOML file with a table for each system."""
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Published])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}; a table [SYSTEM] needs SR and source") from error
+    hint = "a table [SYSTEM] needs SR and source"
+    return parse_toml(path.read_bytes(), path, dict[str, Published], hint)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.envs.worlds import World, WorldFiles, world_files
 from clipnav.storage import write_text
 from clipnav.storage.errors import UnknownNameError, UserError
-from clipnav.storage.json_files import read_packed
+from clipnav.storage.json_files import parse_toml, read_packed
 
 FOLDER = Path(__file__).with_name("suites")
 _DIGESTS = FOLDER / "digests.json"
@@ -195,10 +195,7 @@ def _world_label(suite: Suite) -> str:
 
 def parse_suite(text: str, source: Path) -> Suite:
     """Return the suite that a TOML text describes, in a world of this version."""
-    try:
-        return msgspec.toml.decode(text, type=Suite)
-    except msgspec.DecodeError as error:
-        raise UserError(f"{source}: {error}; correct the suite") from error
+    return parse_toml(text, source, Suite, "correct the suite")
 
 
 def check_world_version(suite: Suite) -> None:

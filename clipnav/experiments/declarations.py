@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import parse_toml
 
 OUTPUTS = Path("runs/results")  # in the checkout; each experiment has a folder in it
 _WRITTEN = ("--output", "--json", "--submission")  # flags of what a step writes
@@ -142,15 +143,13 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
             f"{path}: no such file; run this command in a checkout of clipnav, which contains the "
             "documentation and the benchmarks"
         )
-    name = ""
-    try:
-        declared = msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
-        experiments = {}
-        for name, settings in declared.items():
+    hint = "correct the file, or restore it with git checkout"
+    experiments = {}
+    for name, settings in parse_toml(path.read_bytes(), path, dict[str, Any], hint).items():
+        try:
             experiments[name] = msgspec.convert(settings, Experiment)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        hint = "correct the file, or restore it with git checkout"
-        raise UserError(f"{path}: {name} {error}; {hint}") from error
+        except msgspec.ValidationError as error:
+            raise UserError(f"{path}: {name} {error}; {hint}") from error
     return experiments
 
 

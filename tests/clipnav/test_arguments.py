@@ -41,7 +41,7 @@ def test_a_settings_file_in_toml_gives_the_defaults_of_a_training(tmp_path, comm
     file.write_text("dataset = rxr\n")
     done = command("train-agent", "--config", file)
     assert done.returncode == 1
-    assert f"{file}: not a TOML file" in done.stderr
+    assert f"{file}: not a valid TOML file" in done.stderr
     done = command("train-agent", "--config", tmp_path / "none.toml")
     assert "no such file or folder" in done.stderr
 

@@ -2,6 +2,11 @@ import json
 
 import pytest
 
+from clipnav.agents.experiments.ranking import read_published
+from clipnav.agents.language_models.models.replies import ReplyCache
+from clipnav.bench.suites import parse_suite
+from clipnav.cli import expanded
+from clipnav.experiments.declarations import read_experiments
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import MOST_DEPTH, decode_part, read_bytes, read_json
 
@@ -40,6 +45,26 @@ def test_deep_parts_of_large_documents_are_refused_in_one_line():
     deep = nested(100_000).encode()
     with pytest.raises(UserError, match=r"^boxes\.json: it is nested too deeply; mend it$"):
         decode_part(deep, object, "boxes.json", "mend it")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("published.toml", read_published),
+        ("a.toml", lambda path: expanded(["--config", str(path)])),
+        ("suite.toml", lambda path: parse_suite(path.read_text("utf-8"), path)),
+        ("experiments.toml", lambda path: read_experiments(path.parent)),
+        ("ab/abcd.json", lambda path: ReplyCache(path.parents[1]).read("abcd")),
+    ],
+)
+def test_readers_of_deep_files_name_them_in_one_line(name, read, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        f"text = {nested(100_000)}" if path.suffix == ".toml" else f'{{"x": {nested(100_000)}}}'
+    )
+    with pytest.raises(UserError, match=rf"^{path}: .*it is nested too deeply[^\n]*; .*$"):
+        read(path)
 
 
 @pytest.mark.parametrize(

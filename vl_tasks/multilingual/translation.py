@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from clipnav.storage import append_bytes, cache_dir
-from clipnav.storage.errors import UserError
 from clipnav.storage.hugging_face import load_hugging_face_tokenizer, load_translation_model
-from clipnav.storage.json_files import read_json_object, write_json
+from clipnav.storage.json_files import decode_part, read_json_object, write_json
 from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
 from clipnav.training.distributed import check_device
@@ -100,13 +99,9 @@ class Translator:
                 file.truncate(len(whole))
         known: dict[str, str] = {}
         for number, line in enumerate(whole.splitlines()):
-            try:
-                text, translation = json.loads(line)
-                known[str(text)] = str(translation)
-            except (ValueError, TypeError) as error:
-                raise UserError(
-                    f"{self.path}: line {number + 1} is damaged ({error}); delete the file"
-                ) from error
+            place = f"{self.path}: line {number + 1} is damaged"
+            text, translation = decode_part(line, tuple[str, str], place, "delete the file")
+            known[text] = translation
         return known
 
     def _append(self, translations: dict[str, str]) -> None:

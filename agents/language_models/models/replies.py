@@ -13,6 +13,7 @@ from clipnav.agents.language_models.prompts.points import PointForm
 from clipnav.agents.language_models.settings import BudgetConfig
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
+from clipnav.storage.json_files import decode_part
 
 _PRICE_UNIT = 1e6  # tokens
 
@@ -168,10 +169,7 @@ class ReplyCache:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            reply = msgspec.json.decode(data, type=Reply)
-        except msgspec.MsgspecError as error:
-            raise UserError(f"{path}: not a cached answer ({error}); delete the file") from error
+        reply = decode_part(data, Reply, str(path), "not a cached answer; delete the file")
         with self._lock:
             self.hits += 1
         return reply

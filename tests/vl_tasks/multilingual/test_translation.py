@@ -135,11 +135,12 @@ def test_an_interrupted_translation_is_resumed(marian, data, monkeypatch):
     assert len(calls) == 3
 
 
-def test_a_damaged_cache_is_named(marian, data):
+@pytest.mark.parametrize("text", ["[1]\n", f"{'[' * 100_000}\n"])
+def test_a_damaged_cache_is_named(text, marian, data):
     translator = Translator(settings(marian, data))
     translator.path.parent.mkdir(parents=True)
-    translator.path.write_text("[1]\n")
-    with pytest.raises(ValueError, match=r"jsonl: line 1 is damaged .*; delete the file"):
+    translator.path.write_text(text)
+    with pytest.raises(ValueError, match=r"jsonl: line 1 is damaged: .*; delete the file"):
         translator.translate(TEXTS)
 
 
