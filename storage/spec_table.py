@@ -22,6 +22,8 @@ API = 1
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _NAME_RULE = "a name consists of letters, digits, _, - and .; give the row another name"
 _ROW = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+# Between a name of code and what else one word contains: PART=NAME, NAME@RUN, "--agent NAME ...".
+_SEPARATORS = re.compile(r"[\s=@'\"]+")
 _LOG = logging.getLogger(__name__)
 
 Class = TypeVar("Class")
@@ -216,7 +218,7 @@ def named_object(text: str) -> Any:
         UserError: It cannot be imported, or was named by a settings file.
     """
     typed = _TYPED.get()
-    if typed is not None and not any(text in word for word in typed):
+    if typed is not None and all(text not in _SEPARATORS.split(word) for word in typed):
         raise UserError(
             f"{text}: names a module of Python, which a file must not select; write it on the "
             "command line"

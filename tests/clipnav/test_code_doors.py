@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from clipnav import UserError
 from clipnav.agents import specs
 from clipnav.agents.continuous.tasks import load_continuous_run
 from clipnav.agents.settings import agent_kind, read_agent_config
+from clipnav.storage.spec_table import code_named_in, named_object
 from clipnav.vl_tasks.specs import read_question_config
 from tests.conftest import ROOT
 
@@ -125,3 +126,23 @@ def test_the_planted_module_runs_if_the_command_line_names_it(run, run_command):
         run_command("train-agent", "--agent", "planted:SPEC", "--output", run.parent / "out")
     assert sys.modules.pop("planted")
     (run / "ran").unlink()
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"),
+    [
+        ("planted:SPEC", True),
+        ("--agent=planted:SPEC", True),
+        ("part=planted:SPEC@runs/a", True),
+        ("a=--agent 'planted:SPEC' --seed 1", True),
+        ("planted:SPECIAL", False),
+        ("my.planted:SPEC", False),
+        ("unplanted:SPEC@runs/a", False),
+        ("runs/planted:SPEC/a", False),
+    ],
+)
+def test_a_name_of_code_is_a_whole_word(word, allowed, run):
+    with code_named_in([word]), nullcontext() if allowed else pytest.raises(UserError):
+        named_object("planted:SPEC")
+    assert (sys.modules.pop("planted", None) is not None) == allowed
+    (run / "ran").unlink(missing_ok=True)
