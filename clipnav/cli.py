@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
     with friendly_errors(_CONTINUE if name in _CONTINUED else ""), code_named_in(rest):
         words = rest if name in _ADDRESSES else expanded(rest)
-        if name not in _AGENTS and any(word.startswith("--agent") for word in words):
+        if name not in _AGENTS and any(word.partition("=")[0] == "--agent" for word in words):
             from clipnav.agents.specs import with_agents
 
             words = with_agents(words, keep=False)
