@@ -22,8 +22,8 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTime
 from urllib3.util import Retry
 
 from clipnav.storage import file_sha256, remove_abandoned, temporary_path, write_text
+from clipnav.storage.bounds import MOST_EXPANSION, most_expanded
 from clipnav.storage.errors import UserError, in_one_line, truncate
-from clipnav.storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
 from clipnav.storage.json_files import read_json
 from clipnav.storage.locks import waiting_lock
 from clipnav.storage.progress import progress_bar
@@ -396,7 +396,7 @@ def _check_members(archive: Path, content: zipfile.ZipFile, disk: Path) -> None:
                 f"{archive}: member {member.filename!r} is a link; do not trust this archive"
             )
     size, free = sum(m.file_size for m in content.infolist()), shutil.disk_usage(disk).free
-    most = max(ALWAYS_ALLOWED, MOST_EXPANSION * archive.stat().st_size)
+    most = most_expanded(archive.stat().st_size)
     if size > most:
         raise UntrustedArchiveError(
             f"{archive}: would expand to {size:,} bytes, but {most:,} are allowed for an "

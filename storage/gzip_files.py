@@ -1,9 +1,7 @@
 """Open files that may be compressed with gzip, with a limit on their decompressed size.
 
-A file of 1 MB can expand to 1 GB (DEFLATE reaches 1032 : 1). Annotations, submissions and traces
-are JSON, which gzip compresses by a factor of 5 to 20. A file may therefore expand to at most
-`MOST_EXPANSION` times its size. Any file may expand to `ALWAYS_ALLOWED` bytes, and none to more
-than `MOST_BYTES`.
+Annotations, submissions and traces are JSON, which gzip compresses by a factor of 5 to 20. No file
+may expand to more than `MOST_BYTES`.
 """
 
 import gzip
@@ -15,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clipnav.storage.errors import UserError
+from clipnav.storage.bounds import (
+    ALWAYS_ALLOWED,
+    MOST_EXPANSION,
+    ExpansionError,
+    most_expanded,
+)
 
-MOST_EXPANSION = 100
-ALWAYS_ALLOWED = 1 << 24
 MOST_BYTES = 1 << 33
 # Exceptions that the gzip reader raises on damaged files.
 DAMAGE = (EOFError, OSError, zlib.error)
@@ -44,13 +45,9 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
             raw.seek(len(BOM_UTF8) if first.startswith(BOM_UTF8) else 0)
             yield raw
             return
-        most = min(most_bytes, max(ALWAYS_ALLOWED, MOST_EXPANSION * size))
+        most = min(most_bytes, most_expanded(size))
         with gzip.GzipFile(fileobj=raw) as unpacked:
             yield io.BufferedReader(_Bounded(path, unpacked, most), 1 << 20)
-
-
-class ExpansionError(UserError):
-    """A file exceeds the size limit; the message names file, limit and remedy."""
 
 
 class _Bounded(io.RawIOBase):

@@ -4,8 +4,9 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from clipnav.storage.bounds import check_pixels, check_webp
 from clipnav.storage.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 # Only the formats of images in data sets, so that fewer decoders of Pillow are exposed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-# 268 MB as RGB; the largest images of Matterport3D, COCO and Flickr30K have 1.3 million pixels.
-_MOST_PIXELS = 89_478_485
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURNED = (5, 6, 7, 8)  # its values that exchange width and height
 _DAMAGE = (
@@ -47,16 +46,14 @@ class PictureError(UserError):
 
 def load_picture(source: Path | bytes, name: object = None, upright: bool = False) -> "Image.Image":
     """Read and decode an image; its size is checked before memory is allocated."""
-    from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (registers its format)
+    from PIL import Image, ImageOps
 
     damage = (*_DAMAGE, Image.DecompressionBombError)
     name = source if name is None and isinstance(source, Path) else name
     try:
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, "r", FORMATS) as image:
-            width, height = image.size
-            if width * height > _MOST_PIXELS:
-                raise UserError(f"{width} x {height} pixels, more than {_MOST_PIXELS:,}")
+        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        with file, _opened(file) as image:
+            check_pixels(*image.size)
             image.load()
             if upright:
                 ImageOps.exif_transpose(image, in_place=True)
@@ -78,16 +75,24 @@ def encode_jpeg(picture: "np.ndarray", quality: int) -> bytes:
 
 def picture_header(path: Path) -> tuple[int, int, bool]:
     """Read width and height of an image, and whether EXIF exchanges them; nothing is decoded."""
-    from PIL import Image, WebPImagePlugin  # noqa: F401  (registers its format)
+    from PIL import Image
 
     try:
-        with Image.open(path, "r", FORMATS) as image:
+        with path.open("rb") as file, _opened(file) as image:
             turned = image.getexif().get(_ORIENTATION) in _TURNED
             return image.width, image.height, turned
     except FileNotFoundError:
         raise
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise PictureError(path, _problem(error)) from error
+
+
+def _opened(file: BinaryIO) -> "Image.Image":
+    from PIL import Image, WebPImagePlugin  # noqa: F401  (registers its format)
+
+    check_webp(file.read(30))
+    file.seek(0)
+    return Image.open(file, "r", FORMATS)
 
 
 def _problem(error: BaseException) -> str:

@@ -15,9 +15,10 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from clipnav.storage.bounds import ExpansionError
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
-from clipnav.storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
+from clipnav.storage.gzip_files import MOST_BYTES, open_maybe_packed
 from clipnav.storage.json_files import describe_problem
 
 Record = TypeVar("Record")

@@ -19,12 +19,14 @@ from PIL import Image
 from clipnav.envs.models.scene import ObjectInfo, Scene
 from clipnav.envs.panoramas.ray_tracer import GLASS_TEXTURE
 from clipnav.storage import atomic_write
+from clipnav.storage.bounds import check_expansion, check_pixels
 from clipnav.storage.errors import UserError, truncate
 
 if TYPE_CHECKING:
     import trimesh
 
 _GLASS = [255, 255, 255, 70]  # RGBA of transparent panes
+_MOST_ITEM = 64  # bytes of an item of an accessor, a matrix of 4 x 4 numbers
 _UNLIT = "KHR_materials_unlit"
 # Exceptions that trimesh and Pillow raise on damaged bytes.
 _DAMAGE = (
@@ -71,7 +73,9 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
     try:
         # trimesh must decode no texture of the file: an EPS file would start Ghostscript.
         length = int.from_bytes(raw[12:16], "little")
-        for material in json.loads(raw[20 : 20 + length].decode())["materials"]:
+        tree = json.loads(raw[20 : 20 + length].decode())
+        check_expansion(_MOST_ITEM * sum(one["count"] for one in tree["accessors"]), len(raw))
+        for material in tree["materials"]:
             if unknown := sorted(set(material.get("extensions", ())) - {_UNLIT}):
                 raise UserError(f"its materials use {truncate(', '.join(unknown))}")
         loaded = trimesh.load_scene(io.BytesIO(raw), file_type="glb", process=False)
@@ -83,6 +87,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         for name in names:
             if images[name].format not in ("PNG", "JPEG"):
                 raise UserError(f"texture {truncate(name)!r} is neither PNG nor JPEG")
+            check_pixels(*images[name].size)
         textures = tuple(np.array(images[name].convert("RGB")) for name in names)
         return _join(meshes, names, textures, objects)
     except _DAMAGE as error:

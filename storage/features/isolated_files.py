@@ -8,6 +8,7 @@ $ python -m clipnav.storage.features.isolated_files LIBRARY FILE   # command of 
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
+from clipnav.storage.bounds import ExpansionError, check_expansion
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.extras import check_extra
 from clipnav.storage.features.view_grid import NUM_VIEWS
@@ -156,7 +158,7 @@ def _send(library: str, path: Path, output: BinaryIO) -> None:
         if not isinstance(error, _DAMAGE) and type(error).__module__ != "lmdb":
             raise
         damaged = f"damaged or not an {library} file ({truncate(str(error), 200)})"
-        problem = str(error) if isinstance(error, _ContentError) else damaged
+        problem = str(error) if isinstance(error, _ContentError | ExpansionError) else damaged
         output.write(json.dumps({"error": problem}).encode() + b"\n")
 
 
@@ -168,13 +170,16 @@ def _hdf5_content(
     with h5py.File(path) as opened:
         file: Any = opened  # h5py has no type annotations
         keys: list[str] = []
+        count = 0  # bytes of all values; several names may be links to one data set
         for number, key in enumerate(file, 1):
             if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
                 raise _ContentError(f"{truncate(key)} is stored in another file")
             if isinstance(file[key], h5py.Dataset):
                 keys.append(key)
+                count += math.prod(file[key].shape or ()) * file[key].dtype.itemsize
             if number % _KEYS_PER_MESSAGE == 0:
                 yield {"keys": []}  # shows that the library responds
+        check_expansion(count, path.stat().st_size)
         yield {"keys": keys}
         recorded = file.attrs.get("metadata")
         if isinstance(recorded, bytes):  # a string of fixed length

@@ -11,7 +11,8 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from clipnav.storage.gzip_files import ALWAYS_ALLOWED, ExpansionError, open_maybe_packed
+from clipnav.storage.bounds import ALWAYS_ALLOWED, ExpansionError
+from clipnav.storage.gzip_files import open_maybe_packed
 from clipnav.storage.records import read_records
 from clipnav.storage.tensor_files import header_bytes, read_header
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from clipnav.storage.bounds import check_expansion
 from clipnav.storage.errors import UserError, in_one_line
 from clipnav.vl_tasks.data.images import holds_attributes, image_stem
 from clipnav.vl_tasks.grids.grids import Grids
@@ -78,6 +79,7 @@ def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
     with path.open("rb") as opened:
         try:
             file = np.load(opened)
+            check_expansion(sum(m.file_size for m in file.zip.infolist()), path.stat().st_size)
             name = "features" if "features" in file.files else "x"
             features = np.asarray(file[name], np.float32)
             count = None  # number of regions by the boxes of openvqa's file

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -176,8 +176,18 @@ _STAND_INS: dict[str, Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickler that resolves NumPy's array types to stand-ins, and nothing else."""
+class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
+    """Unpickler that resolves NumPy's array types to stand-ins, and nothing else.
+
+    The one in C allocates memory for a memo of as many entries as the largest index.
+    """
+
+    # It allocates what it declares.
+    dispatch: ClassVar = {
+        code: load
+        for code, load in pickle._Unpickler.dispatch.items()  # pyright: ignore
+        if code != pickle.BYTEARRAY8[0]
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] == "numpy" and name in _STAND_INS:

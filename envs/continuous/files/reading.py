@@ -14,9 +14,10 @@ from clipnav.envs.continuous.coordinates import from_habitat, rotation_to_headin
 from clipnav.envs.continuous.episodes import ContinuousEpisode, Point
 from clipnav.envs.datasets import ContinuousForm
 from clipnav.envs.episodes.episode import TimedWord
+from clipnav.storage.bounds import ExpansionError
 from clipnav.storage.errors import UserError
 from clipnav.storage.gzip_files import DAMAGE as GZIP_DAMAGE
-from clipnav.storage.gzip_files import ExpansionError, open_maybe_packed
+from clipnav.storage.gzip_files import open_maybe_packed
 from clipnav.storage.json_files import describe_problem
 from clipnav.storage.records import RecordError
 
