@@ -16,6 +16,7 @@ from clipnav.bench.entrants import BenchTask, Entrant, Readable
 from clipnav.bench.kinds import RunOptions, Walked, episode_clusters
 from clipnav.bench.suites import Place, Suite, SuitePart, check_data, data_digest
 from clipnav.envs.continuous.coordinates import PoseTrace
+from clipnav.envs.continuous.environments.replay import impossible_steps
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.episodes import (
     ContinuousEpisode,
@@ -32,7 +33,10 @@ from clipnav.envs.metrics import Metric
 from clipnav.storage.errors import UserError
 
 _DECIMALS = 4  # of positions in metres
-_LONGEST_STEP = 0.5  # metres; a step along an obstacle is a little longer than 0.25
+# Settings by which agents move, and by which walks are replayed.
+_MOVES = (
+    *("turn_angle", "step_size", "sliding", "agent_radius", "agent_height", "actuation_noise"),
+)
 _START_TOLERANCE = 1e-3  # metres
 
 
@@ -68,27 +72,31 @@ class ContinuousPart:
 
     def problems(self, answers: Sequence[Any]) -> dict[int, str]:
         """Return the first problem of each walk that no agent can have walked."""
-        problems = {}
+        problems, walks = {}, {}
         for number, (episode, answer) in enumerate(zip(self.episodes, answers, strict=True)):
             try:
                 walk = msgspec.convert(answer, _Positions)
             except msgspec.ValidationError as error:
                 problems[number] = f"cannot be read ({error})"
                 continue
-            if problem := self._problem(episode, walk):
-                problems[number] = problem
+            steps = len(walk.positions) - 1
+            if steps < 0 or not np.allclose(walk.positions[0], episode.start, 0, _START_TOLERANCE):
+                problems[number] = "does not begin at the start of the episode"
+            elif steps > self.part.max_steps:
+                problems[number] = f"has {steps} steps, more than {self.part.max_steps}"
+            else:
+                walks[number] = walk
+        if not problems:
+            for number, step in self._impossible_steps(list(walks.values())).items():
+                problems[number] = f"has a step {step} that no action leads to"
         return problems
 
-    def _problem(self, episode: ContinuousEpisode, walk: _Positions) -> str | None:
-        positions = np.array(walk.positions)
-        if not len(positions) or np.abs(positions[0] - episode.start).max() > _START_TOLERANCE:
-            return "does not begin at the start of the episode"
-        if len(positions) > self.part.max_steps + 1:
-            return f"has {len(positions) - 1} steps, more than {self.part.max_steps}"
-        steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
-        if len(steps) and steps.max() > _LONGEST_STEP:
-            return f"has a step of {steps.max():.3g} m"
-        return None
+    def _impossible_steps(self, walks: Sequence[_Positions]) -> dict[int, int]:
+        """Return the number of the first step of each walk that no action leads to."""
+        positions = [np.array(walk.positions) for walk in walks]
+        stopped = [walk.stopped for walk in walks]
+        simulator = HouseSimulator(self.settings)
+        return impossible_steps(self.episodes, positions, stopped, simulator, self.settings)
 
     def scores(self, answers: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return the scores (B,) of walks by the short name of the metric."""
@@ -177,6 +185,10 @@ def _load(
                 f"{entrant.run}: is a run on {own[0]} of {own[1]} with at most {own[2]} steps, but "
                 f"{part.part.name} is {dataset} of {suite.world} with {part.part.max_steps}"
             )
+        for name in _MOVES:
+            own, given = getattr(part.settings, name), getattr(task.settings, name)
+            if own != given:
+                raise UserError(f"{entrant.run}: {name} is {given}, but {own} in {part.part.name}")
         return task.env(split, options.batch_size), agent
     assert entrant.make is not None
     size = int(part.part.options.get("picture_size", 224))

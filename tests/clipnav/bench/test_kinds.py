@@ -1,5 +1,6 @@
 """Parts about pictures and parts for models behind a server."""
 
+import copy
 import json
 import re
 
@@ -167,10 +168,13 @@ def test_continuous_walks_are_scored_again(tmp_path):
     assert len(walk["positions"]) == 11
     assert walk["stopped"]
     document = json.loads(path.read_text())
-    changed = document["parts"]["r2r-ce/val_unseen"]["seeds"][0]["answers"][0]
-    changed["positions"][-1][0] += 0.01
-    path.write_text(json.dumps(document))
-    with pytest.raises(UserError, match=r"NE is .* in the file, but its walk gives"):
-        verify(path, suite, place)
+    for row, number in ((0, 0), (-1, 10)):
+        forged = copy.deepcopy(document)
+        changed = forged["parts"]["r2r-ce/val_unseen"]["seeds"][0]["answers"][0]
+        changed["positions"][row][0] += 0.01
+        path.write_text(json.dumps(forged))
+        problem = f"has a step {number} that no" if number else "does not begin at the start"
+        with pytest.raises(UserError, match=problem):
+            verify(path, suite, place)
     with pytest.raises(UserError, match=r"reads info\['teacher_action'\]"):
         run_suite(suite, place, [entrant_of(f"{HERE}:peeks")], RunOptions(batch_size=1), path)
