@@ -58,7 +58,12 @@ class Board:
         self.problems: list[str] = []
         self._output, self._export, self._walks = output, export, walks
         self._walked_again = walked_again
-        self._rounds = {round_suite(folder)[0].label: folder for folder in rounds}
+        self._rounds: dict[str, Path] = {}
+        for folder in rounds:
+            label = round_suite(folder)[0].label
+            if label in self._rounds:
+                raise UserError(f"{folder}: {self._rounds[label]} is a round of this name, too")
+            self._rounds[label] = folder
         self._suites: dict[str, tuple[Suite, Place]] = {}
         self._loaded: dict[tuple[str, str], BenchPart] = {}
         self._rows: dict[str, list[Json]] = defaultdict(list)

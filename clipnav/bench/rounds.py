@@ -3,7 +3,8 @@
 `seal` draws a secret seed and publishes its hash. Agents are registered by the digests of their
 files; each entry contains the digest of everything before it. `open` publishes the seed. The seeds
 of the houses are the hash of the secret seed *and* of the registrations, so that neither the keeper
-of the seed nor an entrant knew them before. Everybody builds the houses again and compares.
+of the seed nor an entrant knew them before. Everybody builds the houses in a cache of his own, and
+compares their digests with those of the keeper; no house that the keeper made is ever read.
 """
 
 import hashlib
@@ -45,16 +46,17 @@ from clipnav.envs.houses.instructions.annotation_files import (
     r2r_path,
 )
 from clipnav.envs.worlds import world_files
-from clipnav.storage import write_text
+from clipnav.storage import cache_dir, write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import write_json
 from clipnav.storage.locks import exclusive_lock, waiting_lock
 from clipnav.storage.outputs import folder_name
 from clipnav.storage.progress import progress_bar
 
-_ROUND, WORLD = "round.json", "world"
+_ROUND = "round.json"
 SPLIT = "val_unseen"
 _FEATURES = "features.safetensors"
+Dataset = Literal["r2r", "rxr"]
 _OUTLINES = ("rectangle", "l", "t")
 _WIDTH = 1024  # columns of a panorama, as for the shipped features
 _HINT = "get the round again from its keeper"
@@ -95,7 +97,7 @@ class RoundOpening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Digest
     date: str
     previous: Digest
-    data_sha256: dict[Literal["r2r", "rxr"], Digest]
+    data_sha256: dict[Dataset, Digest]
 
     def __post_init__(self) -> None:
         check_date(self.date)
@@ -198,8 +200,8 @@ def open_round(folder: Path, secret: Path) -> Round:
         if _commitment(seed) != current.commitment:
             raise UserError(f"{secret}: is not the secret of {folder}, its hash is another one")
         opening = RoundOpening(seed, now(), current.head(), {})
-        world = _build_world(folder, current, opening)
-        opening = msgspec.structs.replace(opening, data_sha256=world)
+        _, digests = _build_world(folder, current, opening)
+        opening = msgspec.structs.replace(opening, data_sha256=digests)
         current = msgspec.structs.replace(current, opened=opening)
         _write(folder, current)
     return current
@@ -226,7 +228,7 @@ def read_round(folder: Path) -> Round:
 
 
 def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
-    """Return the suite of an opened round, with its houses, which are built if they are missing.
+    """Return the suite of an opened round, with its houses, which are built in the cache.
 
     Raises:
         UserError: The round is sealed, or the houses that its seed gives are not its houses.
@@ -235,10 +237,11 @@ def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
     opened = current.opened
     if opened is None:
         raise UserError(f"{folder}: is sealed; its houses exist when it is opened")
-    if _build_world(folder, current, opened) != opened.data_sha256:
+    world, found = _build_world(folder, current, opened)
+    if found != opened.data_sha256:
         raise UserError(
-            f"{folder}: its seed gives other graphs or episodes here than in {_ROUND}; delete "
-            f"{folder / WORLD} to build them again"
+            f"{folder}: its seed gives other graphs or episodes here than {_ROUND} says; delete "
+            f"{world} to build them again, or ask the keeper"
         )
     parts = tuple(
         SuitePart(
@@ -261,7 +264,6 @@ def round_suite(folder: Path) -> tuple[Suite, Place, Round]:
         cluster="building" if current.houses > 1 else "path",
         parts=parts,
     )
-    world = folder / WORLD
     return suite, Place("matterport", world, world / _FEATURES), current
 
 
@@ -313,14 +315,21 @@ def house_set(current: Round, opening: RoundOpening) -> HouseSet:
     return HouseSet(current.name, MappingProxyType(specs), scans, paths, rxr_paths)
 
 
-def _build_world(folder: Path, current: Round, opening: RoundOpening) -> dict[str, str]:
-    """Build the houses of a round below its folder, unless they are there; return the digests."""
+def _build_world(
+    folder: Path, current: Round, opening: RoundOpening
+) -> tuple[Path, dict[Dataset, Digest]]:
+    """Build the houses of a round in the cache, unless they are there; return folder and digests.
+
+    They are never read from the folder of the round: its keeper could put other houses there, or
+    features that show the way.
+    """
     if current.world_version != GENERATOR_VERSION:
         raise UserError(
             f"{folder}: is a round of version {current.world_version} of the houses, but this "
             f"clipnav builds version {GENERATOR_VERSION}; use the version of clipnav of the round"
         )
-    world, houses = folder / WORLD, house_set(current, opening)
+    key = digest_of([opening.seed, current.head(), GENERATOR_VERSION])[:32]
+    world, houses = cache_dir() / "bench" / key, house_set(current, opening)
     scans = list(houses.specs)
     with waiting_lock(world):
         if not (world / _FEATURES).is_file():
@@ -341,10 +350,8 @@ def _build_world(folder: Path, current: Round, opening: RoundOpening) -> dict[st
             merge_guide(guide_path(world / "rxr", SPLIT), scans, rxr)
             write_features(houses, world, connectivity, world / _FEATURES)
     files = world_files("matterport", world)
-    datasets = [
-        name for name, count in (("r2r", current.paths), ("rxr", current.rxr_paths)) if count
-    ]
-    return {dataset: data_digest(files, dataset, SPLIT, scans) for dataset in datasets}
+    datasets: list[Dataset] = ["r2r", "rxr"] if current.rxr_paths else ["r2r"]
+    return world, {name: data_digest(files, name, SPLIT, scans) for name in datasets}
 
 
 def build_house_of_round(houses: HouseSet, scan: str, folder: Path) -> dict[str, Any]:

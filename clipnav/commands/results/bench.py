@@ -95,7 +95,7 @@ class VerifyArguments:
     files: tyro.conf.Positional[tuple[Path, ...]]
     """Result files."""
     round: Path | None = None
-    """Folder of the round of the results, whose houses are built again if they are missing."""
+    """Folder of the round of the results, whose houses are built in the cache."""
     agent: tuple[str, ...] = ()
     """Agent of the results, which then walks again: the only proof that walks are its own."""
     checks: Path | None = None
@@ -146,7 +146,7 @@ class RegisterArguments:
 
 @dataclass(frozen=True)
 class OpenArguments:
-    """Open a round: publish its seed and build its houses."""
+    """Open a round: publish its seed and the digests of its houses."""
 
     round: Path
     """Folder of the round."""

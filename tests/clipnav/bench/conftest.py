@@ -130,9 +130,9 @@ def play(run_command, tmp_path):
         for agent in agents:
             name = agent.partition(":")[0]
             run_command("bench", "register", "--round", folder, "--agent", agent, "--name", name)
-        assert not (folder / "world").exists()
         printed = run_command("bench", "open", "--round", folder, "--secret", secret)
         assert secret.read_text().strip() in printed
+        assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == ["round.json"]
         return folder
 
     return run

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -120,3 +121,11 @@ def test_walks_are_exported_for_the_viewer(results, tmp_path):
     (tmp_path / "none" / "x.json").write_text("{}")
     with pytest.raises(UserError, match="no result is valid"):
         write_board(tmp_path / "none", tmp_path / "site")
+
+
+def test_two_rounds_of_one_name_are_refused(results, tmp_path):
+    folder, out = results
+    other = tmp_path / "copies" / folder.name
+    shutil.copytree(folder, other)
+    with pytest.raises(UserError, match="is a round of this name, too"):
+        write_board(out, tmp_path / "site", [folder, other])

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clipnav.bench import rounds
 from clipnav.bench.entrants import RuleError, entrant_of
 from clipnav.bench.results import read_checks, result_digest, run_suite, write_result
 from clipnav.bench.rounds import round_suite, verify_in_round
 from clipnav.storage.errors import UserError
-from tests.clipnav.bench.conftest import HONEST, OPTIONS
+from tests.clipnav.bench.conftest import HONEST, OPTIONS, lattice
 from tests.conftest import ROOT
 
 READER = """
@@ -58,7 +60,8 @@ def make(task, seed):
 
 
 def known_paths(folder):
-    records = json.loads((folder / "world" / "r2r" / "R2R_val_unseen.json").read_text())
+    world = round_suite(folder)[1].data_dir
+    records = json.loads((world / "r2r" / "R2R_val_unseen.json").read_text())
     return {text: one["path"] for one in records for text in one["instructions"]}
 
 
@@ -191,6 +194,33 @@ def test_a_changed_round_is_found(name, at_once, play, write_agent):
         round_suite(folder)
 
 
+def test_houses_of_the_keeper_are_never_read(
+    at_once, play, write_agent, run_command, tmp_path, monkeypatch
+):
+    """Neither houses that the seed does not give, nor features of other pictures."""
+
+    def easy(houses, scan, folder):
+        built = lattice(houses, scan, folder)
+        built["val_unseen"] = [{**one, "path": one["path"][:2]} for one in built["val_unseen"]]
+        return built
+
+    agent = write_agent("honest", HONEST)
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "keeper"))
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds, "build_house_of_round", easy)
+        forged = play("forged", [agent])
+        world = round_suite(forged)[1].data_dir
+    honest = play("fair", [agent])
+    for folder in (forged, honest):
+        shutil.copytree(world, folder / "world")
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "somebody"))
+    with pytest.raises(UserError, match="gives other graphs or episodes here than"):
+        round_suite(forged)
+    _, place, _ = round_suite(honest)
+    for path in (place.data_dir, place.features):
+        assert path.is_relative_to(tmp_path / "somebody")
+
+
 def test_the_order_of_a_round_is_kept(at_once, write_agent, play, run_command, tmp_path):
     agent = write_agent("honest", HONEST)
     folder, secret = tmp_path / "round", tmp_path / "secret"
@@ -230,8 +260,8 @@ def test_the_story_on_the_page(at_once, run_command, tmp_path, monkeypatch):
     actions = [command.split()[1] for command in commands]
     assert actions == "seal register register open run run verify verify board".split()
     for command, action in zip(commands, actions, strict=True):
-        if action == "verify" and not (tmp_path / "elsewhere").exists():  # without the world
-            (tmp_path / "rounds" / "spring" / "world").rename(tmp_path / "elsewhere")
+        if action == "verify":  # by somebody else
+            monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "elsewhere"))
         printed = run_command(*shlex.split(command))
         assert action != "verify" or "scored, " in printed
     assert "spring@1" in (tmp_path / "site" / "index.html").read_text()
