@@ -15,6 +15,7 @@ __all__ = [
     "Evaluation",
     "FeatureStore",
     "Message",
+    "Metric",
     "NavGraph",
     "PromptConfig",
     "RolloutResult",
@@ -44,6 +45,7 @@ __all__ = [
     "record",
     "register_agent",
     "register_dataset",
+    "register_metric",
     "register_task",
     "score_captions",
     "score_path",
@@ -83,7 +85,7 @@ from .envs.datasets import DatasetSpec, register_dataset
 from .envs.episodes.episode import Episode
 from .envs.episodes.splits import load_split
 from .envs.graphs.nav_graph import NavGraph
-from .envs.metrics import score_path, score_paths, summarise
+from .envs.metrics import Metric, register_metric, score_path, score_paths, summarise
 from .envs.navigation.chain_env import ChainEnv
 from .envs.navigation.settings import EnvSettings
 from .envs.navigation.vector_env import VlnVectorEnv

@@ -66,11 +66,11 @@ def run_comparison(
 ) -> None:
     """Train and score rows, write comparison.json, .md and .png, and print the table."""
     from clipnav.agents.experiments.comparison import (
-        METRICS,
         baseline_scores,
         check_episodes,
         train_all,
     )
+    from clipnav.envs.metrics import mean_metrics
     from clipnav.envs.metrics.comparison_report import make_report
     from clipnav.training.comparisons import ComparisonRow, write_scores
 
@@ -84,7 +84,7 @@ def run_comparison(
     for row_name, baseline in named.items():
         scores[row_name] = baseline_scores(common, baseline, arguments.seeds)
         write_scores(folder / "runs", row_name, scores[row_name])
-    write_report(make_report(scores, METRICS), folder)
+    write_report(make_report(scores, [*mean_metrics("comparison")]), folder)
 
 
 def write_report(report: "Report", folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipnav.envs.houses.building.house import GENERATOR_VERSION
-from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics import Metric, mean_metrics, metrics
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals
 from clipnav.envs.worlds import is_built_in
 from clipnav.storage import file_sha256
@@ -22,7 +22,6 @@ from clipnav.training.settings import CONFIG
 
 _ROOT = Path(__file__).resolve().parents[1]
 _AGENTS = "clipnav train-agent"
-_METRICS = ("SR", "SPL", "nDTW", "sDTW", "NE", "TL")
 _LONGEST = 200  # characters
 _LARGEST = 1e9  # in any unit
 _MARKUP = re.compile(r"[&<>|`*\[\]#~$\\]")  # of Markdown, its tables, HTML and formulas
@@ -74,7 +73,9 @@ def _results(run: Path) -> Rows:
     for split, agents in read_results(run).items():
         for agent, scores in agents.items():
             if isinstance(scores, dict):
-                known = {name: scores[name] for name in _METRICS if scores.get(name) is not None}
+                known = {
+                    name: scores[name] for name in metrics("table") if scores.get(name) is not None
+                }
                 for metric, value in known.items():
                     if type(value) not in (int, float) or not abs(value) < _LARGEST:
                         raise UserError(
@@ -101,8 +102,8 @@ def _evaluated(source: Path, run: Path) -> Rows:
             continue
         scans = {episode.instr_id: episode.scan for episode in env.episodes}
         columns = {
-            name: [score[SUMMARY_METRICS[name].column] for score in scores.values()]
-            for name in _METRICS
+            name: [score[metric.column] for score in scores.values()]
+            for name, metric in mean_metrics("table").items()
         }
         intervals = bootstrap_intervals(columns, clusters=[scans[one] for one in scores])  # pyright: ignore[reportArgumentType]
         rows[split] = {agent_name(settings): intervals}
@@ -149,18 +150,15 @@ def _commit() -> str:
 
 
 def _table(results: Rows) -> str:
-    names = [
-        name
-        for name in _METRICS
-        if any(name in scores for agents in results.values() for scores in agents.values())
-    ]
-    if not names:
+    known = {name for agents in results.values() for scores in agents.values() for name in scores}
+    shown = [metric for name, metric in metrics("table").items() if name in known]
+    if not shown:
         return ""
-    heads = [f"{name} [{SUMMARY_METRICS[name].unit}]" for name in names]
-    lines = [f"| split | agent | {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * len(names)]
+    heads = [f"{metric.name} [{metric.unit}]" for metric in shown]
+    lines = [f"| split | agent | {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * len(shown)]
     for split, agents in results.items():
         for agent, scores in agents.items():
-            cells = [_cell(name, scores[name]) if name in scores else "" for name in names]
+            cells = [_cell(one, scores[one.name]) if one.name in scores else "" for one in shown]
             lines.append(f"| {_plain(split)} | {_plain(agent)} | {' | '.join(cells)} |")
     note = (
         "Means over the episodes, with 95 % bootstrap intervals over buildings where the agent was "
@@ -169,8 +167,6 @@ def _table(results: Rows) -> str:
     return "## Scores\n\n" + "\n".join(lines) + f"\n\n{note}"
 
 
-def _cell(name: str, interval: Interval) -> str:
-    metric = SUMMARY_METRICS[name]
-    digits = 1 if metric.factor == 100 else 2
-    mean, low, high = (f"{metric.factor * value:.{digits}f}" for value in interval)
+def _cell(metric: Metric, interval: Interval) -> str:
+    mean, low, high = map(metric.text, interval)
     return mean if low == "nan" else f"{mean} ({low} to {high})"

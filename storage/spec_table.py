@@ -109,6 +109,7 @@ class SpecTable(Generic[Row]):
         self._own = {row.name: row for row in rows}
         self._rows = dict(self._own)
         self._warned: set[str] = set()
+        self._imports = True  # until all rows of packages have been
         self._tables[self._type] = self
 
     def add(self, row: Row) -> None:
@@ -158,15 +159,27 @@ class SpecTable(Generic[Row]):
         added = (entry.name for entry in entry_points(group=self.group))
         return list(dict.fromkeys([*self._rows, *filter(_NAME.fullmatch, added)]))
 
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, imported when they are reached; warn once of a broken one."""
+        for name in self.names() if self._imports else list(self._rows):
+            with self._warning(name):
+                yield self.row(name)
+        self._imports = False
+
     def parts(self, part: str) -> Iterator[Any]:
-        """Yield a part of each row, imported when it is reached; warn once of a broken row."""
-        for name in self.names():
-            try:
-                yield self.row(name).part(part)
-            except BrokenRowError as error:
-                if name not in self._warned:
-                    self._warned.add(name)
-                    _LOG.warning("%s", error)
+        """Yield a part of each row, imported when it is reached; warn once of a broken one."""
+        for row in self.rows():
+            with self._warning(row.name):
+                yield row.part(part)
+
+    @contextmanager
+    def _warning(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except BrokenRowError as error:
+            if name not in self._warned:
+                self._warned.add(name)
+                _LOG.warning("%s", error)
 
     @classmethod
     def added_rows(cls) -> list[Spec]:

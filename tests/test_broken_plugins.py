@@ -83,6 +83,7 @@ def install(tmp_path, monkeypatch):
     for table in SpecTable._tables.values():
         monkeypatch.setattr(table, "_rows", dict(table._rows))
         monkeypatch.setattr(table, "_warned", set())
+        monkeypatch.setattr(table, "_imports", True)
     yield install
     sys.modules.pop("dubious", None)
 

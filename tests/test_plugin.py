@@ -1,4 +1,4 @@
-"""Another package adds an agent, a dataset and a task: tests/plugin is installed."""
+"""Another package adds an agent, a dataset, a task and metrics: tests/plugin is installed."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from PIL import Image
 
 from clipnav.agents import specs as agents
 from clipnav.envs import datasets
+from clipnav.envs.metrics import table as metrics
 from clipnav.vl_tasks import specs as tasks
 from tests.conftest import ROOT
 
@@ -28,8 +29,9 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, *words], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        for table in (agents._TABLE, datasets._TABLE, tasks._TABLE):
+        for table in (agents._TABLE, datasets._TABLE, tasks._TABLE, metrics._TABLE):
             patch.setattr(table, "_rows", dict(table._rows))
+            patch.setattr(table, "_imports", True)
         yield folder
     for name in [name for name in sys.modules if name.startswith("clipnav_wanderer")]:
         del sys.modules[name]
@@ -66,16 +68,22 @@ def test_the_agent_is_resumed_evaluated_recorded_and_shown(run, run_command, tmp
     assert (settings["agent"], settings["iterations"]) == ("wanderer", 3)
     traces, walks, page = (tmp_path / name for name in ("traces", "walks.json", "page.html"))
     words = ["--splits", "val_unseen", "--traces", traces, "--submission", walks]
-    assert "wanderer" in run_command("evaluate-agent", run, *words)
+    printed = run_command("evaluate-agent", run, *words)
+    header = next(line for line in printed.splitlines() if line.startswith("split"))
+    assert header.split()[-2:] == ["NE_median", "near"]
     assert len(json.loads(walks.read_text())) == 8
     run_command("visualise", traces, "--data-dir", settings["data_dir"], "--export", page)
     assert "wanderer" in page.read_text()
+    assert "less than 10 m from the goal" in page.read_text()
 
 
 def test_the_agent_is_compared_with_a_follower(installed, world, run_command, tmp_path):
     rows = ["--rows", "wanderer=--agent wanderer", "follower=--follower.hidden-size 16"]
     words = [*rows, "--seeds", 1, "--splits", "val_unseen", "--output", tmp_path / "rows"]
-    assert "wanderer" in run_command("compare-agents", *words, "--", *world, *FLAGS)
+    printed = run_command("compare-agents", *words, "--", *world, *FLAGS)
+    assert "wanderer" in printed
+    assert "near" in printed
+    assert "NE_median" not in printed  # intervals are of means
 
 
 def test_a_follower_of_clipnav_trains_on_the_dataset(installed, world, run_command, tmp_path):

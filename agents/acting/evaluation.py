@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import torch
 
 from clipnav.agents.acting.baselines import ForwardAgent, NameAgent, RandomAgent, TeacherAgent
@@ -20,7 +19,7 @@ from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.episodes.chains import chain_rounds, moved
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.goal import ObjectAnswer
-from clipnav.envs.metrics import SUMMARY_METRICS, Metric, aligned, summarise
+from clipnav.envs.metrics import Metric, aligned, metrics, summarise
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.storage import write_text
 from clipnav.storage.progress import progress_bar
@@ -33,10 +32,6 @@ Results = dict[str, dict[str, Summary]]
 # Walks episodes, given an environment, an agent, its name and the ids.
 NamedWalk = Callable[[VlnVectorEnv, Agent, str, list[str]], object]
 
-_METRICS = {
-    name: SUMMARY_METRICS[name] for name in ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
-}
-_DECIMALS = {"m": 2, "%": 1, "": 1}
 _ABLATIONS: dict[InstructionAblation, list[str]] = {
     "none": [],
     "empty": ["empty instructions"],
@@ -75,11 +70,7 @@ class Evaluation:
         return {language: self._means(groups[language]) for language in sorted(groups)}
 
     def _means(self, scores: list[dict[str, float]]) -> Summary:
-        means = {
-            short: float(np.mean([score[metric.column] for score in scores]))
-            for short, metric in self.own_metrics.items()
-        }
-        return summarise(scores) | means
+        return summarise(scores, {**metrics(), **self.own_metrics})
 
 
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
@@ -261,23 +252,20 @@ def agent_name(config: AgentConfig) -> str:
     return f"{name} ({', '.join(ablations)})" if ablations else name
 
 
-def table(
-    results: Mapping[str, Mapping[str, Summary]], metrics: Mapping[str, Metric] = _METRICS
-) -> str:
+def table(results: Mapping[str, Mapping[str, Summary]], columns: Mapping[str, Metric]) -> str:
     """Return an aligned table with a line per split and agent.
 
     Args:
-        metrics: Columns by short name. A measure that a summary lacks, such as the steps of a walk
+        columns: Metrics by short name. A measure that a summary lacks, such as the steps of a walk
             on a navigation graph, is printed as "-".
     """
-    rows = [["split", "agent", *metrics]]
+    rows = [["split", "agent", *columns]]
     for split, agents in results.items():
         for agent, summary in agents.items():
             row = [split, agent]
-            for name, metric in metrics.items():
+            for name, metric in columns.items():
                 value = summary.get(name, math.nan)
-                text = f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"
-                row.append("-" if math.isnan(value) else text)
+                row.append("-" if math.isnan(value) else metric.text(value))
             rows.append(row)
     return aligned(rows, texts=2)
 
@@ -285,4 +273,4 @@ def table(
 def dataset_table(results: Mapping[str, Mapping[str, Summary]], dataset: str) -> str:
     """Return the table of results on a dataset, with the metrics that it adds."""
     own = dataset_scores(dataset)
-    return table(results, {**_METRICS, **(own.metrics if own else {})})
+    return table(results, {**metrics("table"), **(own.metrics if own else {})})

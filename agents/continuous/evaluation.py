@@ -18,7 +18,7 @@ from clipnav.agents.continuous.walking import (
 from clipnav.envs.continuous.coordinates import PoseTrace
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
 from clipnav.envs.continuous.files.submissions import write_ce_submission
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, PHYSICAL_METRICS, summarise_walks
+from clipnav.envs.continuous.measures import PHYSICAL_METRICS, continuous_metrics, summarise_walks
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.storage.errors import pluralise
 from clipnav.storage.progress import progress_bar
@@ -38,7 +38,7 @@ def evaluate_continuous_run(config: EvaluateContinuousConfig) -> Results:
     results = evaluate_splits(
         config.splits, lambda split: {split: _evaluate(config, task, agent, split)}, config.json
     )
-    print(table(results, CONTINUOUS_METRICS | PHYSICAL_METRICS))
+    print(table(results, continuous_metrics() | PHYSICAL_METRICS))
     return results
 
 

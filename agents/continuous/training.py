@@ -20,7 +20,7 @@ from clipnav.agents.continuous.networks import ContinuousNetwork, Output, Steps
 from clipnav.agents.continuous.settings import ContinuousTrainConfig
 from clipnav.agents.continuous.tasks import ContinuousTask
 from clipnav.agents.continuous.walking import never
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.envs.continuous.measures import continuous_metrics
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.storage import cache_dir
 from clipnav.storage.errors import UserError
@@ -212,6 +212,6 @@ def train_continuous(config: ContinuousTrainConfig) -> Results:
         for split in config.evaluation_splits
     }
     trainer.report(results)
-    print(table(results, CONTINUOUS_METRICS))
+    print(table(results, continuous_metrics()))
     print(f"Run: {trainer.run}")
     return results

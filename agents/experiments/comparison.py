@@ -15,7 +15,7 @@ from clipnav.agents.experiments.training import train
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.envs.episodes.episode import check_goals
 from clipnav.envs.episodes.loading import load_episodes
-from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics import mean_metrics
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.worlds import world_files
 from clipnav.storage import write_text
@@ -30,7 +30,6 @@ from clipnav.training.comparisons import (
     train_rows,
 )
 
-METRICS = ("SR", "SPL", "nDTW", "sDTW")
 # Ablations of a follower, as arguments of clipnav train-agent.
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "empty-instructions": ("--instruction-ablation", "empty"),
@@ -114,8 +113,8 @@ def _episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dic
         episode.instr_id: {
             "building": scans.index(episode.scan),
             **{
-                short: evaluation.scores[episode.instr_id][SUMMARY_METRICS[short].column]
-                for short in METRICS
+                short: evaluation.scores[episode.instr_id][metric.column]
+                for short, metric in mean_metrics("comparison").items()
             },
         }
         for episode in env.episodes

@@ -13,6 +13,7 @@ from clipnav.agents.settings.networks import (
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.goals.scores import dataset_scores
+from clipnav.envs.metrics import metrics
 from clipnav.envs.worlds import World
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -153,8 +154,8 @@ class AgentConfig(RunConfig):
     """Ablation of the instructions in training and evaluation: empty instructions, or instructions
     shuffled between the paths of a split (within a language, by --seed)."""
     select_metric: str = "SPL"
-    """Score that selects the best weights: SR, SPL, nDTW, sDTW or one that the dataset adds, such
-    as GP of cvdn."""
+    """Score that selects the best weights, of which more is better: SR, SPL, nDTW, sDTW, or one
+    that the dataset adds, such as GP of cvdn."""
     language_representation: Path | None = None
     """Run of clipnav train-language-representation that encodes the instructions, with its
     tokenizer."""
@@ -166,7 +167,8 @@ class AgentConfig(RunConfig):
         super().__post_init__()
         agent_spec(self.agent)
         own = dataset_scores(self.dataset)
-        known = ("SR", "SPL", "nDTW", "sDTW", *(own.metrics if own else ()))
+        rows = {**metrics(), **(own.metrics if own else {})}
+        known = [name for name, metric in rows.items() if metric.better == "higher"]
         if self.select_metric not in known:
             raise UserError(f"--select-metric {self.select_metric}: not one of {', '.join(known)}")
 

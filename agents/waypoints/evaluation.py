@@ -34,7 +34,7 @@ from clipnav.encoders.clip import ClipEncoder
 from clipnav.encoders.named_encoder import NamedEncoder
 from clipnav.envs.continuous.episodes import ContinuousSplit, load_continuous_split
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, PHYSICAL_METRICS, summarise_walks
+from clipnav.envs.continuous.measures import PHYSICAL_METRICS, continuous_metrics, summarise_walks
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.datasets import continuous_version
 from clipnav.envs.episodes import load_episodes
@@ -71,7 +71,7 @@ def evaluate_waypoints(config: WaypointConfig) -> Results:
         lambda split: {split: _evaluate_split(config, settings, encoder, predictor, split)},
         config.json,
     )
-    print(table(results, CONTINUOUS_METRICS | PHYSICAL_METRICS))
+    print(table(results, continuous_metrics() | PHYSICAL_METRICS))
     return results
 
 

@@ -31,7 +31,7 @@ from clipnav.agents.waypoints.settings import PredictorConfig, TargetRule
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.houses.building.sets import MINI, STANDARD
-from clipnav.envs.metrics.summaries import Metric
+from clipnav.envs.metrics.table import Metric, by_name
 from clipnav.envs.worlds import world_files
 from clipnav.storage.progress import progress_bar
 from clipnav.training.batches import ShuffledBatchOrder
@@ -42,14 +42,14 @@ from clipnav.training.run_folder import check_run
 from clipnav.training.streams import Stream, iteration_seed
 from clipnav.training.trainer import Trainer
 
-_MEASURES = {
-    "open": Metric("open", 100, "%"),
-    "score": Metric("score", 100, "%"),
-    "distance": Metric("distance", 1, "m"),
-    "chamfer": Metric("chamfer", 1, "m"),
-    "hausdorff": Metric("hausdorff", 1, "m"),
-    "delta": Metric("delta", 1, ""),
-}
+_MEASURES = by_name(
+    Metric("open", "open"),
+    Metric("score", "score"),
+    Metric("distance", "distance", 1, "m", better="lower"),
+    Metric("chamfer", "chamfer", 1, "m", better="lower"),
+    Metric("hausdorff", "hausdorff", 1, "m", better="lower"),
+    Metric("delta", "delta", 1, "", better="lower"),
+)
 _TRAIN, _EVALUATED = "train", ("val_seen", "val_unseen")
 _HELD_OUT = 10  # every tenth viewpoint of the training houses is in val_seen
 HOUSE_SETS = {"houses": MINI, "houses-standard": STANDARD}

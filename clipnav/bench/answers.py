@@ -76,7 +76,7 @@ class PicturePart:
     def metrics(self) -> dict[str, Metric]:
         """Metrics of the part by short name."""
         factors = {"CIDEr-D": 1}
-        return {n: Metric(n, factors.get(n, 100), "") for n in self.part.metrics}
+        return {n: Metric(n, n, factors.get(n, 100), "") for n in self.part.metrics}
 
     def clusters(self, kind: str) -> list[str]:
         """Return the picture of each item."""

@@ -26,14 +26,13 @@ from clipnav.bench.results import (
 )
 from clipnav.bench.rounds import round_suite, verify_in_round
 from clipnav.bench.suites import Place, Suite, SuitePart, load_suite
-from clipnav.envs.metrics import SUMMARY_METRICS, Metric
+from clipnav.envs.metrics import Metric, metrics
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import write_json
 from clipnav.storage.progress import progress_bar
 
 _PAGE = Path(__file__).with_name("static") / "board.html"
-_LOWER_IS_BETTER = frozenset({"NE", "TL", "steps"})
 _RESULTS, _WALKS = "results", "walks"
 Json = dict[str, Any]
 # Writes the page of a walk: walks file, part, id of the episode and page.
@@ -201,13 +200,13 @@ def write_board(
 
 
 def _metric(name: str, metric: Metric) -> Json:
-    known = SUMMARY_METRICS.get(name)
+    known = metrics().get(name)
     unit = known.unit if known else ("%" if metric.factor == 100 else metric.unit)
     return {
         "name": name,
         "factor": metric.factor,
         "unit": unit,
-        "lower": name in _LOWER_IS_BETTER,
+        "lower": (known or metric).better == "lower",
     }
 
 

@@ -25,7 +25,7 @@ from clipnav.envs.continuous.episodes import (
 )
 from clipnav.envs.continuous.experts import PathKey, ReferenceWalk, expert_walks, path_key
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk, measure_walk
+from clipnav.envs.continuous.measures import Walk, continuous_metrics, measure_walk
 from clipnav.envs.continuous.settings import ContinuousSettings, task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import load_episodes
@@ -64,7 +64,7 @@ class ContinuousPart:
     @property
     def metrics(self) -> dict[str, Metric]:
         """Metrics of the part by short name."""
-        return {name: CONTINUOUS_METRICS[name] for name in self.part.metrics}
+        return {name: continuous_metrics()[name] for name in self.part.metrics}
 
     def clusters(self, kind: str) -> list[str]:
         """Return the building or the path of each episode."""

@@ -25,7 +25,7 @@ from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.graphs.nav_world import NavWorld
-from clipnav.envs.metrics import SUMMARY_METRICS, Metric
+from clipnav.envs.metrics import Metric, metrics
 from clipnav.envs.navigation.objects import WorldObjects
 from clipnav.envs.navigation.vector_env import VlnVectorEnv, split_objects
 from clipnav.envs.navigation.vln_env import make_vln_vector_env
@@ -73,7 +73,7 @@ class GraphTask:
     def metrics(self) -> dict[str, Metric]:
         """Metrics of the part by short name."""
         own = dataset_scores(self.part.dataset)
-        known = {**SUMMARY_METRICS, **(own.metrics if own else {})}
+        known = {**metrics(), **(own.metrics if own else {})}
         return {name: known[name] for name in self.part.metrics}
 
     @cached_property

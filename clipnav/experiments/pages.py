@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from clipnav.envs.houses.building.house import GENERATOR_VERSION
-from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics import metrics
 from clipnav.experiments.declarations import Column, Experiment, command_lines
 from clipnav.experiments.records import Cell, ExperimentRecord, read_record
 from clipnav.storage import write_text
@@ -17,7 +17,6 @@ from clipnav.storage.errors import UserError
 
 _BLOCK = re.compile(r"^<!-- table: (\S+) -->$\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 README = "README.md"
-_DECIMALS = {"m": ".2f", "%": ".1f"}
 
 
 def pages_of(docs: Path) -> list[Path]:
@@ -135,8 +134,8 @@ def format_cell(cell: Cell, column: Column) -> str:
         form = ",.0f" if abs(value) >= 100 else ".3g"
         if column.format is not None:
             form = column.format
-        elif column.metric in SUMMARY_METRICS:
-            form = _DECIMALS[SUMMARY_METRICS[column.metric].unit]
+        elif column.metric in metrics():
+            form = f".{metrics()[column.metric].decimals}f"
         return format(value, sign + form)
 
     match cell:

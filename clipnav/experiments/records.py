@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from clipnav.envs.metrics import SUMMARY_METRICS, seed_interval
+from clipnav.envs.metrics import metrics, seed_interval
 from clipnav.experiments.declarations import OUTPUTS, Column, Experiment
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
@@ -103,7 +103,7 @@ def _read_cell(
     hint = f"correct the declaration, or remove {OUTPUTS / name} to run the experiment again"
     factor = column.factor
     if factor is None:
-        factor = SUMMARY_METRICS[column.metric].factor if column.metric in SUMMARY_METRICS else 1
+        factor = metrics()[column.metric].factor if column.metric in metrics() else 1
     values = []
     for one in dict.fromkeys(file.format(seed=seed) for seed in experiment.seeds):
         path = Path(os.path.normpath(OUTPUTS / name / one))  # of another experiment after "../"

@@ -13,31 +13,28 @@ import numpy as np
 from clipnav.envs.arguments import check_choice
 from clipnav.envs.metrics import SUCCESS_THRESHOLD
 from clipnav.envs.metrics.path_scores import check_threshold, warping_distance
-from clipnav.envs.metrics.summaries import Metric
+from clipnav.envs.metrics.table import Metric, by_name, derive, metrics, renamed
 from clipnav.storage.errors import UserError
 from clipnav.storage.extras import import_extra
 
 Definition = Literal["vlnce", "etpnav"]
 Dtw = Literal["exact", "fastdtw"]
 
-# Short names as in the tables of papers.
-CONTINUOUS_METRICS = {
-    "TL": Metric("path_length", 1, "m"),
-    "NE": Metric("distance_to_goal", 1, "m"),
-    "OSR": Metric("oracle_success", 100, "%"),
-    "SR": Metric("success", 100, "%"),
-    "SPL": Metric("spl", 100, "%"),
-    "nDTW": Metric("ndtw", 100, "%"),
-    "sDTW": Metric("sdtw", 100, "%"),
-    "steps": Metric("steps_taken", 1, ""),
-}
+# VLN-CE's names of two columns.
+_NAMES = {"trajectory_length": "path_length", "nav_error": "distance_to_goal"}
+_STEPS = Metric("steps", "steps_taken", 1, "", better="lower")
 # Of walks whose collisions are known, which files of walks do not contain.
-PHYSICAL_METRICS = {
-    "CR": Metric("collision_rate", 100, "%"),
-    "stuck": Metric("stuck_rate", 100, "%"),
-    "falls": Metric("falls", 1, ""),
-}
+PHYSICAL_METRICS = by_name(
+    Metric("CR", "collision_rate", better="lower"),
+    Metric("stuck", "stuck_rate", better="lower"),
+    Metric("falls", "falls", 1, "", better="lower"),
+)
 _FALL = 0.2  # metres downwards in one action, which no agent climbs in habitat
+
+
+def continuous_metrics() -> dict[str, Metric]:
+    """Return the metrics of walks in continuous environments by short name."""
+    return {**renamed(metrics("table"), _NAMES), _STEPS.name: _STEPS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +132,9 @@ def measure_walk(
         "steps_taken": float(len(positions) - 1),
         "dtw": warped,
         "ndtw": ndtw,
-        "sdtw": success * ndtw,
     }
+    others = {name: measures[own] for name, own in _NAMES.items()}
+    measures = {n: v for n, v in derive(measures | others).items() if n not in others}
     if walk.collisions is not None:
         measures["collisions"] = walk.collisions / (len(moved) if definition == "etpnav" else 1)
         measures["collisions_per_position"] = walk.collisions / len(moved)
@@ -159,7 +157,7 @@ def moved_positions(positions: np.ndarray) -> np.ndarray:
 
 
 def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean of each measure under its short name, see `CONTINUOUS_METRICS`.
+    """Return the mean of each measure under its short name, see `continuous_metrics`.
 
     `PHYSICAL_METRICS` and the collisions are added if all walks have them.
 
@@ -176,7 +174,7 @@ def summarise_walks(measures: Sequence[Mapping[str, float]]) -> dict[str, float]
         )
     columns = {
         short: np.array([walk[metric.column] for walk in measures])
-        for short, metric in CONTINUOUS_METRICS.items()
+        for short, metric in continuous_metrics().items()
     }
     reached = np.isfinite(columns["NE"])
     columns["NE"] = columns["NE"][reached]

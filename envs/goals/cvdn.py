@@ -17,7 +17,7 @@ from clipnav.envs.episodes.annotations import Id, Name
 from clipnav.envs.goals.scores import GoalScores, Walked, end_scores, official_efficiency
 from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import Metric
-from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.metrics.table import by_name, path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
@@ -189,10 +189,7 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
 SCORES = GoalScores(
     definitions=("trusted", "planner", "player", "hamt"),
     score=_score,
-    metrics={
-        "GP": Metric("goal_progress", 1, "m"),
-        "OPSR": Metric("path_success", 100, "%"),
-    },
+    metrics=by_name(Metric("GP", "goal_progress", 1, "m"), Metric("OPSR", "path_success")),
 )
 
 

@@ -21,6 +21,7 @@ from clipnav.envs.goals.soon import SoonGoal
 from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import Metric
+from clipnav.envs.metrics.table import by_name
 from clipnav.envs.worlds import WorldFiles
 
 SIZE = 6  # goals of a chain; GOAT-Bench has 5 to 10
@@ -216,11 +217,11 @@ def _joint(episodes: Sequence[Episode], columns: Mapping[str, np.ndarray]) -> Co
 SCORES = GoalScores(
     definitions=("viewpoint",),
     score=_score,
-    metrics={
-        "SR_description": Metric("description_success", 100, "%"),
-        "SR_object": Metric("object_success", 100, "%"),
-        "SR_chain": Metric("chain_success", 100, "%"),
-        "SPL_chain": Metric("chain_spl", 100, "%"),
-    },
+    metrics=by_name(
+        Metric("SR_description", "description_success"),
+        Metric("SR_object", "object_success"),
+        Metric("SR_chain", "chain_success"),
+        Metric("SPL_chain", "chain_spl"),
+    ),
     joint=_joint,
 )

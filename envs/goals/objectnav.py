@@ -19,7 +19,7 @@ from clipnav.envs.goals.scores import GoalScores, Walked, end_scores
 from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import Metric
-from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.metrics.table import by_name, path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import decode_part, read_packed
@@ -145,7 +145,7 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
 SCORES = GoalScores(
     definitions=("nearest", "same"),
     score=_score,
-    metrics={"SoftSPL": Metric("soft_spl", 100, "%")},
+    metrics=by_name(Metric("SoftSPL", "soft_spl")),
     # The spellings of SAME's runs and files.
     aliases=lambda episodes: {
         f"{prefix}_{episode.instr_id}": episode.instr_id

@@ -21,7 +21,7 @@ from clipnav.envs.episodes.annotations import Path as ViewpointPath
 from clipnav.envs.goals.scores import GoalScores, Walked, official_efficiency
 from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import Metric
-from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.metrics.table import by_name, path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.json_files import decode_part, read_bytes, read_packed
@@ -277,7 +277,7 @@ def _score(walked: Walked, episode: Episode, answer: Any, definition: str) -> di
 SCORES = GoalScores(
     definitions=("official", "duet", "with_success"),
     score=_score,
-    metrics={"RGS": Metric("rgs", 100, "%"), "RGSPL": Metric("rgspl", 100, "%")},
+    metrics=by_name(Metric("RGS", "rgs"), Metric("RGSPL", "rgspl")),
     answer=_answer,
     pointed=lambda answer: answer.object_id,
 )

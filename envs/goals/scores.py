@@ -13,7 +13,7 @@ from clipnav.envs.episodes.episode import own_goals
 from clipnav.envs.graphs.goal import ObjectAnswer
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric, score_paths
-from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.metrics.table import derive
 
 Columns = dict[str, np.ndarray]
 
@@ -119,7 +119,4 @@ def score_episodes(
     ]
     columns |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
     columns |= own.joint(episodes, columns)
-    columns["sdtw"] = columns["success"] * columns["ndtw"]
-    efficiency = path_efficiency(columns["reference_length"], columns["trajectory_length"])
-    columns["spl_reference"] = columns["success"] * efficiency
-    return columns
+    return derive(columns)

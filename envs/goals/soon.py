@@ -23,7 +23,7 @@ from clipnav.envs.goals.scores import GoalScores, Walked, end_scores
 from clipnav.envs.graphs import wrap_angle
 from clipnav.envs.graphs.goal import Goal, ObjectAnswer
 from clipnav.envs.metrics import SUCCESS_THRESHOLD, Metric
-from clipnav.envs.metrics.path_scores import path_efficiency
+from clipnav.envs.metrics.table import by_name, path_efficiency
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.storage.records import read_records
@@ -227,11 +227,11 @@ def _aliases(episodes: Sequence[Episode]) -> dict[str, str]:
 SCORES = GoalScores(
     definitions=("unwrapped", "soon"),
     score=_score,
-    metrics={
-        "GP": Metric("goal_progress", 1, "m"),
-        "det_SR": Metric("det_success", 100, "%"),
-        "det_SPL": Metric("det_spl", 100, "%"),
-    },
+    metrics=by_name(
+        Metric("GP", "goal_progress", 1, "m"),
+        Metric("det_SR", "det_success"),
+        Metric("det_SPL", "det_spl"),
+    ),
     answer=_answer,
     pointed=lambda answer: _Angles(answer.heading, answer.elevation).fractions,
     aliases=_aliases,

@@ -19,19 +19,22 @@ from clipnav.envs.metrics.path_scores import (
     score_path,
     score_paths,
 )
-from clipnav.envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
+from clipnav.envs.metrics.summaries import summarise, summarise_groups
+from clipnav.envs.metrics.table import Metric, mean_metrics, metrics, register_metric
 
 __all__ = [
     "SUCCESS_THRESHOLD",
-    "SUMMARY_METRICS",
     "Interval",
     "Metric",
     "aligned",
     "bootstrap_interval",
     "bootstrap_intervals",
+    "mean_metrics",
+    "metrics",
     "paired_difference",
     "paired_gains",
     "path_metrics",
+    "register_metric",
     "score_path",
     "score_paths",
     "seed_difference",

@@ -9,18 +9,16 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from clipnav.envs.graphs.goal import Goal
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics.table import Number, derive, path_efficiency
 from clipnav.storage.errors import UnknownNameError, UserError
 
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
-_SHORTEST = 0.01  # metres; EnvDrop's lower bound of the path length in SPL
 
-Number = Any  # a float, or an array (B,)
 # Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
 # that little is padded.
 _BATCH = 2048
@@ -186,21 +184,20 @@ def _metrics(
     spread = expected + abs(expected - trajectory_length)
     # A reference of length 0 whose viewpoint is never left counts as followed: 0 / 0 is 1 here.
     stayed = spread == 0
-    return {
+    columns = {
         "trajectory_length": trajectory_length,
         "nav_error": nav_error,
         "oracle_error": oracle_error,
         "success": success,
         "oracle_success": 1.0 * (oracle_error < radius),
         "spl": success * path_efficiency(shortest_path_length, trajectory_length),
-        "spl_reference": success * path_efficiency(reference_length, trajectory_length),
         "dtw": dtw,
         "ndtw": ndtw,
-        "sdtw": success * ndtw,
         "cls": coverage * (expected + stayed) / (spread + stayed),
         "shortest_path_length": shortest_path_length,
         "reference_length": reference_length,
     }
+    return derive(columns)
 
 
 def _rows(graph: NavGraph, path: Sequence[str], kind: str) -> np.ndarray:
@@ -211,11 +208,6 @@ def _rows(graph: NavGraph, path: Sequence[str], kind: str) -> np.ndarray:
 
 def _length(graph: NavGraph, rows: np.ndarray) -> float:
     return sum(graph.distances[rows[:-1], rows[1:]].tolist())
-
-
-def path_efficiency(ideal: Number, length: Number) -> Number:
-    """Return what SPL weights a success with, given the best length and that of the walk."""
-    return ideal / np.maximum(np.maximum(ideal, length), _SHORTEST)
 
 
 def warping_distance(between: list[list[float]]) -> float:

@@ -17,16 +17,18 @@ from clipnav.envs.episodes.episode import without_turns
 from clipnav.envs.goals.scores import dataset_scores, score_episodes
 from clipnav.envs.graphs.nav_graph import NavGraph
 from clipnav.envs.metrics import (
-    SUMMARY_METRICS,
     Interval,
     Metric,
     aligned,
     bootstrap_intervals,
+    mean_metrics,
+    metrics,
     paired_gains,
     summarise,
     summarise_groups,
 )
 from clipnav.envs.metrics.summaries import columns_named
+from clipnav.envs.metrics.table import by_name
 from clipnav.envs.submissions.checks import (
     FileCheck,
     SubmissionCheck,
@@ -45,7 +47,7 @@ from clipnav.storage import write_text
 from clipnav.storage.errors import pluralise
 
 # Rows of the metric table after those of the metrics.
-_COUNTS = {"steps": Metric("steps", 1, ""), "moves": Metric("moves", 1, "")}
+_COUNTS = by_name(*(Metric(name, name, 1, "", better="") for name in ("steps", "moves")))
 
 
 class ScoredEpisode(Protocol):
@@ -385,7 +387,7 @@ def report(submissions: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
         own = next(iter(scored.values())).own_metrics
         if rules.definitions:
             parts.append(f"scores by the definition {rules.chosen_definition!r}, see docs/goals.md")
-        parts.append(metric_table(scored, {**SUMMARY_METRICS, **own, **_COUNTS}, rules))
+        parts.append(metric_table(scored, {**mean_metrics(), **own, **_COUNTS}, rules))
         parts += group_table("language", {n: s.by_language() for n, s in scored.items()})
         parts += group_table("split", {n: s.by_split() for n, s in scored.items()})
     return "\n\n".join(parts)
@@ -489,18 +491,19 @@ def _gain(gains: Mapping[str, Interval], metric: str, factor: float) -> str:
 def group_table(
     title: str,
     summaries: Mapping[str, Mapping[str, Mapping[str, float]]],
-    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
+    columns: Mapping[str, Metric] | None = None,
 ) -> list[str]:
     """Return a table of means by group and file; no table for a single group."""
     groups = sorted({group for summary in summaries.values() for group in summary})
     if len(groups) < 2:
         return []
-    header = [f"{short} {metric.unit}".rstrip() for short, metric in metrics.items()]
+    columns = metrics() if columns is None else columns
+    header = [f"{short} {metric.unit}".rstrip() for short, metric in columns.items()]
     rows = [[title, "file", "instructions", *header]]
     for group in groups:
         for name, summary in summaries.items():
             if group in summary:
                 means = summary[group]
-                figures = [f"{m.factor * means[short]:.2f}" for short, m in metrics.items()]
+                figures = [f"{m.factor * means[short]:.2f}" for short, m in columns.items()]
                 rows.append([group, name, f"{means['episodes']:.0f}", *figures])
     return [aligned(rows)]

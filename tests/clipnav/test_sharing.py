@@ -159,14 +159,14 @@ def test_a_run_travels_without_code_and_acts_as_before(hub, run, command, tmp_pa
     assert card.startswith('---\nlicense: "mit"\nlibrary_name: clipnav\n')
     means = json.loads(scores[run])["results"]["val_unseen"]["follower"]
     # One building has no interval.
-    assert f"| val_unseen | follower | {100 * means['SR']:.1f} | {100 * means['SPL']:.1f} |" in card
+    assert f"| val_unseen | follower | {means['TL']:.2f} | {means['NE']:.2f} |" in card
     assert f"clipnav evaluate-agent hf:{NAME}" in card
 
 
 def test_a_card_has_the_intervals_of_the_scores():
     rows = {"val_unseen": {"follower": {"SR": Interval(0.5, 0.4, 0.625), "NE": Interval(3, 2, 4)}}}
-    assert "| split | agent | SR [%] | NE [m] |" in _table(rows)
-    assert "| val_unseen | follower | 50.0 (40.0 to 62.5) | 3.00 (2.00 to 4.00) |" in _table(rows)
+    assert "| split | agent | NE [m] | SR [%] |" in _table(rows)
+    assert "| val_unseen | follower | 3.00 (2.00 to 4.00) | 50.0 (40.0 to 62.5) |" in _table(rows)
 
 
 def test_a_run_on_the_hub_is_loaded_by_its_address(hub, run, command, tiny_world, monkeypatch):
@@ -386,6 +386,6 @@ def test_what_is_no_run_or_not_there_is_refused_in_one_line(hub, command, tmp_pa
     done = command("evaluate-agent", "hf:owner/absent")
     assert "hf:owner/absent: " in done.stderr
     assert "check the name" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    assert len(done.stderr.splitlines()) == 1
     with pytest.raises(UserError, match="not a repository"):
         load_run("hf:../secret", "val_unseen")

@@ -14,7 +14,7 @@ from clipnav.envs.pictures.panorama_files import NoPictureError, Pictures
 from clipnav.storage import write_text
 from clipnav.storage.errors import UserError
 from clipnav.storage.progress import progress_bar
-from clipnav.viewer.site.library import Json, Library
+from clipnav.viewer.site.library import Json, Library, metric_rows
 from clipnav.viewer.site.routes import STATIC
 from clipnav.viewer.trace import Outcome, outcome
 
@@ -94,6 +94,7 @@ def bundle(
             "follower": None,
             "continuous": False,
             "user": None,
+            "metrics": metric_rows(),
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],
         "traces": walks,

@@ -7,6 +7,7 @@ from typing import Any
 
 from clipnav.envs.episodes import Episode, base_language
 from clipnav.envs.graphs.nav_graph import NavGraph
+from clipnav.envs.metrics import metrics
 from clipnav.envs.worlds import WorldFiles
 from clipnav.storage.errors import UserError
 from clipnav.viewer.trace import Trace, outcome
@@ -135,6 +136,22 @@ class Library:
                 for agent, trace in self._traces.get(key, {}).items()
             },
         }
+
+
+def metric_rows() -> list[Json]:
+    """Return the metrics of the page, ready for JSON."""
+    brief = metrics("walk")
+    return [
+        {
+            "name": metric.name,
+            "label": metric.label,
+            "factor": metric.factor,
+            "unit": metric.unit,
+            "binary": metric.binary,
+            "brief": name in brief and not metric.binary,
+        }
+        for name, metric in metrics("page").items()
+    ]
 
 
 def _places(trace: Trace) -> Iterator[str]:

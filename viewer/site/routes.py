@@ -14,7 +14,7 @@ from clipnav.envs.drawing.scenes import scene
 from clipnav.envs.episodes import Episode
 from clipnav.envs.pictures.panorama_files import WIDTHS, NoPictureError, Pictures
 from clipnav.storage.errors import UnknownNameError, UserError
-from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.library import Library, metric_rows
 from clipnav.viewer.site.manual_walks import ManualProgress, ManualWalks
 from clipnav.viewer.trace import Trace
 from clipnav.viewer.trace.format import position_of
@@ -125,6 +125,7 @@ class SiteRoutes:
                 "follower": self._follower if self._follow else None,
                 "continuous": self._manual_walks.is_continuous,
                 "user": self._manual_walks.agent,
+                "metrics": metric_rows(),
             }
         )
 

@@ -7,6 +7,7 @@ import { counted, firstClick, metres } from "viewer/elements.js";
 import { EpisodeList, SIGNS } from "viewer/episode_list.js";
 import { addDriving, addShortcuts } from "viewer/keys.js";
 import { ManualWalk } from "viewer/manual_walk.js";
+import { setMetrics } from "viewer/metrics.js";
 import { setPictureWidths } from "viewer/pictures.js";
 import { Player } from "viewer/player.js";
 import { isFree } from "viewer/positions.js";
@@ -21,6 +22,7 @@ const [site, episodes] = await Promise.all([source.site(), source.episodes()]).c
   showNotice(error.message);
   throw error;
 });
+setMetrics(site.metrics);
 const USER = site.user; // name of the user in traces of walks by hand
 let rows = episodes;
 const scenes = new Map();

@@ -1,12 +1,11 @@
 // The list of episodes, with search, filters and sorting.
 
-import { formatMetric } from "viewer/metrics.js";
+import { briefMetrics, metricNames } from "viewer/metrics.js";
 import { html } from "viewer/elements.js";
 
 const PAGE_SIZE = 150; // rows that are shown at first, and added by "Show more"
 export const SIGNS = { success: "✓", "wrong stop": "!", lost: "✕", unknown: "?" };
 const OUTCOMES = ["success", "wrong stop", "lost", "unknown"];
-const METRICS = ["NE", "SPL", "nDTW", "sDTW", "CLS", "TL", "SR", "OSR"];
 
 export class EpisodeList {
   #rows;
@@ -24,7 +23,7 @@ export class EpisodeList {
     this.#options("filter-outcome", ["any", ...OUTCOMES]);
     this.#options("filter-split", ["any", ...new Set(rows.map((row) => row.split))]);
     this.#options("filter-language", ["any", ...new Set(rows.map((row) => row.language))]);
-    this.#options("sort", ["file order", ...METRICS, "steps", "scan"]);
+    this.#options("sort", ["file order", ...metricNames(), "steps", "scan"]);
     for (const id of ["search", "filter-outcome", "filter-split", "filter-language", "sort"]) {
       this.#get(id).addEventListener("input", () => this.#reset());
     }
@@ -107,8 +106,7 @@ export class EpisodeList {
     const facts = [html("span", {}, `${row.instr_id} · ${row.scan.slice(0, 11)} · ${row.language}`)];
     if (walk) {
       facts.push(badge(walk.outcome));
-      const metrics = ["NE", "nDTW"].map((name) => `${name} ${formatMetric(name, walk.metrics)}`);
-      if ("NE" in walk.metrics) facts.push(html("span", {}, metrics.join(" · ")));
+      if ("NE" in walk.metrics) facts.push(html("span", {}, briefMetrics(walk.metrics)));
     }
     if (row.unfinished) facts.push(html("span", { class: "badge" }, "your unfinished walk"));
     return html(

@@ -2,7 +2,7 @@
 
 import { latest } from "viewer/requests.js";
 import { badge } from "viewer/episode_list.js";
-import { formatMetric } from "viewer/metrics.js";
+import { briefMetrics, formatMetric } from "viewer/metrics.js";
 import { source } from "viewer/data_source.js";
 import { html, firstClick } from "viewer/elements.js";
 
@@ -81,11 +81,10 @@ export class ManualWalk {
   // Displays the outcome of the walk and of an agent's walk, both { outcome, metrics }.
   conclude(user, agent, agentName) {
     const known = "NE" in user.metrics;
-    const metrics = ["NE", "SPL", "nDTW"].map((name) => `${name} ${formatMetric(name, user.metrics)}`);
     const parts = [
       html("strong", {}, "You have stopped."),
       badge(user.outcome),
-      html("span", {}, known ? metrics.join(" · ") : "The goal is not known, so there are no metrics."),
+      html("span", {}, known ? briefMetrics(user.metrics) : "The goal is not known, so there are no metrics."),
     ];
     if (agent) parts.push(html("span", { class: "agent-name" }, `${agentName}:`), badge(agent.outcome));
     if (agent && known) parts.push(html("span", {}, `NE ${formatMetric("NE", agent.metrics)}`));

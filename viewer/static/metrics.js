@@ -1,29 +1,28 @@
 // Metrics of the trajectories up to a step, as if they ended there.
 
-import { html, metres, percent } from "viewer/elements.js";
+import { html } from "viewer/elements.js";
 
-const NAMES = {
-  NE: ["navigation error: geodesic distance to the goal", metres],
-  TL: ["trajectory length", metres],
-  SR: ["success: the trajectory ends less than 3 m from the goal", yesOrNo],
-  OSR: ["oracle success: the trajectory comes within 3 m of the goal", yesOrNo],
-  SPL: ["success weighted by path length", fraction],
-  nDTW: ["normalized dynamic time warping: similarity to the reference path", fraction],
-  sDTW: ["success weighted by normalized dynamic time warping", fraction],
-  CLS: ["coverage weighted by length score: coverage of the reference path", fraction],
-};
+const ROWS = new Map();
 
-function yesOrNo(value) {
-  return value ? "yes" : "no";
+// The rows of the table of metrics, from the answer about the site.
+export function setMetrics(rows) {
+  for (const row of rows) ROWS.set(row.name, row);
 }
 
-function fraction(value) {
-  return percent(value, 1);
-}
+export const metricNames = () => [...ROWS.keys()];
 
 // Formats a metric; every part of the page uses this format.
 export function formatMetric(name, values) {
-  return values && name in values ? NAMES[name][1](values[name]) : "–";
+  if (!values || !(name in values)) return "–";
+  const { binary, factor, unit } = ROWS.get(name);
+  if (binary) return values[name] ? "yes" : "no";
+  return `${(factor * values[name]).toFixed(1)} ${unit}`.trim();
+}
+
+// The metrics that say most, beside a badge of the outcome.
+export function briefMetrics(values) {
+  const names = metricNames().filter((name) => ROWS.get(name).brief);
+  return names.map((name) => `${name} ${formatMetric(name, values)}`).join(" · ");
 }
 
 // `walks` is [{ trace, step }].
@@ -39,9 +38,9 @@ export function metrics(walks) {
   table.append(html("caption", {}, caption));
   if (walks.length > 1) table.append(headings(walks));
   const body = html("tbody");
-  const names = Object.keys(NAMES);
-  const pairs = () => [0, 2, 4, 6].map((index) => names.slice(index, index + 2));
-  const rows = walks.length > 1 ? names.map((name) => [name]) : pairs();
+  const names = metricNames();
+  const width = walks.length > 1 ? 1 : 2;
+  const rows = names.flatMap((_, at) => (at % width ? [] : [names.slice(at, at + width)]));
   for (const row of rows) {
     const cells = row.flatMap((name, index) => [
       index ? html("td", { class: "gap" }) : null,
@@ -60,7 +59,7 @@ function headings(walks) {
 }
 
 function title(name) {
-  return html("abbr", { title: NAMES[name][0] }, name);
+  return html("abbr", { title: ROWS.get(name).label }, name);
 }
 
 function value(name, values) {

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipnav.envs.base.infos import start_episodes
 from clipnav.envs.continuous.environments.vector_env import ContinuousVectorEnv
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS, Walk
+from clipnav.envs.continuous.measures import Walk, continuous_metrics
 from clipnav.envs.continuous.settings import FORWARD, LEFT, LOOK_DOWN, LOOK_UP, RIGHT, STOP
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
@@ -121,7 +121,7 @@ def _short(measures: Mapping[str, float]) -> dict[str, float]:
     """Return measures by their short names; unreachable goals have none."""
     found = {
         name: float(measures[metric.column])
-        for name, metric in CONTINUOUS_METRICS.items()
+        for name, metric in continuous_metrics().items()
         if metric.column in measures
     }
     return {name: round(value, 4) for name, value in found.items() if np.isfinite(value)}

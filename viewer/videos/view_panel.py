@@ -17,6 +17,7 @@ from clipnav.envs.drawing.canvas import (
     text_width,
     truncate,
 )
+from clipnav.envs.metrics import metrics
 from clipnav.storage.errors import pluralise
 from clipnav.viewer.trace import Outcome, Trace, TraceCandidate, outcome
 from clipnav.viewer.videos.panoramas import Panoramas
@@ -101,7 +102,8 @@ def _figures(trace: Trace) -> list[tuple[str, str]]:
     lengths = [("walked", f"{final['TL']:.1f} m")] if "TL" in final else []
     if length is not None:
         lengths.append(("shortest", f"{length:.1f} m"))
-    scores = [(name, f"{100 * final[name]:.1f} %") for name in ("SPL", "nDTW") if name in final]
+    shares = [m for m in metrics("walk").values() if m.unit == "%" and not m.binary]
+    scores = [(m.name, f"{m.text(final[m.name])} %") for m in shares if m.name in final]
     return [*scores, *lengths]
 
 

@@ -35,16 +35,15 @@ from clipnav.envs.continuous.episodes import (
 )
 from clipnav.envs.continuous.files.submissions import write_ce_submission
 from clipnav.envs.continuous.house_simulator import HouseSimulator
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
+from clipnav.envs.continuous.measures import continuous_metrics
 from clipnav.envs.continuous.settings import task_settings
 from clipnav.envs.continuous.walkers import Walker
 from clipnav.envs.episodes import Episode
 from clipnav.envs.episodes.splits import LoadedSplit
 from clipnav.envs.goals.scores import dataset_scores
 from clipnav.envs.graphs.goal import ObjectAnswer
-from clipnav.envs.metrics import SUMMARY_METRICS, aligned
+from clipnav.envs.metrics import Metric, aligned, mean_metrics
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals, paired_difference
-from clipnav.envs.metrics.summaries import Metric
 from clipnav.envs.submissions.files import write_submission as write_graph_submission
 from clipnav.envs.worlds import is_built_in
 from clipnav.storage.errors import UserError, pluralise, short_names
@@ -53,7 +52,6 @@ from clipnav.training.checkpoints import model_metadata
 _BASELINE_ENVS = 256
 # Scores of each episode, by instr_id and name of the column.
 EpisodeScores = Mapping[str, Mapping[str, float]]
-_COLUMNS = ("NE", "SR", "SPL", "nDTW")
 _PAIRED = "SR"
 _ROUNDING = 1e-9
 _ENVS = 16
@@ -141,7 +139,7 @@ def _scores(
     """Return the scores of the model, of trained agents and of baselines."""
     if isinstance(maker, ContinuousVlmWalkMaker):
         evaluations = _continuous_evaluations(maker, config, finished, scored)
-        return score_agents(evaluations, scored, CONTINUOUS_METRICS)
+        return score_agents(evaluations, scored, continuous_metrics())
     split = replace(maker.split, episodes=scored)
     env = replace(maker, split=split, _free=[]).make_env(min(_BASELINE_ENVS, len(scored)))
     model = score_walks(env, *walked(finished))
@@ -153,7 +151,7 @@ def _scores(
         evaluation = evaluate(env, agent)
         if as_results(config.split, {name: evaluation}).get(config.split):
             evaluations[name] = evaluation.scores
-    return score_agents(evaluations, scored, {**SUMMARY_METRICS, **model.own_metrics})
+    return score_agents(evaluations, scored, {**mean_metrics(), **model.own_metrics})
 
 
 def _in_words(usage: Usage, prices: BudgetConfig) -> str:
@@ -190,7 +188,7 @@ class AgentScores:
 def score_agents(
     evaluations: Mapping[str, EpisodeScores],
     episodes: Sequence[Episode | ContinuousEpisode],
-    metrics: Mapping[str, Metric] = SUMMARY_METRICS,
+    metrics: Mapping[str, Metric],
 ) -> dict[str, AgentScores]:
     """Compute the scores of agents on the same episodes, the model first.
 
@@ -199,7 +197,7 @@ def score_agents(
             goal that cannot be reached, is left out.
     """
     clusters = [episode.scan for episode in episodes]
-    success = SUMMARY_METRICS[_PAIRED].column
+    success = metrics[_PAIRED].column
     first: np.ndarray | None = None
     scores = {}
     for name, evaluation in evaluations.items():
@@ -231,11 +229,11 @@ def score_table(
         own: Metrics of the dataset alone by short name, which are further columns.
     """
     first = next(iter(scores))
-    metrics = {**{column: SUMMARY_METRICS[column] for column in _COLUMNS}, **own}
+    metrics = {**mean_metrics("walk"), **own}
     rows = [["split", "agent", *metrics, f"{_PAIRED} - {first}"]]
     for name, agent in scores.items():
         cells = [_cell(agent.intervals.get(short), metric) for short, metric in metrics.items()]
-        paired = SUMMARY_METRICS[_PAIRED]
+        paired = metrics[_PAIRED]
         difference = "" if agent.difference is None else _cell(agent.difference, paired, sign=True)
         rows.append([split, name, *cells, difference])
     shown = [agent.intervals.get(column) for agent in scores.values() for column in metrics]

@@ -17,9 +17,9 @@ from clipnav.envs.continuous.files.submissions import (
 )
 from clipnav.envs.continuous.house_simulator import HouseSimulator
 from clipnav.envs.continuous.measures import (
-    CONTINUOUS_METRICS,
     Definition,
     Walk,
+    continuous_metrics,
     measure_walk,
     summarise_walks,
 )
@@ -173,7 +173,7 @@ def score_continuous_submission(
         measures.append(measure_walk(own, reference, definition, rules.dtw, rules.threshold))
     # The files of RxR-CE leave turns out, so their number of actions is unknown.
     unknown = {"steps"} if truth.form == "rxr-ce" else set()
-    metrics = {short: m for short, m in CONTINUOUS_METRICS.items() if short not in unknown}
+    metrics = {short: m for short, m in continuous_metrics().items() if short not in unknown}
     return ScoredWalks(checked, episodes, measures, metrics)
 
 

@@ -5,8 +5,9 @@ import clipnav
 from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import Evaluation, as_results, compare, evaluate, table
-from clipnav.envs.continuous.measures import CONTINUOUS_METRICS
-from clipnav.envs.metrics import SUMMARY_METRICS, Metric
+from clipnav.envs.continuous.measures import continuous_metrics
+from clipnav.envs.metrics import Metric, metrics
+from clipnav.envs.metrics.table import by_name
 
 
 @pytest.mark.parametrize("split", ["train", "val_unseen"])
@@ -68,10 +69,10 @@ def test_comparison_names_its_agents(doors_env):
     ],
 )
 def test_names_of_objects_are_compared_in_their_language_alone(languages, parts):
-    scores = dict.fromkeys("ab", dict.fromkeys([m.column for m in SUMMARY_METRICS.values()], 1.0))
+    scores = dict.fromkeys("ab", dict.fromkeys([m.column for m in metrics().values()], 1.0))
     scores = {name: {**columns, "rgs": 0.5} for name, columns in scores.items()}
     spoken = dict(zip("ab", languages.split(), strict=True))
-    evaluation = Evaluation({}, scores, spoken, {"RGS": Metric("rgs", 100, "%")})
+    evaluation = Evaluation({}, scores, spoken, by_name(Metric("RGS", "rgs")))
     results = as_results("val", {"follower": evaluation, "object names": evaluation})
     assert {part: list(agents) for part, agents in results.items()} == parts
     # The metrics of a dataset are in each part, too.
@@ -80,7 +81,7 @@ def test_names_of_objects_are_compared_in_their_language_alone(languages, parts)
 
 def test_table_is_aligned():
     summary = {"TL": 9.5, "NE": 1, "OSR": 1, "SR": 0.5, "SPL": 0.4444, "nDTW": 0.1, "sDTW": 0.05}
-    text = table({"val_unseen": {"follower": summary, "shortest path": summary}})
+    text = table({"val_unseen": {"follower": summary, "shortest path": summary}}, metrics("table"))
     header, first, second = text.splitlines()
     assert header.split() == ["split", "agent", "TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
     assert first.split()[1:] == ["follower", "9.50", "1.00", "100.0", "50.0", "44.4", "10.0", "5.0"]
@@ -89,9 +90,9 @@ def test_table_is_aligned():
 
 def test_continuous_tables_have_steps_and_no_scores_of_secret_goals():
     text = table(
-        {"val_unseen": {"cma": {"TL": 9, "steps": 31.25}, "expert": {}}}, CONTINUOUS_METRICS
+        {"val_unseen": {"cma": {"TL": 9, "steps": 31.25}, "expert": {}}}, continuous_metrics()
     )
     header, first, second = (line.split() for line in text.splitlines())
     assert header[-2:] == ["sDTW", "steps"]
     assert (first[2], first[-1]) == ("9.00", "31.2")
-    assert second[2:] == ["-"] * len(CONTINUOUS_METRICS)
+    assert second[2:] == ["-"] * len(continuous_metrics())

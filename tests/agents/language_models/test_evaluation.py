@@ -13,7 +13,7 @@ from clipnav.agents.language_models.settings import (
     PromptConfig,
     ServerConfig,
 )
-from clipnav.envs.metrics import SUMMARY_METRICS
+from clipnav.envs.metrics import metrics
 from tests.agents.language_models.conftest import read_results
 from tests.agents.language_models.servers import Oracle, Sent, completion, draw_colour, user_text
 
@@ -264,13 +264,13 @@ def scored(houses):
         episodes = [episode for three in own for episode in three][: len(model)]
 
         def rows(successes):
-            columns = [metric.column for metric in SUMMARY_METRICS.values()]
+            columns = [metric.column for metric in metrics().values()]
             return {
                 episode.instr_id: dict.fromkeys(columns, float(success))
                 for episode, success in zip(episodes, successes, strict=True)
             }
 
-        return score_agents({"model": rows(model), "baseline": rows(baseline)}, episodes)
+        return score_agents({"model": rows(model), "baseline": rows(baseline)}, episodes, metrics())
 
     return score
 

@@ -248,5 +248,5 @@ def test_a_metric_of_the_dataset_selects_weights():
     arguments = ("--select-metric", "GP", "--world", "matterport", "--data-dir", "data")
     assert parse_agent([*arguments, "--dataset", "cvdn"], "").select_metric == "GP"
     config = parse_agent(["--dataset", "r2r"], "")
-    with pytest.raises(UserError, match="--select-metric GP: not one of SR, SPL, nDTW, sDTW"):
+    with pytest.raises(UserError, match="--select-metric GP: not one of OSR, SR, SPL, SPL_ref"):
         dataclasses.replace(config, select_metric="GP")

@@ -13,10 +13,10 @@ from clipnav.agents.clear.settings import parse_language, parse_visual
 from clipnav.agents.continuous.settings import parse_continuous
 from clipnav.agents.duet.settings import parse_pretraining
 from clipnav.agents.envdrop.settings import parse_speaker
-from clipnav.agents.experiments.comparison import METRICS
 from clipnav.agents.settings.command_line import parse_agent
 from clipnav.commands.agents import compare_agents, compare_encoders
 from clipnav.commands.tasks import compare_vqa_encoders
+from clipnav.envs.metrics import metrics
 from clipnav.experiments.declarations import (
     OUTPUTS,
     Experiment,
@@ -125,7 +125,7 @@ def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
                 assert re.sub(r"[\w-]+/\.\./", "", path) in commands
         if len(row) < columns and "/comparison.json#" in row[-1]:
             keys = [column.metric for column in experiment.column_list()]
-            assert {*keys[len(row) - 1 :]} <= {*METRICS, "accuracy"}
+            assert {*keys[len(row) - 1 :]} <= {*metrics("comparison"), "accuracy"}
         for cell, column in zip(row, experiment.column_list(), strict=False):
             # The key of a column is looked up in groups only; a reference to a value contains it.
             if len(row) == columns and "#" in cell and column.key is not None:

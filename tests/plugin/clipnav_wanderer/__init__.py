@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipnav import AgentConfig, AgentSpec, DatasetSpec, TaskSpec
+from clipnav import AgentConfig, AgentSpec, DatasetSpec, Metric, TaskSpec
 from clipnav.vl_tasks.settings.runs import QuestionConfig
 
 WANDERER = AgentSpec(
@@ -18,6 +18,19 @@ STROLL = DatasetSpec("stroll", ("r2r/R2R_{}.json",), ("R2R_{}.json",))
 COLOURS = TaskSpec(
     "colours", f"{__name__}:TaskConfig", f"{__name__}:task_defaults", f"{__name__}.task:ColourTask"
 )
+NEAR = Metric(
+    "near",
+    "near",
+    label="the trajectory ends less than 10 m from the goal",
+    derived=f"{__name__}:near",
+    needs=("nav_error",),
+    places=("table", "comparison", "page"),
+)
+MEDIAN = Metric("NE_median", "nav_error", 1, "m", reduce="median", places=("table",))
+
+
+def near(columns):
+    return 1.0 * (columns["nav_error"] < 10)
 
 
 @dataclass(frozen=True)

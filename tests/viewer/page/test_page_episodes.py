@@ -31,7 +31,7 @@ def test_an_episode_is_shown_step_by_step(page, url, traces, opened, metric):
     assert metric(page, "nDTW") == f"{100 * last.metrics['nDTW']:.1f} %"
     assert "stops here" in page.locator("figcaption").inner_text()
     listed = page.locator(".rows [data-key='train/100_0'] .facts").text_content()
-    assert f"NE {metric(page, 'NE')} · nDTW {metric(page, 'nDTW')}" in listed
+    assert f"NE {metric(page, 'NE')} · SPL {metric(page, 'SPL')}" in listed
     page.locator("canvas").focus()
     page.keyboard.press("[")
     assert page.locator("#step-text").inner_text().startswith(f"step {len(steps) - 2} ")

@@ -12,7 +12,7 @@ from PIL import Image
 from clipnav.envs.pictures.panorama_files import DrawnPictures, NoPictures
 from clipnav.envs.worlds import world_files
 from clipnav.storage.errors import UnknownNameError
-from clipnav.viewer.site.library import Library
+from clipnav.viewer.site.library import Library, metric_rows
 from clipnav.viewer.site.manual_walks import ManualWalks
 from clipnav.viewer.site.routes import STATIC, RequestError, SiteRoutes
 from clipnav.viewer.site.server import ViewerServer
@@ -190,7 +190,9 @@ def test_lists_episodes_with_outcomes(server, traces):
         "follower": None,
         "continuous": False,
         "user": "you",
+        "metrics": metric_rows(),
     }
+    assert [row["name"] for row in site["metrics"] if row["brief"]] == ["NE", "SPL", "nDTW"]
 
 
 def test_hands_out_traces_scenes_and_pictures(server, traces):

@@ -6,8 +6,7 @@ import pytest
 
 from clipnav.agents.acting.baselines import TeacherAgent
 from clipnav.envs.graphs.goal import Goal
-from clipnav.envs.metrics import score_path
-from clipnav.envs.metrics.summaries import SUMMARY_METRICS
+from clipnav.envs.metrics import metrics, score_path
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
 from clipnav.envs.navigation.vln_env import VlnEnv, make_vln_vector_env
 from clipnav.envs.submissions.ground_truth import ScoringRules, load_ground_truth
@@ -49,8 +48,8 @@ def test_metrics_are_of_the_walk_up_to_each_step(tiny_env, traces):
         graph = tiny_env.nav_world.graphs[trace.scan]
         for number, step in enumerate(trace.steps):
             scores = score_path(graph, trace.walked[: number + 1], trace.path)
-            for short, (name, _, _) in SUMMARY_METRICS.items():
-                assert step.metrics[short] == pytest.approx(scores[name], abs=6e-5)
+            for short, metric in metrics().items():
+                assert step.metrics[short] == pytest.approx(scores[metric.column], abs=6e-5)
 
 
 def test_geometry_is_the_graphs(tiny_env, traces):
