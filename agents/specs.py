@@ -61,7 +61,7 @@ _TABLE = SpecTable(
             settings="clipnav.agents.envdrop.settings:TrainConfig",
             defaults="clipnav.agents.envdrop.settings:follower_defaults",
             learner="clipnav.agents.envdrop.learner:FollowerLearner",
-            load="clipnav.agents.envdrop.follower_network:load_follower",
+            load="clipnav.agents.envdrop.learner:load_follower",
             waypoints="clipnav.agents.waypoints.evaluation:follower_among_waypoints",
             abilities=frozenset({"search", "single-steps", "follower-weights", "grounds-objects"}),
         ),

@@ -13,7 +13,7 @@ import torch
 from clipnav.agents.acting.environments import feature_metadata
 from clipnav.agents.envdrop.augmentation import PLACEHOLDER, sample_paths
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_loss import EpisodeBatch
+from clipnav.agents.envdrop.follower_agent import EpisodeBatch
 from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.envdrop.speaker_training import load_speaker

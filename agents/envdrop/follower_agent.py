@@ -1,5 +1,6 @@
 """The follower as an agent: greedy walks, and walks that record decisions for training."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,24 @@ from clipnav.agents.layers.encoders import Context, State, readable
 from clipnav.agents.layers.visual import PanoramaView, VisualNoise
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes to walk in one iteration.
+
+    Attributes:
+        instr_ids: (B,) episodes.
+        tokens: (B, L) instructions; those of the environment by default.
+        noise: Feature dropout; newly drawn by default.
+        partners: (B, L) other instructions of the same paths, for the contrastive loss.
+    """
+
+    instr_ids: list[str]
+    rng: np.random.Generator
+    tokens: np.ndarray | None = None
+    noise: VisualNoise | None = None
+    partners: np.ndarray | None = None
 
 
 class FollowerAgent:

@@ -1,28 +1,31 @@
-"""Training of a follower by imitation, reinforcement and back-translation."""
+"""The follower's network, its loss, and training by imitation, A2C and back-translation."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clipnav.agents.acting.environments import fit_scale, reserve_text_states
+from clipnav.agents.acting.rollout import ActionSource, UniformStream, rollout
 from clipnav.agents.acting.tokenizers import shared_words
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
-from clipnav.agents.envdrop.follower_network import (
-    FollowerNetwork,
-    fit_states,
-    make_follower_network,
-)
-from clipnav.agents.envdrop.grounding import ObjectLoss
+from clipnav.agents.envdrop.follower_agent import EpisodeBatch, FollowerAgent
+from clipnav.agents.envdrop.grounding import ObjectLoss, ReadPlaces
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig, TrainConfig
 from clipnav.agents.layers.critic import Critic
-from clipnav.agents.learning.agent_learner import EpisodeLearner
-from clipnav.agents.settings import read_agent_config
+from clipnav.agents.layers.encoders import InstructionEncoder
+from clipnav.agents.layers.pretrained import PretrainedEncoder, StateReader, hugging_face_model
+from clipnav.agents.learning.agent_learner import EpisodeLearner, load_network, mixed_precision
+from clipnav.agents.learning.objectives import (
+    actor_critic_loss,
+    agreement,
+    contrastive_loss,
+    imitation_loss,
+)
+from clipnav.agents.settings import Feedback, read_agent_config
 from clipnav.agents.specs import agent_spec
 from clipnav.envs.navigation.device_features import DeviceFeatures
 from clipnav.envs.navigation.vector_env import VlnVectorEnv
@@ -34,16 +37,208 @@ from clipnav.training.optimisers import make_optimiser
 from clipnav.training.streams import Stream
 
 _BACK_TRANSLATION = 1  # end of the seed of actions on back-translated paths
+_STATISTICS = 1_000  # instructions for the scale of hidden states
+Figures = dict[str, float]
+Network = TypeVar("Network", bound="FollowerNetwork")
+
+
+class FollowerNetwork(nn.Module):
+    """A follower and, with reinforcement, its critic."""
+
+    # Loss of the objects, for a follower that points them out; the learner sets it.
+    object_loss: ObjectLoss | None = None
+
+    def __init__(
+        self, follower: Follower, critic: Critic | None, config: RecurrentAgentConfig
+    ) -> None:
+        super().__init__()
+        self.follower = follower
+        self.critic = critic
+        self.config = config
+
+    def grounding(
+        self, env: VlnVectorEnv, instr_ids: list[str], places: list[ReadPlaces]
+    ) -> tuple[Tensor | float, dict[str, float]]:
+        """Return the loss of the objects of a batch, see `ObjectLoss`; 0 without objects."""
+        if self.object_loss is None or self.follower.objects is None:
+            return 0.0, {}
+        return self.object_loss(self.follower.objects, env, instr_ids, places)
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Sizes and options that must match for weights to be loaded."""
+        return {**self.follower.architecture, "critic": "no" if self.critic is None else "yes"}
+
+
+class FollowerLoss(FollowerNetwork):
+    """A follower and, with reinforcement, its critic, with the loss of their training.
+
+    A call walks a batch of episodes and returns the loss; a single call per batch allows the use of
+    DistributedDataParallel. With a critic, even rows of the batch are for imitation and odd rows
+    for reinforcement: the two minibatches of EnvDrop, walked together.
+
+    With w the weights of the settings, y the teacher's actions in the E imitated episodes, and p
+    the follower's probabilities,
+
+        loss = w_imitation * sum(-log p(y)) / E + w_objects * objects + w_reinforcement * A2C
+               [+ w_contrastive * contrastive]
+
+    `actor_critic_loss` defines A2C: policy gradient, squared error of the critic and entropy, over
+    the decisions of the other episodes; `Walks.step` gives the rewards.
+    """
+
+    config: TrainConfig
+
+    @property
+    def group(self) -> int:
+        """Rows of a batch that must stay together: 2 with a critic, 1 without."""
+        return 1 if self.critic is None else 2
+
+    def forward(
+        self,
+        env: VlnVectorEnv,
+        features: DeviceFeatures,
+        batch: EpisodeBatch,
+        imitation_weight: float,
+    ) -> tuple[Tensor, Figures]:
+        """Walk a batch and return the loss and the figures to log."""
+        config = self.config
+        source, imitated = self._action_source(batch)
+        agent = FollowerAgent(
+            self.follower,
+            features,
+            config.use_instructions,
+            source,
+            batch.tokens,
+            batch.noise,
+            batch.partners,
+        )
+        steps, look_ahead = config.max_training_steps, self.critic is not None
+        with mixed_precision(self.follower, config):
+            decisions = rollout(env, agent, batch.instr_ids, steps, look_ahead)
+        chosen = np.flatnonzero(imitated[decisions.rows])
+        index = torch.from_numpy(chosen).to(decisions.scores.device)
+        scores, teacher = decisions.scores[index], decisions.teacher[index]
+        loss = imitation_loss(scores, teacher, int(imitated.sum()))
+        figures = {"imitation": loss.item(), "agreement": agreement(scores, teacher)}
+        loss = imitation_weight * loss
+        objects, more = self.grounding(env, batch.instr_ids, agent.places)
+        loss, figures = loss + config.object_weight * objects, figures | more
+        if decisions.contrast is not None:
+            contrastive = contrastive_loss(decisions, imitated, config.clear.temperature)
+            figures["contrastive"] = contrastive.item()
+            loss = loss + config.clear.contrastive_weight * contrastive
+        if self.critic is not None:
+            a2c_loss, a2c_figures = actor_critic_loss(
+                decisions, ~imitated, self.critic, config.reinforcement
+            )
+            loss = loss + config.reinforcement.weight * a2c_loss
+            figures |= a2c_figures
+        return loss, {"loss": loss.item(), **figures}
+
+    def _action_source(self, batch: EpisodeBatch) -> tuple[ActionSource, np.ndarray]:
+        """Return the source of the actions, and (B,) bool, true for rows of imitation."""
+        count = len(batch.instr_ids)
+        rows = np.arange(count)
+        imitated = rows % 2 == 0 if self.critic is not None else np.ones(count, bool)
+        teacher_forced = imitated & _teacher_forced_rows(
+            self.config.feedback, np.cumsum(imitated) - 1
+        )
+        share = self.config.sampled_steps
+        if teacher_forced.all() and not share:
+            return ActionSource(teacher_forced), imitated
+        rank, world_size = distributed.rank(), distributed.world_size()
+        draws = UniformStream(batch.rng, count, rank, world_size, self.group)
+        return ActionSource(teacher_forced, draws, share), imitated
+
+
+def _teacher_forced_rows(feedback: Feedback, indices: np.ndarray) -> np.ndarray:
+    """Return (B,) bool, true for imitation episodes, with indices (B,), that are teacher-forced."""
+    if feedback == "mixed":
+        return indices % 2 == 0
+    return np.full(len(indices), feedback == "teacher")
+
+
+def make_follower_network(
+    config: RecurrentAgentConfig,
+    env: VlnVectorEnv,
+    tokenizer: Tokenizer | None = None,
+    *,
+    with_critic: bool,
+    kind: type[Network] = FollowerNetwork,
+) -> Network:
+    """Build an untrained follower (see `make_follower`) and, if requested, its critic."""
+    follower, critic, settings = make_follower(config, env, tokenizer), None, config.follower
+    if with_critic:
+        critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
+    return kind(follower, critic, config)
+
+
+def load_follower_network(
+    run: Path, split: str, settings: RecurrentAgentConfig
+) -> tuple[VlnVectorEnv, FollowerNetwork]:
+    """Build the environment of a split and load the network of a run; see `load_network`."""
+    make = partial(make_follower_network, with_critic=settings.has_critic)
+    env, network = load_network(run, split, settings, make)
+    reserve_text_states(network.follower.encoder, [env])
+    return env, network
+
+
+def load_follower(
+    run: Path, split: str, settings: TrainConfig
+) -> tuple[VlnVectorEnv, FollowerAgent]:
+    """Build the environment of a split and load the follower of a run; see `clipnav.load_run`."""
+    env, network = load_follower_network(run, split, settings)
+    features = DeviceFeatures(env, settings.device)
+    agent = FollowerAgent(network.follower, features, settings.use_instructions)
+    agent.critic = network.critic
+    return env, agent
+
+
+def make_follower(
+    config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+) -> Follower:
+    """Build an untrained follower for an environment."""
+    visual = 0 if env.feature_store is None else env.feature_store.width
+    angle = config.angle_feature_size
+    views = None
+    if config.visual_representation is not None and env.feature_store is not None:
+        from clipnav.agents.clear.loading import load_view_encoder
+
+        store = env.feature_store
+        views = load_view_encoder(config.visual_representation, store, config.clear)
+    transformer = StateReader if config.follower.read_states else PretrainedEncoder
+    if config.language_representation is not None:
+        from clipnav.agents.clear.loading import load_text_model
+
+        run, longest = config.language_representation, config.max_instruction_length
+        model = load_text_model(run, longest)
+        encoder = transformer(model, config.follower, config.clear.tune_language)
+    elif config.text.tokens == "pretrained":
+        assert config.text.model is not None
+        model = hugging_face_model(config.text.model)
+        encoder = transformer(model, config.follower, config.text.tune)
+    else:
+        encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
+    objects = None if env.objects is None or not visual else env.objects.width
+    return Follower(encoder, visual, angle, config.follower, views, objects).to(config.device)
+
+
+def fit_states(encoder: nn.Module, env: VlnVectorEnv) -> None:
+    """Set the scale of a `StateReader` from the instructions of an environment."""
+    if isinstance(encoder, StateReader):
+        tokens = env.split.tokens  # (N, L)
+        encoder.fit(torch.from_numpy(tokens[:: max(1, len(tokens) // _STATISTICS)]))
 
 
 class RecurrentLearner(EpisodeLearner):
     """A network with a follower, and the episodes to learn from.
 
     Attributes:
-        loss: Class of the network with its loss: of follower, critic or None, and settings.
+        loss: Class of the network, which computes its loss.
     """
 
-    loss: Callable[[Follower, Critic | None, Any], FollowerNetwork]
+    loss: type[FollowerNetwork]
     config: RecurrentAgentConfig
     network: FollowerNetwork
 
@@ -52,8 +247,8 @@ class RecurrentLearner(EpisodeLearner):
         cls, config: RecurrentAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
     ) -> FollowerNetwork:
         """Build the untrained follower and, with reinforcement, its critic, with their loss."""
-        parts = make_follower_network(config, env, tokenizer, with_critic=config.has_critic)
-        return cls.loss(parts.follower, parts.critic, config)
+        critic = config.has_critic
+        return make_follower_network(config, env, tokenizer, with_critic=critic, kind=cls.loss)
 
     def prepare(self, network: FollowerNetwork) -> FollowerNetwork:
         """Initialise the follower of a new run; return it with its critic and loss."""

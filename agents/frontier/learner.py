@@ -11,11 +11,9 @@ from torch import Tensor
 from clipnav.agents.acting.rollout import UniformStream, sample_logits
 from clipnav.agents.envdrop.action_scores import ActionScorer
 from clipnav.agents.envdrop.follower import Follower
-from clipnav.agents.envdrop.follower_network import FollowerNetwork, load_follower_network
-from clipnav.agents.envdrop.learner import RecurrentLearner
+from clipnav.agents.envdrop.learner import FollowerNetwork, RecurrentLearner, load_follower_network
 from clipnav.agents.frontier.agent import FrontierAgent, FrontierScoring, Options
 from clipnav.agents.frontier.settings import FrontierTrainConfig
-from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.agent_learner import mixed_precision
 from clipnav.agents.learning.objectives import SampledChoices, walk_loss
 from clipnav.agents.maps.experts import Expert, mix_in_expert
@@ -37,11 +35,7 @@ class FrontierLoss(FollowerNetwork):
     DistributedDataParallel. With reinforcement, both losses are those of the same walks.
     """
 
-    def __init__(
-        self, follower: Follower, critic: Critic | None, config: FrontierTrainConfig
-    ) -> None:
-        super().__init__(follower, critic)
-        self._config = config
+    config: FrontierTrainConfig
 
     def forward(
         self,
@@ -60,7 +54,7 @@ class FrontierLoss(FollowerNetwork):
             batch: Indices of the episodes, random numbers of their decisions, and the probability
                 that a decision is sampled; with reinforcement, every decision is.
         """
-        config, (episodes, draws, sampled) = self._config, batch
+        config, (episodes, draws, sampled) = self.config, batch
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
         reinforced = self.critic is not None
         agent = FrontierAgent(

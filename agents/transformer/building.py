@@ -14,7 +14,7 @@ from clipnav.agents.acting.environments import (
 )
 from clipnav.agents.acting.tokenizers import shared_words
 from clipnav.agents.clear.loading import load_text_model, load_view_encoder
-from clipnav.agents.envdrop.follower_network import make_follower_network
+from clipnav.agents.envdrop.learner import make_follower_network
 from clipnav.agents.envdrop.settings import RecurrentAgentConfig
 from clipnav.agents.layers.encoders import InstructionEncoder
 from clipnav.agents.layers.visual import ViewEncoder

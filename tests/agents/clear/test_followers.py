@@ -10,8 +10,7 @@ import torch
 
 from clipnav.agents.acting.environments import make_env, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
-from clipnav.agents.envdrop.follower_network import make_follower
-from clipnav.agents.envdrop.learner import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner, make_follower
 from clipnav.agents.experiments.comparison import make_job
 from clipnav.agents.experiments.runs import load_run
 from clipnav.agents.experiments.training import train

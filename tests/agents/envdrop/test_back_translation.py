@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from clipnav.agents.envdrop.back_translation import BackTranslator, held_out_episodes
-from clipnav.agents.envdrop.follower_loss import EpisodeBatch
-from clipnav.agents.envdrop.follower_network import make_follower
-from clipnav.agents.envdrop.learner import _BACK_TRANSLATION, FollowerLearner
+from clipnav.agents.envdrop.follower_agent import EpisodeBatch
+from clipnav.agents.envdrop.learner import _BACK_TRANSLATION, FollowerLearner, make_follower
 from clipnav.agents.envdrop.settings import SpeakerTrainConfig
 from clipnav.agents.envdrop.speaker import END
 from clipnav.agents.learning.agent_learner import make_agent_trainer

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from clipnav.agents.acting.rollout import ActionSource, UniformStream, rollout, sample
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.learner import make_follower
 from clipnav.agents.layers.critic import Critic
 from clipnav.envs.navigation.device_features import DeviceFeatures
 

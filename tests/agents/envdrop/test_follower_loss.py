@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from clipnav.agents.acting.rollout import ActionSource, Decisions, UniformStream, rollout
-from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_loss import EpisodeBatch, FollowerLoss
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.follower_agent import EpisodeBatch, FollowerAgent
+from clipnav.agents.envdrop.learner import FollowerLoss, make_follower
 from clipnav.agents.layers.critic import Critic
 from clipnav.agents.learning.objectives import actor_critic_loss, imitation_loss
 from clipnav.agents.settings import ReinforcementConfig

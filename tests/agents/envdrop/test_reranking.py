@@ -9,8 +9,7 @@ import torch
 from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_network import make_follower
-from clipnav.agents.envdrop.learner import FollowerLearner
+from clipnav.agents.envdrop.learner import FollowerLearner, make_follower
 from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.search import (
     FoundPath,

@@ -9,7 +9,7 @@ import torch
 from clipnav.agents.acting.rollout import walk
 from clipnav.agents.envdrop.action_scores import count_visits, pad_histories
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.learner import make_follower
 from clipnav.agents.envdrop.search import (
     Position,
     Searcher,

@@ -10,7 +10,7 @@ from clipnav.agents.acting.environments import make_env
 from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.acting.rollout import walk
 from clipnav.agents.envdrop.action_scores import ActionScorer
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.learner import make_follower
 from clipnav.agents.envdrop.search import Searcher, start_positions
 from clipnav.agents.frontier.agent import FrontierAgent, FrontierScoring
 from clipnav.agents.maps.geometry import MapGeometry

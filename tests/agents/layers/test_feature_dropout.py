@@ -7,7 +7,7 @@ import torch
 from clipnav.agents.acting.rollout import ActionSource, rollout
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.learner import make_follower
 from clipnav.agents.envdrop.path_recording import record_paths
 from clipnav.agents.envdrop.speaker_training import SpeakerLoss, make_speaker
 from clipnav.agents.layers.encoders import InstructionEncoder

@@ -11,7 +11,7 @@ from clipnav.agents.acting.evaluation import evaluate
 from clipnav.agents.acting.rollout import walk
 from clipnav.agents.envdrop.follower import Follower
 from clipnav.agents.envdrop.follower_agent import FollowerAgent
-from clipnav.agents.envdrop.follower_network import make_follower
+from clipnav.agents.envdrop.learner import make_follower
 from clipnav.agents.envdrop.settings import TrainConfig
 from clipnav.agents.hamt.settings import HistoryTrainConfig
 from clipnav.agents.layers.encoders import InstructionEncoder
