@@ -41,7 +41,8 @@ class StepState(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         commits: Commits at which it was started.
-        ended: Time of its end in seconds since 1970; 0 before.
+        ended: Time of its end in seconds since 1970, later than that of the steps before; 0 until
+            then.
         machine: Processor, cores, load and versions.
         digests: SHA-256 of its weights and scores, by path; empty if it writes none.
     """
@@ -105,7 +106,10 @@ def run_experiments(
         jobs = _jobs(steps, ended)
         for job, _ in run_jobs(_run_job, jobs, workers, "runs a step", depend=True):
             state = read_states(job.step.folder)[job.step.command]
-            state.ended, state.machine = time.time(), machine()
+            known = [one.ended for folder in folders for one in read_states(folder).values()]
+            # Later than what it has read, also after a clock that went back.
+            state.ended = max(time.time(), max(known) + 0.001)
+            state.machine = machine()
             outputs = sorted(job.step.outputs)
             files = [*(f"{folder}/{name}" for folder in outputs for name in _CONTENT), *outputs]
             state.digests = {file: file_sha256(file) for file in files if Path(file).is_file()}

@@ -1,5 +1,6 @@
 """The command runs experiments, and runs what has failed, was stopped or was replaced again."""
 
+import itertools
 import json
 import os
 import re
@@ -246,7 +247,12 @@ def declare(checkout, ran, iterations: int = 1) -> None:
     ran.clear()
 
 
-def test_steps_run_again_after_what_they_have_read(reproduce, checkout, ran):
+@pytest.mark.parametrize("direction", [1, -1])
+def test_steps_run_again_after_what_they_have_read(
+    direction, reproduce, checkout, ran, monkeypatch
+):
+    clock = itertools.count(2_000_000_000, 3600 * direction)  # it may be set back
+    monkeypatch.setattr(running.time, "time", lambda: float(next(clock)))
     declare(checkout, ran)
     for _ in range(2):
         reproduce("second")
