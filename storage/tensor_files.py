@@ -1,15 +1,19 @@
-"""Reproducible headers of safetensors files.
+"""Reproducible safetensors files with a checksum.
 
 The safetensors library writes metadata in an order that changes from run to run. Here the order is
-fixed, so that equal content gives equal files.
+fixed, so that equal content gives equal files. The metadata contains the CRC-32 of the file, in
+which zeros stand for the checksum itself; other programs ignore it.
 """
 
+import itertools
 import json
 import math
+import re
 import struct
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError
@@ -22,7 +26,9 @@ _BITS = {
     **dict.fromkeys(("U32", "I32", "F32"), 32),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
-_METADATA = "__metadata__"
+CHECKSUM = "crc32"  # its name in the metadata
+_METADATA, _UNKNOWN = "__metadata__", "00000000"
+_RECORDED = re.compile(rb'"crc32": ?"([0-9a-f]{8})"')
 # Limit of the safetensors library.
 _MAX_HEADER_BYTES = 100_000_000
 
@@ -37,7 +43,11 @@ def header_bytes(
         end = start + _BITS[dtype] // 8 * math.prod(shape)
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
         start = end
-    raw = json.dumps(header).encode()
+    return _packed_header(header)
+
+
+def _packed_header(header: dict[str, Any], **options: Any) -> bytes:
+    raw = json.dumps(header, **options).encode()
     # Data aligned to 8 bytes, as the format recommends.
     raw += b" " * (-len(raw) % 8)
     return struct.pack("<Q", len(raw)) + raw
@@ -45,19 +55,54 @@ def header_bytes(
 
 def write_tensors(path: Path, serialised: bytes) -> None:
     """Write the result of `safetensors.*.save`, which has metadata, with sorted metadata."""
-    with atomic_write(path, to_disk=True) as beside:
+    with atomic_write(path, to_disk=True) as beside, beside.open("wb") as file:
         length = int.from_bytes(serialised[:8], "little")
         header = json.loads(serialised[8 : 8 + length])
-        header[_METADATA] = dict(sorted(header[_METADATA].items()))
-        # As compact as the library writes it, so that it is not longer than before.
-        raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-        with beside.open("wb") as file:
-            file.write(serialised[:8] + raw.ljust(length))
-            file.write(memoryview(serialised)[8 + length :])
+        header[_METADATA] = dict(sorted({**header[_METADATA], CHECKSUM: _UNKNOWN}.items()))
+        raw = _packed_header(header, ensure_ascii=False, separators=(",", ":"))
+        _write(file, raw, [memoryview(serialised)[8 + length :]])
+
+
+def write_streamed(
+    file: BinaryIO,
+    tensors: Mapping[str, tuple[str, Sequence[int]]],
+    metadata: Mapping[str, str],
+    data: Iterable[bytes],
+) -> None:
+    """Write tensors whose data arrives in pieces, in the order of the tensors."""
+    _write(file, header_bytes(tensors, {**metadata, CHECKSUM: _UNKNOWN}), data)
+
+
+def _write(file: BinaryIO, header: bytes, data: Iterable[bytes | memoryview]) -> None:
+    place = _RECORDED.search(header)
+    assert place is not None
+    checksum = 0
+    for part in itertools.chain([header], data):
+        file.write(part)
+        checksum = zlib.crc32(part, checksum)
+    file.seek(place.start(1))
+    file.write(f"{checksum:08x}".encode())
+
+
+def check_content(path: Path, hint: str) -> bool:
+    """Compare a file with its checksum; return whether it has one."""
+    start = read_header(path)[1]
+    with path.open("rb") as file:
+        header = file.read(start)
+        place = _RECORDED.search(header)
+        if place is None:
+            return False
+        checksum = zlib.crc32(header[: place.start(1)] + _UNKNOWN.encode())
+        checksum = zlib.crc32(header[place.end(1) :], checksum)
+        while part := file.read(1 << 20):
+            checksum = zlib.crc32(part, checksum)
+    if f"{checksum:08x}".encode() != place[1]:
+        raise UserError(f"{path}: damaged, its content does not have its checksum; {hint}")
+    return True
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header of a file and the offset of its data in bytes.
+    """Return the header of a file, without its checksum, and the offset of its data in bytes.
 
     The header is checked as in the safetensors library: dtypes, shapes and sizes are consistent,
     and the tensors are contiguous and fill the file. A memory map of each tensor is therefore
@@ -77,6 +122,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         metadata = header.get(_METADATA, {})
         if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
             raise UserError("the metadata is not an object of strings")
+        metadata.pop(CHECKSUM, None)
     except ValueError as error:
         raise UserError(f"{path}: not a safetensors file, or damaged") from error
     if size != 8 + length + end:

@@ -287,6 +287,10 @@ class TorchFile(Protocol):
         """Read a storage; its size in the file is the declared one."""
         ...
 
+    def check(self) -> bool:
+        """Compare the whole file with its checksums; return whether it has any."""
+        ...
+
 
 class TorchTensors:
     """Reader of the tensors of a file; those of one storage share memory, as in the file."""
@@ -342,6 +346,12 @@ class TorchArchive:
             raise UserError(f"data/{key} has {len(raw)} bytes, not {count * dtype.itemsize}")
         return raw
 
+    def check(self) -> bool:
+        """See `TorchFile`."""
+        if damaged := self._archive.testzip():
+            raise UserError(f"bad CRC-32 of {damaged}")
+        return True
+
 
 def _is_pickle(name: str) -> bool:
     return name.endswith("/data.pkl") and name.count("/") == 1
@@ -375,6 +385,10 @@ class _OldFile:
         """See `TorchFile`."""
         self._file.seek(self._offsets[storage.key])
         return bytearray(self._file.read(storage.count * storage.dtype.itemsize))
+
+    def check(self) -> bool:
+        """See `TorchFile`."""
+        return False
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from clipnav.storage import atomic_write
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json_object
-from clipnav.storage.tensor_files import write_tensors
+from clipnav.storage.tensor_files import CHECKSUM, check_content, write_tensors
 from clipnav.storage.torch_files import read_torch_file
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -57,7 +57,8 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
     """Load the weights of a run into a network."""
     path = run / MODEL
     with _opened(path) as file:
-        saved = file.metadata() or {}
+        check_content(path, "train the run again, or copy it again")
+        saved = _metadata(file)
         compare_metadata(path, saved, {**network.architecture, **metadata})
         weights = {name: file.get_tensor(name) for name in file.keys()}
     try:
@@ -71,7 +72,7 @@ def load_model(run: Path, network: Network, metadata: Mapping[str, str]) -> dict
 def model_metadata(run: Path) -> dict[str, str]:
     """Read the metadata of a run's weights."""
     with _opened(run / MODEL) as file:
-        return file.metadata() or {}
+        return _metadata(file)
 
 
 def read_results(run: Path) -> dict[str, dict[str, Any]]:
@@ -118,6 +119,10 @@ def load_trainer(run: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise UserError(f"{path}: not the state of a training run; train the run again")
     return state
+
+
+def _metadata(file: Any) -> dict[str, str]:
+    return {name: text for name, text in (file.metadata() or {}).items() if name != CHECKSUM}
 
 
 @contextmanager

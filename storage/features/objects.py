@@ -23,7 +23,7 @@ from clipnav.storage.features.isolated_files import IsolatedFile
 from clipnav.storage.features.store_file import feature_key
 from clipnav.storage.json_files import parse_json
 from clipnav.storage.locks import waiting_lock
-from clipnav.storage.tensor_files import header_bytes, read_header
+from clipnav.storage.tensor_files import check_content, read_header, write_streamed
 
 FORMAT_VERSION = 1
 HINT = "extract the objects again with clipnav extract-object-features"
@@ -78,6 +78,7 @@ class ObjectStore:
         """
         self.path = path
         header, data_start = read_header(path)
+        check_content(path, HINT)  # all numbers are read below, too
         texts = header.pop("__metadata__", {})
         metadata = {name: parse_json(text, f"{path}: {name}", HINT) for name, text in texts.items()}
         if metadata.get("object_format") != FORMAT_VERSION or not _TENSORS.keys() <= header.keys():
@@ -213,9 +214,10 @@ def write_objects(
     shapes = {n: (_SAFETENSORS[kind], arrays[n].shape) for n, kind in _TENSORS.items()}
     texts = {name: json.dumps(value) for name, value in recorded.items()}
     with atomic_write(path) as beside, beside.open("wb") as file:
-        file.write(header_bytes(shapes, texts))
-        for name, kind in _TENSORS.items():
-            file.write(np.ascontiguousarray(arrays[name], kind).tobytes())
+        parts_of_file = (
+            np.ascontiguousarray(arrays[name], kind).tobytes() for name, kind in _TENSORS.items()
+        )
+        write_streamed(file, shapes, texts, parts_of_file)
 
 
 def _write_hdf5(

@@ -7,6 +7,7 @@ the metadata as JSON.
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 from clipnav.storage.json_files import parse_json
-from clipnav.storage.tensor_files import header_bytes, read_header
+from clipnav.storage.tensor_files import read_header, write_streamed
 
 FORMAT_VERSION = 1
 # File formats of other projects: CLIP-ViL's TSV, HAMT's HDF5, LMDB.
@@ -90,18 +91,18 @@ def write_store_file(
     # safetensors allows only strings as metadata, hence JSON within JSON.
     texts = {name: json.dumps(value) for name, value in recorded.items()}
     shape = (len(keys), NUM_VIEWS, first.shape[1])
-    with file.open("wb") as stream:
-        stream.write(header_bytes({_TENSOR: ("F16", shape)}, texts))
+
+    def rows() -> Iterator[bytes]:
         written = 0
-        if keys:
-            stream.write(_row_bytes(path, keys[0], first, first.shape))
-            written = 1
-        for row in views:
+        for row in chain([first] if keys else [], views):
             if written < len(keys):
-                stream.write(_row_bytes(path, keys[written], np.asarray(row), first.shape))
+                yield _row_bytes(path, keys[written], np.asarray(row), first.shape)
             written += 1
-    if written != len(keys):
-        raise UserError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
+        if written != len(keys):
+            raise UserError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
+
+    with file.open("wb") as stream:
+        write_streamed(stream, {_TENSOR: ("F16", shape)}, texts, rows())
 
 
 def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:

@@ -2,10 +2,12 @@
 
 $ clipnav doctor
 $ clipnav doctor --data-dir data
+$ clipnav doctor runs/r2r-houses features.safetensors    # compare files with their checksums
 
 The report has versions, processor, memory, GPU, optional packages, programs, data and caches. The
 exit status is 1 if something is missing without which no command works; such lines contain
-"PROBLEM". The report contains paths, which you may want to shorten before you publish it.
+"PROBLEM". The report contains paths, which you may want to shorten before you publish it. If files
+are named, only they are checked.
 """
 
 import os
@@ -17,15 +19,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import tyro
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from clipnav.parsing import parse
 from clipnav.storage import cache_dir
+from clipnav.storage.errors import UserError
 from clipnav.storage.processes import usable_cpus
 
+_CHECKED = (".safetensors", ".pt", ".pth")
 # Purpose of each optional dependency.
 EXTRAS = {
     "formats": "feature files in HDF5 and LMDB",
@@ -51,8 +56,10 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """Folders to look at."""
+    """Files and folders to look at."""
 
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Files (.safetensors, .pt, .pth) to compare with their checksums, or folders of such files."""
     data_dir: Path = Path("data")
     """Data folder of world matterport."""
 
@@ -187,6 +194,28 @@ def _caches() -> Iterator[Line]:
     yield Line("Hugging Face", f"{HF_HUB_CACHE}: {_size(Path(HF_HUB_CACHE))}")
 
 
+def _files(paths: Sequence[Path]) -> Iterator[Line]:
+    from clipnav.storage.tensor_files import check_content
+    from clipnav.storage.torch_files import open_torch_file
+
+    hint = "copy or download it again"
+    for path in paths:
+        if path.is_dir():
+            found = sorted(one for one in path.rglob("*") if one.suffix in _CHECKED)
+            yield from _files(found)
+            continue
+        try:
+            if path.suffix == ".safetensors":
+                is_known = check_content(path, hint)
+            else:
+                with open_torch_file(path, hint) as file:
+                    is_known = file.check()
+        except (UserError, OSError) as error:
+            yield Line(str(path), str(error), is_problem=True)
+        else:
+            yield Line(str(path), "as written" if is_known else "readable; it has no checksum")
+
+
 def _size(folder: Path) -> str:
     size = sum(
         path.stat().st_size
@@ -199,19 +228,23 @@ def _size(folder: Path) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line and print the report; return the exit status."""
     config = parse(DoctorConfig, __name__, __doc__, arguments)
-    sections = {
-        "Versions": _versions(),
-        "Machine": _machine(),
-        "Optional packages": _extras(),
-        "Programs": _programs(),
-        "Data": _data(config.data_dir),
-        "Caches": _caches(),
-    }
+    sections = (
+        {"Files": _files(config.files)}
+        if config.files
+        else {
+            "Versions": _versions(),
+            "Machine": _machine(),
+            "Optional packages": _extras(),
+            "Programs": _programs(),
+            "Data": _data(config.data_dir),
+            "Caches": _caches(),
+        }
+    )
     problems = 0
     for title, section in sections.items():
         lines = list(section)
         print(f"{title}:")
-        width = max(len(line.name) for line in lines)
+        width = max((len(line.name) for line in lines), default=0)
         for line in lines:
             mark = "PROBLEM " if line.is_problem else ""
             print(f"  {line.name:<{width}}  {mark}{line.text}")
