@@ -7,6 +7,8 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from clipnav.agents.acting.environments import make_env, reserve_text_states
 from clipnav.agents.acting.tokenizers import make_tokenizer
@@ -17,6 +19,7 @@ from clipnav.agents.experiments.training import train
 from clipnav.agents.learning.agent_learner import make_agent_trainer
 from clipnav.agents.settings import ClearConfig, ReinforcementConfig
 from clipnav.storage.errors import UserError
+from clipnav.storage.tensor_files import write_tensors
 from clipnav.training.checkpoints import MODEL, TRAINER, load_trainer, save_trainer
 from clipnav.training.comparisons import SCORES
 from clipnav.training.optimiser_settings import OptimiserConfig
@@ -71,12 +74,18 @@ def test_the_contrastive_loss_has_its_weight(config):
     assert difference == pytest.approx(0.5 * losses[0.5]["contrastive"], rel=1e-4)
 
 
+def change_weights(path):
+    """Write other weights, as another training would."""
+    with safe_open(path, "np") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+        write_tensors(path, save({n: w + 1 for n, w in weights.items()}, file.metadata()))
+
+
 def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
     train(dataclasses.replace(config, output=tmp_path / "follower"))
     other = tmp_path / "other"
     shutil.copytree(visual_run, other)
-    weights = (other / "model.safetensors").read_bytes()
-    (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
+    change_weights(other / "model.safetensors")
     settings = dataclasses.replace(config, visual_representation=other)
     with pytest.raises(ValueError, match=r"trained with visual representation [0-9a-f]{16}, but"):
         load_run(tmp_path / "follower", "val_unseen", settings)
@@ -93,8 +102,7 @@ def retrained(config, language_run, tmp_path):
     trainer, _ = make_agent_trainer(FollowerLearner, config)
     trainer.train()
     trainer.close()
-    weights = (language / MODEL).read_bytes()
-    (language / MODEL).write_bytes(weights[:-4] + b"\0\0\0\0")
+    change_weights(language / MODEL)
     return dataclasses.replace(config, output=None, resume=config.output, iterations=4)
 
 
