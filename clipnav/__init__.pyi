@@ -26,6 +26,8 @@ __all__ = [
     "UserError",
     "VlnEnv",
     "VlnVectorEnv",
+    "WorldFiles",
+    "WorldSpec",
     "WorldViews",
     "answer_questions",
     "evaluate",
@@ -47,6 +49,7 @@ __all__ = [
     "register_dataset",
     "register_metric",
     "register_task",
+    "register_world",
     "score_captions",
     "score_path",
     "score_paths",
@@ -94,7 +97,7 @@ from .envs.submissions.files import write_submission
 from .envs.submissions.ground_truth import ScoringRules
 from .envs.submissions.scores import score_submission
 from .envs.tokenizers import load_tokenizer
-from .envs.worlds import world_files
+from .envs.worlds import WorldFiles, WorldSpec, register_world, world_files
 from .storage.errors import UnknownNameError, UserError
 from .storage.features.opening import open_store
 from .storage.features.store import FeatureStore

@@ -1,4 +1,8 @@
-"""Worlds: paths of the navigation graphs, annotations and features of each world."""
+"""The table of worlds: one row each, to which installed packages add their own, and their files.
+
+A package adds a row by an entry point of the group `clipnav.worlds`, whose name is that of the row;
+`register_world` takes one directly.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipnav.connectivity import CONNECTIVITY_DIR
-from clipnav.envs.arguments import check_choice
 from clipnav.envs.datasets import dataset_spec
 from clipnav.storage.errors import UserError
+from clipnav.storage.spec_table import Spec, SpecTable
 
 if TYPE_CHECKING:
     from clipnav.storage.features.store import Arrays, FeatureStore
 
-World = Literal["houses", "houses-standard", "matterport"]
+World = str  # name of a row
 
 _HOUSE_FEATURES = "house_clip_features.safetensors"
 _HOUSE_OBJECTS = "house_objects.safetensors"
@@ -21,11 +25,88 @@ _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
 
 
 @dataclass(frozen=True)
+class WorldSpec(Spec):
+    """A row of the table of worlds.
+
+    Attributes:
+        name: Name for --world, which runs and traces contain.
+        files: Function of the data folder, or None without one, that returns the `WorldFiles`; it
+            raises UserError or FileNotFoundError if they are not there.
+        label: Name in messages.
+        remedy: Command that gets or makes the files, for messages about missing or wrong ones; ""
+            if they are the user's own.
+        is_built_in: Whether its buildings are built-in houses, which are drawn, measured and
+            annotated by clipnav itself.
+        like: World of clipnav whose default settings of trainings it has.
+    """
+
+    files: str
+    label: str
+    remedy: str = ""
+    is_built_in: bool = False
+    like: str = "matterport"
+
+
+_TABLE = SpecTable(
+    "world",
+    "clipnav.worlds",
+    (
+        WorldSpec(
+            "houses",
+            "clipnav.envs.worlds:mini_files",
+            "the built-in houses",
+            remedy="clipnav build-houses",
+            is_built_in=True,
+            like="houses",
+        ),
+        WorldSpec(
+            "houses-standard",
+            "clipnav.envs.worlds:standard_files",
+            "the built-in houses",
+            remedy="clipnav build-houses --set standard",
+            is_built_in=True,
+            like="houses-standard",
+        ),
+        WorldSpec(
+            "matterport",
+            "clipnav.envs.worlds:matterport_files",
+            "Matterport3D",
+            remedy="clipnav download-data",
+        ),
+    ),
+)
+
+
+def world_spec(name: str) -> WorldSpec:
+    """Return the row of a world.
+
+    Raises:
+        UnknownNameError: There is no such world.
+        BrokenRowError: The package that adds it cannot be imported.
+    """
+    return _TABLE.row(name)
+
+
+def world_names() -> list[str]:
+    """Return the names of all worlds; no package is imported."""
+    return _TABLE.names()
+
+
+def register_world(spec: WorldSpec) -> None:
+    """Add a row to the table in this process; one of the same name that was added is replaced.
+
+    Raises:
+        UserError: A world of clipnav has the name.
+    """
+    _TABLE.add(spec)
+
+
+@dataclass(frozen=True)
 class WorldFiles:
     """Files of one world.
 
     Attributes:
-        world: "houses", "houses-standard" or "matterport".
+        world: Name of the row.
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
         features: Feature store that comes with the world, or None.
         annotations_dir: Folder of the annotation files; the world "matterport" keeps them in the
@@ -51,11 +132,9 @@ class WorldFiles:
         spec = dataset_spec(dataset)
         names = spec.house_annotations if self.is_built_in else spec.annotations
         if not names:
-            lacking, other = "Matterport3D", "houses"
-            if self.is_built_in:
-                lacking, other = "the built-in houses", "matterport"
+            other = "matterport" if self.is_built_in else "houses"
             raise UserError(
-                f"dataset {dataset!r} has no annotations of {lacking}; use world {other!r} "
+                f"dataset {dataset!r} has no annotations of {self.spec.label}; use world {other!r} "
                 f"(--world {other})"
             )
         return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
@@ -68,7 +147,7 @@ class WorldFiles:
         """
         if self.is_built_in:
             raise FileNotFoundError(
-                f"world '{self.world}': the built-in houses have no follower demonstrations; use "
+                f"world '{self.world}': {self.spec.label} have no follower demonstrations; use "
                 "world 'matterport' (--world matterport)"
             )
         names = ("rxr/rxr_{}_follower.jsonl", "rxr/rxr_{}_follower.jsonl.gz")
@@ -132,8 +211,7 @@ class WorldFiles:
                 "(--no-vision of trainings, features='none' of environments)"
             )
         if not path.is_file() and not shard_paths(path):
-            is_large = self.world == "houses-standard"
-            build = "clipnav build-houses --set standard, then " if is_large else ""
+            build = "" if self.connectivity_dir.is_dir() else f"{self.spec.remedy}, then "
             raise FileNotFoundError(
                 f"{path}: the features of world '{self.world}' are missing; make them with {build}"
                 f"clipnav extract-features --world {self.world} --output {path}"
@@ -192,9 +270,14 @@ class WorldFiles:
         return sorted(split for split in splits if not split.endswith("_public"))
 
     @property
+    def spec(self) -> WorldSpec:
+        """Row of the world."""
+        return world_spec(self.world)
+
+    @property
     def is_built_in(self) -> bool:
         """Whether the world is a set of the built-in houses."""
-        return is_built_in(self.world)
+        return self.spec.is_built_in
 
     @property
     def hint(self) -> str:
@@ -203,16 +286,16 @@ class WorldFiles:
 
     def _hint(self, group: str | None = None) -> str:
         """Return the command that gets the files of this world, or those of a group of them."""
+        remedy = self.spec.remedy
         if self.is_built_in:
-            options = " --set standard" if self.world == "houses-standard" else ""
-            if self.annotations_dir != _house_files(self.world).annotations_dir:
-                options += f" --data-dir {self.annotations_dir}"
-            return f"make the built-in world again with clipnav build-houses{options}"
-        only = "" if group is None else f"--only {group} "
-        return (
-            f"get the data with clipnav download-data {only}--data-dir {self.annotations_dir}, or "
-            "pass the folder that contains it (--data-dir)"
-        )
+            if self.annotations_dir != self.spec.part("files")(None).annotations_dir:
+                remedy += f" --data-dir {self.annotations_dir}"
+            return f"make the built-in world again with {remedy}"
+        if self.world == "matterport":
+            remedy += "" if group is None else f" --only {group}"
+            remedy += f" --data-dir {self.annotations_dir}"
+        get = f"get the data with {remedy}, or " if remedy else ""
+        return f"{get}pass the folder that contains it (--data-dir)"
 
     def record_hint(self, path: Path) -> str:
         """Return the remedy for a wrong record of a file, which may be the user's own."""
@@ -223,7 +306,7 @@ class WorldFiles:
 
 def is_built_in(world: World) -> bool:
     """Return whether a world is a set of the built-in houses."""
-    return world != "matterport"
+    return world_spec(world).is_built_in
 
 
 def named_world(world: World | None, data_dir: str | Path | None) -> World:
@@ -231,24 +314,13 @@ def named_world(world: World | None, data_dir: str | Path | None) -> World:
     return world or ("houses" if data_dir is None else "matterport")
 
 
-def _house_files(world: World) -> WorldFiles:
-    """Return the files of a set of the built-in houses."""
-    if world == "houses":
-        features = _HOUSES_DATA / _HOUSE_FEATURES
-        return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
-    from clipnav.envs.houses.building.sets import STANDARD
-
-    home = STANDARD.data_dir
-    return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
-
-
 def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:
     """Return the files of a world.
 
     Args:
         world: "houses", the built-in houses of the set mini; "houses-standard", those of the set
-            standard, which clipnav build-houses builds below the cache; or "matterport", any graphs
-            in Matterport's format.
+            standard, which clipnav build-houses builds below the cache; "matterport", any graphs in
+            Matterport's format; or a world that a package has added.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md;
             required for "matterport". In a built-in world it is the folder of other episodes in
@@ -256,28 +328,50 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
             --data-dir has written.
 
     Raises:
-        UserError: There is no such world, or "matterport" has no data folder.
+        UnknownNameError: There is no such world.
+        UserError: "matterport" has no data folder.
         FileNotFoundError: The data folder does not exist, or contains no navigation graphs.
     """
-    check_choice("world", world, World)
-    if is_built_in(world):
-        files = _house_files(world)
-        if data_dir is None:
-            return files
-        files = replace(files, annotations_dir=Path(data_dir))
-        if not files.annotations_dir.is_dir():
-            raise FileNotFoundError(
-                f"{data_dir}: this folder of episodes does not exist; {files.hint}, or use world "
-                "'matterport' (--world matterport) if the data is Matterport3D's"
-            )
+    folder = None if data_dir is None else Path(data_dir)
+    return world_spec(world).call("files", folder, kind=WorldFiles)
+
+
+def mini_files(data_dir: Path | None) -> WorldFiles:
+    """Return the files of the set mini."""
+    files = WorldFiles("houses", CONNECTIVITY_DIR, _HOUSES_DATA / _HOUSE_FEATURES, _HOUSES_DATA)
+    return _with_episodes(files, data_dir)
+
+
+def standard_files(data_dir: Path | None) -> WorldFiles:
+    """Return the files of the set standard."""
+    from clipnav.envs.houses.building.sets import STANDARD
+
+    home, graphs = STANDARD.data_dir, STANDARD.connectivity_dir
+    files = WorldFiles("houses-standard", graphs, home / _HOUSE_FEATURES, home)
+    return _with_episodes(files, data_dir)
+
+
+def _with_episodes(files: WorldFiles, data_dir: Path | None) -> WorldFiles:
+    """Return files of the same houses with the episodes of another folder, if there is one."""
+    if data_dir is None:
         return files
+    files = replace(files, annotations_dir=data_dir)
+    if not data_dir.is_dir():
+        raise FileNotFoundError(
+            f"{data_dir}: this folder of episodes does not exist; {files.hint}, or use world "
+            "'matterport' (--world matterport) if the data is Matterport3D's"
+        )
+    return files
+
+
+def matterport_files(data_dir: Path | None) -> WorldFiles:
+    """Return the files of graphs in Matterport's format."""
     if data_dir is None:
         raise UserError(
             "world 'matterport' requires data_dir, the folder that contains its data (--data-dir); "
             "get the public part of the data with clipnav download-data"
         )
-    data_dir = Path(data_dir)
-    files = WorldFiles(world, data_dir / "matterport" / "connectivity", None, data_dir)
+    files = WorldFiles("matterport", data_dir / "matterport" / "connectivity", None, data_dir)
     if not files.connectivity_dir.is_dir():
         raise FileNotFoundError(
             f"{files.connectivity_dir}: this folder of navigation graphs does not exist; "

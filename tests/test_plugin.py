@@ -1,4 +1,4 @@
-"""Another package adds an agent, a dataset, a task and metrics: tests/plugin is installed."""
+"""Another package adds an agent, a dataset, a world, a task and metrics: tests/plugin."""
 
 import json
 import os
@@ -10,8 +10,10 @@ import gymnasium as gym
 import pytest
 from PIL import Image
 
+import clipnav
 from clipnav.agents import specs as agents
-from clipnav.envs import datasets
+from clipnav.agents.settings.command_line import parse_agent
+from clipnav.envs import datasets, worlds
 from clipnav.envs.metrics import table as metrics
 from clipnav.vl_tasks import specs as tasks
 from tests.conftest import ROOT
@@ -29,7 +31,7 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, *words], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        for table in (agents._TABLE, datasets._TABLE, tasks._TABLE, metrics._TABLE):
+        for table in (agents._TABLE, datasets._TABLE, tasks._TABLE, metrics._TABLE, worlds._TABLE):
             patch.setattr(table, "_rows", dict(table._rows))
             patch.setattr(table, "_imports", True)
         yield folder
@@ -90,6 +92,22 @@ def test_a_follower_of_clipnav_trains_on_the_dataset(installed, world, run_comma
     words = ["--dataset", "stroll", "--follower.hidden-size", 16, *world, *FLAGS, *SPLITS]
     assert "follower" in run_command("train-agent", *words, "--output", tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["dataset"] == "stroll"
+
+
+def test_a_follower_of_clipnav_trains_in_the_world(installed, tiny_world, run_command, tmp_path):
+    words = ["--world", "manor", "--data-dir", tiny_world, "--follower.hidden-size", 16]
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    assert "follower" in run_command("train-agent", *words, *FLAGS, *SPLITS, "--output", run)
+    settings = json.loads((run / "config.json").read_text())
+    matterport = parse_agent(["--world", "matterport"])
+    assert (settings["world"], settings["bucket"]) == ("manor", matterport.bucket)
+    assert "follower" in run_command("evaluate-agent", run, "--splits", "val_unseen")
+    run_command("visualise", run, "--split", "val_unseen", "--export", page)
+    env = gym.make("R2R-CLIP-v0", split="val_unseen", world="manor", data_dir=tiny_world)
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    with pytest.raises(FileNotFoundError, match=r"get the data with manor build, or pass the fold"):
+        clipnav.world_files("manor", tiny_world).annotations("rxr", "test")
 
 
 def test_a_row_needs_no_entry_point_and_its_walks_are_exported(installed, run_command, tmp_path):

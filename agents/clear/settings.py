@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from clipnav.agents.settings.command_line import parse_training
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.worlds import World
+from clipnav.envs.worlds import World, world_spec
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.run_settings import EvaluatedTrainingConfig, read_presets
@@ -39,7 +39,7 @@ class RepresentationTrainConfig(EvaluatedTrainingConfig):
     )
 
     world: World = "houses"
-    """Set of buildings."""
+    """Buildings: houses, houses-standard, matterport or a package's."""
     preset: ClearRecipe | None = None
     """Published hyper-parameters of CLEAR as defaults of the other flags."""
     data_dir: Path | None = None
@@ -147,6 +147,7 @@ class LanguageConfig(RepresentationTrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         dataset_spec(self.dataset)
+        world_spec(self.world)
         check_counts(self, ("max_instruction_length",), least=2)
 
     @property
@@ -215,7 +216,7 @@ class PairPathsConfig:
     output: Path
     """Folder for rxr_<split>_guide_multi.jsonl and objects_27.json."""
     world: World = "houses"
-    """Set of buildings."""
+    """Buildings: houses, houses-standard, matterport or a package's."""
     data_dir: Path | None = None
     """Folder with matterport/ and rxr/; required by --world matterport."""
     splits: tuple[str, ...] = ("train", "val_seen", "val_unseen")

@@ -150,7 +150,7 @@ class ContinuousTrainConfig(EvaluatedTrainingConfig):
     dataset: str = "r2r"
     """Task: R2R-CE or RxR-CE."""
     world: World = "houses"
-    """Set of built-in houses."""
+    """Set of built-in houses: houses or houses-standard."""
     preset: ContinuousRecipe | None = None
     """Published hyper-parameters as defaults of the other flags."""
     encoder: str = "house_clip"

@@ -9,7 +9,7 @@ import tyro
 
 from clipnav.agents.settings.evaluation import BASELINES, SUBMISSIONS
 from clipnav.envs.datasets import continuous_version, dataset_spec
-from clipnav.envs.worlds import World, is_built_in
+from clipnav.envs.worlds import World, is_built_in, world_spec
 from clipnav.storage.errors import UserError
 from clipnav.storage.outputs import check_outputs
 from clipnav.training.settings import (
@@ -205,7 +205,7 @@ class EvaluateVlmConfig:
     split: str = "val_unseen"
     """Split to evaluate."""
     world: World = "houses"
-    """Set of buildings."""
+    """Buildings, such as matterport."""
     data_dir: Path | None = None
     """Data folder of world matterport."""
     scan_dir: Path | None = None
@@ -254,6 +254,7 @@ class EvaluateVlmConfig:
 
     def __post_init__(self) -> None:
         dataset_spec(self.dataset)
+        world_spec(self.world)
         check_counts(self, ("episodes", "concurrency", "max_episode_steps"))
         check_counts(self, ("seed", "answer_retries"), least=0)
         if (self.url is None) == (self.local_model is None):

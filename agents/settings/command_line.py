@@ -10,7 +10,7 @@ from clipnav.agents.settings import AgentConfig
 from clipnav.agents.settings.reading import run_spec
 from clipnav.agents.specs import agent_spec, with_agents
 from clipnav.envs.datasets import dataset_spec
-from clipnav.envs.worlds import World
+from clipnav.envs.worlds import World, world_spec
 from clipnav.storage.errors import UserError
 from clipnav.training.resuming import choice, early_values, parse_run
 from clipnav.training.run_settings import EvaluatedTrainingConfig
@@ -55,17 +55,19 @@ def parse_training(
     """
     early = early_values(arguments)
     dataset = early.get("dataset") or getattr(kind, "dataset", "r2r")
-    world = choice(early.get("world"), World, "houses")
+    world = early.get("world") or "houses"
     names, _none = get_args(typing.get_type_hints(kind)["preset"])
     given = early.get("preset")
     recipe = given if names is str else choice(given, names)
 
     def known_defaults() -> Config:
-        spec = dataset_spec(dataset)
-        config = defaults(spec.like, world, recipe)
-        if spec.name == spec.like or recipe is not None:
-            return config
-        own = {"dataset": spec.name, "max_instruction_length": spec.max_instruction_length}
+        spec, place = dataset_spec(dataset), world_spec(world)
+        config = defaults(spec.like, place.like, recipe)
+        own: dict[str, Any] = {}
+        if spec.name != spec.like and recipe is None:
+            own = {"dataset": spec.name, "max_instruction_length": spec.max_instruction_length}
+        if place.name != place.like:
+            own["world"] = place.name
         return replace(config, **{name: own[name] for name in own if hasattr(config, name)})
 
     return parse_run(

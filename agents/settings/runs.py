@@ -14,7 +14,7 @@ from clipnav.agents.specs import agent_spec
 from clipnav.envs.datasets import dataset_spec
 from clipnav.envs.goals.scores import dataset_scores
 from clipnav.envs.metrics import metrics
-from clipnav.envs.worlds import World
+from clipnav.envs.worlds import World, world_spec
 from clipnav.storage.errors import UserError
 from clipnav.training.optimiser_settings import OptimiserConfig
 from clipnav.training.run_settings import EvaluatedTrainingConfig
@@ -40,10 +40,10 @@ class RunConfig(EvaluatedTrainingConfig):
     preset: str | None = None
     """Published hyper-parameters, dataset included, as defaults of the other flags."""
     dataset: str = "r2r"
-    """Dataset of instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav, goat or one of
-    an installed package. Determines the defaults of other flags."""
+    """Dataset of instructions: r2r, rxr, r4r, reverie, soon, cvdn, objectnav, goat or a package's.
+    Determines the defaults of other flags."""
     world: World = "houses"
-    """Set of buildings. Determines the defaults of other flags."""
+    """Buildings: houses, houses-standard, matterport or a package's. Determines other defaults."""
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport. In a built-in
     world, folder of other episodes, which clipnav build-houses --data-dir has written."""
@@ -80,6 +80,7 @@ class RunConfig(EvaluatedTrainingConfig):
 
     def __post_init__(self) -> None:
         dataset_spec(self.dataset)
+        world_spec(self.world)
         super().__post_init__()
         limits = ("max_episode_steps", "max_instruction_length")
         check_counts(self, ("evaluation_batch_size", "bucket", *limits))

@@ -98,7 +98,7 @@ class PredictorConfig(TrainingConfig):
     )
 
     world: World = "houses"
-    """Set of built-in houses."""
+    """Set of built-in houses: houses or houses-standard."""
     depth_weights: Path | None = None
     """Checkpoint of DD-PPO (gibson-2plus-resnet50.pth), whose depth network is then used, frozen;
     by default a small network is trained with the predictor."""

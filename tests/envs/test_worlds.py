@@ -60,8 +60,8 @@ def test_a_data_folder_of_the_houses_contains_other_episodes_in_them(tmp_path):
 
 
 def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
-    with pytest.raises(ValueError, match="'moon' is not one of houses, houses-standard, matter"):
-        world_files("moon")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="moon: no such world; choose one of houses, houses-sta"):
+        world_files("moon")
     with pytest.raises(ValueError, match="requires data_dir"):
         world_files("matterport")
     with pytest.raises(FileNotFoundError, match=r"matterport/connectivity.*clipnav download-data"):

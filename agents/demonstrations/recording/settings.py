@@ -9,7 +9,7 @@ import tyro
 
 from clipnav.agents.language_models.settings import Environment, PromptConfig
 from clipnav.envs.datasets import continuous_version, dataset_spec
-from clipnav.envs.worlds import World, is_built_in
+from clipnav.envs.worlds import World, is_built_in, world_spec
 from clipnav.storage.errors import UserError
 from clipnav.training.settings import check_counts, check_numbers, check_unused_options
 
@@ -67,7 +67,7 @@ class DemonstrationConfig:
     split: str = "train"
     """Split of the episodes; test splits are refused."""
     world: World = "houses"
-    """Set of buildings."""
+    """Buildings: houses, houses-standard, matterport or a package's."""
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
     scan_dir: Path | None = None
@@ -115,6 +115,7 @@ class DemonstrationConfig:
 
     def __post_init__(self) -> None:
         dataset_spec(self.dataset)
+        world_spec(self.world)
         counts = (
             "episodes",
             "max_episode_steps",

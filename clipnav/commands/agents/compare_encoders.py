@@ -58,7 +58,7 @@ class CompareEncodersArguments(AgentComparisonArguments):
     """Additional rows: followers of the first encoder without instructions, with instructions of
     other paths, or without visual features, in training and evaluation."""
     world: World = "houses"
-    """World of the agents."""
+    """World of the agents: houses, houses-standard, matterport, or one of an installed package."""
     data_dir: Path | None = None
     """Data folder of world matterport."""
     scan_dir: Path | None = None

@@ -38,7 +38,7 @@ class ConvertAgentConfig:
     """Dataset of the checkpoint: r2r, r4r, reverie or soon of DUET; r2r, r4r or cvdn of HAMT; r2r
     of ETPNav."""
     world: World | None = None
-    """Set of buildings; by default matterport, and houses for etpnav."""
+    """Set of buildings, such as houses; by default matterport, and houses for etpnav."""
     data_dir: Path | None = None
     """Folder with matterport/ and the folder of the dataset; required by --world matterport."""
     features: Path | None = None

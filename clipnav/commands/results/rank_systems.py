@@ -41,7 +41,7 @@ class RankingArguments:
     split: str = "val_unseen"
     """Split of the scores."""
     world: World = "houses"
-    """World of the submission files."""
+    """World of the submission files: houses, houses-standard, matterport, or one of a package."""
     data_dir: Path | None = None
     """Data folder of the world matterport."""
     successes: Path | None = None

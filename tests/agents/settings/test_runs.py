@@ -46,7 +46,7 @@ def test_instruction_ablations_have_names_and_seeds():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]]
+    "arguments", [["--seed", "moon"], ["--iterations", "many"], ["--preset", "duet"]]
 )
 def test_wrong_values_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipnav import AgentConfig, AgentSpec, DatasetSpec, Metric, TaskSpec
+from clipnav import AgentConfig, AgentSpec, DatasetSpec, Metric, TaskSpec, WorldFiles, WorldSpec
 from clipnav.vl_tasks.settings.runs import QuestionConfig
 
 WANDERER = AgentSpec(
@@ -27,6 +27,14 @@ NEAR = Metric(
     places=("table", "comparison", "page"),
 )
 MEDIAN = Metric("NE_median", "nav_error", 1, "m", reduce="median", places=("table",))
+
+MANOR = WorldSpec("manor", f"{__name__}:manor_files", "the manor", remedy="manor build")
+
+
+def manor_files(folder):
+    return WorldFiles(
+        "manor", folder / "matterport" / "connectivity", folder / "features.safetensors", folder
+    )
 
 
 def near(columns):
