@@ -30,7 +30,6 @@ from clipnav.comparisons import (
     split_command_line,
 )
 from clipnav.encoders.named_encoder import named_encoders
-from clipnav.envs.worlds import World
 from clipnav.parsing import parse
 from clipnav.storage.errors import UserError
 
@@ -57,8 +56,8 @@ class CompareEncodersArguments(AgentComparisonArguments):
     ablations: tuple[Ablation, ...] = ()
     """Additional rows: followers of the first encoder without instructions, with instructions of
     other paths, or without visual features, in training and evaluation."""
-    world: World = "houses"
-    """World of the agents: houses, houses-standard, matterport, or one of an installed package."""
+    world: Literal["houses", "houses-standard", "matterport"] = "houses"
+    """World of the agents, whose pictures are encoded."""
     data_dir: Path | None = None
     """Data folder of world matterport."""
     scan_dir: Path | None = None
