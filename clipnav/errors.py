@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeGuard
 
-from clipnav.storage.errors import UserError
+from clipnav.storage.errors import UserError, in_one_line
 
 # Remedies for errors of the operating system, whose own text names none.
 _HINTS: dict[type[OSError], str] = {
@@ -165,12 +165,22 @@ def _is_expected(error: BaseException) -> TypeGuard[Exception]:
     Before Python 3.13, pathlib reports circular symbolic links by a RuntimeError.
     """
     if type(error) is RuntimeError:
-        return str(error).startswith("Symlink loop from ")
+        return str(error).startswith("Symlink loop from ") or _lacks_memory(error)
     return isinstance(error, UserError | OSError | ModuleNotFoundError | FloatingPointError)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return "DefaultCPUAllocator" in str(error)  # torch raises a RuntimeError
 
 
 def _message(error: Exception) -> object:
     """Return the message of an error for the user."""
+    if _lacks_memory(error):
+        _, _, reason = in_one_line(error).rpartition("DefaultCPUAllocator: ")
+        return (
+            f"not enough memory ({reason}); use a smaller batch or network, and check the sizes "
+            "in the config.json of a run that somebody else has made"
+        )
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
         hint = _HINTS.get(type(error)) or _HINTS_BY_NUMBER.get(
             error.errno or 0, f"{error.strerror} (error {error.errno})"

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import select
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import tyro
 
 from clipnav.errors import friendly_errors
@@ -109,6 +111,15 @@ def test_a_traceback_is_offered_where_it_tells_more(error, hinted, monkeypatch) 
 def test_errors_of_the_program_keep_their_traceback(fail: Callable[[], object]) -> None:
     with pytest.raises((KeyError, ValueError)), friendly_errors():
         fail()
+
+
+def test_a_network_beyond_the_memory_is_reported_in_one_line(monkeypatch) -> None:
+    monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as ended, friendly_errors():
+        torch.nn.LSTM(1 << 20, 1 << 20)
+    message, *hint = str(ended.value).split("\n")
+    assert re.match(r"not enough memory \(.*tried to allocate 17592186044416 bytes.*\); ", message)
+    assert len(hint) == 1
 
 
 def test_unknown_names_are_reported_without_quotation_marks() -> None:
