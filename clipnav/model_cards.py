@@ -12,7 +12,7 @@ from typing import Any
 from clipnav.envs.houses.building.house import GENERATOR_VERSION
 from clipnav.envs.metrics import Metric, mean_metrics, metrics
 from clipnav.envs.metrics.bootstrap import Interval, bootstrap_intervals
-from clipnav.envs.worlds import is_built_in
+from clipnav.envs.worlds import is_built_in, world_names
 from clipnav.storage import file_sha256
 from clipnav.storage.errors import UserError, truncate
 from clipnav.storage.json_files import read_json_object
@@ -114,7 +114,7 @@ def _facts(
     run: Path, settings: Mapping[str, Any], metadata: Mapping[str, str], licence: str
 ) -> str:
     world = settings.get("world")
-    built_in = world is not None and is_built_in(world)
+    built_in = world in world_names() and is_built_in(world)
     facts = {
         "Agent": settings.get("agent"),
         "Dataset": settings.get("dataset") or settings.get("data"),

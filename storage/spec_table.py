@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any, ClassVar, Generic, TypeVar
 
-from clipnav.storage.errors import UnknownNameError, UserError, in_one_line
+from clipnav.storage.errors import UnknownNameError, UserError, in_one_line, truncate
 
 API = 1
 """Version of the rows and of what their parts must do."""
@@ -134,8 +134,8 @@ class SpecTable(Generic[Row]):
         found = [*{one.value: one for one in entry_points(group=self.group, name=name)}.values()]
         if not found:
             raise UnknownNameError(
-                f"{name}: no such {self.kind}; choose one of {', '.join(self.names())}, or install "
-                f"the package that adds it (an entry point of {self.group})"
+                f"{truncate(name)}: no such {self.kind}; choose one of {', '.join(self.names())}, "
+                f"or install the package that adds it (an entry point of {self.group})"
             )
         what = " and ".join(map(self._described, found))
         if not _NAME.fullmatch(name):

@@ -70,7 +70,7 @@ def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"world": "moon"}, ValueError, "'moon' is not one of"),
+        ({"world": "moon"}, ValueError, "moon: no such world; choose one of"),
         ({"dataset": "chess"}, ValueError, "chess: no such dataset"),
         ({"split": "val_seen"}, FileNotFoundError, r"R2R_val_seen\.json"),
         ({"features": "gone.safetensors"}, FileNotFoundError, "gone.safetensors"),
